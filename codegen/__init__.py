@@ -1,0 +1,1 @@
+"""Turns spec/ into code: load (closed keyword subset) -> ir -> one emitter per target."""

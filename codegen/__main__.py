@@ -1,0 +1,52 @@
+"""`python -m codegen` writes the generated files; `--check` only compares."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import emit_python
+from .ir import build
+from .load import SchemaError, load_spec
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def generated(root: Path = ROOT) -> dict[Path, str]:
+    """Every generated file, by its path below `root`."""
+    model = build(load_spec(root / "spec"))
+    python = Path("mmraw_protocol/_generated")
+    return {python / name: text for name, text in emit_python.emit(model).items()}
+
+
+def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
+    """Writes or checks; 0 where all is as it should be, 1 on drift, 2 on a bad schema."""
+    parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on drift")
+    args = parser.parse_args(argv)
+    try:
+        files = generated(root)
+    except SchemaError as error:
+        print(f"codegen: {error}", file=sys.stderr)
+        return 2
+    drifted: list[str] = []
+    for relative, text in files.items():
+        path = root / relative
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        drifted.append(relative.as_posix())
+        if not args.check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    verb = "differs from spec/" if args.check else "written"
+    for name in drifted:
+        print(f"codegen: {name} {verb}", file=sys.stderr)
+    if drifted and args.check:
+        print("codegen: run `make generate` and commit the result", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,289 @@
+"""The intermediate representation: what every emitter sees of spec/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Union, cast
+
+from .load import Json, Schema, SchemaError, Spec, kind_of
+
+
+@dataclass(frozen=True)
+class String:
+    """A string; `pattern` in the syntax of JSON Schema (ECMA 262)."""
+
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    excluded: tuple[str, ...] = ()
+    limit: str | None = None
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer with bounds, both included."""
+
+    minimum: int
+    maximum: int
+    limit: str | None = None
+
+
+@dataclass(frozen=True)
+class Number:
+    """Any finite number."""
+
+
+@dataclass(frozen=True)
+class Const:
+    """One fixed string or integer."""
+
+    value: str | int
+
+
+@dataclass(frozen=True)
+class Tuple:
+    """An array of fixed length."""
+
+    items: tuple[Type, ...]
+
+
+@dataclass(frozen=True)
+class List:
+    """An array of any length."""
+
+    item: Type
+
+
+@dataclass(frozen=True)
+class Map:
+    """An object with any keys and values of one type."""
+
+    value: Type
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Any JSON object within the payload limits."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A reference to a definition, by its name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Nullable:
+    """The inner type, or null."""
+
+    inner: Type
+
+
+Type = Union[String, Integer, Number, Const, Tuple, List, Map, Opaque, Named, Nullable]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A listed family and the name of its payload; family None is 'any other'."""
+
+    family: str | None
+    payload: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property of an object: wire name, name in the model, and what documents it."""
+
+    name: str
+    attribute: str
+    type: Type
+    required: bool
+    has_default: bool
+    default: Any
+    title: str
+    description: str
+    error: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One entry of some `$defs`."""
+
+    name: str
+    schema_id: str
+    title: str
+    description: str
+    type: Type | None
+    fields: tuple[Field, ...] = ()
+    by_family: bool = False
+    at_least_one: tuple[str, ...] = ()
+    wire: Json | None = None
+    since: str = ""
+    family: str | None = None
+    fingerprint_order: tuple[str, ...] = ()
+    error: str = "invalid_value"
+    hint: str = ""
+    examples: tuple[Any, ...] = ()
+
+    @property
+    def is_object(self) -> bool:
+        """Whether this is a closed object with fields."""
+        return self.type is None
+
+
+@dataclass(frozen=True)
+class Model:
+    """The whole of spec/."""
+
+    spec: Spec
+    definitions: dict[str, Definition]
+    variants: tuple[Variant, ...]
+    order: tuple[str, ...] = field(default=())
+
+
+def build(spec: Spec) -> Model:
+    """The representation of `spec`; names are unique over all schemas."""
+    definitions: dict[str, Definition] = {}
+    variants: tuple[Variant, ...] = ()
+    for schema in spec.schemas.values():
+        for name, node in schema.document.get("$defs", {}).items():
+            if name in definitions:
+                raise SchemaError(f"{schema.path}: the name {name} is taken")
+            if "x-mmraw-tag" in node:
+                variants = tuple(_variant(spec, part) for part in node["oneOf"])
+            else:
+                definitions[name] = _definition(spec, schema, name, node)
+    return Model(spec, definitions, variants, _order(definitions))
+
+
+def _variant(spec: Spec, part: Json) -> Variant:
+    family = part["properties"]["family"].get("const")
+    payload, _ = spec.definition(part["properties"]["payload"]["$ref"], "")
+    return Variant(family, payload.rsplit("/", 1)[1])
+
+
+def _definition(spec: Spec, schema: Schema, name: str, node: Json) -> Definition:
+    place = f"{schema.path}#/$defs/{name}"
+    closed = kind_of(node, place) == "object" and "properties" in node
+    return Definition(
+        name=name,
+        schema_id=schema.id,
+        title=node.get("title", name),
+        description=node.get("description", ""),
+        type=None if closed else _type(spec, schema, node, place),
+        fields=_fields(spec, schema, node, place) if closed else (),
+        by_family="allOf" in node,
+        at_least_one=tuple(part["required"][0] for part in node.get("anyOf", [])),
+        wire=node.get("x-mmraw-wire"),
+        since=node.get("x-mmraw-since", ""),
+        family=node.get("x-mmraw-family"),
+        fingerprint_order=tuple(node.get("x-mmraw-fingerprint-order", ())),
+        error=node.get("x-mmraw-error", "invalid_value"),
+        hint=node.get("x-mmraw-hint", ""),
+        examples=tuple(node.get("examples", ())),
+    )
+
+
+def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, ...]:
+    required = set(node.get("required", []))
+    names = list(node["properties"])
+    if names != sorted(names):
+        # Fields are emitted as they stand; sorted, an encoder needs no further sorting.
+        raise SchemaError(f"{place}/properties: must be sorted by code point")
+    result: list[Field] = []
+    for name in names:
+        child = node["properties"][name]
+        spot = f"{place}/properties/{name}"
+        about = _about(spec, schema, child)
+        result.append(
+            Field(
+                name=name,
+                attribute=child.get("x-mmraw-field", name),
+                type=_type(spec, schema, child, spot),
+                required=name in required,
+                has_default="default" in child,
+                default=child.get("default"),
+                title=about.get("title", name),
+                description=about.get("description", ""),
+                error=about.get("x-mmraw-error", "invalid_value"),
+                hint=about.get("x-mmraw-hint", ""),
+            )
+        )
+    return tuple(result)
+
+
+def _about(spec: Spec, schema: Schema, node: Json) -> Json:
+    """The annotations that describe a field: its own, else those of what it refers to."""
+    if "$ref" in node:
+        _, target = spec.definition(node["$ref"], schema.id)
+        return {**target, **node}
+    if "oneOf" in node:
+        return {**_about(spec, schema, node["oneOf"][0]), **node}
+    return node
+
+
+def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
+    kind = kind_of(node, place)
+    if kind == "$ref":
+        full, _ = spec.definition(node["$ref"], schema.id)
+        return Named(full.rsplit("/", 1)[1])
+    if kind == "const":
+        return Const(node["const"])
+    if kind == "oneOf":
+        return Nullable(_type(spec, schema, node["oneOf"][0], f"{place}/oneOf/0"))
+    if kind == "not":
+        return String(excluded=tuple(node["not"]["enum"]))
+    if kind == "string":
+        return String(
+            node.get("pattern"),
+            node.get("minLength"),
+            node.get("maxLength"),
+            limit=node.get("x-mmraw-limit"),
+        )
+    if kind == "integer":
+        return Integer(node["minimum"], node["maximum"], node.get("x-mmraw-limit"))
+    if kind == "number":
+        return Number()
+    if kind == "array":
+        if "prefixItems" in node:
+            parts = cast("list[Json]", node["prefixItems"])
+            return Tuple(tuple(_type(spec, schema, p, f"{place}/prefixItems") for p in parts))
+        return List(_type(spec, schema, node["items"], f"{place}/items"))
+    if isinstance(node.get("additionalProperties"), dict):
+        inner = _type(spec, schema, node["additionalProperties"], f"{place}/additionalProperties")
+        return Map(inner)
+    return Opaque()
+
+
+def uses(item: Type | None) -> tuple[str, ...]:
+    """The names of the definitions that a type refers to."""
+    if isinstance(item, Named):
+        return (item.name,)
+    if isinstance(item, Tuple):
+        return tuple(name for part in item.items for name in uses(part))
+    if isinstance(item, List):
+        return uses(item.item)
+    if isinstance(item, Map):
+        return uses(item.value)
+    if isinstance(item, Nullable):
+        return uses(item.inner)
+    return ()
+
+
+def _order(definitions: dict[str, Definition]) -> tuple[str, ...]:
+    """Names so that each stands behind all that it refers to."""
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        item = definitions[name]
+        for used in (*uses(item.type), *(n for f in item.fields for n in uses(f.type))):
+            visit(used)
+        done.append(name)
+
+    for name in definitions:
+        visit(name)
+    return tuple(done)

@@ -1,0 +1,191 @@
+"""Reads spec/ and refuses every keyword that the generator does not understand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+
+Json = dict[str, Any]
+
+SPEC = Path(__file__).resolve().parent.parent / "spec"
+
+#: Keywords by the JSON type they stand beside. Anything else is an error that names its place.
+ANNOTATIONS = frozenset({"title", "description", "examples", "default"})
+EXTENSIONS = frozenset(
+    {
+        "x-mmraw-error",
+        "x-mmraw-family",
+        "x-mmraw-field",
+        "x-mmraw-fingerprint-order",
+        "x-mmraw-hint",
+        "x-mmraw-limit",
+        "x-mmraw-opaque",
+        "x-mmraw-since",
+        "x-mmraw-tag",
+        "x-mmraw-wire",
+    }
+)
+ALLOWED: dict[str, frozenset[str]] = {
+    "string": frozenset({"type", "pattern", "minLength", "maxLength", "enum"}),
+    "integer": frozenset({"type", "minimum", "maximum"}),
+    "number": frozenset({"type"}),
+    "null": frozenset({"type"}),
+    "array": frozenset({"type", "items", "prefixItems", "minItems", "maxItems"}),
+    "object": frozenset(
+        {"type", "properties", "required", "additionalProperties", "allOf", "anyOf"}
+    ),
+    "$ref": frozenset({"$ref"}),
+    "const": frozenset({"const"}),
+    "oneOf": frozenset({"oneOf"}),
+    "not": frozenset({"not"}),
+}
+ROOT = frozenset({"$schema", "$id", "$defs", "$ref", "title", "description"})
+
+
+class SchemaError(Exception):
+    """A schema uses something outside the closed subset; the message names the place."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One schema file: its `$id`, its document, its sha256, and its path below spec/."""
+
+    id: str
+    document: Json
+    sha256: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything below spec/ that code is made from."""
+
+    schemas: dict[str, Schema]
+    errors: Json
+    limits: Json
+    sha256: str
+
+    def definition(self, ref: str, base: str) -> tuple[str, Json]:
+        """The definition that `ref` names, seen from the schema `base`, and its full name."""
+        head, _, fragment = ref.partition("#")
+        schema_id = head or base
+        if schema_id not in self.schemas:
+            raise SchemaError(f"{base}: $ref to an unknown schema: {ref}")
+        node: Any = self.schemas[schema_id].document
+        if not fragment.startswith("/$defs/"):
+            raise SchemaError(f"{base}: $ref must point into $defs: {ref}")
+        name = fragment.removeprefix("/$defs/")
+        if name not in node.get("$defs", {}):
+            raise SchemaError(f"{base}: $ref to an unknown definition: {ref}")
+        return f"{schema_id}#{fragment}", node["$defs"][name]
+
+
+def kind_of(node: Json, place: str) -> str:
+    """Which form of the subset a schema node has."""
+    for keyword in ("$ref", "const", "oneOf", "not"):
+        if keyword in node:
+            return keyword
+    kind = node.get("type")
+    if not isinstance(kind, str) or kind not in ALLOWED:
+        raise SchemaError(f"{place}: no type that the generator knows")
+    return kind
+
+
+def check_node(node: Any, place: str) -> None:
+    """Refuses keywords outside the subset, anywhere below `node`."""
+    if not isinstance(node, dict):
+        raise SchemaError(f"{place}: expected an object")
+    schema = cast(Json, node)
+    kind = kind_of(schema, place)
+    extra = set(schema) - ALLOWED[kind] - ANNOTATIONS - EXTENSIONS
+    if extra:
+        raise SchemaError(f"{place}: keyword not in the subset: {', '.join(sorted(extra))}")
+    if kind == "object":
+        _check_object(schema, place)
+    elif kind == "array":
+        _check_array(schema, place)
+    elif kind == "oneOf":
+        _check_one_of(schema, place)
+
+
+def _check_object(node: Json, place: str) -> None:
+    for name, field in node.get("properties", {}).items():
+        check_node(field, f"{place}/properties/{name}")
+    extra = node.get("additionalProperties")
+    if isinstance(extra, dict):
+        check_node(extra, f"{place}/additionalProperties")
+    elif "properties" in node and extra is not False:
+        raise SchemaError(f"{place}: an object with properties must be closed")
+    unknown = set(node.get("required", [])) - set(node.get("properties", {}))
+    if unknown:
+        raise SchemaError(f"{place}/required: not a property: {', '.join(sorted(unknown))}")
+    for index, part in enumerate(node.get("allOf", [])):
+        if set(part) != {"$ref"}:
+            raise SchemaError(f"{place}/allOf/{index}: only $ref is understood")
+    for index, part in enumerate(node.get("anyOf", [])):
+        required = part.get("required", [])
+        wanted = {"required": required, "properties": {n: {"type": "string"} for n in required}}
+        if part != wanted or len(required) != 1:
+            raise SchemaError(f"{place}/anyOf/{index}: only 'one of these fields' is understood")
+
+
+def _check_array(node: Json, place: str) -> None:
+    if "prefixItems" in node:
+        for index, item in enumerate(node["prefixItems"]):
+            check_node(item, f"{place}/prefixItems/{index}")
+        if node.get("items") is not False or node.get("minItems") != len(node["prefixItems"]):
+            raise SchemaError(f"{place}: prefixItems needs items: false and minItems of its length")
+    else:
+        check_node(node.get("items"), f"{place}/items")
+
+
+def _check_one_of(node: Json, place: str) -> None:
+    if "x-mmraw-tag" in node:
+        for index, part in enumerate(node["oneOf"]):
+            if set(part) != {"properties"}:
+                raise SchemaError(f"{place}/oneOf/{index}: a variant has properties alone")
+            for name, field in part["properties"].items():
+                check_node(field, f"{place}/oneOf/{index}/properties/{name}")
+        return
+    if len(node["oneOf"]) != 2 or node["oneOf"][1] != {"type": "null"}:
+        raise SchemaError(f"{place}/oneOf: only a value or null is understood")
+    check_node(node["oneOf"][0], f"{place}/oneOf/0")
+
+
+def load_schema(path: Path, root: Path) -> Schema:
+    """One schema file, checked against the meta-schema and the subset."""
+    data = path.read_bytes()
+    document = cast(Json, json.loads(data))
+    Draft202012Validator.check_schema(document)
+    place = path.relative_to(root).as_posix()
+    extra = set(document) - ROOT
+    if extra:
+        raise SchemaError(f"{place}: keyword not in the subset: {', '.join(sorted(extra))}")
+    if not str(document.get("$id", "")).startswith("urn:mmraw:"):
+        raise SchemaError(f"{place}: $id must be a urn:mmraw: name")
+    for name, node in document.get("$defs", {}).items():
+        check_node(node, f"{place}#/$defs/{name}")
+    return Schema(document["$id"], document, hashlib.sha256(data).hexdigest(), place)
+
+
+def load_spec(root: Path = SPEC) -> Spec:
+    """All schemas, errors and limits below `root`, in the order of their paths."""
+    schemas: dict[str, Schema] = {}
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.schema.json"), key=lambda p: p.relative_to(root).as_posix()):
+        schema = load_schema(path, root)
+        if schema.id in schemas:
+            raise SchemaError(f"{schema.path}: $id is taken: {schema.id}")
+        schemas[schema.id] = schema
+        digest.update(f"{schema.path} {schema.sha256}\n".encode())
+    tables: list[Json] = []
+    for name in ("errors.json", "limits.json"):
+        data = (root / name).read_bytes()
+        digest.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
+        tables.append(cast(Json, json.loads(data)))
+    return Spec(schemas, tables[0]["errors"], tables[1]["limits"], digest.hexdigest())
