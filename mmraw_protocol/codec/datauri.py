@@ -1,0 +1,66 @@
+"""data: images and file: labels."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .._generated.limits import DEFAULT_LIMITS, Limits
+from ..errors import MMRawError
+from .base64text import decode_base64
+
+_HEADS = {
+    f"data:image/{kind};base64,": f"image/{kind}" for kind in ("png", "jpeg", "jpg", "webp", "gif")
+}
+_LONGEST_HEAD = max(map(len, _HEADS))
+_LABEL = re.compile(r"file://(?:localhost)?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*/([A-Za-z0-9_.-]+)")
+
+
+class DataUri(NamedTuple):
+    """A parsed data: image."""
+
+    media_type: str
+    data: bytes
+
+
+def parse_data_uri(
+    text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.raw_uri"
+) -> DataUri:
+    """The bytes of `data:image/(png|jpeg|jpg|webp|gif);base64,` and strict base64.
+
+    Raises:
+        MMRawError: invalid_type, invalid_raw_uri, invalid_base64, limit_exceeded, empty_source.
+    """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise MMRawError("invalid_type", "expected a data: URL as a string", path)
+    # Only a fixed window is searched: the text may be tens of megabytes without any comma.
+    head = text[:_LONGEST_HEAD].partition(",")[0] + ","
+    media_type = _HEADS.get(head)
+    if media_type is None:
+        message = "expected data:image/(png|jpeg|jpg|webp|gif);base64,... in lower case"
+        raise MMRawError("invalid_raw_uri", message, path)
+    size = len(text) - len(head)
+    if size == 0:
+        raise MMRawError("empty_source", "the data: URL holds no bytes", path)
+    # The length tells the size before anything is decoded; padding hides at most two bytes.
+    if size // 4 * 3 - 2 > limits.inline_image_bytes:
+        message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
+        raise MMRawError("limit_exceeded", message, path)
+    data = decode_base64(text[len(head) :], path)
+    if len(data) > limits.inline_image_bytes:
+        message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
+        raise MMRawError("limit_exceeded", message, path)
+    return DataUri(media_type, data)
+
+
+def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
+    """The last path segment of a file: label (its raw_image_id). The path is never opened.
+
+    Raises:
+        MMRawError: invalid_raw_uri.
+    """
+    match = _LABEL.fullmatch(text) if len(text) <= 4096 else None
+    if match is None:
+        message = "expected a local file: URL that ends in the stored image's name"
+        raise MMRawError("invalid_raw_uri", message, path)
+    return match.group(1)

@@ -1,0 +1,48 @@
+"""Turns msgspec's refusals into MMRawError, without any of the input in them."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+import msgspec
+
+from .._generated.wire import RULES
+from ..errors import ErrorCode, MMRawError
+
+_PLACE = re.compile(r" - at `(?:key in )?(\$[^`]*)`\Z")
+_FIELD = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)(?=[\[.]|\Z)")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`")
+#: Modality keys that may be named in a path; other keys are input and stay out of it.
+_NAMED_KEYS = frozenset({"image", "vision_chunk"})
+
+
+def key_in_path(key: object) -> str:
+    """A map's key as part of a path: named where the contract knows it, else `[...]`."""
+    return f".{key}" if key in _NAMED_KEYS else "[...]"
+
+
+def explain(error: msgspec.ValidationError, schema: str, path: str = "$") -> MMRawError:
+    """The MMRawError for a typed decode of the definition `schema` that failed at `path`."""
+    text = str(error)
+    place = _PLACE.search(text)
+    where = path + (place.group(1)[1:] if place else "")
+    if match := _MISSING.match(text):
+        return MMRawError("missing_field", f"required field {match.group(1)} is absent", where)
+    if text.startswith("Object contains unknown field"):
+        return MMRawError("unknown_field", "a field is not defined by the schema", where)
+    fields = cast("list[str]", _FIELD.findall(where))
+    for name in reversed(fields):
+        for candidate in (schema, *RULES):
+            rule = RULES.get(candidate, {}).get(name)
+            if rule is not None:
+                return MMRawError(_code(text, rule.error), f"expected {rule.hint}", where)
+    return MMRawError(_code(text, "invalid_value"), "does not fit the schema", where)
+
+
+def _code(text: str, rule: str) -> ErrorCode:
+    """The rule's own code; a plain wrong type keeps `invalid_type` where the rule has none."""
+    wrong_type = " got `" in text or text.startswith("Expected `array` of")
+    if rule == "invalid_value" and wrong_type:
+        return "invalid_type"
+    return cast(ErrorCode, rule)

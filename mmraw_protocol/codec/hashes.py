@@ -1,0 +1,15 @@
+"""sha256, the only hash of this protocol."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def sha256_hex(data: bytes | bytearray | memoryview) -> str:
+    """The 64 lower-case hex digits of the sha256 over `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def mm_hash_of(digest: str) -> str:
+    """The mm_hash that writers put on the wire: the first 32 of 64 hex digits."""
+    return digest[:32]

@@ -1,0 +1,26 @@
+"""The schema files of spec/, as this package carries them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ._generated.wire import SCHEMAS
+
+__all__ = ["schemas", "spec_folder"]
+
+
+def spec_folder() -> Path:
+    """The folder of the schema files: inside the installed package, else the checkout's spec/."""
+    installed = Path(__file__).parent / "_spec"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "spec"
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every JSON Schema document of the protocol, by its `$id`."""
+    folder = spec_folder()
+    return {
+        schema_id: json.loads((folder / path).read_text(encoding="utf-8"))
+        for schema_id, path in SCHEMAS.items()
+    }
