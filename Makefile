@@ -1,0 +1,63 @@
+# `make` alone lists the targets. Needs python3 (with venv) and make, nothing else.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+WORKERS ?= 2
+
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+STAMP  := $(VENV)/.installed
+LOCK   := requirements-dev.lock
+EXTRAS := cli client object-store testing vision
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check generate format lock build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make the environment in .venv, from the hash-pinned lock
+
+$(STAMP): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "Python 3.10 or later is needed: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) comes without venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install ## carry real images over the wire and verify them
+	$(BIN)/mmraw demo
+
+test: install ## run the tests
+	$(PY) -m pytest -n $(WORKERS)
+
+check: install ## format, lint, types, and generated files against spec/
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/pyright --pythonpath $(PY)
+	$(PY) -m codegen --check
+
+generate: install ## write the generated files from spec/
+	$(PY) -m codegen
+
+format: install ## format, and mend what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+build: install ## wheel and sdist into dist/
+	$(PY) -m build --no-isolation
+
+# Universal: one file for Python 3.10 and later. UV names another uv, e.g. make lock UV=uv
+UV ?= $(VENV)/uv/bin/uv
+lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer releases)
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
+	$(UV) pip compile pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) \
+		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(LOCK)
+
+clean: ## remove the environment, caches and build results
+	rm -rf $(VENV) build dist .hypothesis .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
