@@ -1,0 +1,361 @@
+"""Images in a local (or shared) directory.
+
+Everything below the directory is reached through descriptors (openat) that follow no symbolic
+link, so that another writer cannot lead a read or a write out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._generated.limits import DEFAULT_LIMITS, Limits
+from ..codec import sha256_hex
+from ..errors import ErrorCode, MMRawError
+from ..refs import check_raw_image_id, normalize_run_id
+from .base import verify_object
+from .names import name_for
+
+#: Where a run keeps its images, below its directory.
+IMAGE_SUBDIR = ("assets", "images")
+_TEMPORARY = ".mmraw-"
+_TEMPORARY_LENGTH = len(_TEMPORARY) + 32 + len(".tmp")
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_CODES: dict[int, tuple[ErrorCode, str]] = {
+    errno.ENOSPC: ("store_full", "the disk is full; nothing half-written was left"),
+    errno.EDQUOT: ("store_full", "the quota is used up; nothing half-written was left"),
+    errno.EFBIG: ("store_full", "the file size limit is reached; nothing half-written was left"),
+    errno.EACCES: ("store_permission", "the store's directory refuses access to this process"),
+    errno.EPERM: ("store_permission", "the store's directory refuses access to this process"),
+    errno.EROFS: ("store_permission", "the store's file system is read-only"),
+    errno.ENOENT: ("store_invalid", "the store's directory does not exist"),
+    errno.ENOTDIR: ("store_invalid", "a part of the store's path is no directory"),
+    errno.ELOOP: ("store_invalid", "a part of the store's path is a symbolic link"),
+}
+
+
+def _store_error(number: int | None) -> MMRawError:
+    code, message = _CODES.get(number or 0, ("store_unavailable", "the disk reported an error"))
+    return MMRawError(code, message)
+
+
+@contextlib.contextmanager
+def _io() -> Iterator[None]:
+    """Turns an OSError into an MMRawError that carries none of its path."""
+    number: int | None = None
+    failed = False
+    try:
+        yield
+    except OSError as error:
+        failed, number = True, error.errno
+    if failed:
+        raise _store_error(number)
+
+
+class LocalStore:
+    """A store in a directory.
+
+    Args:
+        root: The images directory of one run, or the directory that holds `run_<run_id>`
+            directories where `run_ids` is given. It may itself be a symbolic link; nothing below
+            it is followed.
+        run_id: The run whose images these are; refs of other runs are refused. None accepts any.
+        run_ids: The runs that may be used below `root`.
+        create: Make the directory where it is missing.
+        durable: Wait for file and directory to reach the disk before `put` returns. Without it a
+            crash of the machine, not of the process, can lose what was just put.
+        file_mode, dir_mode: Permissions of what is made.
+        limits: Most bytes of an image.
+
+    Raises:
+        MMRawError: store_invalid, store_permission, invalid_run_id.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        run_id: str | None = None,
+        run_ids: list[str] | tuple[str, ...] | None = None,
+        create: bool = True,
+        durable: bool = True,
+        file_mode: int = 0o640,
+        dir_mode: int = 0o750,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        if run_id is not None and run_ids is not None:
+            raise MMRawError("store_invalid", "give run_id or run_ids, not both")
+        self.root = Path(os.path.abspath(os.fspath(root)))
+        self.run_id = None if run_id is None else normalize_run_id(run_id)
+        self.run_ids = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
+        self.durable = durable
+        self.limits = limits
+        self._file_mode = file_mode
+        self._dir_mode = dir_mode
+        if create:
+            with _io():
+                os.makedirs(self.root, mode=dir_mode, exist_ok=True)
+        with _io():
+            os.close(os.open(self.root, _DIRECTORY))
+
+    @classmethod
+    def for_run_dir(cls, run_dir: str | os.PathLike[str], **options: object) -> LocalStore:
+        """The store of a run directory: its `assets/images`."""
+        path = Path(run_dir).joinpath(*IMAGE_SUBDIR)
+        return cls(path, **options)  # pyright: ignore[reportArgumentType]
+
+    def check_run(self, run_id: str | None) -> None:
+        """Refuses a run that the store was not opened for.
+
+        Raises:
+            MMRawError: run_mismatch, invalid_run_id.
+        """
+        if run_id is None:
+            if self.run_ids is not None:
+                message = "the store holds several runs; the ref must name its own"
+                raise MMRawError("run_mismatch", message, "$.run_id")
+            return
+        label = normalize_run_id(run_id)
+        allowed = self.run_ids if self.run_ids is not None else {self.run_id, None} - {None}
+        if allowed and label not in allowed:
+            message = "the store is not open for the run that the ref names"
+            raise MMRawError("run_mismatch", message, "$.run_id")
+        if self.run_ids is not None and not allowed:
+            raise MMRawError("run_mismatch", "the store is open for no run", "$.run_id")
+
+    def put(self, data: bytes, *, run_id: str | None = None) -> str:
+        """Stores an encoded image and returns its raw_image_id.
+
+        An existing object is read and compared; one that differs is replaced.
+
+        Raises:
+            MMRawError: empty_source, limit_exceeded, run_mismatch, store_full, store_permission,
+                store_invalid, store_unavailable.
+        """
+        if not data:
+            raise MMRawError("empty_source", "an empty image is never stored")
+        if len(data) > self.limits.inline_image_bytes:
+            message = f"an image has at most {self.limits.inline_image_bytes} bytes"
+            raise MMRawError("limit_exceeded", message)
+        digest = sha256_hex(data)
+        name = name_for(data, digest)
+        with self._directory(run_id, create=True) as directory:
+            if not self._is_whole(directory, name, data):
+                with _io():
+                    self._write(directory, name, data)
+        return name
+
+    def _is_whole(self, directory: int, name: str, data: bytes) -> bool:
+        """Whether the object is there with exactly these bytes, and on the disk if durable."""
+        found: bytes | None = None
+        with contextlib.suppress(MMRawError, OSError):
+            found = self._read(directory, name, len(data))
+        if found != data:
+            return False
+        if self.durable:
+            # Another process may have written it a moment ago and not yet have synced it.
+            with _io():
+                self._sync_existing(directory, name)
+        return True
+
+    def _sync_existing(self, directory: int, name: str) -> None:
+        descriptor = os.open(name, _READ, dir_fd=directory)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.fsync(directory)
+
+    def _write(self, directory: int, name: str, data: bytes) -> None:
+        """Temporary name, write, sync, rename, sync; on any failure the temporary is removed."""
+        temporary = f"{_TEMPORARY}{secrets.token_hex(16)}.tmp"
+        descriptor = os.open(temporary, _WRITE, self._file_mode, dir_fd=directory)
+        try:
+            try:
+                os.fchmod(descriptor, self._file_mode)
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                if self.durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._replace(directory, temporary, name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+            raise
+        if self.durable:
+            os.fsync(directory)
+
+    def _replace(self, directory: int, temporary: str, name: str) -> None:
+        try:
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except IsADirectoryError:
+            # A directory under a valid name is somebody's mistake or attack; it is never an image.
+            os.rename(name, f"{temporary}.dir", src_dir_fd=directory, dst_dir_fd=directory)
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+    def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
+        """The bytes of a stored image, verified against the hex digits of its name.
+
+        Raises:
+            MMRawError: invalid_raw_image_id, run_mismatch, source_unavailable (absent, or no
+                regular file), object_corrupt, limit_exceeded.
+        """
+        check_raw_image_id(raw_image_id, limits=self.limits)
+        with self._directory(run_id, create=False) as directory:
+            data = self._read(directory, raw_image_id, self.limits.inline_image_bytes)
+        return verify_object(data, raw_image_id)
+
+    def _read(self, directory: int, name: str, most: int) -> bytes:
+        """A regular file of at most `most` bytes."""
+        data: bytes | None = None
+        number: int | None = None
+        try:
+            descriptor = os.open(name, _READ, dir_fd=directory)
+            with open(descriptor, "rb", buffering=0) as file:
+                status = os.fstat(descriptor)
+                if stat.S_ISREG(status.st_mode):
+                    data = _read_all(descriptor, min(status.st_size, most) + 1)
+                del file
+        except OSError as error:
+            number = error.errno
+        if data is None:
+            if number in (errno.EACCES, errno.EPERM):
+                raise _store_error(number)
+            message = "no stored image of that name (or it is no regular file)"
+            raise MMRawError("source_unavailable", message, "$.raw_image_id")
+        if len(data) > most:
+            raise MMRawError("limit_exceeded", f"a stored image has more than {most} bytes")
+        return data
+
+    def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
+        """Whether a regular file of that name is there; its bytes are not read."""
+        check_raw_image_id(raw_image_id, limits=self.limits)
+        try:
+            with self._directory(run_id, create=False) as directory:
+                status = os.stat(raw_image_id, dir_fd=directory, follow_symlinks=False)
+        except OSError:
+            return False
+        except MMRawError as error:
+            if error.code in ("source_unavailable", "store_invalid"):
+                return False
+            raise
+        return stat.S_ISREG(status.st_mode)
+
+    def delete(self, raw_image_id: str, *, run_id: str | None = None) -> None:
+        """Removes an object; one that is absent is no error.
+
+        Raises:
+            MMRawError: invalid_raw_image_id, run_mismatch, store_permission.
+        """
+        check_raw_image_id(raw_image_id, limits=self.limits)
+        if not self.has(raw_image_id, run_id=run_id):
+            return
+        with self._directory(run_id, create=False) as directory, _io():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(raw_image_id, dir_fd=directory)
+            if self.durable:
+                os.fsync(directory)
+
+    def list(self, *, run_id: str | None = None) -> Iterator[str]:
+        """The names of all objects that could be images, in order; temporary files apart."""
+        names: list[str] = []
+        with self._directory(run_id, create=False) as directory, _io():
+            for entry in os.scandir(directory):
+                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                    names.append(entry.name)
+        return iter(sorted(names))
+
+    def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
+        """The file: URL of a stored image."""
+        check_raw_image_id(raw_image_id, limits=self.limits)
+        self.check_run(run_id)
+        return self._path(run_id).joinpath(raw_image_id).as_uri()
+
+    def sweep(self, *, older_than: float = 3600.0, run_id: str | None = None) -> int:
+        """Removes temporary files of writers that died; returns how many.
+
+        Args:
+            older_than: Seconds since the last write; younger ones may still be in use.
+            run_id: The run, where the store holds several.
+        """
+        removed = 0
+        with self._directory(run_id, create=False) as directory, _io():
+            for entry in os.scandir(directory):
+                if not _is_temporary(entry.name):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                    if age > older_than:
+                        os.unlink(entry.name, dir_fd=directory)
+                        removed += 1
+        return removed
+
+    def _path(self, run_id: str | None) -> Path:
+        if self.run_ids is None:
+            return self.root
+        return self.root.joinpath(f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR)
+
+    @contextlib.contextmanager
+    def _directory(self, run_id: str | None, *, create: bool) -> Iterator[int]:
+        """A descriptor of the images directory; no part below the root may be a symbolic link."""
+        self.check_run(run_id)
+        with _io():
+            descriptor = os.open(self.root, _DIRECTORY)
+        try:
+            if self.run_ids is not None:
+                for part in (f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR):
+                    descriptor = self._descend(descriptor, part, create)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _descend(self, parent: int, part: str, create: bool) -> int:
+        """The directory `part` below `parent`; `parent` is closed where that succeeds."""
+        flags = _DIRECTORY | os.O_NOFOLLOW
+        missing = False
+        with _io():
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, self._dir_mode, dir_fd=parent)
+                    if self.durable:
+                        os.fsync(parent)
+            try:
+                child = os.open(part, flags, dir_fd=parent)
+            except FileNotFoundError:
+                missing, child = True, -1
+        if missing:
+            message = "the run has no stored images"
+            raise MMRawError("source_unavailable", message, "$.raw_image_id")
+        os.close(parent)
+        return child
+
+
+def _is_temporary(name: str) -> bool:
+    return (
+        len(name) == _TEMPORARY_LENGTH and name.startswith(_TEMPORARY) and name.endswith(".tmp")
+    )
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Up to `size` bytes; a file that grows while it is read is cut there and fails its hash."""
+    parts: list[bytes] = []
+    left = size
+    while left > 0:
+        part = os.read(descriptor, left)
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,10 @@
+"""Images: where their bytes come from, what their headers say, how they are decoded.
+
+Source: spec/README.md, section "Images".
+"""
+
+from .decode import decode_rgb
+from .header import ImageHeader, extension_of, read_header
+from .source import ImageSource
+
+__all__ = ["ImageHeader", "ImageSource", "decode_rgb", "extension_of", "read_header"]
