@@ -3,8 +3,8 @@
 Source: spec/README.md, section "Images".
 """
 
-from .decode import decode_rgb
+from .decode import DecodedImage, decode_rgb
 from .header import ImageHeader, extension_of, read_header
 from .source import ImageSource
 
-__all__ = ["ImageHeader", "ImageSource", "decode_rgb", "extension_of", "read_header"]
+__all__ = ["DecodedImage", "ImageHeader", "ImageSource", "decode_rgb", "extension_of", "read_header"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
 from .header import ImageHeader, header_of, open_image
@@ -14,13 +16,28 @@ if TYPE_CHECKING:
 Frames = Literal["single", "first"]
 
 
+class DecodedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """Pixels of an image.
+
+    Attributes:
+        width, height: In pixels, equal to the header's.
+        format: png, jpeg, webp or gif.
+        rgb: The pixels, row by row, three bytes each.
+    """
+
+    width: int
+    height: int
+    format: str
+    rgb: bytes
+
+
 def decode_rgb(
     data: bytes,
     *,
     limits: Limits = DEFAULT_LIMITS,
     frames: Frames = "single",
     path: str = "$",
-) -> Image:
+) -> DecodedImage:
     """The pixels as Pillow's `convert("RGB")` gives them: EXIF not applied, alpha dropped.
 
     Args:
@@ -28,9 +45,6 @@ def decode_rgb(
         limits: Bytes, pixels and sides, checked before decoding.
         frames: `single` refuses animations, `first` takes their first frame.
         path: For errors.
-
-    Returns:
-        An image of mode RGB and of the size that the header says.
 
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded,
@@ -43,17 +57,21 @@ def decode_rgb(
         pixels = _load(image, header)
     if pixels is None:
         raise MMRawError("image_undecodable", "the image does not decode whole", path)
-    return pixels
+    return DecodedImage(
+        width=header.width, height=header.height, format=header.format, rgb=pixels
+    )
 
 
-def _load(image: Image, header: ImageHeader) -> Image | None:
-    """The decoded pixels, or None for whatever the decoder throws."""
+def _load(image: Image, header: ImageHeader) -> bytes | None:
+    """The pixels, or None for whatever the decoder throws."""
     try:
         image.load()
         # Without the table Pillow gives the same pixels, and no warning about ignoring it.
         image.info.pop("transparency", None)
-        pixels = image.copy() if image.mode == "RGB" else image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        if rgb.size != (header.width, header.height):
+            return None
+        return rgb.tobytes()
     except Exception:
-        # See open_image: the decoder's own words never leave this function.
+        # Decoders throw anything, with addresses and input in their texts: none of it leaves here.
         return None
-    return pixels if pixels.size == (header.width, header.height) else None

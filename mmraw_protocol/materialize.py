@@ -1,0 +1,342 @@
+"""From a ref back to the pixels that were meant: read once, verify, decode, compare.
+
+Source: spec/README.md, section "Order of checks".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ._generated.limits import DEFAULT_LIMITS, Limits
+from .adapters import Adapter, get_adapter
+from .assets import AssetStore, verify_object
+from .cache import SingleFlightCache
+from .codec import canonical_json, parse_data_uri, sha256_hex
+from .errors import MMRawError
+from .images import decode_rgb
+from .images.decode import Frames
+from .refs import RawMMRef, parse_ref
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["CACHE_ENV", "MaterializedImage", "Materializer"]
+
+#: Gigabytes of decoded pixels to keep; 0 turns the cache off.
+CACHE_ENV = "PRIME_RL_MM_MATERIALIZE_CACHE_GB"
+DEFAULT_CACHE_BYTES = 2 * 1024**3
+
+
+class MaterializedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified and decoded image.
+
+    Attributes:
+        ref: The ref it came from.
+        width, height: In pixels.
+        format: png, jpeg, webp or gif.
+        sha256: 64 hex digits over the encoded bytes.
+        rgb: The pixels, row by row, three bytes each; `image` makes a PIL image of them.
+        placeholder_length: Tokens that stand for the image in the prompt.
+        adapter: The adapter whose layout was compared.
+    """
+
+    ref: RawMMRef
+    width: int
+    height: int
+    format: str
+    sha256: str
+    rgb: bytes
+    placeholder_length: int
+    adapter: Adapter
+
+    @property
+    def image(self) -> Image:
+        """A PIL image of mode RGB; each call gives its own, which may be changed freely."""
+        from .images.header import pillow
+
+        return cast("Image", pillow().frombytes("RGB", (self.width, self.height), self.rgb))
+
+    @property
+    def rgb_sha256(self) -> str:
+        """64 hex digits over `rgb`."""
+        return sha256_hex(self.rgb)
+
+
+class Stats(msgspec.Struct, kw_only=True):
+    """What a materializer did so far.
+
+    Attributes:
+        hits, misses: Of the cache.
+        refused: Refusals by error code.
+        bytes_read: Encoded bytes read and hashed.
+        seconds: Time spent on misses, summed over threads.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    refused: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    bytes_read: int = 0
+    seconds: float = 0.0
+
+
+class Materializer:
+    """Turns refs into pixels, for servers and trainers.
+
+    Args:
+        store: Where stored images are; None allows inline refs only.
+        limits: Of refs, images and grids.
+        cache_bytes: Most bytes of decoded pixels to keep; 0 for none; None takes the environment's
+            PRIME_RL_MM_MATERIALIZE_CACHE_GB, or 2 GiB.
+        adapters: The processor's adapter for each family; a family that is absent is served by
+            `get_adapter(family)` with its defaults, unless `families` leaves it out.
+        families: The families that are allowed; None allows every one that has an adapter.
+        frames: `single` refuses animations, `first` takes their first frame.
+
+    Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        store: AssetStore | None = None,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        cache_bytes: int | None = None,
+        adapters: Mapping[str, Adapter] | None = None,
+        families: Iterable[str] | None = None,
+        frames: Frames = "single",
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.frames: Frames = frames
+        self._adapters = dict(adapters or {})
+        self._families = None if families is None else frozenset(families)
+        size = cache_bytes_from_environment() if cache_bytes is None else cache_bytes
+        self._cache: SingleFlightCache[MaterializedImage] = SingleFlightCache(size)
+        self._stats = Stats()
+        self._lock = threading.Lock()
+
+    def materialize(
+        self,
+        ref: RawMMRef | str,
+        *,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
+    ) -> MaterializedImage:
+        """The image that `ref` means, or an error; nothing in between.
+
+        Args:
+            ref: A ref, parsed or as text.
+            mm_hash: The hash that stands beside the ref in the features body, where there is one.
+            modality: The modality under which the ref stands there.
+            placeholder_length: The length of its placeholder there.
+
+        Raises:
+            MMRawError: in this order: the codes of `parse_ref`, modality_mismatch, hash_mismatch
+                (outer), run_mismatch, source_unavailable, hash_mismatch (bytes), object_corrupt,
+                the codes of decoding, unknown_family, aspect_ratio, fingerprint_mismatch,
+                grid_mismatch, placeholder_mismatch.
+        """
+        failed: MMRawError | None = None
+        try:
+            parsed = parse_ref(ref, limits=self.limits) if isinstance(ref, str) else ref
+            _compare_outer(parsed, mm_hash, modality)
+            return self._cached(parsed, mm_hash, modality, placeholder_length)
+        except MMRawError as error:
+            failed = error
+        with self._lock:
+            refused = self._stats.refused
+            refused[failed.code] = refused.get(failed.code, 0) + 1
+        raise failed
+
+    async def materialize_async(
+        self,
+        ref: RawMMRef | str,
+        *,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
+    ) -> MaterializedImage:
+        """`materialize` in a worker thread; the event loop is never blocked."""
+        return await asyncio.to_thread(
+            self.materialize,
+            ref,
+            mm_hash=mm_hash,
+            modality=modality,
+            placeholder_length=placeholder_length,
+        )
+
+    def materialize_many(
+        self, refs: Iterable[RawMMRef | str], *, workers: int = 4
+    ) -> Iterator[MaterializedImage | MMRawError]:
+        """The images of many refs, in their order; a refused one gives its error.
+
+        At most twice `workers` images are held at a time, however many refs there are.
+        """
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: list[Any] = []
+            for ref in refs:
+                waiting.append(pool.submit(self._one, ref))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+
+    def _one(self, ref: RawMMRef | str) -> MaterializedImage | MMRawError:
+        try:
+            return self.materialize(ref)
+        except MMRawError as error:
+            return error
+
+    def stats(self) -> Stats:
+        """A copy of the counters."""
+        with self._lock:
+            counts = msgspec.structs.replace(self._stats, refused=dict(self._stats.refused))
+        counts.hits, counts.misses = self._cache.hits, self._cache.misses
+        return counts
+
+    def adapter_for(self, family: str) -> Adapter:
+        """The adapter that refs of `family` are compared with.
+
+        Raises:
+            MMRawError: unknown_family.
+        """
+        if self._families is not None and family not in self._families:
+            raise MMRawError("unknown_family", "this family is not allowed here", "$.family")
+        adapter = self._adapters.get(family)
+        if adapter is None:
+            adapter = self._adapters[family] = get_adapter(family)
+        return adapter
+
+    def _cached(
+        self, ref: RawMMRef, mm_hash: str | None, modality: str | None, length: int | None
+    ) -> MaterializedImage:
+        if not self._cache.capacity:
+            return self._make(ref, length)
+        if self.store is not None and not ref.is_inline:
+            self.store.check_run(ref.run_id)
+        key = self._key(ref, mm_hash, modality, length)
+        return self._cache.get(key, lambda: self._make(ref, length), lambda item: len(item.rgb))
+
+    def _key(
+        self, ref: RawMMRef, mm_hash: str | None, modality: str | None, length: int | None
+    ) -> str:
+        """Everything that a check depends on; a hit must not skip one.
+
+        The decoded value counts, not its spelling; hashed, so that inline images are not held twice.
+        """
+        fields: dict[str, Any] = {"dialect": ref.dialect, "ref": ref.fields()}
+        fields |= {"mm_hash": mm_hash, "modality": modality, "length": length}
+        try:
+            fields["adapter"] = self.adapter_for(ref.family).identity
+        except MMRawError:
+            # An unknown family is refused later, in the order of checks; it is never cached.
+            fields["adapter"] = None
+        return sha256_hex(canonical_json(fields).encode("ascii"))
+
+    def _make(self, ref: RawMMRef, length: int | None) -> MaterializedImage:
+        started = time.perf_counter()
+        try:
+            return self._decode_and_compare(ref, length)
+        finally:
+            with self._lock:
+                self._stats.seconds += time.perf_counter() - started
+
+    def _decode_and_compare(self, ref: RawMMRef, length: int | None) -> MaterializedImage:
+        data = self._read(ref)
+        with self._lock:
+            self._stats.bytes_read += len(data)
+        digest = verify_source(ref, data)
+        decoded = decode_rgb(data, limits=self.limits, frames=self.frames)
+        adapter = self.adapter_for(ref.family)
+        expected = _compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
+        return MaterializedImage(
+            ref=ref,
+            width=decoded.width,
+            height=decoded.height,
+            format=decoded.format,
+            sha256=digest,
+            rgb=decoded.rgb,
+            placeholder_length=expected,
+            adapter=adapter,
+        )
+
+    def _read(self, ref: RawMMRef) -> bytes:
+        """The encoded bytes, from the ref itself or from the store; read exactly once."""
+        if ref.is_inline:
+            return parse_data_uri(cast(str, ref.raw_uri), limits=self.limits).data
+        if self.store is None:
+            message = "the ref names a stored image and no store was configured"
+            raise MMRawError("source_unavailable", message, "$.raw_image_id")
+        self.store.check_run(ref.run_id)
+        return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
+
+
+def cache_bytes_from_environment() -> int:
+    """The cache's size by PRIME_RL_MM_MATERIALIZE_CACHE_GB; 2 GiB where it is not set.
+
+    Raises:
+        MMRawError: unsupported_option (no number).
+    """
+    text = os.environ.get(CACHE_ENV, "").strip()
+    if not text:
+        return DEFAULT_CACHE_BYTES
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < 1e6:
+        raise MMRawError("unsupported_option", f"{CACHE_ENV} is a number of gigabytes from 0")
+    return int(gigabytes * 1024**3)
+
+
+def _compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> None:
+    if modality is not None and ref.modality != modality:
+        message = "the ref stands under another modality than its own"
+        raise MMRawError("modality_mismatch", message, "$.modality")
+    if mm_hash is not None and ref.mm_hash != mm_hash:
+        raise MMRawError("hash_mismatch", "the ref's mm_hash is not the one beside it", "$.mm_hash")
+
+
+def verify_source(ref: RawMMRef, data: bytes) -> str:
+    """The sha256 of `data`, after it was held against mm_hash and raw_image_id.
+
+    Raises:
+        MMRawError: hash_mismatch, object_corrupt.
+    """
+    digest = sha256_hex(data)
+    if len(ref.mm_hash) not in (32, 64) or not digest.startswith(ref.mm_hash):
+        message = "mm_hash is not the first 32 or all 64 hex digits of the image's sha256"
+        raise MMRawError("hash_mismatch", message, "$.mm_hash")
+    if ref.stored_name is not None:
+        verify_object(data, ref.stored_name, digest)
+    return digest
+
+
+def _compare_layout(
+    ref: RawMMRef, adapter: Adapter, width: int, height: int, length: int | None, limits: Limits
+) -> int:
+    """The placeholder's length, after fingerprint, grid and length were compared."""
+    if ref.fingerprint != adapter.fingerprint(ref.dialect):
+        message = "the ref was laid out with other knobs than those of the processor here"
+        raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
+    layout = adapter.layout(width, height, limits=limits)
+    payload = adapter.parse_payload(ref.payload)
+    if tuple(adapter.grid_thw(payload)) != tuple(layout.grid_thw):
+        message = "the payload's grid is not the one that the image's size gives"
+        raise MMRawError("grid_mismatch", message, "$.payload")
+    if adapter.num_tokens(payload) != layout.num_tokens:
+        message = "the payload's token count is not the one that the image's size gives"
+        raise MMRawError("grid_mismatch", message, "$.payload")
+    if length is not None and length != layout.placeholder_length:
+        message = "the placeholder's length is not what the family and grid demand"
+        raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
+    return layout.placeholder_length
