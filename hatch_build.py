@@ -1,4 +1,4 @@
-"""Puts spec/ into the wheel as mmraw_protocol/_spec.
+"""Puts spec/ and the example pictures into the wheel as mmraw_protocol/_spec and _examples.
 
 A plain `force-include` would copy spec/ into the environment for an editable install too, where
 the copy goes stale: there the package reads the checkout's spec/ itself.
@@ -13,6 +13,7 @@ class SpecHook(BuildHookInterface):
     """Runs once for each wheel that is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Adds spec/ to every wheel but the editable one."""
+        """Adds both to every wheel but the editable one."""
         if version == "standard":
             build_data["force_include"]["spec"] = "mmraw_protocol/_spec"
+            build_data["force_include"]["examples/images"] = "mmraw_protocol/_examples"

@@ -22,6 +22,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         placeholder_length: Tokens that stand for it in the prompt.
         payload: The family's payload.
         resized: (width, height) in pixels that the processor resizes (and pads) to.
+        content: (width, height) in pixels that the picture fills of it, from the top left.
     """
 
     grid_thw: Grid
@@ -29,6 +30,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     placeholder_length: int
     payload: Payload
     resized: Size
+    content: Size
 
 
 class ImageDescription(msgspec.Struct, frozen=True, kw_only=True):

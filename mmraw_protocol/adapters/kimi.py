@@ -22,15 +22,14 @@ from .family import FamilyAdapter
 PLACEHOLDERS = ("single", "expanded")
 
 
-def kimi_grid(
+def kimi_content(
     width: int,
     height: int,
     patch_size: int = 14,
-    merge_kernel_size: int = 2,
     in_patch_limit: int = 16384,
     patch_limit_on_one_side: int = 512,
 ) -> tuple[int, int]:
-    """(h, w) in patches, padded to the merge raster; pixels in. The sides must be positive."""
+    """(height, width) in pixels after resizing and before padding. The sides must be positive."""
     longest = patch_limit_on_one_side * patch_size
     scale = min(
         1.0,
@@ -42,6 +41,19 @@ def kimi_grid(
     )
     wide = min(max(1, int(width * scale)), longest)
     high = min(max(1, int(height * scale)), longest)
+    return high, wide
+
+
+def kimi_grid(
+    width: int,
+    height: int,
+    patch_size: int = 14,
+    merge_kernel_size: int = 2,
+    in_patch_limit: int = 16384,
+    patch_limit_on_one_side: int = 512,
+) -> tuple[int, int]:
+    """(h, w) in patches, padded to the merge raster; pixels in. The sides must be positive."""
+    high, wide = kimi_content(width, height, patch_size, in_patch_limit, patch_limit_on_one_side)
     factor = patch_size * merge_kernel_size
     return -(-high // factor) * merge_kernel_size, -(-wide // factor) * merge_kernel_size
 
@@ -85,6 +97,13 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
             knobs.in_patch_limit,
             knobs.patch_limit_on_one_side,
         )
+        high, wide = kimi_content(
+            width,
+            height,
+            knobs.patch_size,
+            knobs.in_patch_limit,
+            knobs.patch_limit_on_one_side,
+        )
         if max(h, w) > knobs.patch_limit_on_one_side:
             message = "padded to the merge raster, a side exceeds patch_limit_on_one_side"
             raise MMRawError("layout_refused", message)
@@ -96,6 +115,7 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
             placeholder_length=self.placeholder_length(payload),
             payload=payload,
             resized=(w * knobs.patch_size, h * knobs.patch_size),
+            content=(wide, high),
         )
 
     def _tokens(self, grid: Grid) -> int:

@@ -71,12 +71,14 @@ class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
         )
         grid = check_grid((1, h, w), merge_size=knobs.merge_size, limits=limits, path="$.grid_thw")
         tokens = h * w // knobs.merge_size**2
+        resized = (w * knobs.patch_size, h * knobs.patch_size)
         return Layout(
             grid_thw=grid,
             num_tokens=tokens,
             placeholder_length=tokens,
             payload=QwenVlPayload(image_grid_thw=(grid,)),
-            resized=(w * knobs.patch_size, h * knobs.patch_size),
+            resized=resized,
+            content=resized,
         )
 
     def parse_payload(self, payload: Any, *, limits: Limits = DEFAULT_LIMITS) -> QwenVlPayload:

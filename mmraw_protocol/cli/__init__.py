@@ -1,0 +1,58 @@
+"""The command line: `mmraw COMMAND …`; one thin file per command.
+
+Exit codes: 0 all well; 1 an input was refused; 2 the command was called wrongly; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .._version import __version__
+from ..errors import MMRawError
+from . import demo, inspect, layout, materialize, pack, schema, validate
+from .output import print_error
+
+COMMANDS = (demo, pack, inspect, materialize, layout, validate, schema)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every command."""
+    parser = argparse.ArgumentParser(
+        prog="mmraw",
+        description="The contract by which images travel through multimodal RL.",
+        epilog="exit codes: 0 all well, 1 an input was refused, 2 called wrongly, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"mmraw-protocol {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        child = commands.add_parser(
+            module.NAME,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=f"example: {module.EXAMPLE}",
+        )
+        child.add_argument("--json", action="store_true", help="print JSON for machines")
+        module.add_arguments(child)
+        child.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    args = build_parser().parse_args(argv)
+    failed: MMRawError | None = None
+    try:
+        return args.run(args)
+    except MMRawError as error:
+        failed = error
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (head, less); what was not yet printed goes nowhere, silently.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    print_error(failed, as_json=args.json)
+    return 1

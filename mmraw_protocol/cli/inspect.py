@@ -1,0 +1,131 @@
+"""`mmraw inspect`: a ref, an envelope or a features body, explained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, cast
+
+from .._generated.wire import DIALECTS, RULES
+from ..adapters import get_adapter
+from ..codec import parse_data_uri, parse_json
+from ..errors import MMRawError
+from ..features import Features, parse_features
+from ..images import read_header
+from ..items import RawMMItem, parse_item
+from ..materialize import verify_source
+from ..refs import RawMMRef, parse_ref
+from .inputs import read_text
+from .output import print_json, print_table, shorten, size_of
+
+NAME = "inspect"
+HELP = "explain a ref, an envelope or a features body"
+EXAMPLE = "mmraw inspect mmraw:v3:eyJmYW1pbHkiOi…"
+
+Row = tuple[str, str, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("what", nargs="?", help="the text itself, a file, or - for standard input")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what the text says; a refusal is raised."""
+    kind, value, rows = explain_text(read_text(args.what))
+    if args.json:
+        facts = {name: text for name, text, _ in rows}
+        print_json({"kind": kind, "value": value, "facts": facts})
+    else:
+        print_table(("field", "value", "meaning"), rows, title=kind)
+    return 0
+
+
+def explain_text(text: str) -> tuple[str, Any, list[Row]]:
+    """The kind of a document, its fields, and rows that explain it."""
+    if text.startswith("mmraw:"):
+        ref = parse_ref(text)
+        return f"ref, dialect {ref.dialect}", ref.fields(), [*_ref_rows(ref), *_facts(ref, text)]
+    document = parse_json(text)
+    if isinstance(document, str):
+        return explain_text(document)
+    if isinstance(document, dict):
+        keys = cast("dict[str, Any]", document)
+        if "kind" in keys:
+            item = parse_item(text)
+            return f"envelope, dialect {item.dialect}", item.to_dict(), _item_rows(item)
+        if "features" in keys and "kwargs_data" not in keys:
+            text = json.dumps(keys["features"])
+    features = parse_features(text)
+    return "features body", features.to_dict(), _features_rows(features)
+
+
+def _rows(schema: str, fields: dict[str, Any]) -> list[Row]:
+    rules = RULES[schema]
+    return [
+        (name, shorten(value if isinstance(value, str) else json.dumps(value)), _meaning(rules, name))
+        for name, value in fields.items()
+    ]
+
+
+def _meaning(rules: Any, name: str) -> str:
+    description = rules[name].description or f"{rules[name].hint}, as the family defines it"
+    return description.split(". ")[0].rstrip(".")
+
+
+def _ref_rows(ref: RawMMRef) -> list[Row]:
+    return _rows(DIALECTS[ref.dialect].schema, ref.fields())
+
+
+def _item_rows(item: RawMMItem) -> list[Row]:
+    schema = "".join(part.capitalize() for part in item.dialect.split("-"))
+    return _rows(f"Item{schema}", item.to_dict())
+
+
+def _facts(ref: RawMMRef, text: str) -> list[Row]:
+    """What follows from a ref: layout, and for inline images the header and the hash."""
+    rows: list[Row] = [("(size)", size_of(len(text)), "the ref on the wire")]
+    try:
+        adapter = get_adapter(ref.family)
+        grid = adapter.grid_thw(ref.payload)
+        known = ref.fingerprint == adapter.fingerprint(ref.dialect)
+        rows += [
+            ("(grid)", "x".join(map(str, grid)), "patches: time x height x width"),
+            ("(tokens)", str(adapter.num_tokens(ref.payload)), "tokens of the image in the model"),
+            (
+                "(knobs)",
+                "published defaults" if known else "not the published defaults",
+                "what the fingerprint stands for",
+            ),
+        ]
+    except MMRawError as error:
+        rows.append(("(family)", error.code, error.message))
+    return rows + _inline_facts(ref)
+
+
+def _inline_facts(ref: RawMMRef) -> list[Row]:
+    if not ref.is_inline:
+        return [("(source)", "stored", f"looked up in the run's store as {ref.stored_name}")]
+    data = parse_data_uri(cast(str, ref.raw_uri)).data
+    try:
+        digest = verify_source(ref, data)
+        verdict = ("(hash)", "matches", f"sha256 {digest}")
+    except MMRawError as error:
+        verdict = ("(hash)", error.code, error.message)
+    try:
+        header = read_header(data)
+        size = f"{header.width}x{header.height} {header.format}, {size_of(len(data))}"
+    except MMRawError as error:
+        size = error.code
+    return [("(source)", "inline", size), verdict]
+
+
+def _features_rows(features: Features) -> list[Row]:
+    rows: list[Row] = []
+    for slot in features.slots():
+        ref = slot.ref
+        place = f"tokens {slot.placeholder.offset} to {slot.placeholder.offset + slot.placeholder.length - 1}"
+        source = "inline" if ref.is_inline else str(ref.stored_name)
+        text = f"{ref.dialect} {ref.family} {json.dumps(ref.fields().get('payload'))}"
+        rows.append((f"{slot.modality}[{slot.index}]", text, f"{place}; {shorten(source)}"))
+    return rows or [("(none)", "", "no images")]

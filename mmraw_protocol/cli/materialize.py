@@ -1,0 +1,90 @@
+"""`mmraw materialize`: from a ref or a features body to PNG files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import MMRawError
+from ..features import parse_features
+from ..materialize import Materializer
+from .inputs import read_text
+from .options import add_family, add_store, adapter_of, store_of
+from .output import print_json, print_table, size_of
+
+NAME = "materialize"
+HELP = "turn a ref or a features body back into verified pictures in a folder"
+EXAMPLE = "mmraw materialize features.json --store run_x/assets/images --out pictures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("what", nargs="?", help="a ref, a file, or - for standard input")
+    parser.add_argument("--out", type=Path, default=Path("pictures"), help="folder to write to")
+    add_family(parser)
+    parser.set_defaults(family=None)
+    add_store(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes one PNG per image; the first image that is refused ends the command."""
+    adapters = {args.family: adapter_of(args)} if args.family else {}
+    store = store_of(args, create=False)
+    materializer = Materializer(store, cache_bytes=0, adapters=adapters)
+    rows: list[dict[str, Any]] = []
+    for name, ref, options, place in _refs(read_text(args.what)):
+        failed: MMRawError | None = None
+        try:
+            result = materializer.materialize(ref, **options)
+        except MMRawError as error:
+            failed = error
+        if failed is not None:
+            raise failed.at(place)
+        target = args.out / f"{name}-{result.sha256[:16]}.png"
+        _save(result.image, target)
+        rows.append(
+            {
+                "file": str(target),
+                "width": result.width,
+                "height": result.height,
+                "sha256": result.sha256,
+                "rgb_sha256": result.rgb_sha256,
+                "placeholder_length": result.placeholder_length,
+            }
+        )
+    if args.json:
+        print_json(rows)
+    else:
+        cells = [
+            (row["file"], f"{row['width']}x{row['height']}", size_of(Path(row["file"]).stat().st_size))
+            for row in rows
+        ]
+        print_table(("picture", "size", "PNG"), cells)
+    return 0
+
+
+def _refs(text: str) -> list[tuple[str, Any, dict[str, Any], str]]:
+    """(name, ref, what stands beside it, place) of every image."""
+    if text.startswith("mmraw:"):
+        return [("image", text, {}, "$")]
+    found: list[tuple[str, Any, dict[str, Any], str]] = []
+    for number, slot in enumerate(parse_features(text).slots()):
+        beside = {
+            "mm_hash": slot.mm_hash,
+            "modality": slot.modality,
+            "placeholder_length": slot.placeholder.length,
+        }
+        found.append((f"{number:03d}", slot.ref, beside, f"$.kwargs_data[{number}]"))
+    return found
+
+
+def _save(image: Any, target: Path) -> None:
+    failed = False
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        image.save(target)
+    except OSError:
+        failed = True
+    if failed:
+        raise MMRawError("store_permission", "the picture cannot be written to the folder")

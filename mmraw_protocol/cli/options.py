@@ -1,0 +1,52 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import environment
+from ..adapters import Adapter, get_adapter
+from ..assets import AssetStore, open_store
+from ..errors import MMRawError
+
+
+def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """--family, --config, --placeholder."""
+    parser.add_argument("--family", default=None if required else "qwen_vl", required=required)
+    parser.add_argument(
+        "--config", help="preprocessor_config.json, a checkpoint's folder, or a preset's name"
+    )
+    parser.add_argument("--placeholder", choices=("single", "expanded"), help="for kimi_k25")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """--store, --run-id."""
+    parser.add_argument(
+        "--store",
+        help=f"images directory or store URL (default: {environment.IMAGE_DIR}, "
+        f"or assets/images below {environment.RUN_DIR})",
+    )
+    parser.add_argument("--run-id", help="label of the run")
+
+
+def adapter_of(args: argparse.Namespace) -> Adapter:
+    """The adapter that the options ask for."""
+    return get_adapter(args.family, args.config, placeholder=args.placeholder)
+
+
+def store_of(
+    args: argparse.Namespace, *, required: bool = False, create: bool = True
+) -> AssetStore | None:
+    """The store that the options or the environment name.
+
+    Raises:
+        MMRawError: store_invalid, store_permission.
+    """
+    place = args.store or environment.image_dir()
+    if place is None:
+        if required:
+            message = f"name a store with --store or {environment.IMAGE_DIR}"
+            raise MMRawError("store_invalid", message)
+        return None
+    options = {} if create else {"create": False}
+    return open_store(place, **options)

@@ -1,0 +1,101 @@
+"""What commands print: JSON for machines, tables for people; rich where it is installed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from ..errors import ERRORS, MMRawError
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+def print_error(error: MMRawError, *, as_json: bool = False) -> None:
+    """The refusal: JSON on standard output, or two lines on standard error."""
+    if as_json:
+        print_json({"error": error_dict(error)})
+        return
+    print(f"mmraw: {error}", file=sys.stderr)
+    print(f"       {ERRORS[error.code].remedy}", file=sys.stderr)
+
+
+def error_dict(error: MMRawError) -> dict[str, str]:
+    """The refusal as JSON."""
+    return {"code": error.code, "path": error.path, "message": error.message}
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """A table: by rich on a terminal, else plain columns that tools can cut."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and _rich_table(columns, cells, title):
+        return
+    if title:
+        print(title)
+    widths = [
+        max(len(row[index]) for row in [list(columns), *cells]) for index in range(len(columns))
+    ]
+    for row in [list(columns), ["-" * width for width in widths], *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich_table(columns: Sequence[str], cells: list[list[str]], title: str) -> bool:
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in cells:
+        # Text, not markup: a cell may hold anything, also square brackets.
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+    return True
+
+
+class Progress(Protocol):
+    """Told how far the work is."""
+
+    def __call__(self, done: int) -> None:
+        """`done` units so far."""
+        ...
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None) -> Iterator[Progress]:
+    """A progress bar on standard error where that is a terminal and rich is there."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+    except ImportError:
+        yield lambda done: None
+        return
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """`text`, or its beginning and its length."""
+    return text if len(text) <= most else f"{text[: most - 20]}... ({len(text)} characters)"
+
+
+def size_of(count: int) -> str:
+    """Bytes for people: 812 B, 47.9 KB, 3.1 MB."""
+    value = float(count)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000 or unit == "MB":
+            return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError

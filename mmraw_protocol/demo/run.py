@@ -1,0 +1,212 @@
+"""One conversation of two turns, carried over the wire in every way that there is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..adapters import Adapter, get_adapter
+from ..assets import AssetStore
+from ..codec import sha256_hex
+from ..environment import Storage
+from ..features import MultiModalData, build_features, parse_features
+from ..images import ImageSource, decode_rgb
+from ..materialize import MaterializedImage, Materializer
+from ..messages import PackedImage, pack_images
+from ..prompts import plain_prompt
+
+RUN_ID = "demo"
+FAMILIES = ("qwen_vl", "kimi_k25")
+#: v2 has no place for inline images.
+ROUTES: tuple[tuple[Storage, str], ...] = (("offload", "v2"), ("offload", "v3"), ("inline", "v3"))
+
+Result = TypeVar("Result")
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to one image on one route. Times in seconds, sizes in bytes or characters."""
+
+    picture: str
+    format: str
+    mode: str
+    width: int
+    height: int
+    encoded_bytes: int
+    grid_thw: tuple[int, int, int]
+    num_tokens: int
+    placeholder_offset: int
+    placeholder_length: int
+    ref: str
+    ref_chars: int
+    materialize_seconds: float
+    rgb_sha256: str
+    identical: bool
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """One family on one route.
+
+    Attributes:
+        body: The body of the second turn's request, as it would be posted.
+        turns: Images in the body of each turn; the second carries those of the first again.
+        steps: What happened to each image.
+    """
+
+    family: str
+    storage: Storage
+    dialect: str
+    prompt_tokens: int
+    turns: list[int]
+    body: str
+    pack_seconds: float
+    build_seconds: float
+    parse_seconds: float
+    steps: list[Step]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every image came back pixel for pixel."""
+        return all(step.identical for step in self.steps)
+
+
+def conversation(pictures: list[Path]) -> list[list[dict[str, Any]]]:
+    """The messages after the first and after the second turn."""
+    half = max(1, (len(pictures) + 1) // 2)
+    first = [
+        {"role": "system", "content": "You look at pictures."},
+        {"role": "user", "content": _parts("What is on these?", pictures[:half])},
+    ]
+    if not pictures[half:]:
+        return [first]
+    second = [
+        {"role": "assistant", "content": "I see them. Show me the others."},
+        {"role": "user", "content": _parts("And what do these have in common?", pictures[half:])},
+    ]
+    return [first, [*first, *second]]
+
+
+def _parts(question: str, pictures: list[Path]) -> list[dict[str, Any]]:
+    images = [
+        {"type": "image_url", "image_url": {"url": path.resolve().as_uri()}} for path in pictures
+    ]
+    return [*images, {"type": "text", "text": question}]
+
+
+def run_demo(pictures: list[Path], store: AssetStore) -> list[Journey]:
+    """Every family on every route.
+
+    Raises:
+        MMRawError: whatever a picture is refused for, with its place in the conversation.
+    """
+    originals = [decode_rgb(ImageSource.open(path).data).rgb for path in pictures]
+    return [
+        _travel(pictures, originals, get_adapter(family), storage, dialect, store)
+        for family in FAMILIES
+        for storage, dialect in ROUTES
+    ]
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    started = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - started
+
+
+def _travel(
+    pictures: list[Path],
+    originals: list[bytes],
+    adapter: Adapter,
+    storage: Storage,
+    dialect: str,
+    store: AssetStore,
+) -> Journey:
+    turns = conversation(pictures)
+    data = MultiModalData()
+    images: list[PackedImage] = []
+    counts: list[int] = []
+    body: dict[str, Any] = {}
+    pack_seconds = build_seconds = 0.0
+    prompt_tokens = 0
+    for messages in turns:
+        known = len(images)
+        images, seconds = _timed(lambda: _pack(messages, adapter, storage, store))  # noqa: B023
+        pack_seconds += seconds
+        prompt = plain_prompt(messages, images, adapter)
+        prompt_tokens = prompt.num_tokens
+        turn = MultiModalData(
+            mm_hashes={"image": [image.mm_hash for image in images[known:]]},
+            mm_placeholders={"image": prompt.placeholders[known:]},
+            mm_items={"image": [image.item for image in images[known:]]},
+        )
+        data = data.merge(turn)
+        body, seconds = _timed(lambda: build_features(data, dialect, run_id=RUN_ID))  # noqa: B023
+        build_seconds += seconds
+        counts.append(len(images))
+    text = json.dumps(body)
+    features, parse_seconds = _timed(lambda: parse_features(text))
+    materializer = Materializer(store, cache_bytes=0, adapters={adapter.family: adapter})
+    steps: list[Step] = []
+    rows = zip(pictures, originals, images, features.slots(), strict=True)
+    for path, original, image, slot in rows:
+        result, seconds = _timed(
+            lambda: materializer.materialize(
+                slot.ref,  # noqa: B023
+                mm_hash=slot.mm_hash,  # noqa: B023
+                modality=slot.modality,  # noqa: B023
+                placeholder_length=slot.placeholder.length,  # noqa: B023
+            )
+        )
+        ref = features.kwargs_data[slot.modality][slot.index]
+        steps.append(_step(path, original, image, slot.placeholder, ref, result, seconds))
+    return Journey(
+        family=adapter.family,
+        storage=storage,
+        dialect=dialect,
+        prompt_tokens=prompt_tokens,
+        turns=counts,
+        body=text,
+        pack_seconds=pack_seconds,
+        build_seconds=build_seconds,
+        parse_seconds=parse_seconds,
+        steps=steps,
+    )
+
+
+def _pack(
+    messages: list[dict[str, Any]], adapter: Adapter, storage: Storage, store: AssetStore
+) -> list[PackedImage]:
+    return pack_images(messages, adapter, storage=storage, store=store)
+
+
+def _step(
+    path: Path,
+    original: bytes,
+    image: PackedImage,
+    placeholder: Any,
+    ref: str,
+    result: MaterializedImage,
+    seconds: float,
+) -> Step:
+    header = ImageSource(image.data).header
+    return Step(
+        picture=path.name,
+        format=header.format,
+        mode=header.mode,
+        width=result.width,
+        height=result.height,
+        encoded_bytes=len(image.data),
+        grid_thw=image.description.grid_thw,
+        num_tokens=image.description.num_tokens,
+        placeholder_offset=placeholder.offset,
+        placeholder_length=placeholder.length,
+        ref=ref,
+        ref_chars=len(ref),
+        materialize_seconds=seconds,
+        rgb_sha256=sha256_hex(result.rgb),
+        identical=result.rgb == original,
+    )
