@@ -6,6 +6,7 @@ WORKERS ?= 2
 
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
+PIP    := $(PY) -m pip --quiet --disable-pip-version-check
 STAMP  := $(VENV)/.installed
 LOCK   := requirements-dev.lock
 EXTRAS := cli client object-store testing vision
@@ -18,14 +19,17 @@ help: ## list the targets
 
 install: $(STAMP) ## make the environment in .venv, from the hash-pinned lock
 
-$(STAMP): $(LOCK) pyproject.toml
+# Made once: a venv laid over another interpreter's breaks. `make clean` to change PYTHON.
+$(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "Python 3.10 or later is needed: make install PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) comes without venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+$(STAMP): $(LOCK) pyproject.toml | $(PY)
+	$(PIP) install --require-hashes -r $(LOCK)
+	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: install ## carry real images over the wire and verify them
