@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from .ir import (
     Const,
@@ -157,7 +158,7 @@ def _field(part: Field, item: Definition) -> str:
 
 def _literal(value: Any) -> str:
     if isinstance(value, list):
-        items: list[Any] = value
+        items = cast("list[Any]", value)
         return f"({', '.join(_literal(part) for part in items)})"
     return repr(value)
 
@@ -189,7 +190,7 @@ def _suffix(variant: Variant) -> str:
 def _with_payload(part: Field, variant: Variant) -> Field:
     if part.name != "payload":
         return part
-    return Field(**{**part.__dict__, "type": Named(variant.payload)})
+    return replace(part, type=Named(variant.payload))
 
 
 def _rules(model: Model) -> str:
@@ -240,7 +241,9 @@ def _wire(model: Model) -> str:
     names = ", ".join(f'"{d.wire["dialect"]}"' for d in refs if d.wire)
     out.append(f"Dialect = Literal[{names}]\n")
     families = ", ".join(f'"{v.family}"' for v in model.variants if v.family)
-    out.append(f"#: Families that spec/ lists, in its order.\nFAMILIES: tuple[str, ...] = ({families})\n")
+    out.append(
+        f"#: Families that spec/ lists, in its order.\nFAMILIES: tuple[str, ...] = ({families})\n"
+    )
     payloads = "".join(
         f'    "{v.family}": types.{v.payload},\n' for v in model.variants if v.family is not None
     )
@@ -327,7 +330,8 @@ def _limits(model: Model) -> str:
     )
     out.append(
         "class Limits(Struct, frozen=True, kw_only=True):\n"
-        '    """What a reader accepts at the most (urn:mmraw:limits:v1); every limit can be set."""\n\n'
+        '    """What a reader accepts at the most (urn:mmraw:limits:v1); '
+        'every limit can be set."""\n\n'
         f"{rows}"
     )
     out.append("DEFAULT_LIMITS = Limits()\n")

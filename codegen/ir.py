@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Union, cast
+from typing import Any, TypeAlias, cast
 
 from .load import Json, Schema, SchemaError, Spec, kind_of
 
@@ -80,7 +80,9 @@ class Nullable:
     inner: Type
 
 
-Type = Union[String, Integer, Number, Const, Tuple, List, Map, Opaque, Named, Nullable]
+Type: TypeAlias = (
+    "String | Integer | Number | Const | Tuple | List | Map | Opaque | Named | Nullable"
+)
 
 
 @dataclass(frozen=True)

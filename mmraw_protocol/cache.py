@@ -37,15 +37,15 @@ class SingleFlightCache(Generic[Value]):
                 self.hits += 1
                 return self._values[key][0]
             flight = self._flights.get(key)
+            mine: Future[Value] = Future()
             if flight is not None:
                 self.hits += 1
             else:
                 self.misses += 1
-                mine: Future[Value] = Future()
                 self._flights[key] = mine
         if flight is not None:
             return flight.result()
-        return self._make(key, mine, make, size)  # pyright: ignore[reportPossiblyUnbound]
+        return self._make(key, mine, make, size)
 
     def _make(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from .errors import MMRawError
 
@@ -25,7 +25,7 @@ def _value(name: str, environment: Mapping[str, str] | None) -> str | None:
 
 
 def image_dir(environment: Mapping[str, str] | None = None) -> Path | None:
-    """The images directory: VF_RENDERER_IMAGE_OFFLOAD_DIR, else below PRIME_RL_RUN_DIR, else None."""
+    """VF_RENDERER_IMAGE_OFFLOAD_DIR, else `assets/images` below PRIME_RL_RUN_DIR, else None."""
     if directory := _value(IMAGE_DIR, environment):
         return Path(directory)
     if directory := _value(RUN_DIR, environment):
@@ -42,7 +42,7 @@ def storage(environment: Mapping[str, str] | None = None) -> Storage:
     value = _value(STORAGE, environment) or "offload"
     if value not in STORAGES:
         raise MMRawError("unsupported_option", f"{STORAGE} is offload or inline")
-    return cast(Storage, value)
+    return value
 
 
 def run_label(
@@ -51,8 +51,10 @@ def run_label(
     *,
     inline: bool = False,
 ) -> str:
-    """The run's label, the first that is set: RUN_ID, the name of PRIME_RL_RUN_DIR, the name above
-    `/assets/images` of `directory`, `explicit` for another directory, `inline` for none.
+    """The run's label, the first that is set.
+
+    RUN_ID, the name of PRIME_RL_RUN_DIR, the name above `/assets/images` of `directory`, `explicit`
+    for another directory, `inline` for none.
 
     Raises:
         MMRawError: invalid_run_id.

@@ -7,13 +7,14 @@ lengths and overlap are those of vLLM 0.32.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
 
 from ._generated.limits import DEFAULT_LIMITS, Limits
-from ._generated.types import PlaceholderRange
 from ._generated.types import Features as _WireFeatures
+from ._generated.types import PlaceholderRange
 from .codec import explain, key_in_path, parse_json
 from .errors import MMRawError
 from .items import RawMMItem, parse_item
@@ -63,9 +64,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     def slots(self) -> Iterator[Slot]:
         """Every image, modality by modality."""
         for modality, refs in self.refs.items():
-            rows = zip(
-                self.mm_hashes[modality], self.mm_placeholders[modality], refs, strict=True
-            )
+            rows = zip(self.mm_hashes[modality], self.mm_placeholders[modality], refs, strict=True)
             for index, (mm_hash, placeholder, ref) in enumerate(rows):
                 yield Slot(modality, index, mm_hash, placeholder, ref)
 
@@ -149,7 +148,8 @@ def build_features(
     count = 0
     for source in _source_modalities(data):
         items = data.mm_items.get(source, ())
-        rows = zip(items, data.mm_hashes.get(source, ()), data.mm_placeholders.get(source, ()))
+        hashes, places = data.mm_hashes[source], data.mm_placeholders[source]
+        rows = zip(items, hashes, places, strict=True)
         for index, (item, mm_hash, placeholder) in enumerate(rows):
             count += 1
             _check_count(count, limits)
@@ -245,7 +245,7 @@ def _check_overlap(ranges: Mapping[str, Sequence[PlaceholderRange]]) -> None:
         for modality, entries in ranges.items()
         for index, r in enumerate(entries)
     )
-    for (_, end, _, _), (start, _, modality, index) in zip(rows, rows[1:]):
+    for (_, end, _, _), (start, _, modality, index) in pairwise(rows):
         if start < end:
             place = f"$.mm_placeholders{key_in_path(modality)}[{index}]"
             raise MMRawError("placeholder_invalid", "two placeholders overlap", place)
@@ -311,14 +311,14 @@ def _from_object(value: Any, limits: Limits) -> _WireFeatures:
     raise _refusal(document, failed, limits)
 
 
-def _refusal(
-    document: Any, failed: msgspec.MsgspecError | None, limits: Limits
-) -> MMRawError:
+def _refusal(document: Any, failed: msgspec.MsgspecError | None, limits: Limits) -> MMRawError:
     """Why a body is refused; an empty slot is told apart from any other wrong type."""
     if isinstance(document, dict):
         for name in _MAPS:
             value = cast("dict[str, Any]", document).get(name)
-            for key, rows in (cast("dict[str, Any]", value) if isinstance(value, dict) else {}).items():
+            for key, rows in (
+                cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+            ).items():
                 if isinstance(rows, list) and None in rows:
                     place = f"$.{name}{key_in_path(key)}[{cast('list[Any]', rows).index(None)}]"
                     message = "a slot is empty; carry every image's ref at every slot"
@@ -341,7 +341,10 @@ def _check_shape(wire: _WireFeatures, limits: Limits) -> None:
                 message = "kwargs_data, mm_hashes and mm_placeholders must have the same lengths"
                 raise MMRawError("lengths_differ", message, f"$.{name}{key_in_path(modality)}")
     _check_count(sum(map(len, wire.kwargs_data.values())), limits)
-    if sum(len(text) for texts in wire.kwargs_data.values() for text in texts) > limits.features_bytes:
+    if (
+        sum(len(text) for texts in wire.kwargs_data.values() for text in texts)
+        > limits.features_bytes
+    ):
         raise _too_long(limits)
 
 
@@ -349,13 +352,7 @@ def _refs(modality: str, texts: list[str], wire: _WireFeatures, limits: Limits) 
     refs: list[RawMMRef] = []
     for index, text in enumerate(texts):
         place = f"$.kwargs_data{key_in_path(modality)}[{index}]"
-        failed: MMRawError | None = None
-        try:
-            ref = parse_ref(text, limits=limits)
-        except MMRawError as error:
-            failed = error
-        if failed is not None:
-            raise failed.at(place)
+        ref = _ref_at(text, limits, place)
         if ref.modality != modality:
             message = "a ref stands under another modality than its own"
             raise MMRawError("modality_mismatch", message, place)
@@ -364,3 +361,12 @@ def _refs(modality: str, texts: list[str], wire: _WireFeatures, limits: Limits) 
             raise MMRawError("hash_mismatch", message, place)
         refs.append(ref)
     return refs
+
+
+def _ref_at(text: str, limits: Limits, place: str) -> RawMMRef:
+    failed: MMRawError | None = None
+    try:
+        return parse_ref(text, limits=limits)
+    except MMRawError as error:
+        failed = error
+    raise failed.at(place)

@@ -108,9 +108,9 @@ def parse_item(
     if isinstance(item, (str, bytes)):
         _check_length(len(item), limits, path)
         item = parse_json(item, path=path)
-    if not isinstance(item, dict):
+    if not isinstance(item, Mapping):
         raise MMRawError("invalid_type", "an envelope is a JSON object", path)
-    document = cast("dict[str, Any]", item)
+    document = dict(item)
     check_json_value(document, path=path)
     if holds_processed_key(document):
         raise processed_payload(path)

@@ -231,7 +231,7 @@ class Materializer:
     ) -> str:
         """Everything that a check depends on; a hit must not skip one.
 
-        The decoded value counts, not its spelling; hashed, so that inline images are not held twice.
+        The decoded value counts, not its spelling; hashed, so that no inline image is held twice.
         """
         fields: dict[str, Any] = {"dialect": ref.dialect, "ref": ref.fields()}
         fields |= {"mm_hash": mm_hash, "modality": modality, "length": length}

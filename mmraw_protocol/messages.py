@@ -78,7 +78,7 @@ def _get(part: Any, name: str) -> Any:
     if isinstance(part, (str, bytes, int, float, list, tuple)) or part is None:
         return None
     value = getattr(part, name, None)
-    # A PIL image has a method `url`-less interface; a bound method is never a source.
+    # Objects of all kinds may have a method of that name; a method is never a source.
     return None if callable(value) else value
 
 
@@ -92,12 +92,16 @@ def is_image_part(part: Any) -> bool:
 
 def _is_set(value: Any) -> bool:
     # A PIL image or an array may have no truth value; it is there, and that is enough.
-    return bool(value) if isinstance(value, (str, bytes, Mapping, int, float)) else value is not None
+    if isinstance(value, (str, bytes, int, float, dict)):
+        return bool(cast(object, value))
+    return value is not None
 
 
 def image_source(part: Any) -> Any:
-    """The source of an image part: `image`, else `image_url` (text, or its `url`), else `url`,
-    else `path`; None counts as absent. None where there is none, or it is no image part.
+    """The source of an image part, or None where there is none.
+
+    That is `image`, else `image_url` (text, or its `url`), else `url`, else `path`; None counts as
+    absent.
     """
     if not is_image_part(part):
         return None
@@ -121,7 +125,7 @@ def find_images(messages: Sequence[Any]) -> list[MessageImage]:
     Raises:
         MMRawError: invalid_type (messages that are no list).
     """
-    if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):
+    if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "messages are a list")
     found: list[MessageImage] = []
     for message_index, message in enumerate(messages):
@@ -268,7 +272,9 @@ def pack_images(
     if storage == "offload" and store is None:
         raise MMRawError("store_invalid", "offloading needs a store")
     images = [(image, open_image_part(image, limits)) for image in find_images(messages)]
-    described = [(image, source, _describe(adapter, image, source, limits)) for image, source in images]
+    described = [
+        (image, source, _describe(adapter, image, source, limits)) for image, source in images
+    ]
     packed: list[PackedImage] = []
     for image, source, description in described:
         uri = name = None

@@ -263,9 +263,7 @@ def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limit
     return value
 
 
-def _refusal(
-    data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path: str
-) -> MMRawError:
+def _refusal(data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path: str) -> MMRawError:
     """Why a typed decode failed; processed tensors and broken JSON come before all else."""
     suspicious = any(key in data for key in (b"pixel_values", b"image_", b"\\u"))
     if suspicious or not isinstance(failed, msgspec.ValidationError):

@@ -79,9 +79,7 @@ class Adapter(Protocol):
         """Tells two configurations of one family apart (fingerprint and options)."""
         ...
 
-    def layout(
-        self, width: int, height: int, *, limits: Limits = DEFAULT_LIMITS
-    ) -> Layout:
+    def layout(self, width: int, height: int, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
         """The layout of an image of `width` x `height` pixels."""
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ MAX_SIDE = 2**31 - 1
 class FamilyAdapter(Generic[Config]):
     """Fingerprint, description and payload decoding over one configuration."""
 
-    family: ClassVar[str]
+    family: str
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -7,7 +7,7 @@ patch_limit_on_one_side the refusal of the original remote-code processor is fol
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import msgspec
 
@@ -61,9 +61,9 @@ def kimi_grid(
 class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
     """The adapter of family `kimi_k25`; `placeholder` is `single` (one pad) or `expanded`."""
 
-    family: ClassVar[str] = "kimi_k25"
-    feature_modality: ClassVar[str] = "vision_chunk"
-    pad_token: ClassVar[str] = "<|media_pad|>"
+    family: str = "kimi_k25"
+    feature_modality: str = "vision_chunk"
+    pad_token: str = "<|media_pad|>"
 
     def __init__(self, config: KimiK25Layout, placeholder: str | None = None) -> None:
         if placeholder not in (None, *PLACEHOLDERS):
@@ -161,9 +161,10 @@ def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         MMRawError: invalid_config.
     """
-    media = document.get("media_proc_cfg")
-    if not isinstance(media, dict):
+    given = document.get("media_proc_cfg")
+    if not isinstance(given, dict):
         message = "a configuration of family kimi_k25 has an object media_proc_cfg"
         raise MMRawError("invalid_config", message)
+    media = cast("dict[str, Any]", given)
     knobs = msgspec.structs.asdict(KimiK25Layout())
     return knobs | {name: media[name] for name in knobs if media.get(name) is not None}

@@ -7,7 +7,7 @@ float operations is part of it, since rounding decides rows.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import msgspec
 
@@ -46,9 +46,9 @@ def qwen_grid(
 class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
     """The adapter of family `qwen_vl`."""
 
-    family: ClassVar[str] = "qwen_vl"
-    feature_modality: ClassVar[str] = "image"
-    pad_token: ClassVar[str] = "<|image_pad|>"
+    family: str = "qwen_vl"
+    feature_modality: str = "image"
+    pad_token: str = "<|image_pad|>"
 
     @property
     def merge_size(self) -> int:
@@ -85,9 +85,7 @@ class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
         """The typed payload, its grid held against this configuration's merge size."""
         typed = self.convert(payload, QwenVlPayload)
         path = "$.payload.image_grid_thw"
-        check_grid(
-            typed.image_grid_thw[0], merge_size=self.merge_size, limits=limits, path=path
-        )
+        check_grid(typed.image_grid_thw[0], merge_size=self.merge_size, limits=limits, path=path)
         return typed
 
     def grid_thw(self, payload: Payload) -> Grid:
@@ -129,9 +127,10 @@ def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
     """
     if "media_proc_cfg" in document:
         raise MMRawError("invalid_config", "media_proc_cfg belongs to family kimi_k25")
-    size = document.get("size") or {}
-    if not isinstance(size, dict):
+    given: Any = document.get("size") or {}
+    if not isinstance(given, dict):
         raise MMRawError("invalid_config", "expected an object", "$.size")
+    size = cast("dict[str, Any]", given)
     base = PRESETS["qwen2_vl" if document.get("patch_size") == 14 else "qwen3_vl"]
     knobs = msgspec.structs.asdict(base)
     edges = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}

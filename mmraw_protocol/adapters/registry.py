@@ -96,7 +96,7 @@ def _plugin(family: str) -> Factory | None:
         factory: Factory | None = None
         try:
             factory = entry.load()
-        except Exception:
+        except Exception:  # noqa: BLE001
             # Whatever a third party's module raises on import becomes one clear error below.
             factory = None
         if factory is None:

@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
@@ -49,7 +49,7 @@ def _store_error(number: int | None) -> MMRawError:
 
 
 @contextlib.contextmanager
-def _io() -> Iterator[None]:
+def _io() -> Generator[None, None, None]:
     """Turns an OSError into an MMRawError that carries none of its path."""
     number: int | None = None
     failed = False
@@ -308,7 +308,7 @@ class LocalStore:
         return self.root.joinpath(f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR)
 
     @contextlib.contextmanager
-    def _directory(self, run_id: str | None, *, create: bool) -> Iterator[int]:
+    def _directory(self, run_id: str | None, *, create: bool) -> Generator[int, None, None]:
         """A descriptor of the images directory; no part below the root may be a symbolic link."""
         self.check_run(run_id)
         with _io():
@@ -343,9 +343,7 @@ class LocalStore:
 
 
 def _is_temporary(name: str) -> bool:
-    return (
-        len(name) == _TEMPORARY_LENGTH and name.startswith(_TEMPORARY) and name.endswith(".tmp")
-    )
+    return len(name) == _TEMPORARY_LENGTH and name.startswith(_TEMPORARY) and name.endswith(".tmp")
 
 
 def _read_all(descriptor: int, size: int) -> bytes:

@@ -63,7 +63,11 @@ def explain_text(text: str) -> tuple[str, Any, list[Row]]:
 def _rows(schema: str, fields: dict[str, Any]) -> list[Row]:
     rules = RULES[schema]
     return [
-        (name, shorten(value if isinstance(value, str) else json.dumps(value)), _meaning(rules, name))
+        (
+            name,
+            shorten(value if isinstance(value, str) else json.dumps(value)),
+            _meaning(rules, name),
+        )
         for name, value in fields.items()
     ]
 
@@ -124,7 +128,8 @@ def _features_rows(features: Features) -> list[Row]:
     rows: list[Row] = []
     for slot in features.slots():
         ref = slot.ref
-        place = f"tokens {slot.placeholder.offset} to {slot.placeholder.offset + slot.placeholder.length - 1}"
+        first, length = slot.placeholder.offset, slot.placeholder.length
+        place = f"tokens {first} to {first + length - 1}"
         source = "inline" if ref.is_inline else str(ref.stored_name)
         text = f"{ref.dialect} {ref.family} {json.dumps(ref.fields().get('payload'))}"
         rows.append((f"{slot.modality}[{slot.index}]", text, f"{place}; {shorten(source)}"))

@@ -12,7 +12,7 @@ from ..adapters import Adapter, families, get_adapter
 from ..errors import MMRawError
 from ..images import ImageSource
 from ..refs import plain_json
-from .options import add_family, adapter_of
+from .options import adapter_of, add_family
 from .output import error_dict, print_json, print_table
 
 NAME = "layout"

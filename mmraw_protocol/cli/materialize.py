@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import MMRawError
 from ..features import parse_features
-from ..materialize import Materializer
+from ..materialize import MaterializedImage, Materializer
 from .inputs import read_text
-from .options import add_family, add_store, adapter_of, store_of
+from .options import adapter_of, add_family, add_store, store_of
 from .output import print_json, print_table, size_of
 
 NAME = "materialize"
@@ -34,13 +34,7 @@ def run(args: argparse.Namespace) -> int:
     materializer = Materializer(store, cache_bytes=0, adapters=adapters)
     rows: list[dict[str, Any]] = []
     for name, ref, options, place in _refs(read_text(args.what)):
-        failed: MMRawError | None = None
-        try:
-            result = materializer.materialize(ref, **options)
-        except MMRawError as error:
-            failed = error
-        if failed is not None:
-            raise failed.at(place)
+        result = _materialized(materializer, ref, options, place)
         target = args.out / f"{name}-{result.sha256[:16]}.png"
         _save(result.image, target)
         rows.append(
@@ -57,11 +51,26 @@ def run(args: argparse.Namespace) -> int:
         print_json(rows)
     else:
         cells = [
-            (row["file"], f"{row['width']}x{row['height']}", size_of(Path(row["file"]).stat().st_size))
+            (
+                row["file"],
+                f"{row['width']}x{row['height']}",
+                size_of(Path(row["file"]).stat().st_size),
+            )
             for row in rows
         ]
         print_table(("picture", "size", "PNG"), cells)
     return 0
+
+
+def _materialized(
+    materializer: Materializer, ref: Any, options: dict[str, Any], place: str
+) -> MaterializedImage:
+    failed: MMRawError | None = None
+    try:
+        return materializer.materialize(ref, **options)
+    except MMRawError as error:
+        failed = error
+    raise failed.at(place)
 
 
 def _refs(text: str) -> list[tuple[str, Any, dict[str, Any], str]]:

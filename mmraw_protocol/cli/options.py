@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .. import environment
 from ..adapters import Adapter, get_adapter
@@ -48,5 +49,5 @@ def store_of(
             message = f"name a store with --store or {environment.IMAGE_DIR}"
             raise MMRawError("store_invalid", message)
         return None
-    options = {} if create else {"create": False}
+    options: dict[str, Any] = {} if create else {"create": False}
     return open_store(place, **options)

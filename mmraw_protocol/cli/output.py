@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -41,7 +41,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         max(len(row[index]) for row in [list(columns), *cells]) for index in range(len(columns))
     ]
     for row in [list(columns), ["-" * width for width in widths], *cells]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def _rich_table(columns: Sequence[str], cells: list[list[str]], title: str) -> bool:
@@ -70,7 +72,7 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress_bar(title: str, total: int | None) -> Iterator[Progress]:
+def progress_bar(title: str, total: int | None) -> Generator[Progress, None, None]:
     """A progress bar on standard error where that is a terminal and rich is there."""
     if not sys.stderr.isatty():
         yield lambda done: None

@@ -13,7 +13,7 @@ from ..features import MultiModalData, build_features
 from ..messages import PackedImage, pack_images
 from ..prompts import plain_prompt
 from .inputs import read_text
-from .options import add_family, add_store, adapter_of, store_of
+from .options import adapter_of, add_family, add_store, store_of
 from .output import print_json
 
 NAME = "pack"
@@ -81,4 +81,3 @@ def _with_offsets(text: str, images: list[PackedImage]) -> list[dict[str, int]]:
         {"offset": int(number), "length": length}
         for number, length in zip(numbers, lengths, strict=True)
     ]
-

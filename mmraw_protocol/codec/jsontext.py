@@ -192,9 +192,7 @@ def check_payload_value(
     """
     if not isinstance(value, dict):
         raise MMRawError("invalid_type", "expected a JSON object", path)
-    count = 0
-    for item, depth in _walk(cast(Any, value)):
-        count += 1
+    for count, (item, depth) in enumerate(_walk(cast(Any, value)), start=1):
         if depth > limits.payload_depth and _children(item) is not None:
             message = f"nested deeper than {limits.payload_depth} levels"
             raise MMRawError("limit_exceeded", message, path)

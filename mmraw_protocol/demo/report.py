@@ -37,6 +37,11 @@ code { font: .8125rem/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--accent); }
 """
 
+_ROUTES_NOTE = (
+    '<p class="soft">Each route is one conversation of two turns. The second request carries '
+    "the refs of the first again, as every turn of a rollout does.</p>"
+)
+
 #: Longer side of the pictures in the report, in pixels.
 _PREVIEW = 720
 
@@ -63,8 +68,7 @@ def write_report(
         f"<p>{len(images)} pictures, {len(journeys)} routes, {count} journeys: {verdict}.</p>",
         *(_family_section(journeys, images, family) for family in _families(journeys)),
         "<h2>Routes</h2>",
-        '<p class="soft">Each route is one conversation of two turns. The second request carries '
-        "the refs of the first again, as every turn of a rollout does.</p>",
+        _ROUTES_NOTE,
         _routes(journeys),
         "<h2>Refused</h2>",
         _refusals(refusals),

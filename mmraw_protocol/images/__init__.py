@@ -7,4 +7,11 @@ from .decode import DecodedImage, decode_rgb
 from .header import ImageHeader, extension_of, read_header
 from .source import ImageSource
 
-__all__ = ["DecodedImage", "ImageHeader", "ImageSource", "decode_rgb", "extension_of", "read_header"]
+__all__ = [
+    "DecodedImage",
+    "ImageHeader",
+    "ImageSource",
+    "decode_rgb",
+    "extension_of",
+    "read_header",
+]

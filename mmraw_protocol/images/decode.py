@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -50,16 +51,14 @@ def decode_rgb(
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded,
             multiple_frames.
     """
-    with open_image(data, limits, path) as image:
+    with closing(open_image(data, limits, path)) as image:
         header = header_of(image, limits, path)
         if header.frames != 1 and frames != "first":
             raise MMRawError("multiple_frames", "the image is an animation", path)
         pixels = _load(image, header)
     if pixels is None:
         raise MMRawError("image_undecodable", "the image does not decode whole", path)
-    return DecodedImage(
-        width=header.width, height=header.height, format=header.format, rgb=pixels
-    )
+    return DecodedImage(width=header.width, height=header.height, format=header.format, rgb=pixels)
 
 
 def _load(image: Image, header: ImageHeader) -> bytes | None:
@@ -72,6 +71,6 @@ def _load(image: Image, header: ImageHeader) -> bytes | None:
         if rgb.size != (header.width, header.height):
             return None
         return rgb.tobytes()
-    except Exception:
+    except Exception:  # noqa: BLE001
         # Decoders throw anything, with addresses and input in their texts: none of it leaves here.
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -69,13 +70,14 @@ def pillow() -> Any:
     Raises:
         MMRawError: missing_dependency.
     """
+    module: Any = None
     try:
-        from PIL import Image
+        from PIL import Image as module
     except ImportError:
-        Image = None
-    if Image is None:
+        module = None
+    if module is None:
         raise MMRawError("missing_dependency", "install mmraw-protocol[vision] to read images")
-    return Image
+    return module
 
 
 def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$") -> ImageHeader:
@@ -84,7 +86,7 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
     """
-    with open_image(data, limits, path) as image:
+    with closing(open_image(data, limits, path)) as image:
         return header_of(image, limits, path)
 
 
@@ -103,7 +105,7 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> Image:
     except (module.DecompressionBombError, module.DecompressionBombWarning):
         # The warning arrives as an exception where the caller turns warnings into errors.
         bomb = True
-    except Exception:
+    except Exception:  # noqa: BLE001
         # A decoder may throw anything (struct.error, SyntaxError, ValueError); all mean the same,
         # and their texts carry addresses and input.
         image = None
@@ -149,5 +151,5 @@ def _frames_of(image: Image) -> int | None:
     try:
         animated = bool(getattr(image, "is_animated", False))
         return int(getattr(image, "n_frames", 1)) if animated else 1
-    except Exception:
+    except Exception:  # noqa: BLE001
         return None

@@ -7,7 +7,7 @@ import os
 import stat
 from functools import cached_property
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
@@ -61,10 +61,10 @@ class ImageSource:
         """
         if isinstance(value, ImageSource):
             return value
-        if isinstance(value, (bytes, bytearray, memoryview)):
+        if isinstance(value, (bytes, bytearray)):
             return cls(bytes(value), "bytes", limits=limits, path=path)
         if isinstance(value, PathLike):
-            text = os.fspath(value)  # pyright: ignore[reportUnknownVariableType]
+            text = os.fspath(cast("PathLike[str]", value))
             return cls(_read_file(text, limits, path), "path", limits=limits, path=path)
         if isinstance(value, str):
             return cls._open_text(value, limits, path)
@@ -147,9 +147,11 @@ def _encode_pil(value: Any) -> bytes | None:
         return None
     buffer = io.BytesIO()
     try:
-        image = value if value.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else value.convert("RGB")
+        image = (
+            value if value.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else value.convert("RGB")
+        )
         # No metadata goes along: the same pixels always give the same bytes.
         image.save(buffer, format="PNG", pnginfo=None, exif=b"", icc_profile=b"")
-    except Exception:
+    except Exception:  # noqa: BLE001
         return None
     return buffer.getvalue()
