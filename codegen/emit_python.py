@@ -229,8 +229,8 @@ def _wire(model: Model) -> str:
     out.append(
         "class WireDialect(NamedTuple):\n"
         '    """One dialect: encoding is segments, base64url-json or json.\n\n'
-        "    `fields` pairs each wire name with its name in the model; `listed` and `opaque` are the\n"
-        "    structs for listed and other families (None where the dialect names no family).\n"
+        "    `fields` pairs each wire name with its name in the model; `listed` and `opaque`\n"
+        "    are the structs for listed and other families (None where the dialect names no family).\n"
         '    """\n\n'
         "    dialect: str\n    schema: str\n    prefix: str\n    encoding: str\n"
         "    segments: tuple[str, ...]\n    family: str | None\n    write: bool\n"

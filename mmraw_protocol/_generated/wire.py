@@ -23,8 +23,8 @@ class FieldRule(NamedTuple):
 class WireDialect(NamedTuple):
     """One dialect: encoding is segments, base64url-json or json.
 
-    `fields` pairs each wire name with its name in the model; `listed` and `opaque` are the
-    structs for listed and other families (None where the dialect names no family).
+    `fields` pairs each wire name with its name in the model; `listed` and `opaque`
+    are the structs for listed and other families (None where the dialect names no family).
     """
 
     dialect: str

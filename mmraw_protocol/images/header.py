@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -70,14 +70,11 @@ def pillow() -> Any:
     Raises:
         MMRawError: missing_dependency.
     """
-    module: Any = None
-    try:
-        from PIL import Image as module
-    except ImportError:
-        module = None
-    if module is None:
-        raise MMRawError("missing_dependency", "install mmraw-protocol[vision] to read images")
-    return module
+    with contextlib.suppress(ImportError):
+        from PIL import Image
+
+        return Image
+    raise MMRawError("missing_dependency", "install mmraw-protocol[vision] to read images")
 
 
 def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$") -> ImageHeader:
@@ -86,7 +83,7 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
     """
-    with closing(open_image(data, limits, path)) as image:
+    with contextlib.closing(open_image(data, limits, path)) as image:
         return header_of(image, limits, path)
 
 
