@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_python
+from . import emit_python, emit_strategies
 from .ir import build
 from .load import SchemaError, load_spec
 
@@ -17,7 +17,8 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     """Every generated file, by its path below `root`."""
     model = build(load_spec(root / "spec"))
     python = Path("mmraw_protocol/_generated")
-    return {python / name: text for name, text in emit_python.emit(model).items()}
+    texts = emit_python.emit(model) | emit_strategies.emit(model)
+    return {python / name: text for name, text in texts.items()}
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT) -> int:

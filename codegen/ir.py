@@ -157,7 +157,7 @@ def build(spec: Spec) -> Model:
                 variants = tuple(_variant(spec, part) for part in node["oneOf"])
             else:
                 definitions[name] = _definition(spec, schema, name, node)
-    return Model(spec, definitions, variants, _order(definitions))
+    return Model(spec, definitions, variants, _order(definitions, variants))
 
 
 def _variant(spec: Spec, part: Json) -> Variant:
@@ -274,7 +274,9 @@ def uses(item: Type | None) -> tuple[str, ...]:
     return ()
 
 
-def _order(definitions: dict[str, Definition]) -> tuple[str, ...]:
+def _order(
+    definitions: dict[str, Definition], variants: tuple[Variant, ...]
+) -> tuple[str, ...]:
     """Names so that each stands behind all that it refers to."""
     done: list[str] = []
 
@@ -282,7 +284,8 @@ def _order(definitions: dict[str, Definition]) -> tuple[str, ...]:
         if name in done:
             return
         item = definitions[name]
-        for used in (*uses(item.type), *(n for f in item.fields for n in uses(f.type))):
+        payloads = [variant.payload for variant in variants] if item.by_family else []
+        for used in (*uses(item.type), *(n for f in item.fields for n in uses(f.type)), *payloads):
             visit(used)
         done.append(name)
 

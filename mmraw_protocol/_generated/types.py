@@ -94,6 +94,39 @@ class Features(
     mm_placeholders: dict[str, list[PlaceholderRange]]
 
 
+class QwenVlPayload(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
+    """Payload of family qwen_vl.
+
+    The grid of patches, as the image processor of the family names it. Source:
+    urn:mmraw:payload:qwen_vl.
+    """
+
+    image_grid_thw: GridThw
+
+
+class KimiK25Payload(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
+    """Payload of family kimi_k25.
+
+    The grid of patches, as the image processor of the family names it, and the tokens that the
+    image becomes. Source: urn:mmraw:payload:kimi_k25.
+    """
+
+    grid_thws: GridThw
+    num_media_tokens: Annotated[int, Meta(ge=1, le=1048576)] | UnsetType = UNSET
+
+
 class ItemUnversionedDataQwenVl(
     Struct,
     frozen=True,
@@ -362,39 +395,6 @@ class QwenVlLayout(
     min_pixels: Annotated[int, Meta(ge=0, le=9007199254740991)] = 65536
     patch_size: Annotated[int, Meta(ge=1, le=1024)] = 16
     temporal_patch_size: Annotated[int, Meta(ge=1, le=1024)] = 2
-
-
-class KimiK25Payload(
-    Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
-    """Payload of family kimi_k25.
-
-    The grid of patches, as the image processor of the family names it, and the tokens that the
-    image becomes. Source: urn:mmraw:payload:kimi_k25.
-    """
-
-    grid_thws: GridThw
-    num_media_tokens: Annotated[int, Meta(ge=1, le=1048576)] | UnsetType = UNSET
-
-
-class QwenVlPayload(
-    Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
-    """Payload of family qwen_vl.
-
-    The grid of patches, as the image processor of the family names it. Source:
-    urn:mmraw:payload:qwen_vl.
-    """
-
-    image_grid_thw: GridThw
 
 
 class RefUnversionedDataQwenVl(

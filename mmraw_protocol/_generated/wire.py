@@ -24,7 +24,7 @@ class WireDialect(NamedTuple):
     """One dialect: encoding is segments, base64url-json or json.
 
     `fields` pairs each wire name with its name in the model; `listed` and `opaque`
-    are the structs for listed and other families (None where the dialect names no family).
+    are the structs for listed and other families (None: no family is named).
     """
 
     dialect: str
@@ -204,6 +204,25 @@ RULES: dict[str, dict[str, FieldRule]] = {
             'invalid_value',
             'an object that maps each feature modality to a list',
             'One range per image, absolute in the whole prompt.',
+        ),
+    },
+    'QwenVlPayload': {
+        'image_grid_thw': FieldRule(
+            'invalid_grid',
+            'exactly one row [t, h, w] of positive integers',
+            'Exactly one row [t, h, w].',
+        ),
+    },
+    'KimiK25Payload': {
+        'grid_thws': FieldRule(
+            'invalid_grid',
+            'exactly one row [t, h, w] of positive integers',
+            'Exactly one row [t, h, w].',
+        ),
+        'num_media_tokens': FieldRule(
+            'invalid_value',
+            'an integer from 1 to 1048576',
+            'h * w / merge_kernel_size^2, or fixed_output_tokens where that is set. May be absent on reading; always written by an adapter.',
         ),
     },
     'ItemUnversionedData': {
@@ -409,25 +428,6 @@ RULES: dict[str, dict[str, FieldRule]] = {
             'invalid_value',
             'an integer from 1 to 1024',
             'Frames per patch; a still image is repeated to fill it.',
-        ),
-    },
-    'KimiK25Payload': {
-        'grid_thws': FieldRule(
-            'invalid_grid',
-            'exactly one row [t, h, w] of positive integers',
-            'Exactly one row [t, h, w].',
-        ),
-        'num_media_tokens': FieldRule(
-            'invalid_value',
-            'an integer from 1 to 1048576',
-            'h * w / merge_kernel_size^2, or fixed_output_tokens where that is set. May be absent on reading; always written by an adapter.',
-        ),
-    },
-    'QwenVlPayload': {
-        'image_grid_thw': FieldRule(
-            'invalid_grid',
-            'exactly one row [t, h, w] of positive integers',
-            'Exactly one row [t, h, w].',
         ),
     },
     'RefUnversionedData': {

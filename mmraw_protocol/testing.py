@@ -1,0 +1,243 @@
+"""Hypothesis strategies for consumers: refs of each dialect, envelopes, features, near misses.
+
+Needs the extra `testing`. Every value is generated from the schemas of spec/; what a schema cannot
+say (grids on the merge raster, hashes that fit their bytes) is added here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from hypothesis import strategies as st
+
+from ._generated.strategies import build
+from ._generated.wire import DIALECTS, FAMILIES, WireDialect
+from .codec import canonical_json, encode_base64, encode_base64url, mm_hash_of, sha256_hex
+
+__all__ = [
+    "documents",
+    "features",
+    "grids",
+    "images",
+    "items",
+    "json_values",
+    "messages",
+    "near_misses",
+    "payloads",
+    "ref_fields",
+    "ref_text",
+    "refs",
+]
+
+Strategy = st.SearchStrategy[Any]
+
+_NAME_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+_NAME = st.text(_NAME_CHARS, min_size=1, max_size=10)
+_SAFE = 2**53 - 1
+
+
+def grids() -> st.SearchStrategy[list[int]]:
+    """[1, h, w] on a merge raster of 2, at most 2^20 patches."""
+    sides = st.integers(1, 512)
+    return st.tuples(st.just(1), sides, sides).map(lambda g: [g[0], 2 * g[1], 2 * g[2]])
+
+
+def json_values() -> Strategy:
+    """Any JSON value that this protocol can carry."""
+    leaves = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-_SAFE, _SAFE),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(_keys(), inner, max_size=4)
+        ),
+        max_leaves=12,
+    )
+
+
+def _keys() -> st.SearchStrategy[str]:
+    forbidden = ("pixel_values", "image_embeds", "image_features")
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+    return text.filter(lambda key: key not in forbidden)
+
+
+def _data_uris() -> st.SearchStrategy[str]:
+    kinds = st.sampled_from(["png", "jpeg", "jpg", "webp", "gif"])
+    data = st.binary(min_size=1, max_size=60).map(encode_base64)
+    return st.builds(lambda kind, text: f"data:image/{kind};base64,{text}", kinds, data)
+
+
+def _hex(least: int, most: int) -> st.SearchStrategy[str]:
+    # One integer instead of a draw for each digit: examples are made thirty times faster.
+    return st.builds(
+        lambda number, size: f"{number:0{most}x}"[-size:],
+        st.integers(0, 16**most - 1),
+        st.integers(least, most),
+    )
+
+
+def _names() -> st.SearchStrategy[str]:
+    digests = st.binary(min_size=8, max_size=8).map(sha256_hex)
+    sizes = st.sampled_from([16, 32, 64])
+    kinds = st.sampled_from(["png", "jpg", "webp", "gif", "img"])
+    return st.builds(lambda d, n, kind: f"{d[:n]}.{kind}", digests, sizes, kinds)
+
+
+def _labels() -> st.SearchStrategy[str]:
+    return _names().map(lambda name: f"file:///data/outputs/run_x/assets/images/{name}")
+
+
+def _run_ids() -> st.SearchStrategy[str]:
+    return _NAME.filter(lambda name: name not in (".", "..") and not name.startswith("run_"))
+
+
+_KNOWN = build(
+    {
+        "OtherFamily": _NAME.filter(lambda name: name not in FAMILIES),
+        "RunId": _run_ids(),
+        "Family": _NAME,
+        "Fingerprint": _hex(16, 64),
+        "MmHash": _hex(16, 128),
+        "Modality": st.sampled_from(["image", "vision_chunk"]),
+        "RawImageId": _names(),
+        "RawUri": _data_uris(),
+        "DataUri": _data_uris(),
+        "FileUri": _labels(),
+        "GridRow": grids(),
+        "OpaquePayload": st.dictionaries(_keys(), json_values(), max_size=4),
+    }
+)
+
+
+def documents(name: str) -> Strategy:
+    """Plain JSON for a definition of spec/, by its name, for example `RefV3` or `ItemV1`."""
+    return _KNOWN[name]
+
+
+def payloads(family: str) -> Strategy:
+    """Payloads of a family; an opaque object for one that spec/ does not list."""
+    names = {"qwen_vl": "QwenVlPayload", "kimi_k25": "KimiK25Payload"}
+    return _KNOWN[names.get(family, "OpaquePayload")]
+
+
+def ref_fields(dialect: str = "v3") -> Strategy:
+    """The fields of a ref by their wire names; null and absent are both used for absent."""
+    return _KNOWN[DIALECTS[dialect].schema]
+
+
+def ref_text(fields: dict[str, Any], dialect: str) -> str:
+    """The canonical text of fields; absent where they are null. Nothing is checked."""
+    wire = DIALECTS[dialect]
+    present = {name: value for name, value in fields.items() if value is not None}
+    if wire.encoding == "segments":
+        parts = [_segment(present, name, wire) for name in wire.segments]
+        return wire.prefix + ":".join(parts)
+    text = canonical_json(present)
+    return wire.prefix + (text if wire.encoding == "json" else encode_base64url(text.encode()))
+
+
+def _segment(fields: dict[str, Any], name: str, wire: WireDialect) -> str:
+    if name == "payload":
+        return encode_base64url(canonical_json(fields[name]).encode())
+    if name == "grid_thw":
+        return "x".join(map(str, cast("list[list[int]]", fields[name])[0]))
+    return str(fields[name])
+
+
+def refs(dialect: str = "v3") -> st.SearchStrategy[str]:
+    """Canonical refs of a dialect, of every family."""
+    return ref_fields(dialect).map(lambda fields: ref_text(fields, dialect))
+
+
+def items() -> Strategy:
+    """Envelopes of version 1 as plain JSON."""
+    return _KNOWN["ItemV1"]
+
+
+def images() -> st.SearchStrategy[bytes]:
+    """Small PNG files of any pixels (needs the extra `vision`)."""
+    import io
+
+    from PIL import Image
+
+    def png(width: int, height: int, seed: int) -> bytes:
+        rows = sha256_hex(str(seed).encode()).encode() * (width * height * 3 // 64 + 1)
+        picture = Image.frombytes("RGB", (width, height), rows[: width * height * 3])
+        buffer = io.BytesIO()
+        picture.save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    sides = st.integers(1, 40)
+    return st.builds(png, sides, sides, st.integers(0, 1000))
+
+
+def messages() -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Conversations whose user turns hold text and inline images in every accepted spelling."""
+    urls = images().map(lambda data: f"data:image/png;base64,{encode_base64(data)}")
+    spellings = (
+        lambda url: {"type": "image_url", "image_url": {"url": url}},
+        lambda url: {"type": "image_url", "image_url": url},
+        lambda url: {"type": "image", "image": url, "image_url": None},
+        lambda url: {"image": url},
+        lambda url: {"type": "image", "url": url},
+    )
+    pictures = st.one_of(*(urls.map(spelling) for spelling in spellings))
+    texts = st.text(max_size=10).map(lambda text: {"type": "text", "text": text})
+    content = st.lists(st.one_of(texts, pictures), max_size=4)
+    user = content.map(lambda parts: {"role": "user", "content": parts})
+    reply = st.text(max_size=10).map(lambda text: {"role": "assistant", "content": text})
+    return st.lists(st.one_of(user, reply), max_size=4)
+
+
+def features(dialect: str = "v3") -> Strategy:
+    """Features bodies as plain JSON: refs that fit their hashes, ranges that do not overlap."""
+    return st.lists(
+        st.tuples(ref_fields(dialect), st.integers(0, 5), st.integers(1, 50)), max_size=5
+    ).map(lambda rows: _body(rows, dialect))
+
+
+def _body(rows: list[tuple[dict[str, Any], int, int]], dialect: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"kwargs_data": {}, "mm_hashes": {}, "mm_placeholders": {}}
+    offset = 0
+    for fields, gap, length in rows:
+        modality = fields["modality"]
+        offset += gap
+        entry = {"length": length, "offset": offset}
+        offset += length
+        values = (ref_text(fields, dialect), fields["mm_hash"], entry)
+        for name, value in zip(body, values, strict=True):
+            body[name].setdefault(modality, []).append(value)
+    return body
+
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:=+/ \n\x00{}\""
+
+
+def near_misses(dialect: str = "v3") -> st.SearchStrategy[tuple[str, str]]:
+    """(canonical ref, the same with one character changed, added or taken away)."""
+
+    def change(text: str, index: int, char: str, kind: int) -> tuple[str, str]:
+        at = index % len(text)
+        tail = {0: text[at + 1 :], 1: text[at:], 2: text[at + 1 :]}[kind]
+        return text, text[:at] + ("" if kind == 2 else char) + tail
+
+    pairs = st.builds(
+        change, refs(dialect), st.integers(0, 2**16), st.sampled_from(_ALPHABET), st.integers(0, 2)
+    )
+    return pairs.filter(lambda pair: pair[0] != pair[1])
+
+
+def hash_of(data: bytes) -> str:
+    """The mm_hash that a ref over `data` carries."""
+    return mm_hash_of(sha256_hex(data))
+
+
+def compact(value: Any) -> str:
+    """JSON text as most writers post it."""
+    return json.dumps(value)

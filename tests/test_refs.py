@@ -1,0 +1,166 @@
+"""Refs: what is written is read, and nothing else is."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmraw_protocol import MMRawError, RawMMRef, format_ref, is_ref, parse_ref
+from mmraw_protocol.codec import encode_base64url
+from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
+
+WRITTEN = ("v2", "v3")
+DIALECTS = ("v1", "v2", "v3", "v3-runless", "unversioned-uri", "unversioned-data")
+
+
+def accepted(text: str) -> RawMMRef | None:
+    """The ref, or None where it is refused."""
+    try:
+        return parse_ref(text)
+    except MMRawError:
+        return None
+
+
+@pytest.mark.parametrize("dialect", WRITTEN)
+@given(data=st.data())
+def test_formatting_what_was_parsed_gives_the_same_text(dialect: str, data: st.DataObject) -> None:
+    text = data.draw(refs(dialect))
+    assert format_ref(parse_ref(text), dialect) == text
+
+
+@pytest.mark.parametrize("dialect", WRITTEN)
+@given(data=st.data())
+def test_parsing_what_was_formatted_gives_the_same_ref(dialect: str, data: st.DataObject) -> None:
+    ref = parse_ref(data.draw(refs(dialect)))
+    assert parse_ref(format_ref(ref, dialect)) == ref
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_every_dialect_is_told_apart_and_keeps_its_fields(
+    dialect: str, data: st.DataObject
+) -> None:
+    fields = data.draw(ref_fields(dialect))
+    ref = parse_ref(ref_text(fields, dialect))
+    assert ref.dialect == dialect
+    assert ref.fields() == {name: value for name, value in fields.items() if value is not None}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_one_changed_character_is_refused_or_means_something_else(
+    dialect: str, data: st.DataObject
+) -> None:
+    canonical, changed = data.draw(near_misses(dialect))
+    other = accepted(changed)
+    assert other is None or other != parse_ref(canonical)
+
+
+@given(fields=ref_fields("v2"))
+def test_upgrading_v2_to_v3_keeps_every_field(fields: dict[str, Any]) -> None:
+    upgraded = parse_ref(format_ref(parse_ref(ref_text(fields, "v2")), "v3"))
+    assert upgraded.dialect == "v3"
+    assert upgraded.fields() == fields
+
+
+@given(fields=ref_fields("v3"), indent=st.sampled_from([None, 1]), escape=st.booleans())
+def test_spelling_of_json_does_not_matter_when_reading(
+    fields: dict[str, Any], indent: int | None, escape: bool
+) -> None:
+    shuffled = dict(reversed(list(fields.items())))
+    text = json.dumps(shuffled, indent=indent, ensure_ascii=escape)
+    spelled = "mmraw:v3:" + encode_base64url(text.encode("utf-8"))
+    assert parse_ref(spelled) == parse_ref(ref_text(fields, "v3"))
+
+
+@given(st.one_of(st.text(), st.text().map(lambda text: "mmraw:" + text), st.binary()))
+def test_nothing_but_the_one_error_escapes(value: Any) -> None:
+    try:
+        parse_ref(value)
+    except MMRawError as error:
+        assert error.__context__ is None
+        assert error.__cause__ is None
+
+
+@given(st.sampled_from(["mmraw:v3:", "mmraw:"]), st.binary(max_size=200))
+def test_random_bytes_in_base64_raise_the_one_error_alone(prefix: str, data: bytes) -> None:
+    accepted(prefix + encode_base64url(data))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=8))
+def test_random_json_raises_the_one_error_alone(value: Any) -> None:
+    text = json.dumps({"family": value, "payload": value, "run_id": "x"})
+    accepted("mmraw:v3:" + encode_base64url(text.encode()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"raw_image_id": None, "raw_uri": None}, "missing_source"),
+        ({"raw_image_id": "../x.png"}, "invalid_raw_image_id"),
+        ({"run_id": "run_run_x"}, "invalid_run_id"),
+        ({"mm_hash": "ABC"}, "invalid_value"),
+        ({"payload": {"image_grid_thw": [[1, 3, 4]]}}, "invalid_grid"),
+        ({"payload": {"grid_thws": [[1, 2, 4]]}}, "unknown_field"),
+        ({"payload": {"image_grid_thw": [[1, 2, 4]], "pixel_values": 1}}, "processed_payload"),
+        ({"raw_uri": "https://example.invalid/x.png"}, "invalid_raw_uri"),
+        ({"raw_uri": "file:///data/other.png"}, "invalid_raw_uri"),
+        ({"extra": 1}, "unknown_field"),
+        ({"family": 3}, "invalid_type"),
+    ],
+)
+def test_a_bad_field_is_named_by_code(changes: dict[str, Any], code: str) -> None:
+    fields = {
+        "family": "qwen_vl",
+        "fingerprint": "c2f096345b0d84e6bd2ee38b815cc329",
+        "mm_hash": "67f463a70fcc80e6b6c13d2563a723f2",
+        "modality": "image",
+        "payload": {"image_grid_thw": [[1, 16, 16]]},
+        "raw_image_id": "67f463a70fcc80e6.png",
+        "run_id": "exp42",
+    }
+    text = "mmraw:v3:" + encode_base64url(json.dumps({**fields, **changes}).encode())
+    with pytest.raises(MMRawError) as caught:
+        parse_ref(text)
+    assert caught.value.code == code
+
+
+def test_the_later_dialect_without_fingerprint_is_named() -> None:
+    with pytest.raises(MMRawError) as caught:
+        parse_ref('mmraw:{"family":"qwen_vl","payload":{},"raw_image_data":"data:image/png;base64,"}')
+    assert caught.value.code == "unsupported_dialect"
+
+
+def test_v2_has_no_place_for_an_inline_image() -> None:
+    ref = RawMMRef(
+        family="qwen_vl",
+        fingerprint="c2f096345b0d84e6bd2ee38b815cc329",
+        mm_hash="67f463a70fcc80e6b6c13d2563a723f2",
+        modality="image",
+        payload={"image_grid_thw": [[1, 16, 16]]},
+        raw_uri="data:image/png;base64,iVBORw0KGgo=",
+        run_id="exp42",
+    )
+    assert parse_ref(format_ref(ref)).is_inline
+    with pytest.raises(MMRawError) as caught:
+        format_ref(ref, "v2")
+    assert (caught.value.code, caught.value.path) == ("not_convertible", "$.raw_uri")
+
+
+@given(refs("v3"))
+def test_a_ref_is_recognized_by_its_beginning(text: str) -> None:
+    assert is_ref(text)
+    assert not is_ref(text.encode())
+    assert not is_ref(" " + text)
+
+
+@given(refs("v3"))
+def test_refs_are_values(text: str) -> None:
+    ref = parse_ref(text)
+    assert ref == parse_ref(text)
+    with pytest.raises(AttributeError):
+        ref.family = "other"  # type: ignore[misc]
+    assert msgspec.structs.replace(ref) == ref
