@@ -25,7 +25,7 @@ from .codec import (
     parse_file_label,
     parse_json,
 )
-from .codec.jsontext import processed_payload
+from .codec.jsontext import check_json_value, processed_payload
 from .errors import MMRawError
 from .grids import check_grid
 
@@ -428,6 +428,45 @@ def format_ref(ref: RawMMRef, dialect: str = "v3", *, limits: Limits = DEFAULT_L
     wire = DIALECTS.get(dialect)
     if wire is None or not wire.write:
         raise MMRawError("invalid_dialect", "write v3 or v2; other dialects are for convert_ref")
+    return write_ref(ref, wire, limits)
+
+
+def ref_from_fields(fields: Any, dialect: str) -> RawMMRef:
+    """The ref that fields by their wire names say in `dialect`, checked as if read.
+
+    Raises:
+        MMRawError: invalid_dialect, invalid_type, and what `parse_ref` raises.
+    """
+    wire = DIALECTS.get(dialect)
+    if wire is None:
+        raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
+    if not isinstance(fields, dict):
+        raise MMRawError("invalid_type", "expected an object of fields")
+    values = cast("dict[str, Any]", fields)
+    check_json_value(values)
+    struct = wire.opaque if wire.family is not None else _listed(values, wire)
+    if struct is not None:
+        return _model(_convert(values, struct, wire), wire, DEFAULT_LIMITS)
+    payload = values.get("payload")
+    stand_in = {**values, "payload": msgspec.Raw(b"{}")} if isinstance(payload, dict) else values
+    typed = _convert(stand_in, wire.opaque, wire)
+    return _model(typed, wire, DEFAULT_LIMITS, payload=check_payload_value(payload))
+
+
+def _listed(values: dict[str, Any], wire: WireDialect) -> Any:
+    family = values.get("family")
+    return wire.listed.get(family) if isinstance(family, str) else None
+
+
+def write_any(ref: RawMMRef, dialect: str, *, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The canonical text of `ref` in any dialect, also those that `format_ref` does not write.
+
+    Raises:
+        MMRawError: what `format_ref` raises.
+    """
+    wire = DIALECTS.get(dialect)
+    if wire is None:
+        raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
     return write_ref(ref, wire, limits)
 
 

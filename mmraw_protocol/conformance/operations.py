@@ -1,0 +1,184 @@
+"""What this implementation answers to each operation of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from ..adapters import Adapter, get_adapter, layout_fingerprint
+from ..assets import open_store
+from ..codec import parse_data_uri, sha256_hex
+from ..convert import convert_ref
+from ..errors import MMRawError
+from ..features import build_features, parse_features
+from ..images import ImageSource
+from ..items import parse_item
+from ..materialize import Materializer
+from ..messages import image_source, is_image_part
+from ..refs import (
+    RawMMRef,
+    check_raw_image_id,
+    parse_ref,
+    plain_json,
+    ref_from_fields,
+    write_any,
+)
+
+Input = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+def _text(value: Input, name: str) -> str:
+    text = value.get(name)
+    if not isinstance(text, str):
+        raise MMRawError("invalid_type", f"expected a string in {name}", f"$.{name}")
+    return text
+
+
+def _ref_result(ref: RawMMRef) -> Result:
+    return {"dialect": ref.dialect, "fields": ref.fields()}
+
+
+def _adapter(value: Input) -> Adapter:
+    return get_adapter(_text(value, "family"), value.get("config"))
+
+
+def _parse_ref(value: Input) -> Result:
+    return _ref_result(parse_ref(_text(value, "ref")))
+
+
+def _format_ref(value: Input) -> Result:
+    dialect = _text(value, "dialect")
+    return {"ref": write_any(ref_from_fields(value.get("fields"), dialect), dialect)}
+
+
+def _convert_ref(value: Input) -> Result:
+    directory = value.get("directory")
+    store = None if directory is None else open_store(_text(value, "directory"), create=False)
+    converted = convert_ref(
+        _text(value, "ref"),
+        to=_text(value, "to"),
+        run_id=value.get("run_id"),
+        config=value.get("config"),
+        store=store,
+    )
+    return {"ref": converted}
+
+
+def _parse_item(value: Input) -> Result:
+    item = value["text"] if "text" in value else value.get("item")
+    return {"item": parse_item(cast(Any, item)).to_dict()}
+
+
+def _fingerprint(value: Input) -> Result:
+    values = value.get("values")
+    if not isinstance(values, dict):
+        raise MMRawError("invalid_type", "expected an object in values", "$.values")
+    knobs = cast("dict[str, Any]", values)
+    family, dialect = _text(value, "family"), _text(value, "dialect")
+    return {"fingerprint": layout_fingerprint(family, knobs, dialect)}
+
+
+def _layout(value: Input) -> Result:
+    layout = _adapter(value).layout(cast(int, value.get("width")), cast(int, value.get("height")))
+    return {
+        "grid_thw": list(layout.grid_thw),
+        "num_tokens": layout.num_tokens,
+        "placeholder_length": layout.placeholder_length,
+        "payload": plain_json(layout.payload),
+    }
+
+
+def _describe(value: Input) -> Result:
+    source: Any = Path(_text(value, "path")) if "path" in value else _text(value, "data_uri")
+    if isinstance(source, str) and not source.startswith("data:"):
+        parse_data_uri(source, path="$.data_uri")
+    found = _adapter(value).describe(ImageSource.open(source))
+    return {
+        "width": found.width,
+        "height": found.height,
+        "format": found.format,
+        "sha256": found.sha256,
+        "mm_hash": found.mm_hash,
+        "payload": plain_json(found.payload),
+        "placeholder_length": found.placeholder_length,
+    }
+
+
+def _image_part(value: Input) -> Result:
+    part = value.get("part")
+    return {"is_image_part": is_image_part(part), "source": image_source(part)}
+
+
+def _parse_data_uri(value: Input) -> Result:
+    found = parse_data_uri(_text(value, "data_uri"), path="$.data_uri")
+    return {
+        "media_type": found.media_type,
+        "byte_count": len(found.data),
+        "sha256": sha256_hex(found.data),
+    }
+
+
+def _check_raw_image_id(value: Input) -> Result:
+    return {"raw_image_id": check_raw_image_id(_text(value, "raw_image_id"))}
+
+
+def _offload(value: Input) -> Result:
+    found = parse_data_uri(_text(value, "data_uri"), path="$.data_uri")
+    name = open_store(_text(value, "directory")).put(found.data)
+    return {
+        "raw_image_id": name,
+        "byte_count": len(found.data),
+        "sha256": sha256_hex(found.data),
+    }
+
+
+def _build_features(value: Input) -> Result:
+    body = build_features(
+        cast("dict[str, Any]", value.get("mm_data")),
+        _text(value, "dialect"),
+        run_id=value.get("run_id"),
+    )
+    return {"features": body}
+
+
+def _parse_features(value: Input) -> Result:
+    given = value["text"] if "text" in value else value.get("features")
+    found = parse_features(cast(Any, given))
+    refs = {name: [_ref_result(ref) for ref in refs] for name, refs in found.refs.items()}
+    return {"features": found.to_dict(), "refs": refs}
+
+
+def _materialize(value: Input) -> Result:
+    directory = value.get("directory")
+    store = None if directory is None else open_store(_text(value, "directory"), create=False)
+    found = Materializer(store, cache_bytes=0).materialize(
+        _text(value, "ref"),
+        mm_hash=value.get("mm_hash"),
+        placeholder_length=value.get("placeholder_length"),
+    )
+    return {
+        "width": found.width,
+        "height": found.height,
+        "mode": "RGB",
+        "rgb_sha256": found.rgb_sha256,
+    }
+
+
+OPERATIONS: dict[str, Callable[[Input], Result]] = {
+    "parse_ref": _parse_ref,
+    "format_ref": _format_ref,
+    "convert_ref": _convert_ref,
+    "parse_item": _parse_item,
+    "fingerprint": _fingerprint,
+    "layout": _layout,
+    "describe": _describe,
+    "image_part": _image_part,
+    "parse_data_uri": _parse_data_uri,
+    "check_raw_image_id": _check_raw_image_id,
+    "offload": _offload,
+    "build_features": _build_features,
+    "parse_features": _parse_features,
+    "materialize": _materialize,
+}

@@ -1,0 +1,77 @@
+"""Reading spec/vectors/: one JSON object a line, recipes expanded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from ..codec import encode_base64url
+from ..schemas import spec_folder
+
+#: Keys of a vector, in their order.
+KEYS = ("id", "op", "input", "result", "error", "spec", "note")
+
+
+class Vector(msgspec.Struct, frozen=True, kw_only=True):
+    """One case; exactly one of `result` and `error` is there."""
+
+    id: str
+    op: str
+    input: dict[str, Any]
+    result: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+    spec: str
+    note: str | None = None
+
+
+def vectors_folder() -> Path:
+    """Where the vectors are; paths in their inputs are relative to it."""
+    return spec_folder() / "vectors"
+
+
+def read_vectors(folder: Path | None = None) -> Iterator[Vector]:
+    """Every vector, file by file in the order of their names."""
+    for path in sorted((folder or vectors_folder()).glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            # The standard reader keeps 1 and 1.0 apart, which matters in results.
+            yield Vector(**json.loads(line))
+
+
+def expand(value: Any, folder: Path | None = None) -> Any:
+    """An input as it is sent: recipes become text, relative paths absolute ones."""
+    if isinstance(value, list):
+        return [expand(item, folder) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    if set(fields) == {"$gen"}:
+        return _generate(fields["$gen"])
+    result = {name: expand(child, folder) for name, child in fields.items()}
+    for name in ("path", "directory"):
+        text = result.get(name)
+        if folder is not None and isinstance(text, str) and not text.startswith("/"):
+            result[name] = str(folder / text)
+    return result
+
+
+def _generate(recipe: dict[str, Any]) -> str:
+    if "concat" in recipe:
+        return _concat(recipe["concat"])
+    if "keys" in recipe:
+        body = json.dumps({f"k{n}": 0 for n in range(recipe["keys"])}, separators=(",", ":"))
+    else:
+        body = _concat(recipe["base64url"])
+    return recipe["prefix"] + encode_base64url(body.encode("utf-8"))
+
+
+def _concat(parts: list[list[Any]]) -> str:
+    return "".join(text * times for text, times in parts)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are equal, integers and floats told apart."""
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

@@ -1,0 +1,111 @@
+"""Every vector of spec/vectors/, answered as another implementation would have to."""
+
+import json
+import pickle
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from mmraw_protocol import ERRORS, MMRawError
+from mmraw_protocol.conformance import answer
+from mmraw_protocol.conformance.operations import OPERATIONS
+from mmraw_protocol.conformance.vectors import (
+    Vector,
+    expand,
+    read_vectors,
+    same,
+    vectors_folder,
+)
+
+VECTORS = list(read_vectors())
+FOLDER = vectors_folder()
+SECTIONS = re.findall(r"^## (.+)$", (FOLDER.parent / "README.md").read_text(), re.M)
+
+
+def ask(vector: Vector) -> dict[str, Any]:
+    """What this implementation answers."""
+    given = expand(vector.input, FOLDER)
+    reply = answer({"cmd": "run", "seq": vector.id, "op": vector.op, "input": given})
+    assert reply is not None
+    return reply
+
+
+def wrong(vector: Vector, reply: dict[str, Any]) -> str | None:
+    """What is wrong about an answer, or None."""
+    if vector.error is not None:
+        if reply.get("ok") is not False:
+            return f"{vector.id}: accepted"
+        code = reply["error"]["code"]
+        return None if code == vector.error["code"] else f"{vector.id}: {code}"
+    if reply.get("ok") is not True:
+        return f"{vector.id}: {reply}"
+    return None if same(reply["result"], vector.result) else f"{vector.id}: {reply['result']}"
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("op", sorted({vector.op for vector in VECTORS}))
+def test_every_vector_holds(op: str) -> None:
+    rows = [vector for vector in VECTORS if vector.op == op]
+    faults = [fault for vector in rows if (fault := wrong(vector, ask(vector)))]
+    assert rows
+    assert faults == []
+
+
+def test_vectors_cover_acceptance_and_refusal() -> None:
+    verdicts = Counter((vector.op, vector.error is None) for vector in VECTORS)
+    for op in ("parse_ref", "format_ref", "parse_item", "build_features", "parse_features"):
+        assert verdicts[op, True] >= 5
+        assert verdicts[op, False] >= 5
+
+
+def test_vectors_are_well_formed() -> None:
+    assert max(Counter(vector.id for vector in VECTORS).values()) == 1
+    for vector in VECTORS:
+        assert vector.op in OPERATIONS, vector.id
+        assert (vector.result is None) != (vector.error is None), vector.id
+        assert vector.spec in SECTIONS, vector.id
+        if vector.error is not None:
+            assert list(vector.error) == ["code"]
+            assert vector.error["code"] in ERRORS, vector.id
+    for path in FOLDER.rglob("*"):
+        assert path.stat().st_size <= 1_000_000 or path.is_dir(), path.name
+
+
+def long_words(text: str) -> set[str]:
+    """Every run of 16 characters."""
+    return {text[at : at + 16] for at in range(len(text) - 15)}
+
+
+def schema_words() -> str:
+    """All that an error may say without repeating the input: the texts of the schemas and codes."""
+    files = [*FOLDER.parent.rglob("*.schema.json"), FOLDER.parent / "errors.json"]
+    return " ".join(path.read_text() for path in files)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_no_error_repeats_its_input() -> None:
+    known = schema_words()
+    for vector in VECTORS:
+        if vector.error is None or vector.op == "layout":
+            continue
+        error = ask(vector)["error"]
+        assert len(error["message"]) <= 200
+        assert error["message"].isascii()
+        assert error["message"].isprintable()
+        given = json.dumps(expand(vector.input))
+        if len(given) > 100_000:
+            continue
+        told = long_words(error["message"]) | long_words(error["path"])
+        repeated = {word for word in told & long_words(given) if word not in known}
+        assert repeated == set(), vector.id
+
+
+def test_an_error_pickles_small_and_whole() -> None:
+    error = MMRawError("invalid_value", "x" * 200, "$." + "y" * 200)
+    data = pickle.dumps(error)
+    again = pickle.loads(data)
+    assert len(data) <= 1024
+    assert (again.code, again.path, again.message) == (error.code, error.path, error.message)
+    assert again.http_status == 400
