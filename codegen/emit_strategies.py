@@ -42,15 +42,15 @@ def _definition(model: Model, item: Definition) -> str:
     if item.type is not None:
         made = _strategy(item.type)
     elif item.by_family:
-        variants = "".join(
-            f"        {_object(item, variant)},\n" for variant in model.variants
-        )
+        variants = "".join(f"        {_object(item, variant)},\n" for variant in model.variants)
         made = f"st.one_of(\n{variants}    )"
     else:
         made = _object(item, None)
     for_filter = ", ".join(repr(name) for name in item.at_least_one)
     if for_filter:
-        made += f".filter(\n        lambda v: any(v.get(n) is not None for n in ({for_filter}))\n    )"
+        made += (
+            f".filter(\n        lambda v: any(v.get(n) is not None for n in ({for_filter}))\n    )"
+        )
     return f"    known.setdefault({item.name!r}, {made})\n"
 
 

@@ -274,9 +274,7 @@ def uses(item: Type | None) -> tuple[str, ...]:
     return ()
 
 
-def _order(
-    definitions: dict[str, Definition], variants: tuple[Variant, ...]
-) -> tuple[str, ...]:
+def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) -> tuple[str, ...]:
     """Names so that each stands behind all that it refers to."""
     done: list[str] = []
 

@@ -216,7 +216,7 @@ def _body(rows: list[tuple[dict[str, Any], int, int]], dialect: str) -> dict[str
     return body
 
 
-_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:=+/ \n\x00{}\""
+_ALPHABET = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:=+/ \n\x00{}"'
 
 
 def near_misses(dialect: str = "v3") -> st.SearchStrategy[tuple[str, str]]:

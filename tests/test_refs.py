@@ -130,7 +130,9 @@ def test_a_bad_field_is_named_by_code(changes: dict[str, Any], code: str) -> Non
 
 def test_the_later_dialect_without_fingerprint_is_named() -> None:
     with pytest.raises(MMRawError) as caught:
-        parse_ref('mmraw:{"family":"qwen_vl","payload":{},"raw_image_data":"data:image/png;base64,"}')
+        parse_ref(
+            'mmraw:{"family":"qwen_vl","payload":{},"raw_image_data":"data:image/png;base64,"}'
+        )
     assert caught.value.code == "unsupported_dialect"
 
 

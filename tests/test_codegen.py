@@ -1,0 +1,85 @@
+"""The generator: a closed subset of JSON Schema, and committed output that never drifts."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen.__main__ import generated, main
+from codegen.load import SchemaError, load_spec
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of spec/ and of what is generated from it."""
+    shutil.copytree(ROOT / "spec", tmp_path / "spec", ignore=shutil.ignore_patterns("vectors"))
+    for path in generated(ROOT):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    return tmp_path
+
+
+def edit(checkout: Path, name: str, change: Any) -> None:
+    """Changes one schema file in place."""
+    path = checkout / "spec" / name
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_what_is_committed_is_what_is_generated() -> None:
+    assert main(["--check"]) == 0
+
+
+def test_drift_is_found_and_mended(checkout: Path) -> None:
+    assert main(["--check"], checkout) == 0
+    next(iter((checkout / "mmraw_protocol/_generated").glob("types.py"))).write_text("edited")
+    assert main(["--check"], checkout) == 1
+    assert main([], checkout) == 0
+    assert main(["--check"], checkout) == 0
+
+
+def test_a_change_in_spec_is_drift(checkout: Path) -> None:
+    edit(checkout, "limits.json", lambda d: d["limits"]["image_side"].update(default=100))
+    assert main(["--check"], checkout) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["$defs"]["RunId"].update(format="uri"), "$defs/RunId: keyword not in"),
+        (lambda d: d["$defs"]["RunId"].pop("type"), "$defs/RunId: no type"),
+        (lambda d: d["$defs"]["GridRow"].update(items={"type": "null"}), "$defs/GridRow"),
+        (lambda d: d.update({"if": {}}), "keyword not in the subset: if"),
+        (lambda d: d.update({"$id": "https://example.invalid/x"}), "$id must be"),
+    ],
+)
+def test_anything_outside_the_subset_is_refused_by_place(
+    checkout: Path, change: Any, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(checkout, "common/v1.schema.json", change)
+    with pytest.raises(SchemaError, match=message.replace("$", r"\$")):
+        load_spec(checkout / "spec")
+    assert main([], checkout) == 2
+    assert "codegen:" in capsys.readouterr().err
+
+
+def test_open_objects_and_unsorted_fields_are_refused(checkout: Path) -> None:
+    edit(
+        checkout,
+        "payload/qwen_vl.schema.json",
+        lambda d: d["$defs"]["QwenVlPayload"].pop("additionalProperties"),
+    )
+    with pytest.raises(SchemaError, match="must be closed"):
+        load_spec(checkout / "spec")
+
+
+def test_generated_files_name_their_command_and_source() -> None:
+    digest = load_spec(ROOT / "spec").sha256
+    for path, text in generated(ROOT).items():
+        assert "python -m codegen" in text, path
+        assert digest in text, path

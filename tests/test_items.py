@@ -1,0 +1,102 @@
+"""Envelopes: prime_raw_mm_item."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmraw_protocol import MMRawError, make_item, parse_item
+from mmraw_protocol.testing import documents, items, json_values
+
+ENVELOPE: dict[str, Any] = {
+    "kind": "prime_raw_mm_item",
+    "version": 1,
+    "modality": "image",
+    "family": "qwen_vl",
+    "layout_fingerprint": "c2f096345b0d84e6bd2ee38b815cc329",
+    "payload": {"image_grid_thw": [[1, 16, 16]]},
+    "raw_image_id": "67f463a70fcc80e6.png",
+}
+
+
+def code_of(item: Any) -> str:
+    """The code that refuses an envelope."""
+    with pytest.raises(MMRawError) as caught:
+        parse_item(item)
+    assert caught.value.__context__ is None
+    return caught.value.code
+
+
+def without_null(item: dict[str, Any]) -> dict[str, Any]:
+    """Null sources mean absent."""
+    return {name: value for name, value in item.items() if value is not None}
+
+
+@given(items())
+def test_an_envelope_survives_text_and_object(item: dict[str, Any]) -> None:
+    parsed = parse_item(item)
+    assert parse_item(json.dumps(item)) == parsed
+    assert parsed.to_dict() == without_null(item)
+    assert list(parsed.to_dict()) == sorted(parsed.to_dict())
+
+
+@pytest.mark.parametrize("name", ["ItemUnversionedUri", "ItemUnversionedData"])
+@given(data=st.data())
+def test_envelopes_without_version_are_read(name: str, data: st.DataObject) -> None:
+    item = data.draw(documents(name))
+    assert parse_item(item).to_dict() == item
+
+
+@given(items(), json_values())
+def test_envelopes_are_closed(item: dict[str, Any], value: Any) -> None:
+    assert code_of({**item, "unknown_key": value}) == "unknown_field"
+
+
+@pytest.mark.parametrize("version", [True, 1.0, "1", 2, 0, None])
+def test_the_version_is_the_integer_one(version: Any) -> None:
+    assert code_of({**ENVELOPE, "version": version}) in ("invalid_type", "invalid_value")
+
+
+@pytest.mark.parametrize("key", ["pixel_values", "image_embeds", "image_features"])
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_processed_tensors_are_refused_before_anything_else(key: str, depth: int) -> None:
+    value: Any = {key: 0}
+    for _ in range(depth):
+        value = [{"inner": value}]
+    assert code_of({"kind": "wrong", "deep": value}) == "processed_payload"
+
+
+def test_an_escaped_key_is_a_key() -> None:
+    text = json.dumps({**ENVELOPE, "family": "other", "payload": {"pixel_valuesX": 1}})
+    assert code_of(text.replace("pixel_valuesX", "pixel\\u005fvalues")) == "processed_payload"
+
+
+@pytest.mark.parametrize("source", [{}, {"raw_image_id": None}, {"raw_uri": None}])
+def test_a_source_is_needed(source: dict[str, Any]) -> None:
+    item = {name: value for name, value in ENVELOPE.items() if name != "raw_image_id"}
+    assert code_of({**item, **source}) == "missing_source"
+
+
+def test_duplicate_keys_are_refused() -> None:
+    text = json.dumps(ENVELOPE)
+    assert code_of(text[:-1] + ', "version": 1}') == "duplicate_key"
+
+
+def test_make_item_writes_what_readers_of_the_field_expect() -> None:
+    item = make_item(
+        family="kimi_k25",
+        layout_fingerprint="a05685ad7bfa971ee9967c50c722b892",
+        payload={"grid_thws": [[1, 2, 2]], "num_media_tokens": 1},
+        raw_image_id="67f463a70fcc80e6.png",
+        vllm_modality="vision_chunk",
+    )
+    assert item.to_dict()["_prime_rl_image_ref"] == "raw_image"
+    assert item.feature_modality == "vision_chunk"
+    assert parse_item(item) == item
+
+
+@given(st.one_of(json_values(), st.binary(), st.text()))
+def test_anything_else_is_refused_with_the_one_error(value: Any) -> None:
+    code_of(value)
