@@ -19,19 +19,26 @@ from .ir import (
     Variant,
 )
 
+_IMPORTS = (
+    "from __future__ import annotations\n\n"
+    "from typing import Any\n\n"
+    "from hypothesis import strategies as st\n"
+)
+_OPENING = (
+    "def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:\n"
+    '    """Plain JSON for each definition, by name; `overrides` stand in where a rule is not\n'
+    '    in the schema."""\n'
+    "    known = dict(overrides)\n"
+)
+
 
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
     lines = [
         header(model, "Hypothesis strategies of everything that spec/ defines."),
-        "from __future__ import annotations\n\n"
-        "from typing import Any\n\n"
-        "from hypothesis import strategies as st\n",
+        _IMPORTS,
         "Strategy = st.SearchStrategy[Any]\n",
-        "def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:\n"
-        '    """Plain JSON for each definition, by name; `overrides` stand in where a rule is not\n'
-        '    in the schema."""\n'
-        "    known = dict(overrides)\n",
+        _OPENING,
     ]
     body = "".join(_definition(model, model.definitions[name]) for name in model.order)
     lines[-1] += body + "    return known\n"

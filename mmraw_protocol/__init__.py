@@ -8,6 +8,7 @@ from ._generated.types import (
     QwenVlLayout,
     QwenVlPayload,
 )
+from ._version import __version__
 from .errors import ERRORS, MMRawError
 from .features import Features, MultiModalData, build_features, parse_features
 from .items import RawMMItem, make_item, parse_item
@@ -35,6 +36,7 @@ __all__ = [
     "QwenVlPayload",
     "RawMMItem",
     "RawMMRef",
+    "__version__",
     "build_features",
     "check_raw_image_id",
     "format_ref",

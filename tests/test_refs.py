@@ -78,11 +78,10 @@ def test_spelling_of_json_does_not_matter_when_reading(
 
 @given(st.one_of(st.text(), st.text().map(lambda text: "mmraw:" + text), st.binary()))
 def test_nothing_but_the_one_error_escapes(value: Any) -> None:
-    try:
+    with pytest.raises(MMRawError) as caught:
         parse_ref(value)
-    except MMRawError as error:
-        assert error.__context__ is None
-        assert error.__cause__ is None
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
 
 
 @given(st.sampled_from(["mmraw:v3:", "mmraw:"]), st.binary(max_size=200))

@@ -67,10 +67,9 @@ def msgspec_says(name: str, value: Any) -> bool:
         msgspec.json.decode(json.dumps(value), type=other if opaque else listed)
     except msgspec.ValidationError:
         return False
-    sourced = name not in ("RefV3", "ItemV1") or any(
+    return name not in ("RefV3", "ItemV1") or any(
         isinstance(value.get(key), str) for key in ("raw_uri", "raw_image_id")
     )
-    return sourced
 
 
 def agree(name: str, value: Any) -> bool:

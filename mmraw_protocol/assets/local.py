@@ -12,8 +12,9 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..codec import sha256_hex
@@ -21,6 +22,8 @@ from ..errors import ErrorCode, MMRawError
 from ..refs import check_raw_image_id, normalize_run_id
 from .base import verify_object
 from .names import name_for
+
+Result = TypeVar("Result")
 
 #: Where a run keeps its images, below its directory.
 IMAGE_SUBDIR = ("assets", "images")
@@ -38,6 +41,7 @@ _CODES: dict[int, tuple[ErrorCode, str]] = {
     errno.EPERM: ("store_permission", "the store's directory refuses access to this process"),
     errno.EROFS: ("store_permission", "the store's file system is read-only"),
     errno.ENOENT: ("store_invalid", "the store's directory does not exist"),
+    errno.EEXIST: ("store_invalid", "the store's path is no directory"),
     errno.ENOTDIR: ("store_invalid", "a part of the store's path is no directory"),
     errno.ELOOP: ("store_invalid", "a part of the store's path is a symbolic link"),
 }
@@ -48,17 +52,14 @@ def _store_error(number: int | None) -> MMRawError:
     return MMRawError(code, message)
 
 
-@contextlib.contextmanager
-def _io() -> Generator[None, None, None]:
-    """Turns an OSError into an MMRawError that carries none of its path."""
+def _io(work: Callable[[], Result]) -> Result:
+    """What `work` gives; an OSError becomes an MMRawError that carries none of its path."""
     number: int | None = None
-    failed = False
     try:
-        yield
+        return work()
     except OSError as error:
-        failed, number = True, error.errno
-    if failed:
-        raise _store_error(number)
+        number = error.errno
+    raise _store_error(number)
 
 
 class LocalStore:
@@ -102,10 +103,8 @@ class LocalStore:
         self._file_mode = file_mode
         self._dir_mode = dir_mode
         if create:
-            with _io():
-                os.makedirs(self.root, mode=dir_mode, exist_ok=True)
-        with _io():
-            os.close(os.open(self.root, _DIRECTORY))
+            _io(lambda: os.makedirs(self.root, mode=dir_mode, exist_ok=True))
+        os.close(_io(lambda: os.open(self.root, _DIRECTORY)))
 
     @classmethod
     def for_run_dir(cls, run_dir: str | os.PathLike[str], **options: object) -> LocalStore:
@@ -150,8 +149,7 @@ class LocalStore:
         name = name_for(data, digest)
         with self._directory(run_id, create=True) as directory:
             if not self._is_whole(directory, name, data):
-                with _io():
-                    self._write(directory, name, data)
+                _io(lambda: self._write(directory, name, data))
         return name
 
     def _is_whole(self, directory: int, name: str, data: bytes) -> bool:
@@ -163,8 +161,7 @@ class LocalStore:
             return False
         if self.durable:
             # Another process may have written it a moment ago and not yet have synced it.
-            with _io():
-                self._sync_existing(directory, name)
+            _io(lambda: self._sync_existing(directory, name))
         return True
 
     def _sync_existing(self, directory: int, name: str) -> None:
@@ -223,11 +220,12 @@ class LocalStore:
         number: int | None = None
         try:
             descriptor = os.open(name, _READ, dir_fd=directory)
-            with open(descriptor, "rb", buffering=0) as file:
+            try:
                 status = os.fstat(descriptor)
                 if stat.S_ISREG(status.st_mode):
                     data = _read_all(descriptor, min(status.st_size, most) + 1)
-                del file
+            finally:
+                os.close(descriptor)
         except OSError as error:
             number = error.errno
         if data is None:
@@ -262,20 +260,19 @@ class LocalStore:
         check_raw_image_id(raw_image_id, limits=self.limits)
         if not self.has(raw_image_id, run_id=run_id):
             return
-        with self._directory(run_id, create=False) as directory, _io():
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(raw_image_id, dir_fd=directory)
-            if self.durable:
-                os.fsync(directory)
+        with self._directory(run_id, create=False) as directory:
+            _io(lambda: self._unlink(directory, raw_image_id))
+
+    def _unlink(self, directory: int, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+        if self.durable:
+            os.fsync(directory)
 
     def list(self, *, run_id: str | None = None) -> Iterator[str]:
         """The names of all objects that could be images, in order; temporary files apart."""
-        names: list[str] = []
-        with self._directory(run_id, create=False) as directory, _io():
-            for entry in os.scandir(directory):
-                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                    names.append(entry.name)
-        return iter(sorted(names))
+        with self._directory(run_id, create=False) as directory:
+            return iter(_io(lambda: _objects_in(directory)))
 
     def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
         """The file: URL of a stored image."""
@@ -290,17 +287,8 @@ class LocalStore:
             older_than: Seconds since the last write; younger ones may still be in use.
             run_id: The run, where the store holds several.
         """
-        removed = 0
-        with self._directory(run_id, create=False) as directory, _io():
-            for entry in os.scandir(directory):
-                if not _is_temporary(entry.name):
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    age = time.time() - entry.stat(follow_symlinks=False).st_mtime
-                    if age > older_than:
-                        os.unlink(entry.name, dir_fd=directory)
-                        removed += 1
-        return removed
+        with self._directory(run_id, create=False) as directory:
+            return _io(lambda: _sweep(directory, time.time() - older_than))
 
     def _path(self, run_id: str | None) -> Path:
         if self.run_ids is None:
@@ -311,8 +299,7 @@ class LocalStore:
     def _directory(self, run_id: str | None, *, create: bool) -> Generator[int, None, None]:
         """A descriptor of the images directory; no part below the root may be a symbolic link."""
         self.check_run(run_id)
-        with _io():
-            descriptor = os.open(self.root, _DIRECTORY)
+        descriptor = _io(lambda: os.open(self.root, _DIRECTORY))
         try:
             if self.run_ids is not None:
                 for part in (f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR):
@@ -323,23 +310,45 @@ class LocalStore:
 
     def _descend(self, parent: int, part: str, create: bool) -> int:
         """The directory `part` below `parent`; `parent` is closed where that succeeds."""
-        flags = _DIRECTORY | os.O_NOFOLLOW
-        missing = False
-        with _io():
-            if create:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, self._dir_mode, dir_fd=parent)
-                    if self.durable:
-                        os.fsync(parent)
-            try:
-                child = os.open(part, flags, dir_fd=parent)
-            except FileNotFoundError:
-                missing, child = True, -1
-        if missing:
+        child = _io(lambda: self._open_child(parent, part, create))
+        if child is None:
             message = "the run has no stored images"
             raise MMRawError("source_unavailable", message, "$.raw_image_id")
         os.close(parent)
         return child
+
+    def _open_child(self, parent: int, part: str, create: bool) -> int | None:
+        if create:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, self._dir_mode, dir_fd=parent)
+                if self.durable:
+                    os.fsync(parent)
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        return None
+
+
+def _objects_in(directory: int) -> list[str]:
+    """Regular files that are not hidden, in order."""
+    with os.scandir(directory) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
+        )
+
+
+def _sweep(directory: int, before: float) -> int:
+    """Removes temporary files last written before that time; returns how many."""
+    removed = 0
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if _is_temporary(entry.name)]
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime < before:
+                os.unlink(name, dir_fd=directory)
+                removed += 1
+    return removed
 
 
 def _is_temporary(name: str) -> bool:

@@ -11,7 +11,6 @@ import msgspec
 from ..adapters import Adapter, families, get_adapter
 from ..errors import MMRawError
 from ..images import ImageSource
-from ..refs import plain_json
 from .options import adapter_of, add_family
 from .output import error_dict, print_json, print_table
 
@@ -49,7 +48,7 @@ def _row(what: str, adapter: Adapter) -> dict[str, Any]:
     except MMRawError as error:
         return {**row, "error": error_dict(error)}
     row |= {"width": width, "height": height, "fingerprint": adapter.fingerprint()}
-    return row | plain_json(msgspec.structs.asdict(layout) | {"payload": layout.payload})
+    return row | msgspec.to_builtins(layout)
 
 
 def _size_of(what: str) -> tuple[int, int]:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
+from .structure import Format, check_head, format_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Format = Literal["png", "jpeg", "webp", "gif"]
-
-#: Pillow's names of what is allowed. MPO, a JPEG with several pictures, arrives through JPEG.
-PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-_FORMATS: dict[str, Format] = {
-    "PNG": "png",
-    "JPEG": "jpeg",
-    "MPO": "jpeg",
-    "WEBP": "webp",
-    "GIF": "gif",
-}
 _EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
 #: First bytes of formats that are refused by name rather than as broken.
 _OTHER_FORMATS = (
@@ -77,40 +68,77 @@ def pillow() -> Any:
     raise MMRawError("missing_dependency", "install mmraw-protocol[vision] to read images")
 
 
+@functools.cache
+def _decoders() -> dict[Format, Any]:
+    """Pillow's decoder of each format.
+
+    They are used directly: `Image.open` would import every plugin of Pillow for a file that is none
+    of these, and holds the size against limits and warnings that belong to the whole process.
+    """
+    from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+    class FirstPicture(JpegImagePlugin.JpegImageFile):
+        """A JPEG whose EXIF is not parsed: it changes no pixel, and warns where it is damaged."""
+
+        def _read_dpi_from_exif(self) -> None:
+            pass
+
+    return {
+        "png": PngImagePlugin.PngImageFile,
+        "jpeg": FirstPicture,
+        "webp": WebPImagePlugin.WebPImageFile,
+        "gif": GifImagePlugin.GifImageFile,
+    }
+
+
 def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$") -> ImageHeader:
     """The header of an encoded image; a file cut off behind its header still has one.
 
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
     """
-    with contextlib.closing(open_image(data, limits, path)) as image:
-        return header_of(image, limits, path)
+    image, header = open_image(data, limits, path)
+    image.close()
+    return header
 
 
-def open_image(data: bytes, limits: Limits, path: str = "$") -> Image:
-    """The image as Pillow opened it: header read, nothing decoded."""
+def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, ImageHeader]:
+    """The image as Pillow opened it, held against the limits; nothing is decoded yet."""
     if not data:
         raise MMRawError("empty_source", "the image has no bytes", path)
     if len(data) > limits.inline_image_bytes:
         message = f"an image has at most {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
-    image: Image | None = None
-    bomb = False
-    module = pillow()
+    pillow()
+    kind = format_of(data)
+    if kind is None:
+        raise _unreadable(data, path)
+    parts = check_head(data, kind, limits, path)
+    if parts.size is not None:
+        _check_size(parts.size, limits, path)
+    opened = _open(data, kind)
+    if opened is None:
+        raise _unreadable(data, path)
+    image, frames = opened
+    _check_size(image.size, limits, path)
+    width, height = image.size
+    frames = frames if parts.frames is None else parts.frames
+    return image, ImageHeader(
+        width=width, height=height, format=kind, mode=image.mode, frames=frames
+    )
+
+
+def _open(data: bytes, kind: Format) -> tuple[Image, int] | None:
+    """The opened image and its number of frames; None for whatever the decoder throws."""
     try:
-        image = module.open(io.BytesIO(data), formats=PILLOW_FORMATS)
-    except (module.DecompressionBombError, module.DecompressionBombWarning):
-        # The warning arrives as an exception where the caller turns warnings into errors.
-        bomb = True
+        image = _decoders()[kind](io.BytesIO(data))
+        # Counting a GIF's frames means to walk the file, which was done already.
+        frames = 1 if kind in ("jpeg", "gif") else int(image.n_frames or 1)
     except Exception:  # noqa: BLE001
         # A decoder may throw anything (struct.error, SyntaxError, ValueError); all mean the same,
         # and their texts carry addresses and input.
-        image = None
-    if bomb:
-        raise _too_many_pixels(limits, path)
-    if image is None:
-        raise _unreadable(data, path)
-    return image
+        return None
+    return image, frames
 
 
 def _unreadable(data: bytes, path: str) -> MMRawError:
@@ -119,34 +147,13 @@ def _unreadable(data: bytes, path: str) -> MMRawError:
     return MMRawError("image_undecodable", "the bytes have no readable image header", path)
 
 
-def _too_many_pixels(limits: Limits, path: str) -> MMRawError:
-    message = f"an image has at most {limits.image_pixels} pixels"
-    return MMRawError("limit_exceeded", message, path)
-
-
-def header_of(image: Image, limits: Limits, path: str = "$") -> ImageHeader:
-    """Size, kind and frames of an opened image, held against the limits before any decoding."""
-    width, height = image.size
-    kind = _FORMATS.get(image.format or "")
-    if kind is None:
-        raise MMRawError("unsupported_format", "expected PNG, JPEG, WebP or GIF", path)
+def _check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
+    width, height = size
     if width < 1 or height < 1:
         raise MMRawError("image_undecodable", "the image has no pixels", path)
     if max(width, height) > limits.image_side:
         message = f"a side has at most {limits.image_side} pixels"
         raise MMRawError("limit_exceeded", message, path)
     if width * height > limits.image_pixels:
-        raise _too_many_pixels(limits, path)
-    frames = 1 if kind == "jpeg" else _frames_of(image)
-    if frames is None:
-        raise MMRawError("image_undecodable", "the image's frames cannot be counted", path)
-    return ImageHeader(width=width, height=height, format=kind, mode=image.mode, frames=frames)
-
-
-def _frames_of(image: Image) -> int | None:
-    """The number of frames, or None where counting them fails."""
-    try:
-        animated = bool(getattr(image, "is_animated", False))
-        return int(getattr(image, "n_frames", 1)) if animated else 1
-    except Exception:  # noqa: BLE001
-        return None
+        message = f"an image has at most {limits.image_pixels} pixels"
+        raise MMRawError("limit_exceeded", message, path)

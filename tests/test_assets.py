@@ -1,0 +1,275 @@
+"""The local store: content-addressed, atomic, verified, and never led out of its directory."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmraw_protocol import Limits, MMRawError
+from mmraw_protocol.assets import AssetStore, LocalStore, open_store, sniff_extension
+from mmraw_protocol.codec import sha256_hex
+
+DATA = b"\x89PNG\r\n\x1a\n and more"
+NAME = f"{sha256_hex(DATA)}.png"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """An empty store."""
+    return LocalStore(tmp_path / "images")
+
+
+def refused(work: Any, *args: Any, **options: Any) -> str:
+    """The code that refuses."""
+    with pytest.raises(MMRawError) as caught:
+        work(*args, **options)
+    assert caught.value.__context__ is None
+    return caught.value.code
+
+
+def files(store: LocalStore) -> list[str]:
+    """Everything in the directory, temporary files too."""
+    return sorted(os.listdir(store.root))
+
+
+@given(st.binary(min_size=1, max_size=100))
+def test_what_was_put_is_got(data: bytes) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = LocalStore(folder, durable=False)
+        name = store.put(data)
+        assert name == f"{sha256_hex(data)}.{sniff_extension(data)}"
+        assert store.get(name) == data
+        assert store.has(name)
+        assert store.put(data) == name
+        assert list(store.list()) == [name]
+        store.delete(name)
+        store.delete(name)
+        assert not store.has(name)
+
+
+def test_it_is_an_asset_store(store: LocalStore) -> None:
+    assert isinstance(store, AssetStore)
+
+
+def test_modes_and_names(store: LocalStore) -> None:
+    assert store.put(DATA) == NAME
+    assert files(store) == [NAME]
+    assert stat.S_IMODE(os.stat(store.root / NAME).st_mode) == 0o640
+    assert stat.S_IMODE(os.stat(store.root).st_mode) == 0o750
+    assert store.url(NAME) == (store.root / NAME).as_uri()
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_names_of_older_writers_are_read_and_the_hash_decides(size: int, store: LocalStore) -> None:
+    name = f"{sha256_hex(DATA)[:size]}.png"
+    (store.root / name).write_bytes(DATA)
+    assert store.get(name) == DATA
+    (store.root / name).write_bytes(b"other")
+    assert refused(store.get, name) == "object_corrupt"
+
+
+def test_a_corrupt_object_is_replaced(store: LocalStore) -> None:
+    for wrong in (b"", b"torn", DATA + b"x", b"y" * len(DATA)):
+        (store.root / NAME).write_bytes(wrong)
+        assert refused(store.get, NAME) == "object_corrupt"
+        store.put(DATA)
+        assert store.get(NAME) == DATA
+        assert files(store) == [NAME]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "fifo", "directory", "socket"])
+def test_what_is_no_regular_file_is_refused_and_replaced(kind: str, store: LocalStore) -> None:
+    place = store.root / NAME
+    if kind == "symlink":
+        (store.root.parent / "secret").write_bytes(DATA)
+        place.symlink_to(store.root.parent / "secret")
+    elif kind == "dangling":
+        place.symlink_to(store.root / "nowhere")
+    elif kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        os.mknod(place, stat.S_IFSOCK | 0o600)
+    assert refused(store.get, NAME) == "source_unavailable"
+    assert not store.has(NAME)
+    store.put(DATA)
+    assert store.get(NAME) == DATA
+    assert not place.is_symlink()
+
+
+def test_a_hard_link_is_read_and_the_hash_decides(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"not this image")
+    os.link(tmp_path / "secret", store.root / NAME)
+    assert refused(store.get, NAME) == "object_corrupt"
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret", "a/b", "..", ".", "", "-x", ".hidden", "a\x00b", "CON"]
+)
+def test_names_that_leave_the_store_are_refused(name: str, store: LocalStore) -> None:
+    for work in (store.get, store.has, store.delete, store.url):
+        assert refused(work, name) == "invalid_raw_image_id"
+
+
+def test_sizes_are_bounded(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, limits=Limits(inline_image_bytes=10))
+    assert refused(store.put, b"x" * 11) == "limit_exceeded"
+    (tmp_path / "large.img").write_bytes(b"x" * 11)
+    assert refused(store.get, "large.img") == "limit_exceeded"
+    assert refused(store.put, b"") == "empty_source"
+
+
+def test_a_store_of_one_run_refuses_others(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, run_id="run_exp42")
+    for run_id in ("exp42", "run_exp42", None):
+        store.check_run(run_id)
+    assert refused(store.check_run, "other") == "run_mismatch"
+    assert refused(store.get, NAME, run_id="other") == "run_mismatch"
+    LocalStore(tmp_path).check_run("any")
+
+
+def test_a_store_of_several_runs_needs_the_run_named(tmp_path: Path) -> None:
+    store = open_store(tmp_path, run_ids=["a", "b"])
+    name = store.put(DATA, run_id="a")
+    assert (tmp_path / "run_a" / "assets" / "images" / name).exists()
+    assert store.get(name, run_id="a") == DATA
+    assert refused(store.get, name, run_id="b") == "source_unavailable"
+    assert not store.has(name, run_id="b")
+    assert refused(store.get, name) == "run_mismatch"
+    assert refused(store.put, DATA, run_id="c") == "run_mismatch"
+    assert refused(open_store(tmp_path, run_ids=[]).put, DATA, run_id="a") == "run_mismatch"
+    assert refused(open_store, tmp_path, run_id="a", run_ids=["a"]) == "store_invalid"
+
+
+@pytest.mark.parametrize("part", ["run_a", "run_a/assets", "run_a/assets/images"])
+def test_no_part_below_the_root_may_be_a_link(part: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "assets" / "images" / "images").mkdir(parents=True)
+    root = tmp_path / "root"
+    (root / part).parent.mkdir(parents=True)
+    (root / part).symlink_to(outside)
+    store = LocalStore(root, run_ids=["a"])
+    assert refused(store.put, DATA, run_id="a") in ("store_invalid", "store_permission")
+    assert not list(outside.rglob("*.png"))
+
+
+def test_stores_are_opened_by_path_or_url(tmp_path: Path) -> None:
+    for place in (tmp_path, str(tmp_path), tmp_path.as_uri()):
+        assert open_store(place).put(DATA) == NAME
+    assert refused(open_store, "gopher://x/y") == "store_invalid"
+    assert refused(open_store, "file://otherhost/tmp") == "store_invalid"
+    (tmp_path / "file").write_bytes(b"")
+    assert refused(open_store, tmp_path / "file") == "store_invalid"
+    assert refused(open_store, tmp_path / "missing", create=False) == "store_invalid"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, "store_full"),
+        (errno.EDQUOT, "store_full"),
+        (errno.EIO, "store_unavailable"),
+        (errno.EACCES, "store_permission"),
+    ],
+)
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "fchmod"])
+def test_a_failing_disk_leaves_nothing_behind(
+    call: str, number: int, code: str, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise OSError(number, "injected")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fail)
+        assert refused(store.put, DATA) == code
+    assert files(store) == []
+
+
+def test_short_writes_are_continued(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
+    assert store.get(store.put(DATA)) == DATA
+
+
+def test_durable_writes_reach_the_disk_before_the_answer(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for call in ("write", "fsync", "rename"):
+        real = getattr(os, call)
+
+        def record(*args: Any, _real: Any = real, _call: str = call, **options: Any) -> Any:
+            calls.append(_call)
+            return _real(*args, **options)
+
+        monkeypatch.setattr(os, call, record)
+    store.put(DATA)
+    assert calls == ["write", "fsync", "rename", "fsync"]
+    calls.clear()
+    store.put(DATA)
+    assert calls == ["fsync", "fsync"]
+    calls.clear()
+    LocalStore(store.root, durable=False).put(DATA + b"x")
+    assert calls == ["write", "rename"]
+
+
+def test_stale_temporary_files_are_swept(store: LocalStore) -> None:
+    old = store.root / f".mmraw-{'0' * 32}.tmp"
+    young = store.root / f".mmraw-{'1' * 32}.tmp"
+    foreign = store.root / ".mmraw-other.tmp"
+    for path in (old, young, foreign):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    os.utime(foreign, (0, 0))
+    assert list(store.list()) == []
+    assert store.sweep() == 1
+    assert files(store) == sorted([young.name, foreign.name])
+
+
+def test_many_writers_and_readers_never_see_a_torn_object(store: LocalStore) -> None:
+    data = bytes(range(256)) * 2000
+    name = store.put(data)
+    store.delete(name)
+
+    def write() -> str:
+        return store.put(data)
+
+    def read() -> bool:
+        try:
+            return store.get(name) == data
+        except MMRawError as error:
+            return error.code == "source_unavailable"
+
+    with ThreadPoolExecutor(16) as pool:
+        writers = [pool.submit(write) for _ in range(64)]
+        readers = [pool.submit(read) for _ in range(64)]
+        assert {future.result() for future in writers} == {name}
+        assert all(future.result() for future in readers)
+    assert files(store) == [name]
+
+
+def test_a_full_disk_in_a_process_of_its_own(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys\n"
+        "from mmraw_protocol import MMRawError\n"
+        "from mmraw_protocol.assets import LocalStore\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: LocalStore(sys.argv[1]).put(b'x' * 5000)\n"
+        "except MMRawError as error: print(error.code)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "images")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "store_full"
+    assert os.listdir(tmp_path / "images") == []

@@ -1,0 +1,149 @@
+"""Moving refs between dialects: without loss, or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmraw_protocol import MMRawError, parse_ref
+from mmraw_protocol.adapters import get_adapter
+from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.codec import encode_base64
+from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.convert import convert_ref, dialect_names
+from mmraw_protocol.testing import ref_fields, ref_text, refs
+
+DIALECTS = dialect_names()
+PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
+ADAPTER = get_adapter("qwen_vl")
+FOUND = ADAPTER.describe(PNG)
+
+
+def text_of(dialect: str, *, stored: str | None = None, label: str | None = None) -> str:
+    """A ref of the one picture in any dialect."""
+    payload = {"image_grid_thw": [list(FOUND.grid_thw)]}
+    fields: dict[str, Any] = {
+        "family": "qwen_vl",
+        "fingerprint": ADAPTER.fingerprint(dialect),
+        "mm_hash": FOUND.mm_hash,
+        "modality": "image",
+        "payload": payload,
+        "run_id": "exp42",
+    }
+    inline = f"data:image/png;base64,{encode_base64(PNG)}"
+    sources = {
+        "v3": {"raw_image_id": stored, "raw_uri": label or (None if stored else inline)},
+        "unversioned-uri": {"raw_image_uri": label},
+        "unversioned-data": {"raw_image_data": inline},
+    }
+    fields |= sources.get(dialect, {"raw_image_id": stored})
+    if dialect == "v1":
+        fields["grid_thw"] = payload["image_grid_thw"]
+        del fields["family"], fields["payload"]
+    if dialect not in ("v1", "v2", "v3"):
+        del fields["run_id"]
+    return ref_text(fields, dialect)
+
+
+def refused(*args: Any, **options: Any) -> MMRawError:
+    """The refusal."""
+    with pytest.raises(MMRawError) as caught:
+        convert_ref(*args, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_converting_to_its_own_dialect_changes_nothing(dialect: str, data: st.DataObject) -> None:
+    text = data.draw(refs(dialect))
+    run_id = parse_ref(text).run_id
+    assert convert_ref(text, dialect, run_id=run_id) == text
+
+
+@given(ref_fields("v2"))
+def test_v2_becomes_v3_and_comes_back(fields: dict[str, Any]) -> None:
+    text = ref_text(fields, "v2")
+    upgraded = convert_ref(text)
+    assert parse_ref(upgraded).fields() == fields
+    assert convert_ref(upgraded, "v2") == text
+
+
+@given(ref_fields("v3-runless"), st.sampled_from(["exp42", "run_exp42"]))
+def test_a_runless_ref_takes_its_run_from_the_caller(fields: dict[str, Any], run_id: str) -> None:
+    text = ref_text(fields, "v3-runless")
+    assert "run_id" in refused(text).message
+    upgraded = convert_ref(text, run_id=run_id)
+    assert parse_ref(upgraded).fields() == {**fields, "run_id": "exp42"}
+    assert "run_id" in refused(upgraded, "v3-runless").message
+    assert convert_ref(upgraded, "v3-runless", run_id=run_id) == text
+
+
+@pytest.mark.parametrize("source", DIALECTS)
+@pytest.mark.parametrize("target", DIALECTS)
+def test_with_a_store_every_dialect_reaches_every_other(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path / "images", run_id="exp42")
+    name = store.put(PNG)
+    stored = None if source == "unversioned-data" else name
+    label = store.url(name) if source == "unversioned-uri" else None
+    text = text_of(source, stored=stored, label=label)
+    converted = convert_ref(text, target, run_id="exp42", store=store)
+    assert parse_ref(converted).dialect == target
+    assert parse_ref(converted).fingerprint == ADAPTER.fingerprint(target)
+    back = parse_ref(convert_ref(converted, source, run_id="exp42", store=store))
+    assert back.dialect == source
+    # v3 may name its image either way; every other dialect comes back to the letter.
+    if source != "v3":
+        assert back == parse_ref(text)
+
+
+def test_without_a_store_no_source_changes_its_kind() -> None:
+    inline = text_of("v3")
+    for target in ("v2", "v1", "v3-runless", "unversioned-uri"):
+        error = refused(inline, target, run_id="exp42")
+        assert error.code == "not_convertible"
+        assert "raw_" in error.message
+    label = text_of("v3", stored="a.png", label="file:///x/a.png")
+    assert "raw_uri" in refused(label, "v2").message
+    uri = text_of("unversioned-uri", label="file:///x/a.png")
+    assert parse_ref(convert_ref(uri, run_id="exp42")).raw_image_id == "a.png"
+    assert parse_ref(convert_ref(uri, run_id="exp42")).raw_uri == "file:///x/a.png"
+    assert convert_ref(convert_ref(uri, run_id="r"), "unversioned-uri", run_id="r") == uri
+
+
+def test_a_fingerprint_of_other_knobs_needs_the_configuration() -> None:
+    knobs = {"patch_size": 14, "min_pixels": 3136, "max_pixels": 12845056}
+    adapter = get_adapter("qwen_vl", knobs)
+    text = text_of("v2", stored="a.png").replace(ADAPTER.fingerprint(), adapter.fingerprint())
+    assert "fingerprint" in refused(text, "v1").message
+    assert "fingerprint" in refused(text, "v1", config={"patch_size": 8}).message
+    converted = parse_ref(convert_ref(text, "v1", config=knobs))
+    assert converted.fingerprint == adapter.fingerprint("v1")
+
+
+def test_the_bytes_must_be_those_that_the_ref_names(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"another image")
+    text = text_of("v2", stored="a.png")
+    options = {"run_id": "exp42", "store": store}
+    assert refused(text, "unversioned-data", **options).code == "hash_mismatch"
+
+
+def test_v1_knows_one_family() -> None:
+    fields = {
+        "family": "kimi_k25",
+        "fingerprint": "a05685ad7bfa971ee9967c50c722b892",
+        "mm_hash": "0" * 32,
+        "modality": "vision_chunk",
+        "payload": {"grid_thws": [[1, 2, 2]]},
+        "raw_image_id": "a.png",
+        "run_id": "x",
+    }
+    assert refused(ref_text(fields, "v2"), "v1").code == "not_convertible"
+
+
+def test_an_unknown_dialect_is_named() -> None:
+    assert refused(text_of("v2", stored="a.png"), "v9").code == "invalid_dialect"

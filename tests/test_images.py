@@ -1,0 +1,194 @@
+"""Images: sources, headers, decoding."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmraw_protocol import Limits, MMRawError
+from mmraw_protocol.codec import encode_base64, sha256_hex
+from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.images import ImageSource, decode_rgb, read_header
+
+IMAGES = vectors_folder() / "images"
+BAD_IMAGES = vectors_folder() / "bad_images"
+
+#: Decoded by Pillow without complaint and caught by no limit: only the sha256 in a ref guards them.
+PASSED = {
+    "jpg_dim_560.jpg",
+    "many_chunks.png",
+    "crc_idat.png",
+    "dim_lie_smaller.png",
+    "no_plte.png",
+    "poly_gif_js.gif",
+}
+GOOD = {"mpo.jpg", "bitflip.jpg", "idx_out_of_plte.png", "poly_png_zip.png", "poly_jpg_html.jpg"}
+
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+
+
+def refused(work: Any, *args: Any, **options: Any) -> str:
+    """The code that refuses."""
+    with pytest.raises(MMRawError) as caught:
+        work(*args, **options)
+    assert caught.value.__context__ is None
+    return caught.value.code
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (5, 4), kind: str = "PNG") -> bytes:
+    """A small encoded image."""
+    buffer = io.BytesIO()
+    Image.new(mode, size, 77 if mode in ("L", "1", "P") else None or 0).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_one_image_from_every_kind_of_source(tmp_path: Path) -> None:
+    data = picture()
+    file = tmp_path / "a picture.png"
+    file.write_bytes(data)
+    inline = f"data:image/png;base64,{encode_base64(data)}"
+    sources = [data, bytearray(data), file, str(file), file.as_uri(), inline]
+    local = file.as_uri().replace("file://", "file://localhost")
+    for source in [*sources, local, ImageSource(data)]:
+        image = ImageSource.open(source)
+        assert image.sha256 == sha256_hex(data)
+        assert image.mm_hash == image.sha256[:32]
+        assert (image.header.width, image.header.height, image.header.format) == (5, 4, "png")
+
+
+def test_a_decoded_picture_is_encoded_from_its_pixels() -> None:
+    original = Image.open(IMAGES / "rgb_320x200.jpg")
+    first, second = ImageSource.open(original), ImageSource.open(original.copy())
+    assert first.kind == "pil"
+    assert first.data == second.data
+    assert decode_rgb(first.data).rgb == original.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://example.invalid/a.png",
+        "http://127.0.0.1:1/a.png",
+        "ftp://example.invalid/a.png",
+        "s3://bucket/a.png",
+        "file://otherhost/a.png",
+        "file:///a.png?x=1",
+        "file:///a.png#y",
+        "file:///a%00b.png",
+        "file:relative.png",
+        7,
+        None,
+        object(),
+    ],
+)
+def test_other_sources_are_refused_and_never_fetched(source: Any) -> None:
+    assert refused(ImageSource.open, source) == "source_unsupported"
+
+
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.png")
+    for name in ("fifo.png", "missing.png", "."):
+        assert refused(ImageSource.open, tmp_path / name) == "source_unavailable"
+
+
+def test_bytes_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(picture())
+    assert refused(ImageSource.open, file, limits=Limits(inline_image_bytes=10)) == "limit_exceeded"
+    assert refused(ImageSource.open, b"") == "empty_source"
+    (tmp_path / "empty").write_bytes(b"")
+    assert refused(ImageSource.open, tmp_path / "empty") == "empty_source"
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in BAD_IMAGES.iterdir()))
+def test_hostile_files_get_their_verdict(name: str) -> None:
+    data = (BAD_IMAGES / name).read_bytes()
+    if (
+        name.startswith("ok")
+        and not name.endswith((".bmp", ".ico", ".tiff", ".jp2", ".icns", ".sgi", ".msp", ".avif"))
+    ) or name in PASSED | GOOD | {"jpg_as.png"}:
+        decode_rgb(data)
+    else:
+        codes = ("image_undecodable", "unsupported_format", "limit_exceeded", "multiple_frames")
+        assert refused(decode_rgb, data) in codes
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in IMAGES.iterdir()))
+def test_pixels_are_those_of_pillow(name: str) -> None:
+    data = (IMAGES / name).read_bytes()
+    if name.startswith(("truncated", "empty", "apng")):
+        refused(decode_rgb, data)
+        return
+    found = decode_rgb(data)
+    image = Image.open(io.BytesIO(data))
+    assert (found.width, found.height) == image.size
+    image.info.pop("transparency", None)
+    assert found.rgb == image.convert("RGB").tobytes()
+
+
+def test_the_first_frame_of_an_animation_only_on_request() -> None:
+    data = (IMAGES / "apng_96x80.png").read_bytes()
+    assert read_header(data).frames == 2
+    assert refused(decode_rgb, data) == "multiple_frames"
+    assert decode_rgb(data, frames="first").width == 96
+
+
+def test_limits_are_held_against_the_header() -> None:
+    data = picture(size=(50, 40))
+    assert refused(read_header, data, limits=Limits(image_side=49)) == "limit_exceeded"
+    assert refused(read_header, data, limits=Limits(image_pixels=1999)) == "limit_exceeded"
+    assert read_header(data, limits=Limits(image_side=50, image_pixels=2000)).width == 50
+
+
+def test_warnings_as_errors_do_not_change_a_verdict() -> None:
+    program = (
+        "import sys; from pathlib import Path; from mmraw_protocol import MMRawError\n"
+        "from mmraw_protocol.images import decode_rgb\n"
+        "for name in sys.argv[2:]:\n"
+        "    try: decode_rgb((Path(sys.argv[1]) / name).read_bytes()); print('ok')\n"
+        "    except MMRawError as error: print(error.code)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", program, str(BAD_IMAGES)]
+    names = ["bomb_rgb_13000.png", "ok_pal_trns_bytes.png"]
+    done = subprocess.run([*command, *names], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["limit_exceeded", "ok"]
+
+
+@settings(max_examples=300)
+@given(
+    name=st.sampled_from(["rgb_320x200.jpg", "palette_150x90.png", "rgb_250x130.webp"]),
+    edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=6),
+    cut=st.one_of(st.none(), st.integers(0, 3000)),
+)
+def test_damaged_files_raise_the_one_error_alone(
+    name: str, edits: list[tuple[int, int]], cut: int | None
+) -> None:
+    data = bytearray((IMAGES / name).read_bytes())
+    for at, value in edits:
+        data[at % len(data)] = value
+    with contextlib.suppress(MMRawError):
+        decode_rgb(bytes(data[:cut]))
+
+
+def test_memory_while_decoding_is_bounded(tmp_path: Path) -> None:
+    file = tmp_path / "large.png"
+    Image.effect_noise((4000, 3000), 50).convert("RGB").save(file, compress_level=1)
+    program = (
+        "import resource, sys; from pathlib import Path\n"
+        "from mmraw_protocol.images import decode_rgb, read_header\n"
+        "data = Path(sys.argv[1]).read_bytes(); read_header(data)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "decode_rgb(data)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    command = [sys.executable, "-c", program, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 <= 8 * 4000 * 3000 + 32 * 2**20

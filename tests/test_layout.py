@@ -1,0 +1,228 @@
+"""Layout arithmetic and adapters, beyond the recorded rows that the vectors hold."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmraw_protocol import KimiK25Layout, Limits, MMRawError, QwenVlLayout
+from mmraw_protocol.adapters import (
+    Adapter,
+    families,
+    get_adapter,
+    layout_fingerprint,
+    register_adapter,
+)
+from mmraw_protocol.adapters.registry import _factories
+
+PUBLISHED = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"]
+sides = st.integers(1, 6000)
+
+
+def refused(work: Any, *args: Any, **options: Any) -> str:
+    """The code that refuses."""
+    with pytest.raises(MMRawError) as caught:
+        work(*args, **options)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+@given(width=sides, height=sides)
+def test_qwen_grids_keep_to_the_published_knobs(preset: str, width: int, height: int) -> None:
+    adapter = get_adapter("qwen_vl", preset)
+    if max(width, height) > 200 * min(width, height):
+        assert refused(adapter.layout, width, height) == "aspect_ratio"
+        return
+    layout = adapter.layout(width, height)
+    t, h, w = layout.grid_thw
+    knobs: Any = adapter.config  # type: ignore[attr-defined]
+    assert (t, h % 2, w % 2) == (1, 0, 0)
+    pixels = h * w * knobs.patch_size**2
+    assert knobs.min_pixels <= pixels <= knobs.max_pixels
+    assert layout.num_tokens * 4 == h * w == layout.placeholder_length * 4
+    assert adapter.layout(height, width).grid_thw == (t, w, h)
+
+
+@given(width=sides, height=sides)
+def test_kimi_grids_keep_to_the_published_knobs(width: int, height: int) -> None:
+    adapter = get_adapter("kimi_k25")
+    layout = adapter.layout(width, height)
+    t, h, w = layout.grid_thw
+    assert (t, h % 2, w % 2) == (1, 0, 0)
+    assert max(h, w) <= 512
+    assert layout.num_tokens * 4 == h * w
+    assert adapter.layout(height, width).grid_thw == (t, w, h)
+
+
+@pytest.mark.parametrize("family", ["qwen_vl", "kimi_k25"])
+@given(width=sides, height=sides)
+def test_a_payload_says_what_its_layout_said(family: str, width: int, height: int) -> None:
+    adapter = get_adapter(family)
+    if family == "qwen_vl" and max(width, height) > 200 * min(width, height):
+        return
+    layout = adapter.layout(width, height)
+    payload = adapter.parse_payload(json.loads(msgspec.json.encode(layout.payload)))
+    assert payload == layout.payload
+    assert adapter.grid_thw(payload) == layout.grid_thw
+    assert adapter.num_tokens(payload) == layout.num_tokens
+    assert adapter.prompt_text(payload).count(adapter.pad_token) == layout.placeholder_length
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, -1), (True, 5), (5.0, 5), ("5", 5), (2**40, 5)])
+@pytest.mark.parametrize("family", ["qwen_vl", "kimi_k25"])
+def test_sizes_that_no_image_has(family: str, size: tuple[Any, Any]) -> None:
+    codes = ("invalid_type", "invalid_value", "limit_exceeded")
+    assert refused(get_adapter(family).layout, *size) in codes
+
+
+def test_two_hundred_to_one_is_allowed() -> None:
+    assert get_adapter("qwen_vl").layout(200, 1).num_tokens > 0
+    assert refused(get_adapter("qwen_vl").layout, 201, 1) == "aspect_ratio"
+
+
+def test_a_grid_beyond_the_limit_is_refused() -> None:
+    adapter = get_adapter("qwen_vl", {"max_pixels": 2**40})
+    assert refused(adapter.layout, 32768, 32768) == "limit_exceeded"
+    adapter.layout(32768, 32768, limits=Limits(grid_patches=2**23))
+
+
+def test_both_placeholder_conventions_of_kimi() -> None:
+    single, expanded = (
+        get_adapter("kimi_k25", placeholder=name) for name in ("single", "expanded")
+    )
+    payload = single.layout(480, 640).payload
+    assert single.placeholder_length(payload) == 1
+    assert expanded.placeholder_length(payload) == expanded.num_tokens(payload) == 414
+    assert single.identity != expanded.identity
+    assert refused(get_adapter, "kimi_k25", placeholder="other") == "unsupported_option"
+    assert refused(get_adapter, "qwen_vl", placeholder="single") == "unsupported_option"
+
+
+def test_a_missing_token_count_is_derived() -> None:
+    adapter = get_adapter("kimi_k25")
+    assert adapter.num_tokens(adapter.parse_payload({"grid_thws": [[1, 4, 6]]})) == 6
+
+
+QWEN2_FILE = {
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "patch_size": 14,
+    "temporal_patch_size": 2,
+    "merge_size": 2,
+    "min_pixels": 3136,
+    "max_pixels": 12845056,
+    "image_mean": [0.48, 0.45, 0.40],
+}
+QWEN3_FILE = {
+    "image_processor_type": "Qwen2VLImageProcessorFast",
+    "size": {"longest_edge": 16777216, "shortest_edge": 65536},
+    "patch_size": 16,
+    "temporal_patch_size": 2,
+    "merge_size": 2,
+}
+KIMI_FILE = {"media_proc_cfg": {"patch_size": 14, "in_patch_limit": 4096, "merge_kernel_size": 2}}
+
+
+@pytest.mark.parametrize(
+    ("family", "document", "knobs"),
+    [
+        (
+            "qwen_vl",
+            QWEN2_FILE,
+            QwenVlLayout(patch_size=14, min_pixels=3136, max_pixels=12845056),
+        ),
+        ("qwen_vl", QWEN3_FILE, QwenVlLayout()),
+        (
+            "qwen_vl",
+            {"patch_size": 14, "image_processor_type": "x"},
+            QwenVlLayout(patch_size=14, min_pixels=3136, max_pixels=12845056),
+        ),
+        ("kimi_k25", KIMI_FILE, KimiK25Layout(in_patch_limit=4096)),
+    ],
+)
+def test_a_checkpoint_configuration_is_read(
+    family: str, document: dict[str, Any], knobs: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(json.dumps(document))
+    wanted = get_adapter(family, knobs).fingerprint()
+    for config in (document, file, str(file), tmp_path, str(tmp_path)):
+        assert get_adapter(family, config).fingerprint() == wanted
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("qwen_vl", KIMI_FILE),
+        ("kimi_k25", QWEN3_FILE),
+        ("qwen_vl", KimiK25Layout()),
+        ("qwen_vl", {"patch_size": True}),
+        ("qwen_vl", {"patch_size": 16.0}),
+        ("qwen_vl", {"patch_size": -1}),
+        ("qwen_vl", {"size": [1]}),
+        ("qwen_vl", "/nowhere/at/all"),
+        ("qwen_vl", 5),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(family: str, config: Any) -> None:
+    assert refused(get_adapter, family, config) == "invalid_config"
+
+
+def test_fingerprints_do_not_depend_on_the_order_of_knobs() -> None:
+    knobs = {"b": 1, "a": [0.5], "c": None}
+    shuffled = {name: knobs[name] for name in ("c", "a", "b")}
+    assert layout_fingerprint("any", knobs) == layout_fingerprint("any", shuffled)
+    assert layout_fingerprint("any", knobs) != layout_fingerprint("any", {**knobs, "b": 1.0})
+
+
+def test_an_unknown_family_is_named() -> None:
+    assert refused(get_adapter, "no_such_family") == "unknown_family"
+    assert refused(layout_fingerprint, "kimi_k25", {}, "v1") == "not_convertible"
+    assert refused(layout_fingerprint, "qwen_vl", {}, "v9") == "invalid_dialect"
+
+
+TOY = """
+from mmraw_protocol.adapters.qwen import QwenVlAdapter
+from mmraw_protocol import QwenVlLayout
+
+class ToyAdapter(QwenVlAdapter):
+    family = "toy"
+
+def make(config, placeholder):
+    return ToyAdapter(QwenVlLayout())
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package that registers the families toy (good) and broken."""
+    (tmp_path / "toy_family.py").write_text(TOY)
+    info = tmp_path / "toy_family-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-family\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[mmraw_protocol.adapters]\ntoy = toy_family:make\nbroken = toy_family:missing\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    _factories.pop("toy", None)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_third_party_family_is_found_by_entry_point() -> None:
+    assert "toy" in families()
+    assert isinstance(get_adapter("toy"), Adapter)
+    assert get_adapter("toy").family == "toy"
+    assert refused(get_adapter, "broken") == "unknown_family"
+    assert get_adapter("qwen_vl").family == "qwen_vl"
+
+
+def test_a_family_can_be_registered_in_process() -> None:
+    register_adapter("mine", lambda config, placeholder: get_adapter("qwen_vl", config))
+    try:
+        assert get_adapter("mine").layout(64, 64).num_tokens > 0
+    finally:
+        _factories.pop("mine")

@@ -1,0 +1,203 @@
+"""From refs back to pixels."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref
+from mmraw_protocol.adapters import Adapter, get_adapter
+from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.cache import SingleFlightCache
+from mmraw_protocol.codec import encode_base64
+from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.images import decode_rgb
+from mmraw_protocol.materialize import CACHE_ENV, Materializer, cache_bytes_from_environment
+
+JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
+OTHER = (vectors_folder() / "images" / "rgba_150x90.png").read_bytes()
+
+
+def ref_of(data: bytes, adapter: Adapter, **changes: Any) -> RawMMRef:
+    """An inline ref of an image, with fields changed."""
+    found = adapter.describe(data)
+    uri = f"data:image/{found.format};base64,{encode_base64(data)}"
+    fields: dict[str, Any] = {
+        "family": adapter.family,
+        "fingerprint": adapter.fingerprint(),
+        "mm_hash": found.mm_hash,
+        "modality": adapter.feature_modality,
+        "payload": found.payload,
+        "raw_uri": uri,
+        "run_id": "exp42",
+    }
+    return RawMMRef(**(fields | changes))
+
+
+QWEN = get_adapter("qwen_vl")
+KIMI = get_adapter("kimi_k25")
+
+
+def code_of(materializer: Materializer, ref: Any, **beside: Any) -> str:
+    """The code that refuses."""
+    with pytest.raises(MMRawError) as caught:
+        materializer.materialize(ref, **beside)
+    assert caught.value.__context__ is None
+    return caught.value.code
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """A store of run exp42."""
+    return LocalStore(tmp_path / "images", run_id="exp42")
+
+
+@pytest.mark.parametrize("adapter", [QWEN, KIMI], ids=["qwen", "kimi"])
+def test_the_pixels_are_those_that_were_meant(adapter: Adapter, store: LocalStore) -> None:
+    name = store.put(JPEG)
+    materializer = Materializer(store, cache_bytes=0)
+    inline = ref_of(JPEG, adapter)
+    stored = ref_of(JPEG, adapter, raw_uri=None, raw_image_id=name)
+    for ref in (inline, stored, format_ref(inline), format_ref(stored, "v2")):
+        found = materializer.materialize(ref)
+        assert found.rgb == decode_rgb(JPEG).rgb
+        assert (found.width, found.height) == found.image.size == (320, 200)
+        assert found.placeholder_length == adapter.layout(320, 200).placeholder_length
+
+
+def test_every_check_has_its_own_error(store: LocalStore) -> None:
+    materializer = Materializer(store, cache_bytes=0)
+    good = ref_of(JPEG, QWEN)
+    replace = msgspec.structs.replace
+    missing = replace(good, raw_uri=None, raw_image_id="0" * 64 + ".jpg")
+    cases: list[tuple[str, RawMMRef, dict[str, Any]]] = [
+        ("modality_mismatch", good, {"modality": "vision_chunk"}),
+        ("hash_mismatch", good, {"mm_hash": "0" * 32}),
+        ("hash_mismatch", replace(good, mm_hash=good.mm_hash[:16]), {}),
+        ("hash_mismatch", replace(good, mm_hash="0" * 32), {}),
+        ("source_unavailable", missing, {}),
+        ("run_mismatch", replace(missing, run_id="other"), {}),
+        ("object_corrupt", replace(good, raw_image_id="0" * 64 + ".jpg"), {}),
+        ("unknown_family", replace(good, family="nobody", payload={}), {}),
+        ("fingerprint_mismatch", replace(good, fingerprint="0" * 32), {}),
+        ("grid_mismatch", replace(good, payload=QWEN.layout(64, 64).payload), {}),
+        ("placeholder_mismatch", good, {"placeholder_length": 5}),
+    ]
+    for code, ref, beside in cases:
+        assert code_of(materializer, ref, **beside) == code
+    assert materializer.stats().refused["hash_mismatch"] == 3
+
+
+def test_checks_come_in_their_order() -> None:
+    wrong = ref_of(JPEG, QWEN, mm_hash="0" * 32, fingerprint="0" * 32, family="nobody", payload={})
+    materializer = Materializer()
+    assert code_of(materializer, wrong, modality="other") == "modality_mismatch"
+    assert code_of(materializer, wrong, mm_hash="1" * 32) == "hash_mismatch"
+    assert code_of(materializer, wrong) == "hash_mismatch"
+
+
+def test_a_kimi_token_count_that_lies_is_refused() -> None:
+    payload = {"grid_thws": [list(KIMI.layout(320, 200).grid_thw)], "num_media_tokens": 7}
+    assert code_of(Materializer(), ref_of(JPEG, KIMI, payload=payload)) == "grid_mismatch"
+
+
+def test_without_a_store_only_inline_refs() -> None:
+    ref = ref_of(JPEG, QWEN, raw_uri=None, raw_image_id="a.jpg")
+    assert code_of(Materializer(), ref) == "source_unavailable"
+
+
+def test_families_can_be_narrowed() -> None:
+    assert code_of(Materializer(families=["kimi_k25"]), ref_of(JPEG, QWEN)) == "unknown_family"
+
+
+def test_limits_hold_while_decoding() -> None:
+    materializer = Materializer(limits=Limits(image_pixels=1000))
+    assert code_of(materializer, ref_of(JPEG, QWEN)) == "limit_exceeded"
+
+
+def test_a_hit_skips_no_check() -> None:
+    materializer = Materializer(cache_bytes=10**7)
+    ref = ref_of(JPEG, QWEN)
+    materializer.materialize(ref)
+    materializer.materialize(ref)
+    assert (materializer.stats().hits, materializer.stats().misses) == (1, 1)
+    assert code_of(materializer, ref, mm_hash="0" * 32) == "hash_mismatch"
+    assert code_of(materializer, ref, modality="other") == "modality_mismatch"
+    assert code_of(materializer, ref, placeholder_length=1) == "placeholder_mismatch"
+    assert code_of(materializer, ref, placeholder_length=1) == "placeholder_mismatch"
+
+
+def test_a_changed_picture_does_not_change_the_cache() -> None:
+    materializer = Materializer(cache_bytes=10**7)
+    ref = ref_of(JPEG, QWEN)
+    materializer.materialize(ref).image.paste(0, (0, 0, 320, 200))
+    assert materializer.materialize(ref).rgb == decode_rgb(JPEG).rgb
+
+
+def test_the_cache_is_bounded_by_bytes() -> None:
+    size = 320 * 200 * 3
+    materializer = Materializer(cache_bytes=size)
+    first, second = ref_of(JPEG, QWEN), ref_of(OTHER, QWEN)
+    for ref in (first, second, first):
+        materializer.materialize(ref)
+    assert materializer.stats().misses == 3
+    tiny = Materializer(cache_bytes=size - 1)
+    for _ in range(2):
+        tiny.materialize(first)
+    assert tiny.stats().misses == 2
+
+
+@pytest.mark.parametrize(("text", "size"), [("", 2 * 2**30), ("0", 0), ("0.5", 2**29)])
+def test_the_cache_is_sized_by_the_environment(
+    text: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_ENV, text)
+    assert cache_bytes_from_environment() == size
+    monkeypatch.setenv(CACHE_ENV, "many")
+    with pytest.raises(MMRawError):
+        cache_bytes_from_environment()
+
+
+def test_many_threads_make_a_value_once() -> None:
+    cache: SingleFlightCache[bytes] = SingleFlightCache(1000)
+    entered, release = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def make() -> bytes:
+        made.append(1)
+        entered.set()
+        assert release.wait(10)
+        return b"value"
+
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(cache.get, "key", make, len)
+        assert entered.wait(10)
+        others = [pool.submit(cache.get, "key", make, len) for _ in range(7)]
+        while cache.hits < 7:
+            pass
+        release.set()
+        assert {future.result() for future in [first, *others]} == {b"value"}
+    assert len(made) == 1
+
+
+def test_failures_are_never_kept() -> None:
+    cache: SingleFlightCache[bytes] = SingleFlightCache(1000)
+
+    def fail() -> bytes:
+        raise MMRawError("store_unavailable", "down")
+
+    with pytest.raises(MMRawError):
+        cache.get("key", fail, len)
+    assert cache.get("key", lambda: b"up", len) == b"up"
+
+
+def test_from_asyncio_and_in_batches() -> None:
+    materializer = Materializer(cache_bytes=0)
+    good, bad = ref_of(JPEG, QWEN), ref_of(JPEG, QWEN, fingerprint="0" * 32)
+    assert asyncio.run(materializer.materialize_async(good)).width == 320
+    results = list(materializer.materialize_many([good, bad, good], workers=2))
+    assert [isinstance(result, MMRawError) for result in results] == [False, True, False]

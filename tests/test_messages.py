@@ -1,0 +1,191 @@
+"""Images in chat messages."""
+
+import copy
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from PIL import Image
+
+from mmraw_protocol import MMRawError, MultiModalData, build_features, parse_features
+from mmraw_protocol import environment as env
+from mmraw_protocol.adapters import get_adapter
+from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.codec import encode_base64
+from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.materialize import Materializer
+from mmraw_protocol.messages import (
+    find_images,
+    image_source,
+    inline_messages,
+    is_image_part,
+    offload_messages,
+    pack_images,
+)
+from mmraw_protocol.prompts import plain_prompt
+from mmraw_protocol.testing import messages
+
+PNG = vectors_folder() / "images" / "rgb_101x67.png"
+DATA_URL = f"data:image/png;base64,{encode_base64(PNG.read_bytes())}"
+
+
+@dataclasses.dataclass
+class Url:
+    """A typed image_url."""
+
+    url: str
+    detail: str = "low"
+
+
+@dataclasses.dataclass
+class Part:
+    """A typed content part."""
+
+    type: str
+    image_url: Url
+
+
+class StructPart(msgspec.Struct, frozen=True):
+    """A content part of another library."""
+
+    type: str
+    image: str
+
+
+def user(*parts: Any) -> list[dict[str, Any]]:
+    """A conversation of one message."""
+    return [{"role": "user", "content": list(parts)}]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """An empty store."""
+    return LocalStore(tmp_path / "run_x" / "assets" / "images")
+
+
+def test_none_counts_as_absent() -> None:
+    part = {"type": "image_url", "image": None, "image_url": {"url": DATA_URL}, "path": None}
+    assert image_source(part) == DATA_URL
+    assert not is_image_part({"image": None, "image_url": None, "text": "x"})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": DATA_URL, "detail": "low"}},
+        {"type": "image", "image": DATA_URL},
+        {"type": "image", "path": str(PNG)},
+        Part("image_url", Url(PNG.as_uri())),
+        StructPart("image", DATA_URL),
+        SimpleNamespace(type="image_url", image_url=SimpleNamespace(url=DATA_URL)),
+    ],
+)
+def test_offloading_and_inlining_keep_the_kind_of_a_part(part: Any, store: LocalStore) -> None:
+    conversation = user(part, {"type": "text", "text": "what is it?"})
+    before = copy.deepcopy(conversation)
+    stored = offload_messages(conversation, store)
+    assert conversation == before
+    assert type(stored[0]["content"][0]) is type(part)
+    assert image_source(stored[0]["content"][0]).startswith("file://")
+    assert stored[0]["content"][1] == {"type": "text", "text": "what is it?"}
+    back = inline_messages(stored)
+    assert image_source(back[0]["content"][0]) == DATA_URL
+
+
+def test_pictures_and_bytes_are_sources_too(store: LocalStore) -> None:
+    picture = Image.open(PNG)
+    stored = offload_messages(user({"type": "image", "image": picture}), store)
+    assert stored[0]["content"][0]["image"].startswith("file://")
+    packed = pack_images(user({"image": PNG.read_bytes()}), get_adapter("qwen_vl"), store=store)
+    assert packed[0].description.width == 101
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("https://example.invalid/a.png", "source_unsupported"),
+        ("data:image/png;base64,", "empty_source"),
+        ("data:image/png;base64,A", "invalid_base64"),
+        ("data:image/png;base64,QUJD", "image_undecodable"),
+        ("/nowhere/at/all.png", "source_unavailable"),
+        ({}, "missing_source"),
+    ],
+)
+def test_one_bad_image_leaves_everything_untouched(
+    source: Any, code: str, store: LocalStore
+) -> None:
+    url = source if isinstance(source, dict) else {"url": source}
+    conversation = [
+        *user({"type": "image", "image": DATA_URL}),
+        *user({"type": "text", "text": "x"}, {"type": "image_url", "image_url": url}),
+    ]
+    before = copy.deepcopy(conversation)
+    for work in (lambda: offload_messages(conversation, store),):
+        with pytest.raises(MMRawError) as caught:
+            work()
+        assert caught.value.code == code
+        assert caught.value.path.startswith("$[1].content[1]")
+    assert conversation == before
+
+
+@given(messages())
+def test_every_image_is_found_and_packed(conversation: list[dict[str, Any]]) -> None:
+    found = find_images(conversation)
+    parts = [p for m in conversation if isinstance(m["content"], list) for p in m["content"]]
+    assert len(found) == sum(part.get("type") != "text" for part in parts)
+    adapter = get_adapter("kimi_k25")
+    packed = pack_images(conversation, adapter, storage="inline")
+    prompt = plain_prompt(conversation, packed, adapter)
+    data = MultiModalData(
+        mm_hashes={"image": [image.mm_hash for image in packed]},
+        mm_placeholders={"image": prompt.placeholders},
+        mm_items={"image": [image.item for image in packed]},
+    )
+    features = parse_features(build_features(data, run_id="x"))
+    materializer = Materializer(cache_bytes=0)
+    for slot in features.slots():
+        found_image = materializer.materialize(
+            slot.ref, mm_hash=slot.mm_hash, placeholder_length=slot.placeholder.length
+        )
+        assert found_image.width >= 1
+
+
+def test_packing_for_a_store_gives_name_and_label(store: LocalStore) -> None:
+    packed = pack_images(user({"image": DATA_URL}), get_adapter("qwen_vl"), store=store)
+    item = packed[0].item
+    assert item.raw_uri == store.url(str(item.raw_image_id))
+    assert store.get(str(item.raw_image_id)) == PNG.read_bytes()
+
+
+def test_options_are_checked(store: LocalStore) -> None:
+    adapter = get_adapter("qwen_vl")
+    for options, code in (
+        ({"storage": "offload"}, "store_invalid"),
+        ({"storage": "elsewhere"}, "unsupported_option"),
+        ({"store": store, "multimodal_output": "processed"}, "unsupported_option"),
+    ):
+        with pytest.raises(MMRawError) as caught:
+            pack_images([], adapter, **options)  # type: ignore[arg-type]
+        assert caught.value.code == code
+    with pytest.raises(MMRawError):
+        find_images("no list")
+
+
+def test_the_environment_names_store_and_run() -> None:
+    assert env.image_dir({}) is None
+    assert env.image_dir({env.RUN_DIR: "/r"}) == Path("/r/assets/images")
+    assert env.image_dir({env.RUN_DIR: "/r", env.IMAGE_DIR: "/i"}) == Path("/i")
+    assert env.storage({}) == "offload"
+    assert env.storage({env.STORAGE: "inline"}) == "inline"
+    with pytest.raises(MMRawError):
+        env.storage({env.STORAGE: "both"})
+    directory = Path("/data/run_exp42/assets/images")
+    assert env.run_label(directory, {env.RUN_ID: "run_a", env.RUN_DIR: "/b"}) == "a"
+    assert env.run_label(directory, {env.RUN_DIR: "/data/run_b"}) == "b"
+    assert env.run_label(directory, {}) == "exp42"
+    assert env.run_label(Path("/elsewhere"), {}) == "explicit"
+    assert env.run_label(None, {}) == "inline"
