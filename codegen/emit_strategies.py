@@ -24,6 +24,14 @@ _IMPORTS = (
     "from typing import Any\n\n"
     "from hypothesis import strategies as st\n"
 )
+_HELPERS = (
+    "def _object(required: dict[str, Strategy], optional: dict[str, Strategy]) -> Strategy:\n"
+    "    return st.fixed_dictionaries(required, optional=optional)\n\n\n"
+    "def _sourced(strategy: Strategy, *names: str) -> Strategy:\n"
+    "    def has_source(value: dict[str, Any]) -> bool:\n"
+    "        return any(value.get(name) is not None for name in names)\n\n"
+    "    return strategy.filter(has_source)\n"
+)
 _OPENING = (
     "def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:\n"
     '    """Plain JSON for each definition, by name; `overrides` stand in where a rule is not\n'
@@ -38,6 +46,7 @@ def emit(model: Model) -> dict[str, str]:
         header(model, "Hypothesis strategies of everything that spec/ defines."),
         _IMPORTS,
         "Strategy = st.SearchStrategy[Any]\n",
+        _HELPERS,
         _OPENING,
     ]
     body = "".join(_definition(model, model.definitions[name]) for name in model.order)
@@ -72,8 +81,7 @@ def _object(item: Definition, variant: Variant | None) -> str:
             made = f"st.just({variant.family!r})" if variant.family else "known['OtherFamily']"
         target = required if part.required else optional
         target.append(f"{part.name!r}: {made}")
-    text = f"st.fixed_dictionaries({{{', '.join(required)}}}"
-    return text + (f", optional={{{', '.join(optional)}}})" if optional else ")")
+    return f"_object({{{', '.join(required)}}}, {{{', '.join(optional)}}})"
 
 
 def _strategy(item: Type) -> str:

@@ -15,6 +15,17 @@ from hypothesis import strategies as st
 Strategy = st.SearchStrategy[Any]
 
 
+def _object(required: dict[str, Strategy], optional: dict[str, Strategy]) -> Strategy:
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def _sourced(strategy: Strategy, *names: str) -> Strategy:
+    def has_source(value: dict[str, Any]) -> bool:
+        return any(value.get(name) is not None for name in names)
+
+    return strategy.filter(has_source)
+
+
 def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
     """Plain JSON for each definition, by name; `overrides` stand in where a rule is not
     in the schema."""
@@ -32,55 +43,55 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
     known.setdefault('GridRow', st.tuples(known['GridSide'], known['GridSide'], known['GridSide']).map(list))
     known.setdefault('GridThw', st.tuples(known['GridRow']).map(list))
     known.setdefault('OpaquePayload', known['OpaquePayload'])
-    known.setdefault('PlaceholderRange', st.fixed_dictionaries({'length': st.integers(1, 9007199254740991), 'offset': st.integers(0, 9007199254740991)}))
-    known.setdefault('Features', st.fixed_dictionaries({'kwargs_data': st.dictionaries(known['Modality'], st.lists(st.text(st.characters(codec='ascii'), max_size=40), max_size=4), max_size=3), 'mm_hashes': st.dictionaries(known['Modality'], st.lists(known['MmHash'], max_size=4), max_size=3), 'mm_placeholders': st.dictionaries(known['Modality'], st.lists(known['PlaceholderRange'], max_size=4), max_size=3)}))
-    known.setdefault('QwenVlPayload', st.fixed_dictionaries({'image_grid_thw': known['GridThw']}))
-    known.setdefault('KimiK25Payload', st.fixed_dictionaries({'grid_thws': known['GridThw']}, optional={'num_media_tokens': st.integers(1, 1048576)}))
+    known.setdefault('PlaceholderRange', _object({'length': st.integers(1, 9007199254740991), 'offset': st.integers(0, 9007199254740991)}, {}))
+    known.setdefault('Features', _object({'kwargs_data': st.dictionaries(known['Modality'], st.lists(st.text(st.characters(codec='ascii'), max_size=40), max_size=4), max_size=3), 'mm_hashes': st.dictionaries(known['Modality'], st.lists(known['MmHash'], max_size=4), max_size=3), 'mm_placeholders': st.dictionaries(known['Modality'], st.lists(known['PlaceholderRange'], max_size=4), max_size=3)}, {}))
+    known.setdefault('QwenVlPayload', _object({'image_grid_thw': known['GridThw']}, {}))
+    known.setdefault('KimiK25Payload', _object({'grid_thws': known['GridThw']}, {'num_media_tokens': st.integers(1, 1048576)}))
     known.setdefault('ItemUnversionedData', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_data': known['DataUri']}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
+        _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
     ))
     known.setdefault('ItemUnversionedUri', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_uri': known['FileUri']}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
+        _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
     ))
     known.setdefault('ItemV1', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'version': st.just(1)}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'version': st.just(1)}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'version': st.just(1)}, optional={'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
+        _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
     ).filter(
         lambda v: any(v.get(n) is not None for n in ('raw_image_id', 'raw_uri'))
     ))
     known.setdefault('Rgb', st.tuples(st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32)), st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32)), st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))).map(list))
-    known.setdefault('KimiK25Layout', st.fixed_dictionaries({}, optional={'fixed_output_tokens': st.one_of(st.none(), st.integers(1, 1048576)), 'image_mean': known['Rgb'], 'image_std': known['Rgb'], 'in_patch_limit': st.integers(1, 9007199254740991), 'merge_kernel_size': st.integers(1, 1024), 'patch_limit_on_one_side': st.integers(1, 1048576), 'patch_size': st.integers(1, 1024)}))
-    known.setdefault('QwenVlLayout', st.fixed_dictionaries({}, optional={'max_pixels': st.integers(1, 9007199254740991), 'merge_size': st.integers(1, 1024), 'min_pixels': st.integers(0, 9007199254740991), 'patch_size': st.integers(1, 1024), 'temporal_patch_size': st.integers(1, 1024)}))
+    known.setdefault('KimiK25Layout', _object({}, {'fixed_output_tokens': st.one_of(st.none(), st.integers(1, 1048576)), 'image_mean': known['Rgb'], 'image_std': known['Rgb'], 'in_patch_limit': st.integers(1, 9007199254740991), 'merge_kernel_size': st.integers(1, 1024), 'patch_limit_on_one_side': st.integers(1, 1048576), 'patch_size': st.integers(1, 1024)}))
+    known.setdefault('QwenVlLayout', _object({}, {'max_pixels': st.integers(1, 9007199254740991), 'merge_size': st.integers(1, 1024), 'min_pixels': st.integers(0, 9007199254740991), 'patch_size': st.integers(1, 1024), 'temporal_patch_size': st.integers(1, 1024)}))
     known.setdefault('RefUnversionedData', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_data': known['DataUri']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}),
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_data': known['DataUri']}, {}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {}),
     ))
     known.setdefault('RefUnversionedUri', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_uri': known['FileUri']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}),
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_uri': known['FileUri']}, {}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {}),
     ))
-    known.setdefault('RefV1', st.fixed_dictionaries({'fingerprint': known['Fingerprint'], 'grid_thw': known['GridThw'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}))
+    known.setdefault('RefV1', _object({'fingerprint': known['Fingerprint'], 'grid_thw': known['GridThw'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}))
     known.setdefault('RefV3Runless', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId']}),
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId']}, {}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId']}, {}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId']}, {}),
     ))
     known.setdefault('RefV2', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}),
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
     ))
     known.setdefault('RefV3', st.one_of(
-        st.fixed_dictionaries({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'run_id': known['RunId']}, optional={'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
-        st.fixed_dictionaries({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'run_id': known['RunId']}, optional={'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
-        st.fixed_dictionaries({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'run_id': known['RunId']}, optional={'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
     ).filter(
         lambda v: any(v.get(n) is not None for n in ('raw_image_id', 'raw_uri'))
     ))
