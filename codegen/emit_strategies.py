@@ -62,11 +62,8 @@ def _definition(model: Model, item: Definition) -> str:
         made = f"st.one_of(\n{variants}    )"
     else:
         made = _object(item, None)
-    for_filter = ", ".join(repr(name) for name in item.at_least_one)
-    if for_filter:
-        made += (
-            f".filter(\n        lambda v: any(v.get(n) is not None for n in ({for_filter}))\n    )"
-        )
+    if item.at_least_one:
+        made = f"_sourced({made}, {', '.join(map(repr, item.at_least_one))})"
     return f"    known.setdefault({item.name!r}, {made})\n"
 
 

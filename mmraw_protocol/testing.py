@@ -70,23 +70,30 @@ def _keys() -> st.SearchStrategy[str]:
 def _data_uris() -> st.SearchStrategy[str]:
     kinds = st.sampled_from(["png", "jpeg", "jpg", "webp", "gif"])
     data = st.binary(min_size=1, max_size=60).map(encode_base64)
-    return st.builds(lambda kind, text: f"data:image/{kind};base64,{text}", kinds, data)
+    return st.builds(_data_uri, kinds, data)
+
+
+def _data_uri(kind: str, text: str) -> str:
+    return f"data:image/{kind};base64,{text}"
 
 
 def _hex(least: int, most: int) -> st.SearchStrategy[str]:
     # One integer instead of a draw for each digit: examples are made thirty times faster.
-    return st.builds(
-        lambda number, size: f"{number:0{most}x}"[-size:],
-        st.integers(0, 16**most - 1),
-        st.integers(least, most),
-    )
+    def digits(number: int, size: int) -> str:
+        return f"{number:0{most}x}"[-size:]
+
+    return st.builds(digits, st.integers(0, 16**most - 1), st.integers(least, most))
 
 
 def _names() -> st.SearchStrategy[str]:
     digests = st.binary(min_size=8, max_size=8).map(sha256_hex)
     sizes = st.sampled_from([16, 32, 64])
     kinds = st.sampled_from(["png", "jpg", "webp", "gif", "img"])
-    return st.builds(lambda d, n, kind: f"{d[:n]}.{kind}", digests, sizes, kinds)
+    return st.builds(_stored_name, digests, sizes, kinds)
+
+
+def _stored_name(digest: str, size: int, kind: str) -> str:
+    return f"{digest[:size]}.{kind}"
 
 
 def _labels() -> st.SearchStrategy[str]:
@@ -177,17 +184,33 @@ def images() -> st.SearchStrategy[bytes]:
     return st.builds(png, sides, sides, st.integers(0, 1000))
 
 
+def _nested(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _flat(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": url}
+
+
+def _arrow(url: str) -> dict[str, Any]:
+    return {"type": "image", "image": url, "image_url": None}
+
+
+def _untyped(url: str) -> dict[str, Any]:
+    return {"image": url}
+
+
+def _plain(url: str) -> dict[str, Any]:
+    return {"type": "image", "url": url}
+
+
+_SPELLINGS = (_nested, _flat, _arrow, _untyped, _plain)
+
+
 def messages() -> st.SearchStrategy[list[dict[str, Any]]]:
     """Conversations whose user turns hold text and inline images in every accepted spelling."""
     urls = images().map(lambda data: f"data:image/png;base64,{encode_base64(data)}")
-    spellings = (
-        lambda url: {"type": "image_url", "image_url": {"url": url}},
-        lambda url: {"type": "image_url", "image_url": url},
-        lambda url: {"type": "image", "image": url, "image_url": None},
-        lambda url: {"image": url},
-        lambda url: {"type": "image", "url": url},
-    )
-    pictures = st.one_of(*(urls.map(spelling) for spelling in spellings))
+    pictures = st.one_of([urls.map(spelling) for spelling in _SPELLINGS])
     texts = st.text(max_size=10).map(lambda text: {"type": "text", "text": text})
     content = st.lists(st.one_of(texts, pictures), max_size=4)
     user = content.map(lambda parts: {"role": "user", "content": parts})

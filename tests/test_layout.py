@@ -1,6 +1,7 @@
 """Layout arithmetic and adapters, beyond the recorded rows that the vectors hold."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def make(config, placeholder):
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installed package that registers the families toy (good) and broken."""
     (tmp_path / "toy_family.py").write_text(TOY)
     info = tmp_path / "toy_family-1.0.dist-info"

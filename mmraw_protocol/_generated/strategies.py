@@ -57,13 +57,11 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
     ))
-    known.setdefault('ItemV1', st.one_of(
+    known.setdefault('ItemV1', _sourced(st.one_of(
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
         _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
-    ).filter(
-        lambda v: any(v.get(n) is not None for n in ('raw_image_id', 'raw_uri'))
-    ))
+    ), 'raw_image_id', 'raw_uri'))
     known.setdefault('Rgb', st.tuples(st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32)), st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32)), st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))).map(list))
     known.setdefault('KimiK25Layout', _object({}, {'fixed_output_tokens': st.one_of(st.none(), st.integers(1, 1048576)), 'image_mean': known['Rgb'], 'image_std': known['Rgb'], 'in_patch_limit': st.integers(1, 9007199254740991), 'merge_kernel_size': st.integers(1, 1024), 'patch_limit_on_one_side': st.integers(1, 1048576), 'patch_size': st.integers(1, 1024)}))
     known.setdefault('QwenVlLayout', _object({}, {'max_pixels': st.integers(1, 9007199254740991), 'merge_size': st.integers(1, 1024), 'min_pixels': st.integers(0, 9007199254740991), 'patch_size': st.integers(1, 1024), 'temporal_patch_size': st.integers(1, 1024)}))
@@ -88,11 +86,9 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
         _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
     ))
-    known.setdefault('RefV3', st.one_of(
+    known.setdefault('RefV3', _sourced(st.one_of(
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
         _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
         _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
-    ).filter(
-        lambda v: any(v.get(n) is not None for n in ('raw_image_id', 'raw_uri'))
-    ))
+    ), 'raw_image_id', 'raw_uri'))
     return known
