@@ -74,7 +74,11 @@ def _decoders() -> dict[Format, Any]:
 
     They are used directly: `Image.open` would import every plugin of Pillow for a file that is none
     of these, and holds the size against limits and warnings that belong to the whole process.
+
+    Raises:
+        MMRawError: missing_dependency.
     """
+    pillow()
     from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     class FirstPicture(JpegImagePlugin.JpegImageFile):
@@ -97,9 +101,7 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
     """
-    image, header = open_image(data, limits, path)
-    image.close()
-    return header
+    return open_image(data, limits, path)[1]
 
 
 def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, ImageHeader]:
@@ -109,14 +111,14 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
     if len(data) > limits.inline_image_bytes:
         message = f"an image has at most {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
-    pillow()
+    decoders = _decoders()
     kind = format_of(data)
     if kind is None:
         raise _unreadable(data, path)
     parts = check_head(data, kind, limits, path)
     if parts.size is not None:
         _check_size(parts.size, limits, path)
-    opened = _open(data, kind)
+    opened = _open(data, kind, decoders[kind])
     if opened is None:
         raise _unreadable(data, path)
     image, frames = opened
@@ -128,10 +130,10 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
     )
 
 
-def _open(data: bytes, kind: Format) -> tuple[Image, int] | None:
+def _open(data: bytes, kind: Format, decoder: Any) -> tuple[Image, int] | None:
     """The opened image and its number of frames; None for whatever the decoder throws."""
     try:
-        image = _decoders()[kind](io.BytesIO(data))
+        image = decoder(io.BytesIO(data))
         # Counting a GIF's frames means to walk the file, which was done already.
         frames = 1 if kind in ("jpeg", "gif") else int(image.n_frames or 1)
     except Exception:  # noqa: BLE001

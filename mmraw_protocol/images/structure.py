@@ -1,7 +1,7 @@
 """The parts of an encoded image, walked before a decoder sees them.
 
 Decoders take some files at great cost: a JPEG whose header is half a million EXIF segments, or one
-of thousands of scans over nearly no bytes, keeps one busy for hours. And they take some damaged ones
+of thousands of scans over nearly no bytes, keeps one busy for hours. Some damaged ones they take
 without a word. The walks here are bounded by `limits.image_parts` and `limits.image_scans`, copy
 nothing, and look only at how parts are strung together: what the parts mean is the decoder's.
 """
@@ -26,6 +26,8 @@ _MOST_EXIF = 16
 #: Markers that stand alone, without a length: TEM, RSTn, SOI, EOI.
 _ALONE = frozenset([0x01, *range(0xD0, 0xDA)])
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: Segments that no image uses, and whose insides decoders search byte by byte.
+_SKIPPED_BYTEWISE = frozenset([0xC8, 0xCC, 0xDE, 0xDF, *range(0xF0, 0xFE)])
 _SCAN = 0xDA
 _END = 0xD9
 #: The next marker in entropy-coded data: no stuffed zero, no restart, no fill byte.
@@ -99,6 +101,7 @@ def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> None:
     # Encoders write IDAT chunks of kilobytes; many small ones are as costly as other chunks.
     most_pictures = limits.image_parts + len(data) // 1024
     view = memoryview(data)
+    animated = False
     palette = len(data) <= 25 or data[25] != 3
     while at + 8 <= len(data):
         length, kind = _CHUNK.unpack_from(data, at)
@@ -112,6 +115,12 @@ def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> None:
         else:
             others += 1
             palette = palette or kind == b"PLTE"
+            if kind == b"acTL":
+                # Decoders differ in what a second or an impossible frame count means.
+                frames = int.from_bytes(data[at + 8 : at + 12], "big")
+                if animated or not 0 < frames < 2**31:
+                    raise _broken("the frame count is broken", path)
+                animated = True
         if others > limits.image_parts or pictures > most_pictures:
             raise _too_many(limits, path)
         if whole:
@@ -146,7 +155,7 @@ def _walk_jpeg_head(data: bytes, limits: Limits, path: str) -> _Jpeg | None:
         parts += 1
         # Bytes between segments are skipped one by one by decoders.
         start = data.find(b"\xff", at, at + limits.image_parts)
-        if parts > limits.image_parts:
+        if parts > limits.image_parts or (start < 0 and at + limits.image_parts < len(data)):
             raise _too_many(limits, path)
         if start < 0 or start + 4 > len(data):
             return None
@@ -157,7 +166,9 @@ def _walk_jpeg_head(data: bytes, limits: Limits, path: str) -> _Jpeg | None:
         if code == _SCAN:
             return _Jpeg(start, marker, frame)
         length = int.from_bytes(data[start + 2 : start + 4], "big")
-        if code in _FRAMES:
+        if code in _SKIPPED_BYTEWISE:
+            parts += length
+        elif code in _FRAMES:
             marker, frame = code, data[start + 4 : start + 2 + length]
         elif code == 0xE1 and data[start + 4 : start + 10] == b"Exif\x00\x00":
             exif += 1
