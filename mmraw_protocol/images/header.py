@@ -117,12 +117,12 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
         raise _unreadable(data, path)
     parts = check_head(data, kind, limits, path)
     if parts.size is not None:
-        _check_size(parts.size, limits, path)
+        check_size(parts.size, limits, path)
     opened = _open(data, kind, decoders[kind])
     if opened is None:
         raise _unreadable(data, path)
     image, frames = opened
-    _check_size(image.size, limits, path)
+    check_size(image.size, limits, path)
     width, height = image.size
     frames = frames if parts.frames is None else parts.frames
     return image, ImageHeader(
@@ -149,7 +149,12 @@ def _unreadable(data: bytes, path: str) -> MMRawError:
     return MMRawError("image_undecodable", "the bytes have no readable image header", path)
 
 
-def _check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
+def check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
+    """Both sides and their product, held against the limits.
+
+    Raises:
+        MMRawError: image_undecodable (no pixels), limit_exceeded.
+    """
     width, height = size
     if width < 1 or height < 1:
         raise MMRawError("image_undecodable", "the image has no pixels", path)
