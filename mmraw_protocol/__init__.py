@@ -1,4 +1,13 @@
-"""mmraw-protocol: the contract by which images travel through multimodal RL."""
+"""mmraw-protocol: the contract by which images travel through multimodal RL.
+
+Everything for daily use has its name here. What only parses refs, envelopes and features is
+imported at once; the rest (images, stores, materialization) when its name is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.types import (
@@ -22,14 +31,24 @@ from .refs import (
 )
 from .schemas import schemas
 
+if TYPE_CHECKING:
+    from .adapters import get_adapter
+    from .assets import open_store
+    from .convert import convert_ref
+    from .images import ImageSource
+    from .materialize import Materializer
+    from .messages import inline_messages, mm_data, offload_messages, pack_images
+
 __all__ = [
     "DEFAULT_LIMITS",
     "ERRORS",
     "Features",
+    "ImageSource",
     "KimiK25Layout",
     "KimiK25Payload",
     "Limits",
     "MMRawError",
+    "Materializer",
     "MultiModalData",
     "PlaceholderRange",
     "QwenVlLayout",
@@ -39,12 +58,44 @@ __all__ = [
     "__version__",
     "build_features",
     "check_raw_image_id",
+    "convert_ref",
     "format_ref",
+    "get_adapter",
+    "inline_messages",
     "is_ref",
     "make_item",
+    "mm_data",
     "normalize_run_id",
+    "offload_messages",
+    "open_store",
+    "pack_images",
     "parse_features",
     "parse_item",
     "parse_ref",
     "schemas",
 ]
+
+_LATER = {
+    "ImageSource": "images",
+    "Materializer": "materialize",
+    "convert_ref": "convert",
+    "get_adapter": "adapters",
+    "inline_messages": "messages",
+    "mm_data": "messages",
+    "offload_messages": "messages",
+    "open_store": "assets",
+    "pack_images": "messages",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,6 +18,7 @@ from .assets import AssetStore
 from .codec import encode_base64
 from .environment import Storage
 from .errors import MMRawError
+from .features import MultiModalData, PlaceholderRange
 from .images import ImageSource
 from .items import RawMMItem, make_item
 
@@ -28,6 +29,7 @@ __all__ = [
     "image_source",
     "inline_messages",
     "is_image_part",
+    "mm_data",
     "offload_messages",
     "pack_images",
 ]
@@ -292,6 +294,30 @@ def pack_images(
             )
         )
     return packed
+
+
+def mm_data(images: Sequence[PackedImage], offsets: Sequence[int]) -> MultiModalData:
+    """What `build_features` takes, for the images of a conversation or of one turn of it.
+
+    Args:
+        images: What `pack_images` gave.
+        offsets: Where the first pad of each image stands in the whole prompt's tokens.
+
+    Raises:
+        MMRawError: lengths_differ.
+    """
+    if len(offsets) != len(images):
+        raise MMRawError("lengths_differ", "there must be one offset for each image")
+    return MultiModalData(
+        mm_hashes={"image": [image.mm_hash for image in images]},
+        mm_placeholders={
+            "image": [
+                PlaceholderRange(offset=offset, length=image.description.placeholder_length)
+                for offset, image in zip(offsets, images, strict=True)
+            ]
+        },
+        mm_items={"image": [image.item for image in images]},
+    )
 
 
 def _describe(

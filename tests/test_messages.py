@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from PIL import Image
 
-from mmraw_protocol import MMRawError, MultiModalData, build_features, parse_features
+from mmraw_protocol import MMRawError, build_features, parse_features
 from mmraw_protocol import environment as env
 from mmraw_protocol.adapters import get_adapter
 from mmraw_protocol.assets import LocalStore
@@ -23,6 +23,7 @@ from mmraw_protocol.messages import (
     image_source,
     inline_messages,
     is_image_part,
+    mm_data,
     offload_messages,
     pack_images,
 )
@@ -140,11 +141,8 @@ def test_every_image_is_found_and_packed(conversation: list[dict[str, Any]]) -> 
     adapter = get_adapter("kimi_k25")
     packed = pack_images(conversation, adapter, storage="inline")
     prompt = plain_prompt(conversation, packed, adapter)
-    data = MultiModalData(
-        mm_hashes={"image": [image.mm_hash for image in packed]},
-        mm_placeholders={"image": prompt.placeholders},
-        mm_items={"image": [image.item for image in packed]},
-    )
+    data = mm_data(packed, [place.offset for place in prompt.placeholders])
+    assert data.mm_placeholders["image"] == prompt.placeholders
     features = parse_features(build_features(data, run_id="x"))
     materializer = Materializer(cache_bytes=0)
     for slot in features.slots():
@@ -152,6 +150,15 @@ def test_every_image_is_found_and_packed(conversation: list[dict[str, Any]]) -> 
             slot.ref, mm_hash=slot.mm_hash, placeholder_length=slot.placeholder.length
         )
         assert found_image.width >= 1
+
+
+def test_mm_data_wants_an_offset_for_each_image() -> None:
+    packed = pack_images(
+        user({"type": "image", "image": DATA_URL}), get_adapter("qwen_vl"), storage="inline"
+    )
+    with pytest.raises(MMRawError) as caught:
+        mm_data(packed, [])
+    assert caught.value.code == "lengths_differ"
 
 
 def test_packing_for_a_store_gives_name_and_label(store: LocalStore) -> None:

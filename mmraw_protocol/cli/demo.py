@@ -61,7 +61,15 @@ def _write(report: Path, text: str) -> None:
         raise MMRawError("store_permission", "the report cannot be written to the folder")
 
 
+_LEGEND = """\
+Each picture is packed (read, hashed, described, stored or kept inline), its ref is built, parsed by
+the server's rules, materialized back (read once, hash verified, decoded, grid compared) and held
+against the original. at: offset+length of its placeholder in the prompt.
+"""
+
+
 def _print(journeys: list[Journey], refusals: list[Refusal], report: Path) -> None:
+    print(_LEGEND)
     for journey in journeys:
         _print_journey(journey)
     print("Refused, as they must be:")
@@ -83,13 +91,17 @@ def _print_journey(journey: Journey) -> None:
         f"pack {journey.pack_seconds * 1e3:.1f} ms, build {journey.build_seconds * 1e3:.2f} ms, "
         f"parse {journey.parse_seconds * 1e3:.2f} ms"
     )
-    columns = ("picture", "kind", "size", "file", "grid", "tokens", "at", "ref", "ms", "pixels")
+    columns = (
+        *("picture", "kind", "size", "file", "pack ms", "grid", "tokens", "at"),
+        *("ref", "back ms", "pixels"),
+    )
     rows = [
         (
             step.picture,
             f"{step.format} {step.mode}",
             f"{step.width}x{step.height}",
             size_of(step.encoded_bytes),
+            f"{step.pack_seconds * 1e3:.1f}",
             "x".join(map(str, step.grid_thw)),
             step.num_tokens,
             f"{step.placeholder_offset}+{step.placeholder_length}",

@@ -9,8 +9,8 @@ from .. import environment
 from ..assets import AssetStore, LocalStore
 from ..codec import parse_json
 from ..errors import MMRawError
-from ..features import MultiModalData, build_features
-from ..messages import PackedImage, pack_images
+from ..features import build_features
+from ..messages import mm_data, pack_images
 from ..prompts import plain_prompt
 from .inputs import read_text
 from .options import adapter_of, add_family, add_store, store_of
@@ -43,14 +43,11 @@ def run(args: argparse.Namespace) -> int:
     storage = args.storage or environment.storage()
     store = store_of(args, required=True) if storage == "offload" else None
     images = pack_images(messages, adapter, storage=storage, store=store)
-    placeholders: list[Any] = list(plain_prompt(messages, images, adapter).placeholders)
-    if args.offsets is not None:
-        placeholders = _with_offsets(args.offsets, images)
-    data = MultiModalData(
-        mm_hashes={"image": [image.mm_hash for image in images]},
-        mm_placeholders={"image": placeholders},
-        mm_items={"image": [image.item for image in images]},
-    )
+    if args.offsets is None:
+        offsets = [place.offset for place in plain_prompt(messages, images, adapter).placeholders]
+    else:
+        offsets = _offsets(args.offsets)
+    data = mm_data(images, offsets)
     label = args.run_id or _label(store)
     print_json(build_features(data, args.dialect, run_id=label))
     return 0
@@ -70,14 +67,8 @@ def _label(store: AssetStore | None) -> str:
     return environment.run_label(directory, inline=store is None)
 
 
-def _with_offsets(text: str, images: list[PackedImage]) -> list[dict[str, int]]:
+def _offsets(text: str) -> list[int]:
     numbers = text.replace(" ", "").split(",")
     if not all(number.isascii() and number.isdigit() and len(number) < 16 for number in numbers):
         raise MMRawError("placeholder_invalid", "--offsets is a list of numbers like 5,130")
-    if len(numbers) != len(images):
-        raise MMRawError("lengths_differ", "--offsets must name one offset for each image")
-    lengths = (image.description.placeholder_length for image in images)
-    return [
-        {"offset": int(number), "length": length}
-        for number, length in zip(numbers, lengths, strict=True)
-    ]
+    return [int(number) for number in numbers]

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ..environment import Storage
 from ..features import MultiModalData, build_features, parse_features
 from ..images import ImageSource, decode_rgb
 from ..materialize import MaterializedImage, Materializer
-from ..messages import PackedImage, pack_images
+from ..messages import PackedImage, find_images, mm_data, pack_images
 from ..prompts import plain_prompt
 
 RUN_ID = "demo"
@@ -26,6 +26,7 @@ FAMILIES = ("qwen_vl", "kimi_k25")
 ROUTES: tuple[tuple[Storage, str], ...] = (("offload", "v2"), ("offload", "v3"), ("inline", "v3"))
 
 Result = TypeVar("Result")
+Work = ParamSpec("Work")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     placeholder_length: int
     ref: str
     ref_chars: int
+    pack_seconds: float
     materialize_seconds: float
     rgb_sha256: str
     identical: bool
@@ -111,9 +113,11 @@ def run_demo(pictures: list[Path], store: AssetStore) -> list[Journey]:
     ]
 
 
-def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+def _timed(
+    work: Callable[Work, Result], *args: Work.args, **options: Work.kwargs
+) -> tuple[Result, float]:
     started = time.perf_counter()
-    result = work()
+    result = work(*args, **options)
     return result, time.perf_counter() - started
 
 
@@ -130,39 +134,39 @@ def _travel(
     images: list[PackedImage] = []
     counts: list[int] = []
     body: dict[str, Any] = {}
-    pack_seconds = build_seconds = 0.0
+    pack_seconds: list[float] = []
+    build_seconds = 0.0
     prompt_tokens = 0
     for messages in turns:
         known = len(images)
-        images, seconds = _timed(lambda: _pack(messages, adapter, storage, store))  # noqa: B023
-        pack_seconds += seconds
+        for part in find_images(messages)[known:]:
+            message = {"role": "user", "content": [part.part]}
+            packed, seconds = _timed(_pack, [message], adapter, storage, store)
+            images += packed
+            pack_seconds.append(seconds)
         prompt = plain_prompt(messages, images, adapter)
         prompt_tokens = prompt.num_tokens
-        turn = MultiModalData(
-            mm_hashes={"image": [image.mm_hash for image in images[known:]]},
-            mm_placeholders={"image": prompt.placeholders[known:]},
-            mm_items={"image": [image.item for image in images[known:]]},
-        )
-        data = data.merge(turn)
-        body, seconds = _timed(lambda: build_features(data, dialect, run_id=RUN_ID))  # noqa: B023
+        offsets = [place.offset for place in prompt.placeholders[known:]]
+        data = data.merge(mm_data(images[known:], offsets))
+        body, seconds = _timed(build_features, data, dialect, run_id=RUN_ID)
         build_seconds += seconds
         counts.append(len(images))
     text = json.dumps(body)
-    features, parse_seconds = _timed(lambda: parse_features(text))
+    features, parse_seconds = _timed(parse_features, text)
     materializer = Materializer(store, cache_bytes=0, adapters={adapter.family: adapter})
     steps: list[Step] = []
-    rows = zip(pictures, originals, images, features.slots(), strict=True)
-    for path, original, image, slot in rows:
+    rows = zip(pictures, originals, images, pack_seconds, features.slots(), strict=True)
+    for path, original, image, packing, slot in rows:
         result, seconds = _timed(
-            lambda: materializer.materialize(
-                slot.ref,  # noqa: B023
-                mm_hash=slot.mm_hash,  # noqa: B023
-                modality=slot.modality,  # noqa: B023
-                placeholder_length=slot.placeholder.length,  # noqa: B023
-            )
+            materializer.materialize,
+            slot.ref,
+            mm_hash=slot.mm_hash,
+            modality=slot.modality,
+            placeholder_length=slot.placeholder.length,
         )
         ref = features.kwargs_data[slot.modality][slot.index]
-        steps.append(_step(path, original, image, slot.placeholder, ref, result, seconds))
+        times = (packing, seconds)
+        steps.append(_step(path, original, image, slot.placeholder, ref, result, times))
     return Journey(
         family=adapter.family,
         storage=storage,
@@ -170,7 +174,7 @@ def _travel(
         prompt_tokens=prompt_tokens,
         turns=counts,
         body=text,
-        pack_seconds=pack_seconds,
+        pack_seconds=sum(pack_seconds),
         build_seconds=build_seconds,
         parse_seconds=parse_seconds,
         steps=steps,
@@ -190,7 +194,7 @@ def _step(
     placeholder: Any,
     ref: str,
     result: MaterializedImage,
-    seconds: float,
+    times: tuple[float, float],
 ) -> Step:
     header = ImageSource(image.data).header
     return Step(
@@ -206,7 +210,8 @@ def _step(
         placeholder_length=placeholder.length,
         ref=ref,
         ref_chars=len(ref),
-        materialize_seconds=seconds,
+        pack_seconds=times[0],
+        materialize_seconds=times[1],
         rgb_sha256=sha256_hex(result.rgb),
         identical=result.rgb == original,
     )
