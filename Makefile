@@ -12,7 +12,7 @@ LOCK   := requirements-dev.lock
 EXTRAS := cli client object-store testing vision
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check generate format lock build clean
+.PHONY: help install demo test check fuzz generate format lock build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,19 @@ check: install ## format, lint, types, and generated files against spec/
 	$(BIN)/pyright --pythonpath $(PY)
 	$(PY) -m codegen --check
 
+# A venv of its own: atheris has wheels for some Pythons only.
+FUZZ_SECONDS ?= 60
+FUZZ_LOCK    := requirements-fuzz.lock
+FUZZ_STAMP   := $(VENV)/fuzz/.installed
+
+$(FUZZ_STAMP): $(FUZZ_LOCK)
+	$(PYTHON) -m venv $(VENV)/fuzz
+	$(VENV)/fuzz/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(FUZZ_LOCK)
+	@touch $@
+
+fuzz: $(FUZZ_STAMP) ## search every reader for a broken promise, for FUZZ_SECONDS (60)
+	PYTHONPATH=. $(VENV)/fuzz/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
+
 generate: install ## write the generated files from spec/
 	$(PY) -m codegen
 
@@ -61,6 +74,9 @@ lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer 
 	$(UV) pip compile pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(LOCK)
+	$(UV) pip compile pyproject.toml --group fuzz --extra vision \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(FUZZ_LOCK)
 
 clean: ## remove the environment, caches and build results
 	rm -rf $(VENV) build dist .hypothesis .pytest_cache .ruff_cache

@@ -34,7 +34,7 @@ def parse_data_uri(
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "expected a data: URL as a string", path)
     # Only a fixed window is searched: the text may be tens of megabytes without any comma.
-    head = text[:_LONGEST_HEAD].partition(",")[0] + ","
+    head = text[: text.find(",", 0, _LONGEST_HEAD) + 1]
     media_type = _HEADS.get(head)
     if media_type is None:
         message = "expected data:image/(png|jpeg|jpg|webp|gif);base64,... in lower case"
