@@ -83,3 +83,19 @@ def test_generated_files_name_their_command_and_source() -> None:
     for path, text in generated(ROOT).items():
         assert "python -m codegen" in text, path
         assert digest in text, path
+
+
+def test_every_error_code_is_explained_with_an_example() -> None:
+    errors = load_spec(ROOT / "spec").errors
+    page = generated(ROOT)[Path("docs/reference/wire/errors.md")]
+    for code, error in errors.items():
+        assert error["example"]
+        assert f"{{#{code}}}" in page
+
+
+def test_a_reference_page_lists_every_field() -> None:
+    pages = generated(ROOT)
+    page = pages[Path("docs/reference/wire/ref-v3.md")]
+    schema = json.loads((ROOT / "spec/ref/v3.schema.json").read_text())
+    for field in schema["$defs"]["RefV3"]["properties"]:
+        assert f"| `{field}` |" in page
