@@ -13,9 +13,10 @@ EXTRAS := cli client object-store testing vision
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check fuzz generate format lock build clean
+.PHONY: test-integrations test-renderers test-trainer test-verifiers lock-environments
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make the environment in .venv, from the hash-pinned lock
 
@@ -37,6 +38,19 @@ demo: install ## carry real images over the wire and verify them
 
 test: install ## run the tests
 	$(PY) -m pytest -n $(WORKERS)
+
+# Beside other people's software: environments of their own, made once (tests/environments/).
+ENVIRONMENT = $(PYTHON) tests/environments/install.py
+test-integrations: test-renderers test-trainer test-verifiers ## run the three that follow
+
+test-renderers: ## beside the released renderers package
+	$$($(ENVIRONMENT) integrations) -m pytest tests/integrations/renderers
+
+test-trainer: ## beside Transformers and torch
+	$$($(ENVIRONMENT) integrations) -m pytest tests/integrations/trainer
+
+test-verifiers: ## beside the released verifiers package
+	$$($(ENVIRONMENT) verifiers) -m pytest tests/integrations/verifiers
 
 check: install ## format, lint, types, and generated files against spec/
 	$(BIN)/ruff format --check
@@ -77,6 +91,15 @@ lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer 
 	$(UV) pip compile pyproject.toml --group fuzz --extra vision \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(FUZZ_LOCK)
+
+ENVIRONMENTS ?= integrations verifiers
+lock-environments: ## resolve the environments of tests/environments/ anew
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
+	cd tests/environments && for name in $(ENVIRONMENTS); do \
+		$(abspath $(UV)) pip compile $$name.in --override overrides.txt --python-version 3.11 \
+			--generate-hashes --no-emit-index-url --no-emit-find-links \
+			--custom-compile-command "make lock-environments" --quiet $(UPGRADE) \
+			--output-file $$name.lock || exit 1; done
 
 clean: ## remove the environment, caches and build results
 	rm -rf $(VENV) build dist .hypothesis .pytest_cache .ruff_cache

@@ -201,12 +201,18 @@ def data_url(source: ImageSource) -> str:
 def _rewrite(messages: Sequence[Any], url_of: Callable[[MessageImage], str]) -> list[Any]:
     images = find_images(messages)
     urls = [url_of(image) for image in images]
+    parts = [_with_source(image.part, url) for image, url in zip(images, urls, strict=True)]
+    return replace_parts(messages, parts)
+
+
+def replace_parts(messages: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
+    """The messages with `parts` in place of their image parts, in order; `messages` is kept."""
     result = list(messages)
-    for image, url in zip(images, urls, strict=True):
+    for image, part in zip(find_images(messages), parts, strict=True):
         message = result[image.message_index]
         content = list(cast("Sequence[Any]", _get(message, "content")))
-        content[image.part_index] = _with_source(image.part, url)
-        result[image.message_index] = _changed(message, {"content": content})
+        content[image.part_index] = part
+        result[image.message_index] = changed(message, {"content": content})
     return result
 
 
@@ -217,16 +223,16 @@ def _with_source(part: Any, url: str) -> Any:
         if value is None:
             continue
         if name == "image_url" and _is_container(value) and not isinstance(value, str):
-            return _changed(part, {name: _changed(value, {"url": url})})
+            return changed(part, {name: changed(value, {"url": url})})
         # A path that became a URL moves to the key that is read as one.
         if name == "path" and url.startswith("data:"):
-            return _changed(part, {"path": None, "image": url})
-        return _changed(part, {name: url})
+            return changed(part, {"path": None, "image": url})
+        return changed(part, {name: url})
     return part
 
 
-def _changed(value: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of the same kind with some fields changed."""
+def changed(value: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of the same kind (mapping, model, struct, dataclass, object) with fields changed."""
     if isinstance(value, Mapping):
         return {**cast("Mapping[str, Any]", value), **changes}
     if hasattr(value, "model_copy"):

@@ -1,0 +1,382 @@
+"""Renderers that emit raw items: the released `renderers` package, unmodified, or one of your own.
+
+A renderer of that package asks a processor for one thing only, the grid of each image. Here a
+stand-in computes it from the image's size: no HF processor, no torch, and, since the messages
+carry sizes in place of pictures, not one decoded pixel.
+
+Usable one by one: `LayoutProcessor` (the stand-in), `sized_messages` (sizes in place of pictures),
+`raw_data` (from what a renderer returned to raw items), `RawRenderer` (all three together).
+This module never imports `renderers`; what it needs of a result is `token_ids`, `multi_modal_data`
+and, where a template drops images, `message_indices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, cast
+
+from PIL import Image
+
+from .._generated.limits import DEFAULT_LIMITS, Limits
+from .._generated.types import PlaceholderRange
+from ..adapters import Adapter, Layout
+from ..environment import Storage
+from ..errors import MMRawError
+from ..features import MultiModalData
+from ..grids import MERGE_SIZE
+from ..images import ImageSource
+from ..items import KIND, RawMMItem
+from ..messages import (
+    PackedImage,
+    changed,
+    find_images,
+    open_image_part,
+    pack_images,
+    replace_parts,
+)
+
+__all__ = [
+    "LayoutProcessor",
+    "RawRenderer",
+    "SizedImage",
+    "raw_data",
+    "sized_messages",
+]
+
+#: Under which key a processor of the family returns its grids.
+GRID_KEYS = {"kimi_k25": "grid_thws", "qwen_vl": "image_grid_thw"}
+
+
+class SizedImage(Image.Image):
+    """An image's size in place of its pixels: what a renderer hands on to `LayoutProcessor`.
+
+    Its bytes are the image's sha256, so that a renderer that caches by pixels caches by content.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        super().__init__()
+        self.source = source
+        self._wh = (source.header.width, source.header.height)
+
+    @property
+    def mode(self) -> str:
+        """Always RGB: renderers convert every other mode, for which they need pixels."""
+        return "RGB"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as stored in the file; EXIF is not applied."""
+        return self._wh
+
+    def tobytes(self, encoder_name: str = "raw", *args: Any) -> bytes:
+        """The sha256 of the encoded image, as text."""
+        return self.source.sha256.encode("ascii")
+
+    def load(self) -> Any:
+        """Refuses: there are no pixels.
+
+        Raises:
+            MMRawError: unsupported_option.
+        """
+        message = "a SizedImage has no pixels; give the renderer a LayoutProcessor"
+        raise MMRawError("unsupported_option", message)
+
+
+class LayoutImageProcessor:
+    """An image processor that returns grids and empty pixel_values.
+
+    It is called as the image processors of Qwen are, and as the one of Kimi is (`preprocess` with
+    `{"type": "image", "image": picture}`, `media_tokens_calculator`).
+    """
+
+    def __init__(self, adapter: Adapter, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.adapter = adapter
+        self.limits = limits
+        self.merge_size = int(getattr(adapter, "merge_size", MERGE_SIZE))
+        self._key = GRID_KEYS.get(adapter.family, "image_grid_thw")
+
+    def layout(self, image: Any) -> Layout:
+        """The layout of a picture, or of the picture in `{"type": "image", "image": picture}`.
+
+        Raises:
+            MMRawError: what the adapter's `layout` raises.
+        """
+        picture = cast("Any", image["image"] if isinstance(image, Mapping) else image)
+        width, height = picture.size
+        return self.adapter.layout(width, height, limits=self.limits)
+
+    def preprocess(self, images: Any, return_tensors: str = "np", **_: Any) -> dict[str, Any]:
+        """`pixel_values` of shape (0,) and the grids, int64, one row [t, h, w] for each picture."""
+        numpy: Any = import_module("numpy")
+        many = isinstance(images, (list, tuple))
+        pictures = cast("Sequence[Any]", images) if many else [images]
+        grids = [self.layout(picture).grid_thw for picture in pictures]
+        return {
+            "pixel_values": numpy.zeros((0,), dtype=numpy.float32),
+            self._key: numpy.array(grids, dtype=numpy.int64).reshape(-1, 3),
+        }
+
+    __call__ = preprocess
+
+    def media_tokens_calculator(self, image: Any) -> int:
+        """The tokens that a picture becomes in the model."""
+        return self.layout(image).num_tokens
+
+
+class LayoutProcessor:
+    """What a renderer takes as `processor=`: computes layouts, and nothing else.
+
+    Args:
+        adapter: The family and its configuration, the checkpoint's own.
+        limits: Of grids and of the image's aspect.
+    """
+
+    def __init__(self, adapter: Adapter, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.image_processor = LayoutImageProcessor(adapter, limits)
+
+
+def sized_messages(messages: Sequence[Any], *, limits: Limits = DEFAULT_LIMITS) -> list[Any]:
+    """The messages with a `SizedImage` in place of every picture; `messages` is never changed.
+
+    Every spelling and every source of an image part becomes `{"type": "image", "image": …}`, which
+    every renderer understands; http(s) is refused and never fetched.
+
+    Raises:
+        MMRawError: what reading an image's bytes or header raises, with the part's path.
+    """
+    images = find_images(messages)
+    sized = [SizedImage(open_image_part(image, limits)) for image in images]
+    return _with_images(messages, sized)
+
+
+def _with_images(messages: Sequence[Any], images: Sequence[Any]) -> list[Any]:
+    """The messages with `images` in place of theirs, in order."""
+    return replace_parts(messages, [{"type": "image", "image": image} for image in images])
+
+
+def raw_data(
+    rendered: Any,
+    messages: Sequence[Any],
+    adapter: Adapter,
+    *,
+    storage: Storage = "offload",
+    store: Any = None,
+    run_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_dropped: bool = False,
+) -> MultiModalData:
+    """Raw items, byte hashes and placeholders for what a renderer returned.
+
+    Args:
+        rendered: A renderer's result: `token_ids`, `multi_modal_data` (mm_placeholders, mm_items),
+            and `message_indices` where some images are not in the prompt.
+        messages: What was rendered, with its images: the whole conversation; or, where the items
+            of earlier turns are raw already (as after a bridge), the new messages alone.
+        adapter: The family and its configuration; every grid and length is compared with it.
+        storage: `offload` puts the bytes into `store`; `inline` keeps them in raw_uri.
+        store: Where to; needed for `offload`.
+        run_id: The run, where the store holds several.
+        limits: Of images and grids.
+        allow_dropped: Whether images may be left out that the renderer gave no placeholder, as
+            templates do with the images of assistant messages.
+
+    Raises:
+        MMRawError: missing_slot (an image without placeholder), lengths_differ, grid_mismatch,
+            placeholder_mismatch, placeholder_invalid, span_mismatch, and what `pack_images` raises.
+    """
+    packed = pack_images(
+        messages, adapter, storage=storage, store=store, run_id=run_id, limits=limits
+    )
+    return attach(rendered, packed, adapter, allow_dropped=allow_dropped)
+
+
+def attach(
+    rendered: Any, packed: Sequence[PackedImage], adapter: Adapter, *, allow_dropped: bool = False
+) -> MultiModalData:
+    """`raw_data` for images that were packed already."""
+    data = rendered.multi_modal_data
+    items, ranges, hashes = _slots(data)
+    tokens: Sequence[int] = rendered.token_ids
+    _check_spans(tokens, ranges)
+    fresh = [index for index, item in enumerate(items) if not _is_raw(item)]
+    images = _in_prompt(rendered, packed, [ranges[index] for index in fresh], allow_dropped)
+    for index, image in zip(fresh, images, strict=True):
+        _compare(items[index], ranges[index], image, adapter, index)
+        items[index], hashes[index] = image.item, image.mm_hash
+    if not items:
+        return MultiModalData()
+    return MultiModalData(
+        mm_hashes={"image": hashes}, mm_placeholders={"image": ranges}, mm_items={"image": items}
+    )
+
+
+def _slots(data: Any) -> tuple[list[Any], list[PlaceholderRange], list[str]]:
+    """Items, placeholders and hashes of a renderer's data, copied; empty where there is none."""
+    if data is None:
+        return [], [], []
+    names = {name for mapping in (data.mm_items, data.mm_placeholders) for name in mapping}
+    if names - {"image"}:
+        raise MMRawError("modality_mismatch", "the renderer returned more than images")
+    items = list(data.mm_items.get("image", ()))
+    ranges = [
+        PlaceholderRange(offset=int(place.offset), length=int(place.length))
+        for place in data.mm_placeholders.get("image", ())
+    ]
+    hashes = list(data.mm_hashes.get("image", ()))
+    if not len(items) == len(ranges) == len(hashes):
+        message = "mm_items, mm_hashes and mm_placeholders must have the same length"
+        raise MMRawError("lengths_differ", message, "$.mm_items.image")
+    return items, ranges, hashes
+
+
+def _is_raw(item: Any) -> bool:
+    if isinstance(item, RawMMItem):
+        return True
+    return isinstance(item, Mapping) and cast("Mapping[str, Any]", item).get("kind") == KIND
+
+
+def _check_spans(tokens: Sequence[int], ranges: Sequence[PlaceholderRange]) -> None:
+    """Placeholders are sorted, within the prompt, do not overlap, and hold one token only."""
+    end, pad = 0, None
+    for index, place in enumerate(ranges):
+        path = f"$.mm_placeholders.image[{index}]"
+        stop = place.offset + place.length
+        if place.offset < end or place.length < 1 or stop > len(tokens):
+            message = "placeholders are sorted, do not overlap, and lie within the prompt"
+            raise MMRawError("placeholder_invalid", message, path)
+        pad = tokens[place.offset] if pad is None else pad
+        if any(token != pad for token in tokens[place.offset : stop]):
+            message = "a placeholder's span holds other tokens than the pad"
+            raise MMRawError("span_mismatch", message, path)
+        end = stop
+
+
+def _in_prompt(
+    rendered: Any,
+    packed: Sequence[PackedImage],
+    places: Sequence[PlaceholderRange],
+    allow_dropped: bool,
+) -> list[PackedImage]:
+    """The images that have a placeholder, in order."""
+    if len(packed) == len(places):
+        return list(packed)
+    if len(places) > len(packed):
+        message = "more placeholders than images; pass all the messages that were rendered"
+        raise MMRawError("lengths_differ", message, "$.mm_placeholders.image")
+    # Templates leave out the images of a whole message, never one of several.
+    indices: Sequence[int] = getattr(rendered, "message_indices", ())
+    owners = [indices[place.offset] for place in places if place.offset < len(indices)]
+    shown = [image for image in packed if image.where.message_index in owners]
+    if [image.where.message_index for image in shown] != owners or len(owners) != len(places):
+        message = "fewer placeholders than images, and nothing tells which were left out"
+        raise MMRawError("lengths_differ", message, "$.mm_placeholders.image")
+    if not allow_dropped:
+        lost = next(image for image in packed if image not in shown)
+        message = "the renderer gave this image no placeholder (allow_dropped=True leaves it out)"
+        raise MMRawError("missing_slot", message, lost.where.path)
+    return shown
+
+
+def _compare(
+    item: Any, place: PlaceholderRange, image: PackedImage, adapter: Adapter, index: int
+) -> None:
+    """The renderer's grid and length are those of the image under the adapter's knobs."""
+    described = image.description
+    grid: Any = None if item is None else item.get(GRID_KEYS.get(adapter.family, "image_grid_thw"))
+    if grid is None:
+        message = "the renderer's item has no grid of the adapter's family"
+        raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
+    if [[int(side) for side in row] for row in grid] != [list(described.grid_thw)]:
+        message = "the renderer's processor has other knobs than the adapter"
+        raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
+    if place.length != described.placeholder_length:
+        message = "the renderer's placeholder convention is not the adapter's"
+        path = f"$.mm_placeholders.image[{index}]"
+        raise MMRawError("placeholder_mismatch", message, path)
+
+
+class RawRenderer:
+    """A renderer around a renderer: what it returns carries raw items and byte hashes.
+
+    `render` and `bridge_to_next_turn` return what the inner renderer returns, its own type, with
+    `multi_modal_data` replaced. Everything else is the inner renderer's.
+
+    Args:
+        renderer: Made with `processor=LayoutProcessor(adapter)`.
+        adapter: The family and its configuration.
+        storage, store, run_id, limits, allow_dropped: As for `raw_data`.
+    """
+
+    def __init__(
+        self,
+        renderer: Any,
+        adapter: Adapter,
+        *,
+        storage: Storage = "offload",
+        store: Any = None,
+        run_id: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        allow_dropped: bool = False,
+    ) -> None:
+        self.renderer = renderer
+        self.adapter = adapter
+        self.limits = limits
+        self._allow_dropped = allow_dropped
+        self._packing: dict[str, Any] = {"storage": storage, "store": store, "run_id": run_id}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.renderer, name)
+
+    def render(self, messages: Sequence[Any], **options: Any) -> Any:
+        """The prompt of a conversation.
+
+        Args:
+            messages: The conversation; it is not changed.
+            options: Of the renderer, for example tools and add_generation_prompt.
+
+        Raises:
+            MMRawError: what `raw_data` raises.
+        """
+        packed, sized = self._prepared(messages)
+        return self._converted(self.renderer.render(sized, **options), packed)
+
+    def render_ids(self, messages: Sequence[Any], **options: Any) -> list[int]:
+        """The token ids alone; nothing is stored."""
+        sized = sized_messages(messages, limits=self.limits)
+        return list(self.renderer.render_ids(sized, **options))
+
+    def bridge_to_next_turn(
+        self,
+        previous_prompt_ids: list[int],
+        previous_completion_ids: list[int],
+        new_messages: Sequence[Any],
+        **options: Any,
+    ) -> Any:
+        """The prompt of the next turn, with the images of all turns; None as the renderer's.
+
+        Args:
+            previous_prompt_ids: Of the turn before.
+            previous_completion_ids: What the model answered to it.
+            new_messages: What came after; they are not changed.
+            options: Of the renderer; `previous_multi_modal_data` is what the turn before returned.
+
+        Raises:
+            MMRawError: what `raw_data` raises.
+        """
+        packed, sized = self._prepared(new_messages)
+        bridged = self.renderer.bridge_to_next_turn(
+            previous_prompt_ids, previous_completion_ids, sized, **options
+        )
+        return None if bridged is None else self._converted(bridged, packed)
+
+    def _prepared(self, messages: Sequence[Any]) -> tuple[list[PackedImage], list[Any]]:
+        """Packed images and sized messages; each image is read once."""
+        sources = [open_image_part(image, self.limits) for image in find_images(messages)]
+        opened = _with_images(messages, sources)
+        packed = pack_images(opened, self.adapter, limits=self.limits, **self._packing)
+        return packed, _with_images(messages, [SizedImage(source) for source in sources])
+
+    def _converted(self, rendered: Any, packed: Sequence[PackedImage]) -> Any:
+        data = attach(rendered, packed, self.adapter, allow_dropped=self._allow_dropped)
+        return changed(rendered, {"multi_modal_data": data})
