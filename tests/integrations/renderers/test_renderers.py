@@ -256,12 +256,12 @@ from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
 buffer = io.BytesIO()
 Image.new("RGB", (300, 200)).save(buffer, format="PNG")
 messages = [{"role": "user", "content": [{"type": "image", "image": buffer.getvalue()}]}]
-for name, family in (("Qwen3VLRenderer", "qwen_vl"), ("Qwen35Renderer", "qwen_vl"), ("KimiK25Renderer", "kimi_k25")):
-    adapter = get_adapter(family)
+for name in ("Qwen3VLRenderer", "Qwen35Renderer", "KimiK25Renderer"):
+    adapter = get_adapter("kimi_k25" if "Kimi" in name else "qwen_vl")
     renderer = getattr(renderers, name)(tiny.tokenizer(), processor=LayoutProcessor(adapter))
     rendered = RawRenderer(renderer, adapter, storage="inline").render(messages)
     print(len(rendered.multi_modal_data.mm_items["image"]))
-print([name for name in sys.modules if "image_processing" in name and "transformers.models" in name])
+print([name for name in sys.modules if name.startswith("transformers.models.") and "image" in name])
 """
     folder = Path(__file__).parent.parent
     environment = {"PYTHONPATH": f"{folder}:{folder.parent.parent}", "PATH": "/usr/bin:/bin"}
