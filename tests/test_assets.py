@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_a_corrupt_object_is_replaced(store: LocalStore) -> None:
         assert files(store) == [NAME]
 
 
-@pytest.mark.parametrize("kind", ["symlink", "dangling", "fifo", "directory", "socket"])
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "fifo", "directory", "socket", "device"])
 def test_what_is_no_regular_file_is_refused_and_replaced(kind: str, store: LocalStore) -> None:
     place = store.root / NAME
     if kind == "symlink":
@@ -99,8 +100,13 @@ def test_what_is_no_regular_file_is_refused_and_replaced(kind: str, store: Local
         os.mkfifo(place)
     elif kind == "directory":
         place.mkdir()
-    else:
+    elif kind == "socket":
         os.mknod(place, stat.S_IFSOCK | 0o600)
+    else:
+        try:
+            os.mknod(place, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # endless zeroes
+        except PermissionError:
+            pytest.skip("only root makes devices")
     assert refused(store.get, NAME) == "source_unavailable"
     assert not store.has(NAME)
     store.put(DATA)
@@ -257,6 +263,127 @@ def test_many_writers_and_readers_never_see_a_torn_object(store: LocalStore) -> 
         assert {future.result() for future in writers} == {name}
         assert all(future.result() for future in readers)
     assert files(store) == [name]
+
+
+def test_the_first_put_sweeps_and_a_reading_store_changes_nothing(store: LocalStore) -> None:
+    old = store.root / f".mmraw-{'0' * 32}.tmp"
+    old.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    reader = LocalStore(store.root, create=False)
+    assert not reader.has(NAME)
+    assert refused(reader.get, NAME) == "source_unavailable"
+    assert files(store) == [old.name]
+    store.put(DATA)
+    assert files(store) == [NAME]
+
+
+def test_a_writer_whose_temporary_file_was_swept_writes_again(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, lost = os.rename, []
+
+    def sweep_first(source: str, target: str, **places: int) -> None:
+        if not lost:
+            lost.append(source)
+            os.unlink(store.root / source)
+        rename(source, target, **places)
+
+    monkeypatch.setattr(os, "rename", sweep_first)
+    assert store.get(store.put(DATA)) == DATA
+    assert files(store) == [NAME]
+    assert len(lost) == 1
+
+
+def test_what_the_path_of_an_open_store_leads_to_later_does_not_matter(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.png").write_bytes(b"secret")
+    os.rename(store.root, tmp_path / "moved")
+    store.root.symlink_to(outside)
+    assert refused(store.get, "secret.png") == "source_unavailable"
+    store.put(DATA)
+    assert os.listdir(outside) == ["secret.png"]
+    assert os.listdir(tmp_path / "moved") == [NAME]
+
+
+def test_a_directory_that_was_removed_is_said_plainly(store: LocalStore) -> None:
+    store.root.rmdir()
+    cases: list[tuple[Any, Any]] = [(store.put, DATA), (store.get, NAME)]
+    for work, argument in cases:
+        with pytest.raises(MMRawError, match="was removed; open it anew") as caught:
+            work(argument)
+        assert caught.value.code == "store_invalid"
+
+
+def test_a_store_travels_to_other_processes_by_its_place(store: LocalStore) -> None:
+    store.put(DATA)
+    again = pickle.loads(pickle.dumps(store))
+    assert again.get(NAME) == DATA
+    assert again.root == store.root
+
+
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        root = tmp_path / "above" / "root"
+        shared = LocalStore(root, run_ids=["a"], file_mode=0o664, dir_mode=0o775)
+        name = shared.put(DATA, run_id="a")
+    finally:
+        os.umask(before)
+    images = root / "run_a" / "assets" / "images"
+    for directory in (root.parent, root, images.parent.parent, images.parent, images):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o775
+    assert stat.S_IMODE((images / name).stat().st_mode) == 0o664
+
+
+@pytest.mark.parametrize("place", ["a\x00b", b"bytes", 7, None, "x" * 5000, "x/" * 3000])
+def test_what_is_no_path_is_refused_and_nothing_made(
+    place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(LocalStore, place) == "store_invalid"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOENT, "source_unavailable"),
+        (errno.ELOOP, "source_unavailable"),
+        (errno.EACCES, "store_permission"),
+        (errno.EIO, "store_unavailable"),
+        (errno.EMFILE, "store_unavailable"),
+    ],
+)
+def test_a_read_that_fails_says_why(
+    number: int, code: str, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(DATA)
+    real = os.open
+
+    def fail(path: Any, *args: Any, **options: Any) -> int:
+        if path == NAME:
+            raise OSError(number, "injected", "/some/path")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", fail)
+    assert refused(store.get, NAME) == code
+
+
+def test_a_file_system_without_directory_sync_is_no_failure(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "injected")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert store.get(store.put(DATA)) == DATA
 
 
 def test_a_full_disk_in_a_process_of_its_own(tmp_path: Path) -> None:

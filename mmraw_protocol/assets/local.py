@@ -8,58 +8,37 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Generator, Iterator
+import weakref
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..codec import sha256_hex
-from ..errors import ErrorCode, MMRawError
+from ..errors import MMRawError
 from ..refs import check_raw_image_id, normalize_run_id
+from . import disk
 from .base import verify_object
+from .disk import io as _io
 from .names import name_for
-
-Result = TypeVar("Result")
 
 #: Where a run keeps its images, below its directory.
 IMAGE_SUBDIR = ("assets", "images")
 _TEMPORARY = ".mmraw-"
 _TEMPORARY_LENGTH = len(_TEMPORARY) + 32 + len(".tmp")
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-_CODES: dict[int, tuple[ErrorCode, str]] = {
-    errno.ENOSPC: ("store_full", "the disk is full; nothing half-written was left"),
-    errno.EDQUOT: ("store_full", "the quota is used up; nothing half-written was left"),
-    errno.EFBIG: ("store_full", "the file size limit is reached; nothing half-written was left"),
-    errno.EACCES: ("store_permission", "the store's directory refuses access to this process"),
-    errno.EPERM: ("store_permission", "the store's directory refuses access to this process"),
-    errno.EROFS: ("store_permission", "the store's file system is read-only"),
-    errno.ENOENT: ("store_invalid", "the store's directory does not exist"),
-    errno.EEXIST: ("store_invalid", "the store's path is no directory"),
-    errno.ENOTDIR: ("store_invalid", "a part of the store's path is no directory"),
-    errno.ELOOP: ("store_invalid", "a part of the store's path is a symbolic link"),
-}
-
-
-def _store_error(number: int | None) -> MMRawError:
-    code, message = _CODES.get(number or 0, ("store_unavailable", "the disk reported an error"))
-    return MMRawError(code, message)
-
-
-def _io(work: Callable[[], Result]) -> Result:
-    """What `work` gives; an OSError becomes an MMRawError that carries none of its path."""
-    number: int | None = None
-    try:
-        return work()
-    except OSError as error:
-        number = error.errno
-    raise _store_error(number)
+#: What opening a name tells where there is no object: absent, a link, a socket, an absent device.
+_NO_OBJECT = (None, errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
+#: The first put into a directory removes what died writers left there. It looks at so many entries
+#: at most, and leaves alone what was written in the last hour.
+_SWEPT_ENTRIES = 10_000
+_SWEPT_SECONDS = 3600.0
 
 
 class LocalStore:
@@ -67,19 +46,25 @@ class LocalStore:
 
     Args:
         root: The images directory of one run, or the directory that holds `run_<run_id>`
-            directories where `run_ids` is given. It may itself be a symbolic link; nothing below
-            it is followed.
+            directories where `run_ids` is given. It may itself be a symbolic link, which is
+            followed once, here: the store holds the directory open, and what its path leads to
+            later does not matter. No link below it is followed.
         run_id: The run whose images these are; refs of other runs are refused. None accepts any.
         run_ids: The runs that may be used below `root`.
         create: Make the directory where it is missing.
         durable: Wait for file and directory to reach the disk before `put` returns. Without it a
             crash of the machine, not of the process, can lose what was just put.
-        file_mode, dir_mode: Permissions of what is made.
+        file_mode, dir_mode: Permissions of what is made, whatever the umask.
         limits: Most bytes of an image.
 
+    The first `put` of a store into a directory removes temporary files there that were not written
+    to for an hour; a store that only reads changes nothing.
+
     Raises:
-        MMRawError: store_invalid, store_permission, invalid_run_id.
+        MMRawError: store_invalid, store_permission, store_full, store_unavailable, invalid_run_id.
     """
+
+    _root: int
 
     def __init__(
         self,
@@ -95,16 +80,29 @@ class LocalStore:
     ) -> None:
         if run_id is not None and run_ids is not None:
             raise MMRawError("store_invalid", "give run_id or run_ids, not both")
-        self.root = Path(os.path.abspath(os.fspath(root)))
+        self.root = Path(_plain_path(root))
         self.run_id = None if run_id is None else normalize_run_id(run_id)
         self.run_ids = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
         self.durable = durable
         self.limits = limits
         self._file_mode = file_mode
         self._dir_mode = dir_mode
+        self._prepared: set[str | None] = set()
         if create:
-            _io(lambda: os.makedirs(self.root, mode=dir_mode, exist_ok=True))
-        os.close(_io(lambda: os.open(self.root, _DIRECTORY)))
+            _io(lambda: disk.make_directory(str(self.root), dir_mode, durable=durable))
+        self._hold_root()
+
+    def _hold_root(self) -> None:
+        """Opens the root and keeps it open for as long as the store lives."""
+        self._root = _io(lambda: os.open(self.root, disk.DIRECTORY))
+        weakref.finalize(self, os.close, self._root)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_root"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._hold_root()
 
     @classmethod
     def for_run_dir(cls, run_dir: str | os.PathLike[str], **options: object) -> LocalStore:
@@ -148,6 +146,7 @@ class LocalStore:
         digest = sha256_hex(data)
         name = name_for(data, digest)
         with self._directory(run_id, create=True) as directory:
+            self._sweep_once(directory, run_id)
             if not self._is_whole(directory, name, data):
                 _io(lambda: self._write(directory, name, data))
         return name
@@ -170,9 +169,23 @@ class LocalStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.fsync(directory)
+        disk.sync(directory)
+
+    def _sweep_once(self, directory: int, run_id: str | None) -> None:
+        if run_id in self._prepared:
+            return
+        self._prepared.add(run_id)
+        with contextlib.suppress(OSError):
+            _sweep(directory, time.time() - _SWEPT_SECONDS, most=_SWEPT_ENTRIES)
 
     def _write(self, directory: int, name: str, data: bytes) -> None:
+        """Once more where the temporary file went away: a writer that slept may have been swept."""
+        try:
+            self._write_once(directory, name, data)
+        except FileNotFoundError:
+            self._write_once(directory, name, data)
+
+    def _write_once(self, directory: int, name: str, data: bytes) -> None:
         """Temporary name, write, sync, rename, sync; on any failure the temporary is removed."""
         temporary = f"{_TEMPORARY}{secrets.token_hex(16)}.tmp"
         descriptor = os.open(temporary, _WRITE, self._file_mode, dir_fd=directory)
@@ -192,7 +205,7 @@ class LocalStore:
                 os.unlink(temporary, dir_fd=directory)
             raise
         if self.durable:
-            os.fsync(directory)
+            disk.sync(directory)
 
     def _replace(self, directory: int, temporary: str, name: str) -> None:
         try:
@@ -229,8 +242,8 @@ class LocalStore:
         except OSError as error:
             number = error.errno
         if data is None:
-            if number in (errno.EACCES, errno.EPERM):
-                raise _store_error(number)
+            if number not in _NO_OBJECT:
+                raise disk.store_error(number)
             message = "no stored image of that name (or it is no regular file)"
             raise MMRawError("source_unavailable", message, "$.raw_image_id")
         if len(data) > most:
@@ -267,7 +280,7 @@ class LocalStore:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=directory)
         if self.durable:
-            os.fsync(directory)
+            disk.sync(directory)
 
     def list(self, *, run_id: str | None = None) -> Iterator[str]:
         """The names of all objects that could be images, in order; temporary files apart."""
@@ -299,33 +312,41 @@ class LocalStore:
     def _directory(self, run_id: str | None, *, create: bool) -> Generator[int, None, None]:
         """A descriptor of the images directory; no part below the root may be a symbolic link."""
         self.check_run(run_id)
-        descriptor = _io(lambda: os.open(self.root, _DIRECTORY))
+        # Through the descriptor that is held, and not through the path again, which another writer
+        # may have led elsewhere; opened anew, so that listings do not share their position.
+        descriptor = _io(lambda: os.open(".", disk.DIRECTORY, dir_fd=self._root))
         try:
+            if os.fstat(descriptor).st_nlink == 0:
+                raise MMRawError("store_invalid", "the store's directory was removed; open it anew")
+            sync = create and self.durable and run_id not in self._prepared
             if self.run_ids is not None:
                 for part in (f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR):
-                    descriptor = self._descend(descriptor, part, create)
+                    descriptor = self._descend(descriptor, part, create, sync=sync)
             yield descriptor
         finally:
             os.close(descriptor)
 
-    def _descend(self, parent: int, part: str, create: bool) -> int:
+    def _descend(self, parent: int, part: str, create: bool, *, sync: bool) -> int:
         """The directory `part` below `parent`; `parent` is closed where that succeeds."""
-        child = _io(lambda: self._open_child(parent, part, create))
+        mode = self._dir_mode if create else None
+        child = _io(lambda: disk.open_child(parent, part, create_mode=mode, sync_entry=sync))
         if child is None:
             message = "the run has no stored images"
             raise MMRawError("source_unavailable", message, "$.raw_image_id")
         os.close(parent)
         return child
 
-    def _open_child(self, parent: int, part: str, create: bool) -> int | None:
-        if create:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, self._dir_mode, dir_fd=parent)
-                if self.durable:
-                    os.fsync(parent)
-        with contextlib.suppress(FileNotFoundError):
-            return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-        return None
+
+def _plain_path(place: str | os.PathLike[str]) -> str:
+    """An absolute path; a value that cannot be one is refused."""
+    path: str | bytes | None
+    try:
+        path = os.path.abspath(os.fspath(place))
+    except (TypeError, ValueError):
+        path = None
+    if not isinstance(path, str) or "\x00" in path:
+        raise MMRawError("store_invalid", "expected the path of a directory")
+    return path
 
 
 def _objects_in(directory: int) -> list[str]:
@@ -338,11 +359,15 @@ def _objects_in(directory: int) -> list[str]:
         )
 
 
-def _sweep(directory: int, before: float) -> int:
-    """Removes temporary files last written before that time; returns how many."""
+def _sweep(directory: int, before: float, most: int | None = None) -> int:
+    """Removes temporary files last written before that time; returns how many.
+
+    At most `most` entries of the directory are looked at; None looks at all.
+    """
     removed = 0
     with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if _is_temporary(entry.name)]
+        seen = itertools.islice(entries, most)
+        names = [entry.name for entry in seen if _is_temporary(entry.name)]
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime < before:
