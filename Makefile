@@ -12,7 +12,7 @@ LOCK   := requirements-dev.lock
 EXTRAS := cli client object-store testing vision
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fuzz generate format lock build clean
+.PHONY: help install demo test check docs fuzz generate format lock build clean
 .PHONY: test-integrations test-renderers test-trainer test-verifiers lock-environments
 
 help: ## list the targets
@@ -71,6 +71,19 @@ $(FUZZ_STAMP): $(FUZZ_LOCK)
 fuzz: $(FUZZ_STAMP) ## search every reader for a broken promise, for FUZZ_SECONDS (60)
 	PYTHONPATH=. $(VENV)/fuzz/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
 
+# A venv of its own: only who builds the site needs its generator.
+DOCS_LOCK  := requirements-docs.lock
+DOCS_STAMP := $(VENV)/docs/.installed
+
+$(DOCS_STAMP): $(DOCS_LOCK) | $(PY)
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(DOCS_LOCK)
+	@touch $@
+
+docs: $(DOCS_STAMP) ## build the docs site into build/site, offline, and check its links
+	PYTHONPATH=. $(VENV)/docs/bin/python docs/build.py
+	$(VENV)/docs/bin/python docs/check_links.py build/site
+
 generate: install ## write the generated files from spec/
 	$(PY) -m codegen
 
@@ -91,6 +104,9 @@ lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer 
 	$(UV) pip compile pyproject.toml --group fuzz --extra vision \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(FUZZ_LOCK)
+	$(UV) pip compile pyproject.toml --group docs --extra cli \
+		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(DOCS_LOCK)
 
 ENVIRONMENTS ?= integrations verifiers
 lock-environments: ## resolve the environments of tests/environments/ anew
