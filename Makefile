@@ -52,11 +52,12 @@ test-trainer: ## beside Transformers and torch
 test-verifiers: ## beside the released verifiers package
 	$$($(ENVIRONMENT) verifiers) -m pytest tests/integrations/verifiers
 
-check: install ## format, lint, types, and generated files against spec/
+check: install ## format, lint, types, vectors, and generated files against spec/
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(PY)
 	$(PY) -m codegen --check
+	$(PY) -m mmraw_protocol.conformance.lint
 
 # A venv of its own: atheris has wheels for some Pythons only.
 FUZZ_SECONDS ?= 60

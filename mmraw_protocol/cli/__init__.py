@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import MMRawError
-from . import demo, inspect, layout, materialize, pack, schema, validate
+from . import conformance, demo, inspect, layout, materialize, pack, schema, validate
 from .output import print_error
 
-COMMANDS = (demo, pack, inspect, materialize, layout, validate, schema)
+COMMANDS = (demo, pack, inspect, materialize, layout, validate, schema, conformance)
 
 
 def build_parser() -> argparse.ArgumentParser:

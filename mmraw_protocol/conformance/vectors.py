@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +36,21 @@ def vectors_folder() -> Path:
     return spec_folder() / "vectors"
 
 
+@contextmanager
+def workspace(folder: Path | None = None) -> Generator[Path, None, None]:
+    """A temporary copy of what the inputs name, without the vectors themselves.
+
+    An implementation may write there, and finds no expected result beside its inputs.
+    """
+    source = folder or vectors_folder()
+    with tempfile.TemporaryDirectory(prefix="mmraw-conformance-") as name:
+        target = Path(name).resolve()
+        for child in source.iterdir():
+            if child.is_dir():
+                shutil.copytree(child, target / child.name)
+        yield target
+
+
 def read_vectors(folder: Path | None = None) -> Iterator[Vector]:
     """Every vector, file by file in the order of their names."""
     for path in sorted((folder or vectors_folder()).glob("*.jsonl")):
@@ -41,21 +59,25 @@ def read_vectors(folder: Path | None = None) -> Iterator[Vector]:
             yield Vector(**json.loads(line))
 
 
-def expand(value: Any, folder: Path | None = None) -> Any:
-    """An input as it is sent: recipes become text, relative paths absolute ones."""
+def expand(given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """An input as it is sent: recipes become text, its relative paths absolute ones."""
+    result = {name: _expand(child) for name, child in given.items()}
+    for name in ("path", "directory"):
+        text = result.get(name)
+        if folder is not None and isinstance(text, str):
+            result[name] = str(folder / text)
+    return result
+
+
+def _expand(value: Any) -> Any:
     if isinstance(value, list):
-        return [expand(item, folder) for item in cast("list[Any]", value)]
+        return [_expand(item) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     fields = cast("dict[str, Any]", value)
     if set(fields) == {"$gen"}:
         return _generate(fields["$gen"])
-    result = {name: expand(child, folder) for name, child in fields.items()}
-    for name in ("path", "directory"):
-        text = result.get(name)
-        if folder is not None and isinstance(text, str) and not text.startswith("/"):
-            result[name] = str(folder / text)
-    return result
+    return {name: _expand(child) for name, child in fields.items()}
 
 
 def _generate(recipe: dict[str, Any]) -> str:
