@@ -29,6 +29,11 @@ class SingleFlightCache(Generic[Value]):
         self._size = 0
         self._lock = threading.Lock()
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return self._size
+
     def get(self, key: str, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
         """The value of `key`; made by this thread, or by the one that is already at it."""
         with self._lock:

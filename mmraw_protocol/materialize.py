@@ -223,18 +223,23 @@ class Materializer:
             return self._make(ref, length)
         if self.store is not None and not ref.is_inline:
             self.store.check_run(ref.run_id)
-        key = self._key(ref, mm_hash, modality, length)
+        key = self.cache_key(ref, mm_hash=mm_hash, modality=modality, placeholder_length=length)
         return self._cache.get(key, lambda: self._make(ref, length), lambda item: len(item.rgb))
 
-    def _key(
-        self, ref: RawMMRef, mm_hash: str | None, modality: str | None, length: int | None
+    def cache_key(
+        self,
+        ref: RawMMRef,
+        *,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
     ) -> str:
-        """Everything that a check depends on; a hit must not skip one.
+        """Everything that a check depends on, hashed; a hit must not skip one.
 
-        The decoded value counts, not its spelling; hashed, so that no inline image is held twice.
+        For caches of what is made from the image, too. The decoded value counts, not its spelling.
         """
         fields: dict[str, Any] = {"dialect": ref.dialect, "ref": ref.fields()}
-        fields |= {"mm_hash": mm_hash, "modality": modality, "length": length}
+        fields |= {"mm_hash": mm_hash, "modality": modality, "length": placeholder_length}
         try:
             fields["adapter"] = self.adapter_for(ref.family).identity
         except MMRawError:

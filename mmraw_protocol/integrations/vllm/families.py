@@ -1,0 +1,69 @@
+"""Which family a served model is of, and its layout as the model's own processor has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from ...adapters import Adapter, get_adapter
+from ...errors import MMRawError
+
+#: Family by `model_type` of the model's configuration.
+FAMILIES = {
+    "kimi_k25": "kimi_k25",
+    "qwen2_5_vl": "qwen_vl",
+    "qwen2_vl": "qwen_vl",
+    "qwen3_5": "qwen_vl",
+    "qwen3_5_moe": "qwen_vl",
+    "qwen3_vl": "qwen_vl",
+    "qwen3_vl_moe": "qwen_vl",
+}
+
+
+def family_of(model_type: str) -> str:
+    """The family of a model.
+
+    Raises:
+        MMRawError: unknown_family.
+    """
+    family = FAMILIES.get(model_type)
+    if family is None:
+        message = "the model is of no known family; MMRAW_FAMILY names the one that it is of"
+        raise MMRawError("unknown_family", message)
+    return family
+
+
+def server_adapter(
+    family: str, processor: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> Adapter:
+    """The adapter under the knobs that the server's image processor works with.
+
+    Args:
+        family: The model's family.
+        processor: The image processor's configuration, as its preprocessor_config.json has it.
+        overrides: What the server was started with (`--mm-processor-kwargs`).
+
+    Raises:
+        MMRawError: invalid_config, unknown_family.
+    """
+    document = dict(processor)
+    _override(document, overrides)
+    _override(document, cast("Mapping[str, Any]", overrides.get("images_kwargs") or {}))
+    # The engine embeds one vector at every placeholder, so Kimi's convention of a single pad
+    # cannot be served.
+    placeholder = "expanded" if family == "kimi_k25" else None
+    return get_adapter(family, document, placeholder=placeholder)
+
+
+def _override(document: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for name in ("patch_size", "temporal_patch_size", "merge_size"):
+        if values.get(name) is not None:
+            document[name] = values[name]
+    edges = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
+    given = cast("Mapping[str, Any]", values.get("size") or {})
+    for pixels, edge in edges.items():
+        value = values.get(pixels) if values.get(pixels) is not None else given.get(edge)
+        if value is not None:
+            size = cast("Mapping[str, Any]", document.get("size") or {})
+            document["size"] = {**size, edge: value}
+            document.pop(pixels, None)

@@ -1,0 +1,82 @@
+"""Counters beside vLLM's own, on its /metrics; nothing is counted where no client is installed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from ...refs import RawMMRef
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """What the middleware does, as Prometheus metrics whose names start with mmraw_.
+
+    Args:
+        registry: Where they are registered; None for the process's own, which vLLM exports too.
+    """
+
+    def __init__(self, registry: Any = None) -> None:
+        client = _client()
+        self._client = client
+        if client is None:
+            return
+        options: dict[str, Any] = {"registry": client.REGISTRY if registry is None else registry}
+        self._images = client.Counter(
+            "mmraw_images", "Images handed to the engine", ["family", "source", "cache"], **options
+        )
+        self._refused = client.Counter(
+            "mmraw_refused_requests", "Requests refused, by error code", ["code"], **options
+        )
+        self._seconds = client.Histogram(
+            "mmraw_image_seconds",
+            "Seconds to read, check, decode and process one image that was not cached",
+            buckets=_BUCKETS,
+            **options,
+        )
+        self._cached = client.Gauge(
+            "mmraw_cache_bytes",
+            "Bytes of processed images kept",
+            multiprocess_mode="livesum",
+            **options,
+        )
+
+    def image(self, ref: RawMMRef, *, hit: bool, cached: int) -> None:
+        """An image is ready; `cached` bytes are kept now."""
+        if self._client is not None:
+            source = "inline" if ref.is_inline else "stored"
+            self._images.labels(ref.family, source, "hit" if hit else "miss").inc()
+            self._cached.set(cached)
+
+    def refused(self, code: str) -> None:
+        """A request was refused."""
+        if self._client is not None:
+            self._refused.labels(code).inc()
+
+    @contextmanager
+    def timed(self) -> Generator[None]:
+        """Measures one image; refused ones count too."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self._client is not None:
+                self._seconds.observe(time.perf_counter() - started)
+
+
+@cache
+def default_metrics() -> Metrics:
+    """The metrics of this process; a name can be registered only once."""
+    return Metrics()
+
+
+def _client() -> Any:
+    try:
+        return import_module("prometheus_client")
+    except ImportError:
+        return None

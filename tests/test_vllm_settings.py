@@ -1,0 +1,106 @@
+"""What a vLLM server's owner decides, and what the server's model decides."""
+
+from pathlib import Path
+
+import pytest
+
+from mmraw_protocol import Limits, MMRawError
+from mmraw_protocol.adapters import get_adapter
+from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.integrations.vllm import Settings
+from mmraw_protocol.integrations.vllm.families import FAMILIES, family_of, server_adapter
+
+
+def test_settings_come_from_the_environment(tmp_path: Path) -> None:
+    assert Settings.load({}) == Settings()
+    environment = {
+        "MMRAW_STORE": str(tmp_path),
+        "MMRAW_RUN_IDS": "exp42, exp43",
+        "MMRAW_CACHE_BYTES": "0",
+        "MMRAW_FAMILIES": "qwen_vl",
+        "MMRAW_REFS_ONLY": "false",
+        "MMRAW_HANDOVER": "encoded",
+        "MMRAW_LIMITS": '{"image_pixels": 1000}',
+        "MMRAW_WORKERS": " ",
+    }
+    assert Settings.load(environment) == Settings(
+        store=str(tmp_path),
+        run_ids=("exp42", "exp43"),
+        cache_bytes=0,
+        families=("qwen_vl",),
+        refs_only=False,
+        handover="encoded",
+        limits=Limits(image_pixels=1000),
+    )
+
+
+def test_a_file_holds_settings_and_the_environment_overrides_it(tmp_path: Path) -> None:
+    path = tmp_path / "mmraw.json"
+    path.write_text('{"workers": 7, "families": ["qwen_vl"], "frames": "first"}')
+    found = Settings.load({"MMRAW_CONFIG": str(path), "MMRAW_FRAMES": "single"})
+    assert found == Settings(workers=7, families=("qwen_vl",))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("WORKERS", "0"),
+        ("CACHE_BYTES", "-1"),
+        ("REFS_ONLY", "perhaps"),
+        ("HANDOVER", "carrier pigeon"),
+        ("LIMITS", '{"image_pixel": 1}'),
+        ("LIMITS", "{"),
+        ("STORE_OPTIONS", "[]"),
+        ("CONFIG", "no such file"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named(name: str, text: str) -> None:
+    with pytest.raises(MMRawError, match=f"MMRAW_{name}") as caught:
+        Settings.load({f"MMRAW_{name}": text})
+    assert text not in str(caught.value)
+
+
+def test_a_setting_with_another_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mmraw.json"
+    path.write_text('{"worker": 7}')
+    with pytest.raises(MMRawError, match="the settings are store, run_id"):
+        Settings.load({"MMRAW_CONFIG": str(path)})
+
+
+def test_the_store_is_found_by_the_names_that_users_have_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VF_RENDERER_IMAGE_OFFLOAD_DIR", "PRIME_RL_RUN_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert Settings().open_store() is None
+    monkeypatch.setenv("PRIME_RL_RUN_DIR", str(tmp_path))
+    found = Settings().open_store()
+    assert isinstance(found, LocalStore)
+    assert found.root == tmp_path / "assets" / "images"
+
+
+def test_the_layout_is_that_of_the_servers_processor() -> None:
+    published = {"patch_size": 16, "merge_size": 2, "temporal_patch_size": 2}
+    published |= {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}  # type: ignore[dict-item]
+    default = get_adapter("qwen_vl").fingerprint()
+    assert server_adapter("qwen_vl", published, {}).fingerprint() == default
+    smaller = get_adapter("qwen_vl", {"max_pixels": 1003520}).fingerprint()
+    for overrides in (
+        {"max_pixels": 1003520},
+        {"size": {"longest_edge": 1003520}},
+        {"images_kwargs": {"size": {"longest_edge": 1003520}}},
+    ):
+        assert server_adapter("qwen_vl", published, overrides).fingerprint() == smaller
+
+
+def test_kimis_placeholders_are_the_tokens_that_vllm_puts_there() -> None:
+    media = {"media_proc_cfg": {"patch_size": 14, "merge_kernel_size": 2}}
+    adapter = server_adapter("kimi_k25", media, {})
+    layout = adapter.layout(320, 200)
+    assert layout.placeholder_length == layout.num_tokens > 1
+
+
+def test_a_model_of_no_known_family_is_refused() -> None:
+    assert set(map(family_of, FAMILIES)) == {"qwen_vl", "kimi_k25"}
+    with pytest.raises(MMRawError, match="MMRAW_FAMILY"):
+        family_of("llava")
