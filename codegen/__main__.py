@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_python, emit_reference, emit_strategies
+from . import emit_plain, emit_python, emit_reference, emit_strategies
 from .ir import build
 from .load import SchemaError, load_spec
 
@@ -17,7 +17,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     """Every generated file, by its path below `root`."""
     model = build(load_spec(root / "spec"))
     python = Path("mmraw_protocol/_generated")
-    texts = emit_python.emit(model) | emit_strategies.emit(model)
+    texts = emit_python.emit(model) | emit_plain.emit(model) | emit_strategies.emit(model)
     pages = Path("docs/reference/wire")
     return {python / name: text for name, text in texts.items()} | {
         pages / name: text for name, text in emit_reference.emit(model).items()

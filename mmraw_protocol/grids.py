@@ -31,3 +31,11 @@ def check_grid(
         message = f"a grid has more than {limits.grid_patches} patches"
         raise MMRawError("limit_exceeded", message, path)
     return grid
+
+
+def is_plain_grid(grid: Grid | None, limits: Limits) -> bool:
+    """Whether `check_grid` passes with the usual merge size."""
+    if grid is None:
+        return False
+    t, h, w = grid
+    return not (h % MERGE_SIZE or w % MERGE_SIZE) and t * h * w <= limits.grid_patches

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mmraw_protocol import MMRawError
+from mmraw_protocol import MMRawError, fastpath
 from mmraw_protocol.conformance import answer
 from mmraw_protocol.conformance.vectors import (
     Vector,
@@ -48,6 +48,19 @@ def test_every_vector_holds(op: str) -> None:
     faults = [fault for vector in rows if (fault := wrong(vector, ask(vector)))]
     assert rows
     assert faults == []
+
+
+#: Operations that have a fast path.
+FAST = ("build_features", "format_ref", "parse_features", "parse_item", "parse_ref")
+
+
+@pytest.mark.parametrize("op", FAST)
+def test_every_vector_is_answered_alike_without_the_fast_paths(op: str) -> None:
+    rows = [vector for vector in VECTORS if vector.op == op]
+    replies = [ask(vector) for vector in rows]
+    assert rows
+    with fastpath.disabled():
+        assert [ask(vector) for vector in rows] == replies
 
 
 def test_vectors_cover_acceptance_and_refusal() -> None:

@@ -7,13 +7,21 @@ from typing import NamedTuple
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
-from .base64text import decode_base64
+from .base64text import decode_slice
 
-_HEADS = {
+_MEDIA_TYPES = {
     f"data:image/{kind};base64,": f"image/{kind}" for kind in ("png", "jpeg", "jpg", "webp", "gif")
 }
-_LONGEST_HEAD = max(map(len, _HEADS))
+_LONGEST_HEAD = max(map(len, _MEDIA_TYPES))
+#: How a data: image starts.
+HEADS = frozenset(head.encode("ascii") for head in _MEDIA_TYPES)
+
 _LABEL = re.compile(r"file://(?:localhost)?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*/([A-Za-z0-9_.-]+)")
+#: The most characters of a file: label, and which ones it may have.
+LABEL_LENGTH = 4096
+LABEL_CHARACTERS = (
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,;=:@%-/"
+)
 
 
 class DataUri(NamedTuple):
@@ -35,7 +43,7 @@ def parse_data_uri(
         raise MMRawError("invalid_type", "expected a data: URL as a string", path)
     # Only a fixed window is searched: the text may be tens of megabytes without any comma.
     head = text[: text.find(",", 0, _LONGEST_HEAD) + 1]
-    media_type = _HEADS.get(head)
+    media_type = _MEDIA_TYPES.get(head)
     if media_type is None:
         message = "expected data:image/(png|jpeg|jpg|webp|gif);base64,... in lower case"
         raise MMRawError("invalid_raw_uri", message, path)
@@ -46,7 +54,12 @@ def parse_data_uri(
     if size // 4 * 3 - 2 > limits.inline_image_bytes:
         message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
-    data = decode_base64(text[len(head) :], path)
+    # One copy as bytes; the slice behind the head is decoded where it stands.
+    raw = text.encode("ascii") if text.isascii() else b""
+    data = decode_slice(raw, len(head), len(raw)) if raw else None
+    if data is None:
+        message = "the image is not canonical base64 (standard alphabet, padded)"
+        raise MMRawError("invalid_base64", message, path)
     if len(data) > limits.inline_image_bytes:
         message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
@@ -59,7 +72,7 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
     Raises:
         MMRawError: invalid_raw_uri.
     """
-    match = _LABEL.fullmatch(text) if len(text) <= 4096 else None
+    match = _LABEL.fullmatch(text) if len(text) <= LABEL_LENGTH else None
     if match is None:
         message = "expected a local file: URL that ends in the stored image's name"
         raise MMRawError("invalid_raw_uri", message, path)

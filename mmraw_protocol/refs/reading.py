@@ -1,7 +1,4 @@
-"""Refs: the text that stands for one image on the wire.
-
-Source: spec/README.md, sections "Refs" and "Order of checks"; schemas urn:mmraw:ref:*.
-"""
+"""Reading refs: every dialect, with every rule; what is plain is read by the fast path first."""
 
 from __future__ import annotations
 
@@ -10,142 +7,22 @@ from typing import Any, cast
 
 import msgspec
 
-from ._generated import types
-from ._generated.limits import DEFAULT_LIMITS, Limits
-from ._generated.types import KimiK25Payload, QwenVlPayload
-from ._generated.wire import DIALECTS, PAYLOADS, Dialect, WireDialect
-from .codec import (
-    canonical_json,
+from .. import fastpath
+from .._generated.limits import DEFAULT_LIMITS, Limits
+from .._generated.types import QwenVlPayload
+from .._generated.wire import DIALECTS, PAYLOADS, Dialect, WireDialect
+from ..codec import (
     check_payload_value,
     decode_base64url,
-    encode_base64url,
     explain,
     holds_processed_key,
-    parse_data_uri,
-    parse_file_label,
     parse_json,
 )
-from .codec.jsontext import check_json_value, processed_payload
-from .errors import MMRawError
-from .grids import check_grid
-
-__all__ = [
-    "Payload",
-    "RawMMRef",
-    "check_raw_image_id",
-    "format_ref",
-    "is_ref",
-    "normalize_run_id",
-    "parse_ref",
-]
-
-PREFIX = "mmraw:"
-
-#: A payload as this package holds it: typed for the families of spec/, else a JSON object.
-Payload = QwenVlPayload | KimiK25Payload | dict[str, Any]
-
-
-class RawMMRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One image, as a ref of any dialect says it.
-
-    Attributes:
-        dialect: The dialect it was read from, or is meant for.
-        family: Family of layouts, for example `qwen_vl`.
-        fingerprint: 16 to 64 hex digits over the layout's knobs.
-        mm_hash: Leading hex digits of the sha256 over the encoded image.
-        modality: The feature modality, for example `image` or `vision_chunk`.
-        payload: The family's typed payload; a JSON object where spec/ does not list the family.
-        raw_image_id: Name of the stored image, or None.
-        raw_uri: data: URL of the image, or a file: URL that is a label only, or None.
-        run_id: The run's label without `run_`; None in dialects that carry none.
-    """
-
-    dialect: Dialect = "v3"
-    family: str
-    fingerprint: str
-    mm_hash: str
-    modality: str
-    payload: Payload
-    raw_image_id: str | None = None
-    raw_uri: str | None = None
-    run_id: str | None = None
-
-    @property
-    def stored_name(self) -> str | None:
-        """The name to look up in a store: raw_image_id, else the last segment of a file: URL."""
-        if self.raw_image_id is not None or self.raw_uri is None or self.is_inline:
-            return self.raw_image_id
-        return parse_file_label(self.raw_uri)
-
-    @property
-    def is_inline(self) -> bool:
-        """Whether the ref carries the image's bytes."""
-        return self.raw_uri is not None and self.raw_uri.startswith("data:")
-
-    def fields(self) -> dict[str, Any]:
-        """The fields by their wire names in `dialect`, absent ones left out, as plain JSON."""
-        wire = DIALECTS[self.dialect]
-        result: dict[str, Any] = {}
-        for name, attribute in wire.fields:
-            value = _grid_of(self) if name == "grid_thw" else getattr(self, attribute)
-            if value is not None:
-                result[name] = plain_json(value)
-        return result
-
-
-def plain_json(value: Any) -> Any:
-    """Structs and tuples as the objects and lists that JSON knows; other values as they are."""
-    if isinstance(value, (msgspec.Struct, tuple)):
-        return msgspec.json.decode(msgspec.json.encode(value))
-    return value
-
-
-def is_ref(text: object) -> bool:
-    """Whether `text` is a string that starts as refs do; it may still be refused."""
-    return isinstance(text, str) and text.startswith(PREFIX)
-
-
-def normalize_run_id(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.run_id") -> str:
-    """A run label with one leading `run_` taken off.
-
-    Raises:
-        MMRawError: invalid_type, invalid_run_id, limit_exceeded.
-    """
-    _check_string("RunId", text, path)
-    if len(text) > limits.name_chars:
-        message = f"run_id is longer than {limits.name_chars} characters"
-        raise MMRawError("limit_exceeded", message, path)
-    return text.removeprefix("run_")
-
-
-def check_raw_image_id(
-    text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.raw_image_id"
-) -> str:
-    """`text` if it is a safe file name for a stored image.
-
-    Raises:
-        MMRawError: invalid_type, invalid_raw_image_id, limit_exceeded.
-    """
-    _check_string("RawImageId", text, path)
-    if len(text) > limits.raw_image_id_bytes:
-        message = f"raw_image_id is longer than {limits.raw_image_id_bytes} bytes"
-        raise MMRawError("limit_exceeded", message, path)
-    return text
-
-
-def _check_string(name: str, value: str, path: str) -> None:
-    """Holds `value` against a string definition of spec/."""
-    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "expected a string", path)
-    failed: msgspec.ValidationError | None = None
-    try:
-        msgspec.convert(value, getattr(types, name))
-    except msgspec.ValidationError as error:
-        failed = error
-    if failed is not None:
-        code = "invalid_run_id" if name == "RunId" else "invalid_raw_image_id"
-        hint = "a plain run label" if name == "RunId" else "a plain file name"
-        raise MMRawError(code, f"expected {hint} of A-Z a-z 0-9 _ . - (see the schema)", path)
+from ..codec.jsontext import check_json_value, processed_payload
+from ..errors import MMRawError
+from . import fast
+from .checks import check_payload, check_sources, longest_object, normalize_run_id
+from .model import PREFIX, RawMMRef
 
 
 def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
@@ -164,6 +41,19 @@ def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
         raise MMRawError("not_a_ref", "a ref starts with mmraw:")
     if not text.isascii():
         raise MMRawError("invalid_encoding", "a ref is plain ASCII")
+    if fastpath.enabled:
+        ref: RawMMRef | None = None
+        if text.startswith("mmraw:v3:"):
+            ref = fast.parse_v3(text, limits)
+        elif text.startswith("mmraw:v2:"):
+            ref = fast.parse_v2(text, limits)
+        if ref is not None:
+            return ref
+    return _parse_carefully(text, limits)
+
+
+def _parse_carefully(text: str, limits: Limits) -> RawMMRef:
+    """Every rule in the order of checks, each with its own error."""
     wire = _dialect_of(text)
     if wire.encoding == "segments":
         return _parse_segments(text, wire, limits)
@@ -188,9 +78,8 @@ def _dialect_of(text: str) -> WireDialect:
 
 
 def _check_length(size: int, limits: Limits) -> None:
-    """Refuses by length alone: an inline image in base64, a payload, and the other fields."""
-    most = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
-    if size > most:
+    """Refuses by length alone."""
+    if size > longest_object(limits):
         raise MMRawError("limit_exceeded", "the ref is longer than its limits allow")
 
 
@@ -371,66 +260,6 @@ def _check_names(ref: RawMMRef, limits: Limits) -> None:
             raise MMRawError("limit_exceeded", message, f"$.{name}")
 
 
-def _grid_of(ref: RawMMRef) -> Any:
-    return ref.payload.image_grid_thw if isinstance(ref.payload, QwenVlPayload) else None
-
-
-def check_payload(
-    payload: Payload, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.payload"
-) -> None:
-    """The family-level rules of a typed payload where no configuration is at hand.
-
-    Raises:
-        MMRawError: invalid_grid, limit_exceeded.
-    """
-    if isinstance(payload, QwenVlPayload):
-        check_grid(payload.image_grid_thw[0], limits=limits, path=f"{path}.image_grid_thw")
-    elif isinstance(payload, KimiK25Payload):
-        check_grid(payload.grid_thws[0], limits=limits, path=f"{path}.grid_thws")
-
-
-def check_sources(
-    raw_uri: str | None, raw_image_id: str | None, limits: Limits, *, alone: bool = False
-) -> None:
-    """At least one source, each well-formed; a file: label agrees with raw_image_id.
-
-    `alone` allows a file: URL without raw_image_id (dialect unversioned-uri).
-
-    Raises:
-        MMRawError: missing_source, invalid_raw_uri, invalid_raw_image_id, invalid_base64,
-            empty_source, limit_exceeded.
-    """
-    if raw_image_id is not None:
-        check_raw_image_id(raw_image_id, limits=limits)
-    if raw_uri is None:
-        if raw_image_id is None:
-            raise MMRawError("missing_source", "neither raw_image_id nor raw_uri is given")
-        return
-    if raw_uri.startswith("data:"):
-        parse_data_uri(raw_uri, limits=limits)
-        return
-    name = parse_file_label(raw_uri)
-    check_raw_image_id(name, limits=limits, path="$.raw_uri")
-    if not alone and name != raw_image_id:
-        message = "a file: label must stand beside a raw_image_id equal to its last segment"
-        raise MMRawError("invalid_raw_uri", message, "$.raw_uri")
-
-
-def format_ref(ref: RawMMRef, dialect: str = "v3", *, limits: Limits = DEFAULT_LIMITS) -> str:
-    """The canonical text of `ref` in a dialect that is written: v3 (default) or v2.
-
-    What is written is what `parse_ref` accepts: the values are checked as if read.
-
-    Raises:
-        MMRawError: invalid_dialect, not_convertible (a field that the dialect has no place for),
-            and what `parse_ref` raises.
-    """
-    wire = DIALECTS.get(dialect)
-    if wire is None or not wire.write:
-        raise MMRawError("invalid_dialect", "write v3 or v2; other dialects are for convert_ref")
-    return write_ref(ref, wire, limits)
-
-
 def ref_from_fields(fields: Any, dialect: str) -> RawMMRef:
     """The ref that fields by their wire names say in `dialect`, checked as if read.
 
@@ -456,53 +285,3 @@ def ref_from_fields(fields: Any, dialect: str) -> RawMMRef:
 def _listed(values: dict[str, Any], wire: WireDialect) -> Any:
     family = values.get("family")
     return wire.listed.get(family) if isinstance(family, str) else None
-
-
-def write_any(ref: RawMMRef, dialect: str, *, limits: Limits = DEFAULT_LIMITS) -> str:
-    """The canonical text of `ref` in any dialect, also those that `format_ref` does not write.
-
-    Raises:
-        MMRawError: what `format_ref` raises.
-    """
-    wire = DIALECTS.get(dialect)
-    if wire is None:
-        raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
-    return write_ref(ref, wire, limits)
-
-
-def write_ref(ref: RawMMRef, wire: WireDialect, limits: Limits) -> str:
-    """The canonical text of `ref` in any dialect, read again before it is returned."""
-    if not isinstance(ref, RawMMRef):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "expected a RawMMRef")
-    attributes = {attribute for _, attribute in wire.fields}
-    for name in ("raw_uri", "raw_image_id"):
-        if getattr(ref, name) is not None and name not in attributes:
-            message = f"dialect {wire.dialect} has no place for {name}"
-            raise MMRawError("not_convertible", message, f"$.{name}")
-    fields = msgspec.structs.replace(ref, dialect=cast(Dialect, wire.dialect)).fields()
-    if wire.family is not None and ref.family != wire.family:
-        message = f"dialect {wire.dialect} knows family {wire.family} only"
-        raise MMRawError("not_convertible", message, "$.family")
-    if isinstance(fields.get("run_id"), str):
-        fields["run_id"] = normalize_run_id(fields["run_id"], limits=limits)
-    text = wire.prefix + _body(fields, wire)
-    parse_ref(text, limits=limits)
-    return text
-
-
-def _body(fields: dict[str, Any], wire: WireDialect) -> str:
-    if wire.encoding == "json":
-        return canonical_json(fields)
-    if wire.encoding == "base64url-json":
-        return encode_base64url(canonical_json(fields).encode("ascii"))
-    parts: list[str] = []
-    for name in wire.segments:
-        value = fields.get(name)
-        if name == "payload":
-            value = encode_base64url(canonical_json(value).encode("ascii"))
-        elif name == "grid_thw" and isinstance(value, list):
-            value = "x".join(str(side) for side in cast("list[list[int]]", value)[0])
-        if not isinstance(value, str):
-            raise MMRawError("missing_field", f"required field {name} is absent", f"$.{name}")
-        parts.append(value)
-    return ":".join(parts)
