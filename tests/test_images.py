@@ -65,6 +65,18 @@ def test_a_decoded_picture_is_encoded_from_its_pixels() -> None:
     assert decode_rgb(first.data).rgb == original.convert("RGB").tobytes()
 
 
+def test_a_picture_that_does_not_load_is_one_error() -> None:
+    cut = Image.open(io.BytesIO((IMAGES / "rgb_320x200.jpg").read_bytes()[:2000]))
+    assert refused(ImageSource.open, cut) == "image_undecodable"
+
+
+def test_limits_of_a_second_reader_hold_for_an_open_source() -> None:
+    source = ImageSource.open(memoryview(picture()))
+    assert refused(ImageSource.open, source, limits=Limits(inline_image_bytes=10)) == (
+        "limit_exceeded"
+    )
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -77,6 +89,9 @@ def test_a_decoded_picture_is_encoded_from_its_pixels() -> None:
         "file:///a.png#y",
         "file:///a%00b.png",
         "file:relative.png",
+        "file:///a%2",
+        "file:///a\nb.png",
+        "gopher:a.png",
         7,
         None,
         object(),
