@@ -12,10 +12,32 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import MMRawError
-from . import conformance, demo, inspect, layout, materialize, pack, schema, validate
+from . import (
+    completion,
+    conformance,
+    demo,
+    doctor,
+    inspect,
+    layout,
+    materialize,
+    pack,
+    schema,
+    validate,
+)
 from .output import print_error
 
-COMMANDS = (demo, pack, inspect, materialize, layout, validate, schema, conformance)
+COMMANDS = (
+    demo,
+    pack,
+    inspect,
+    materialize,
+    layout,
+    validate,
+    schema,
+    conformance,
+    doctor,
+    completion,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,7 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mmraw",
         description="The contract by which images travel through multimodal RL.",
-        epilog="exit codes: 0 all well, 1 an input was refused, 2 called wrongly, 130 interrupted",
+        epilog="example: mmraw demo (carries real pictures over the wire and verifies them); "
+        "exit codes: 0 all well, 1 an input was refused, 2 called wrongly, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"mmraw-protocol {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

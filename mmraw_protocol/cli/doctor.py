@@ -1,0 +1,96 @@
+"""`mmraw doctor`: what is installed, whether the store answers, whether the vectors hold."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import re
+from importlib import metadata
+from typing import Any
+
+from .. import __version__
+from ..conformance.selftest import self_test
+from ..errors import MMRawError
+from .options import add_store, store_of
+from .output import error_dict, print_json, print_table
+
+NAME = "doctor"
+HELP = "check this installation: extras and versions, the store, a self-test of the vectors"
+EXAMPLE = "mmraw doctor --store outputs/run_exp42/assets/images"
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)[^;]*; .*extra == [\"']([A-Za-z0-9_.-]+)[\"']")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    add_store(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the findings; 1 where the store does not answer or a vector does not hold."""
+    test = self_test()
+    store = _store(args)
+    report = {
+        "mmraw_protocol": __version__,
+        "python": platform.python_version(),
+        "msgspec": metadata.version("msgspec"),
+        "extras": _extras(),
+        "store": store,
+        "vectors": {"passed": test.passed, "skipped": test.skipped, "failed": test.failed},
+    }
+    if args.json:
+        print_json(report)
+    else:
+        _print(report)
+    return 1 if test.failed or "error" in store else 0
+
+
+def _extras() -> dict[str, dict[str, str | None]]:
+    """extra -> package -> installed version, None where it is missing."""
+    extras: dict[str, dict[str, str | None]] = {}
+    for requirement in metadata.requires("mmraw-protocol") or []:
+        match = _REQUIREMENT.match(requirement)
+        if match is not None and match.group(2) != "all":
+            name, extra = match.groups()
+            extras.setdefault(extra, {})[name] = _version(name)
+    return dict(sorted(extras.items()))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _store(args: argparse.Namespace) -> dict[str, Any]:
+    """Whether the store that is named can be opened and listed; nothing is written."""
+    try:
+        store = store_of(args, create=False)
+        if store is None:
+            return {"state": "none named"}
+        store.check_run(args.run_id)
+        any(True for _ in store.list(run_id=args.run_id))
+    except MMRawError as error:
+        return {"state": "refused", "error": error_dict(error)}
+    return {"state": "reachable"}
+
+
+def _print(report: dict[str, Any]) -> None:
+    rows = [(name, "", report[name]) for name in ("mmraw_protocol", "python", "msgspec")]
+    for extra, packages in report["extras"].items():
+        missing = [name for name, version in packages.items() if version is None]
+        present = [f"{name} {version}" for name, version in packages.items() if version is not None]
+        state = f"install mmraw-protocol[{extra}]" if missing else "ready"
+        detail = ", ".join([*present, *(f"no {name}" for name in missing)])
+        rows.append((f"extra {extra}", state, detail))
+    store = report["store"]
+    error = store.get("error")
+    rows.append(("store", store["state"], f"{error['code']}: {error['message']}" if error else ""))
+    vectors = report["vectors"]
+    failed = vectors["failed"]
+    detail = f"{vectors['passed']} passed, {len(failed)} failed, {vectors['skipped']} skipped"
+    rows.append(("vectors", "FAILED" if failed else "ready", detail))
+    print_table(("what", "state", "detail"), rows)
+    for name in failed[:20]:
+        print(f"failed: {name}")

@@ -1,0 +1,58 @@
+"""`mmraw doctor` and shell completion: what a person asks of an installation."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.cli import COMMANDS, main
+from mmraw_protocol.conformance import selftest
+from mmraw_protocol.conformance.vectors import Vector, read_vectors, vectors_folder
+
+
+def test_a_good_installation_passes_every_vector() -> None:
+    found = selftest.self_test()
+    assert found.failed == []
+    assert found.passed + found.skipped == len(list(read_vectors()))
+    assert found.passed > 10_000
+
+
+def test_a_vector_that_does_not_hold_is_named() -> None:
+    lie = Vector(id="lie", op="parse_ref", input={"ref": "nonsense"}, result={}, spec="Refs")
+    wrong_code = Vector(
+        id="code", op="parse_ref", input={"ref": "x"}, error={"code": "store_full"}, spec="Refs"
+    )
+    found = selftest.self_test([lie, wrong_code], vectors_folder())
+    assert found.failed == ["lie", "code"]
+
+
+def test_doctor_reports_extras_store_and_vectors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LocalStore(tmp_path)
+    assert main(["doctor", "--store", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["extras"]["vision"]["pillow"] is not None
+    assert report["store"] == {"state": "reachable"}
+    assert report["vectors"]["failed"] == []
+    assert main(["doctor", "--store", str(tmp_path)]) == 0
+    assert "vectors" in capsys.readouterr().out
+
+
+def test_doctor_fails_where_the_store_does_not_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--store", str(tmp_path / "missing"), "--json"]) == 1
+    assert "error" in json.loads(capsys.readouterr().out)["store"]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
+def test_bash_completes_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    ask = '\nCOMP_WORDS=(mmraw ""); COMP_CWORD=1; _shtab_mmraw 2>/dev/null; echo "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
+    assert {module.NAME for module in COMMANDS} <= set(done.stdout.split())
