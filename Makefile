@@ -9,11 +9,11 @@ PY     := $(BIN)/python
 PIP    := $(PY) -m pip --quiet --disable-pip-version-check
 STAMP  := $(VENV)/.installed
 LOCK   := requirements-dev.lock
-EXTRAS := cli client object-store testing vision
+EXTRAS := aws-profile cli client object-store testing vision
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check docs fuzz generate format lock build clean
-.PHONY: test-integrations test-renderers test-trainer test-verifiers lock-environments
+.PHONY: test-objects test-integrations test-renderers test-trainer test-verifiers lock-environments
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ demo: install ## carry real images over the wire and verify them
 
 test: install ## run the tests
 	$(PY) -m pytest -n $(WORKERS)
+
+test-objects: install ## the object store on a real S3-compatible server, with faults
+	$(PY) -m pytest -n $(WORKERS) tests/objects
 
 # Beside other people's software: environments of their own, made once (tests/environments/).
 ENVIRONMENT = $(PYTHON) tests/environments/install.py

@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
+from .._generated.limits import Limits
 from ..codec import sha256_hex
 from ..errors import MMRawError
 from .names import digest_in
+
+
+class StoredObject(msgspec.Struct, frozen=True):
+    """What a listing says of an object.
+
+    Attributes:
+        raw_image_id: Its name.
+        size: In bytes; None where the store does not say.
+        modified: When it was last put, in seconds since 1970; None where the store does not say.
+    """
+
+    raw_image_id: str
+    size: int | None = None
+    modified: float | None = None
 
 
 @runtime_checkable
@@ -48,6 +65,19 @@ class AssetStore(Protocol):
     def check_run(self, run_id: str | None) -> None:
         """Refuses a run that the store was not opened for (`run_mismatch`)."""
         ...
+
+
+def check_new_object(data: bytes, limits: Limits) -> None:
+    """Refuses what no store takes.
+
+    Raises:
+        MMRawError: empty_source, limit_exceeded.
+    """
+    if not data:
+        raise MMRawError("empty_source", "an empty image is never stored")
+    if len(data) > limits.inline_image_bytes:
+        message = f"an image has at most {limits.inline_image_bytes} bytes"
+        raise MMRawError("limit_exceeded", message)
 
 
 def verify_object(data: bytes, raw_image_id: str, digest: str | None = None) -> bytes:

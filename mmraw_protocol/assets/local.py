@@ -21,14 +21,13 @@ from typing import Any
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..codec import sha256_hex
 from ..errors import MMRawError
-from ..refs import check_raw_image_id, normalize_run_id
+from ..refs import check_raw_image_id
 from . import disk
-from .base import verify_object
+from .base import StoredObject, check_new_object, verify_object
 from .disk import io as _io
 from .names import name_for
+from .runs import IMAGE_SUBDIR, RunScope
 
-#: Where a run keeps its images, below its directory.
-IMAGE_SUBDIR = ("assets", "images")
 _TEMPORARY = ".mmraw-"
 _TEMPORARY_LENGTH = len(_TEMPORARY) + 32 + len(".tmp")
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
@@ -78,11 +77,8 @@ class LocalStore:
         dir_mode: int = 0o750,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        if run_id is not None and run_ids is not None:
-            raise MMRawError("store_invalid", "give run_id or run_ids, not both")
+        self.scope = RunScope.of(run_id, run_ids)
         self.root = Path(_plain_path(root))
-        self.run_id = None if run_id is None else normalize_run_id(run_id)
-        self.run_ids = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
         self.durable = durable
         self.limits = limits
         self._file_mode = file_mode
@@ -110,24 +106,23 @@ class LocalStore:
         path = Path(run_dir).joinpath(*IMAGE_SUBDIR)
         return cls(path, **options)  # pyright: ignore[reportArgumentType]
 
+    @property
+    def run_id(self) -> str | None:
+        """The one run the store was opened for."""
+        return self.scope.run_id
+
+    @property
+    def run_ids(self) -> frozenset[str] | None:
+        """The runs the store was opened for, below a root."""
+        return self.scope.run_ids
+
     def check_run(self, run_id: str | None) -> None:
         """Refuses a run that the store was not opened for.
 
         Raises:
             MMRawError: run_mismatch, invalid_run_id.
         """
-        if run_id is None:
-            if self.run_ids is not None:
-                message = "the store holds several runs; the ref must name its own"
-                raise MMRawError("run_mismatch", message, "$.run_id")
-            return
-        label = normalize_run_id(run_id)
-        allowed = self.run_ids if self.run_ids is not None else {self.run_id, None} - {None}
-        if allowed and label not in allowed:
-            message = "the store is not open for the run that the ref names"
-            raise MMRawError("run_mismatch", message, "$.run_id")
-        if self.run_ids is not None and not allowed:
-            raise MMRawError("run_mismatch", "the store is open for no run", "$.run_id")
+        self.scope.check(run_id)
 
     def put(self, data: bytes, *, run_id: str | None = None) -> str:
         """Stores an encoded image and returns its raw_image_id.
@@ -138,38 +133,58 @@ class LocalStore:
             MMRawError: empty_source, limit_exceeded, run_mismatch, store_full, store_permission,
                 store_invalid, store_unavailable.
         """
-        if not data:
-            raise MMRawError("empty_source", "an empty image is never stored")
-        if len(data) > self.limits.inline_image_bytes:
-            message = f"an image has at most {self.limits.inline_image_bytes} bytes"
-            raise MMRawError("limit_exceeded", message)
-        digest = sha256_hex(data)
-        name = name_for(data, digest)
+        check_new_object(data, self.limits)
+        name = name_for(data, sha256_hex(data))
+        self._put(name, data, run_id)
+        return name
+
+    def put_named(self, raw_image_id: str, data: bytes, *, run_id: str | None = None) -> None:
+        """Stores an image under a name that an older writer gave it.
+
+        Raises:
+            MMRawError: what `put` raises, invalid_raw_image_id, object_corrupt (not what the name
+                promises).
+        """
+        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_new_object(data, self.limits)
+        self._put(raw_image_id, verify_object(data, raw_image_id), run_id)
+
+    def _put(self, name: str, data: bytes, run_id: str | None) -> None:
         with self._directory(run_id, create=True) as directory:
             self._sweep_once(directory, run_id)
             if not self._is_whole(directory, name, data):
                 _io(lambda: self._write(directory, name, data))
-        return name
 
     def _is_whole(self, directory: int, name: str, data: bytes) -> bool:
         """Whether the object is there with exactly these bytes, and on the disk if durable."""
         found: bytes | None = None
         with contextlib.suppress(MMRawError, OSError):
             found = self._read(directory, name, len(data))
-        if found != data:
-            return False
-        if self.durable:
-            # Another process may have written it a moment ago and not yet have synced it.
-            _io(lambda: self._sync_existing(directory, name))
-        return True
+        return found == data and _io(lambda: self._keep(directory, name))
 
-    def _sync_existing(self, directory: int, name: str) -> None:
-        descriptor = os.open(name, _READ, dir_fd=directory)
+    def _keep(self, directory: int, name: str) -> bool:
+        """Makes an existing object young again; False where that fails or it just went away.
+
+        `delete_older` looks at the age after it took the name away: either it sees the new age and
+        gives the name back, or the name is gone here and the object is written anew.
+        """
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        disk.sync(directory)
+            descriptor = os.open(name, _READ, dir_fd=directory)
+            try:
+                os.utime(descriptor)
+                if self.durable:
+                    # Another process may have written it a moment ago and not yet have synced it.
+                    os.fsync(descriptor)
+                held = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+            if self.durable:
+                disk.sync(directory)
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except (FileNotFoundError, PermissionError):
+            # Gone, or written by another user: it is written anew.
+            return False
+        return os.path.samestat(held, found)
 
     def _sweep_once(self, directory: int, run_id: str | None) -> None:
         if run_id in self._prepared:
@@ -282,16 +297,44 @@ class LocalStore:
         if self.durable:
             disk.sync(directory)
 
+    def delete_older(
+        self, raw_image_id: str, *, older_than: float, run_id: str | None = None
+    ) -> bool:
+        """Removes an object that was last put more than `older_than` seconds ago.
+
+        An object that is put at the same time stays: its name is taken away, its age is looked at
+        once more, and a young one gets its name back.
+
+        Returns:
+            Whether it was removed.
+
+        Raises:
+            MMRawError: invalid_raw_image_id, run_mismatch, store_permission.
+        """
+        check_raw_image_id(raw_image_id, limits=self.limits)
+        if not self.has(raw_image_id, run_id=run_id):
+            return False
+        before = time.time() - older_than
+        with self._directory(run_id, create=False) as directory:
+            removed = _io(lambda: _delete_older(directory, raw_image_id, before))
+            if self.durable:
+                _io(lambda: disk.sync(directory))
+        return removed
+
     def list(self, *, run_id: str | None = None) -> Iterator[str]:
         """The names of all objects that could be images, in order; temporary files apart."""
         with self._directory(run_id, create=False) as directory:
             return iter(_io(lambda: _objects_in(directory)))
 
+    def entries(self, *, run_id: str | None = None) -> Iterator[StoredObject]:
+        """Name, size and age of all objects that could be images, in order."""
+        with self._directory(run_id, create=False) as directory:
+            return iter(_io(lambda: _entries_in(directory)))
+
     def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
         """The file: URL of a stored image."""
         check_raw_image_id(raw_image_id, limits=self.limits)
-        self.check_run(run_id)
-        return self._path(run_id).joinpath(raw_image_id).as_uri()
+        return self.root.joinpath(*self.scope.parts(run_id), raw_image_id).as_uri()
 
     def sweep(self, *, older_than: float = 3600.0, run_id: str | None = None) -> int:
         """Removes temporary files of writers that died; returns how many.
@@ -303,15 +346,10 @@ class LocalStore:
         with self._directory(run_id, create=False) as directory:
             return _io(lambda: _sweep(directory, time.time() - older_than))
 
-    def _path(self, run_id: str | None) -> Path:
-        if self.run_ids is None:
-            return self.root
-        return self.root.joinpath(f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR)
-
     @contextlib.contextmanager
     def _directory(self, run_id: str | None, *, create: bool) -> Generator[int, None, None]:
         """A descriptor of the images directory; no part below the root may be a symbolic link."""
-        self.check_run(run_id)
+        parts = self.scope.parts(run_id)
         # Through the descriptor that is held, and not through the path again, which another writer
         # may have led elsewhere; opened anew, so that listings do not share their position.
         descriptor = _io(lambda: os.open(".", disk.DIRECTORY, dir_fd=self._root))
@@ -319,9 +357,8 @@ class LocalStore:
             if os.fstat(descriptor).st_nlink == 0:
                 raise MMRawError("store_invalid", "the store's directory was removed; open it anew")
             sync = create and self.durable and run_id not in self._prepared
-            if self.run_ids is not None:
-                for part in (f"run_{normalize_run_id(run_id or '')}", *IMAGE_SUBDIR):
-                    descriptor = self._descend(descriptor, part, create, sync=sync)
+            for part in parts:
+                descriptor = self._descend(descriptor, part, create, sync=sync)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -357,6 +394,33 @@ def _objects_in(directory: int) -> list[str]:
             for entry in entries
             if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
         )
+
+
+def _entries_in(directory: int) -> list[StoredObject]:
+    found: list[StoredObject] = []
+    for name in _objects_in(directory):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            found.append(StoredObject(name, status.st_size, status.st_mtime))
+    return found
+
+
+def _delete_older(directory: int, name: str, before: float) -> bool:
+    """Whether the object was last put before that time and is gone now."""
+    temporary = f"{_TEMPORARY}{secrets.token_hex(16)}.tmp"
+    try:
+        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime > before:
+            return False
+        os.rename(name, temporary, src_dir_fd=directory, dst_dir_fd=directory)
+        young = os.stat(temporary, dir_fd=directory, follow_symlinks=False).st_mtime > before
+        if young:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.unlink(temporary, dir_fd=directory)
+    except FileNotFoundError:
+        # Deleted by somebody else, before or after its name was taken away.
+        return False
+    return not young
 
 
 def _sweep(directory: int, before: float, most: int | None = None) -> int:
