@@ -17,6 +17,7 @@ from . import (
     conformance,
     demo,
     doctor,
+    generate,
     inspect,
     layout,
     materialize,
@@ -29,6 +30,7 @@ from .output import print_error
 COMMANDS = (
     demo,
     pack,
+    generate,
     inspect,
     materialize,
     layout,

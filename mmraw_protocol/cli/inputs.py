@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 from .._generated.limits import DEFAULT_LIMITS
+from ..codec import parse_json
 from ..errors import MMRawError
 
 
@@ -56,3 +58,29 @@ def is_file(argument: str) -> bool:
         return os.path.isfile(argument)
     except ValueError:
         return False
+
+
+def read_messages(argument: str | None) -> list[Any]:
+    """Chat messages: a JSON list of them, or an object that has one under `messages`.
+
+    Raises:
+        MMRawError: invalid_type, and what `read_text` and `parse_json` raise.
+    """
+    document = parse_json(read_text(argument))
+    if isinstance(document, dict):
+        document = cast("dict[str, Any]", document).get("messages")
+    if not isinstance(document, list):
+        raise MMRawError("invalid_type", "expected a list of messages, or an object that has one")
+    return cast("list[Any]", document)
+
+
+def parse_offsets(text: str) -> list[int]:
+    """Offsets as `5,130`.
+
+    Raises:
+        MMRawError: placeholder_invalid.
+    """
+    numbers = text.replace(" ", "").split(",")
+    if not all(number.isascii() and number.isdigit() and len(number) < 16 for number in numbers):
+        raise MMRawError("placeholder_invalid", "--offsets is a list of numbers like 5,130")
+    return [int(number) for number in numbers]

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import environment
 from ..adapters import Adapter, get_adapter
-from ..assets import AssetStore, open_store
+from ..assets import AssetStore, LocalStore, open_store
 from ..errors import MMRawError
 
 
@@ -51,3 +51,9 @@ def store_of(
         return None
     options: dict[str, Any] = {} if create else {"create": False}
     return open_store(place, **options)
+
+
+def label_of(store: AssetStore | None) -> str:
+    """The run's label by the environment, or by the store's place; None stands for inline."""
+    directory = store.root if isinstance(store, LocalStore) else None
+    return environment.run_label(directory, inline=store is None)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, cast
 
 from .. import environment
-from ..assets import AssetStore, LocalStore
-from ..codec import parse_json
-from ..errors import MMRawError
 from ..features import build_features
 from ..messages import mm_data, pack_images
 from ..prompts import plain_prompt
-from .inputs import read_text
-from .options import adapter_of, add_family, add_store, store_of
+from .inputs import parse_offsets, read_messages
+from .options import adapter_of, add_family, add_store, label_of, store_of
 from .output import print_json
 
 NAME = "pack"
@@ -38,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the features body."""
-    messages = _messages(read_text(args.messages))
+    messages = read_messages(args.messages)
     adapter = adapter_of(args)
     storage = args.storage or environment.storage()
     store = store_of(args, required=True) if storage == "offload" else None
@@ -46,29 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.offsets is None:
         offsets = [place.offset for place in plain_prompt(messages, images, adapter).placeholders]
     else:
-        offsets = _offsets(args.offsets)
+        offsets = parse_offsets(args.offsets)
     data = mm_data(images, offsets)
-    label = args.run_id or _label(store)
+    label = args.run_id or label_of(store)
     print_json(build_features(data, args.dialect, run_id=label))
     return 0
-
-
-def _messages(text: str) -> list[Any]:
-    document = parse_json(text)
-    if isinstance(document, dict):
-        document = cast("dict[str, Any]", document).get("messages")
-    if not isinstance(document, list):
-        raise MMRawError("invalid_type", "expected a list of messages, or an object that has one")
-    return cast("list[Any]", document)
-
-
-def _label(store: AssetStore | None) -> str:
-    directory = store.root if isinstance(store, LocalStore) else None
-    return environment.run_label(directory, inline=store is None)
-
-
-def _offsets(text: str) -> list[int]:
-    numbers = text.replace(" ", "").split(",")
-    if not all(number.isascii() and number.isdigit() and len(number) < 16 for number in numbers):
-        raise MMRawError("placeholder_invalid", "--offsets is a list of numbers like 5,130")
-    return [int(number) for number in numbers]

@@ -35,6 +35,7 @@ from ..messages import (
     pack_images,
     replace_parts,
 )
+from ..spans import check_spans
 
 __all__ = [
     "LayoutProcessor",
@@ -198,7 +199,7 @@ def attach(
     data = rendered.multi_modal_data
     items, ranges, hashes = _slots(data)
     tokens: Sequence[int] = rendered.token_ids
-    _check_spans(tokens, ranges)
+    check_spans(tokens, ranges)
     fresh = [index for index, item in enumerate(items) if not _is_raw(item)]
     images = _in_prompt(rendered, packed, [ranges[index] for index in fresh], allow_dropped)
     for index, image in zip(fresh, images, strict=True):
@@ -234,22 +235,6 @@ def _is_raw(item: Any) -> bool:
     if isinstance(item, RawMMItem):
         return True
     return isinstance(item, Mapping) and cast("Mapping[str, Any]", item).get("kind") == KIND
-
-
-def _check_spans(tokens: Sequence[int], ranges: Sequence[PlaceholderRange]) -> None:
-    """Placeholders are sorted, within the prompt, do not overlap, and hold one token only."""
-    end, pad = 0, None
-    for index, place in enumerate(ranges):
-        path = f"$.mm_placeholders.image[{index}]"
-        stop = place.offset + place.length
-        if place.offset < end or place.length < 1 or stop > len(tokens):
-            message = "placeholders are sorted, do not overlap, and lie within the prompt"
-            raise MMRawError("placeholder_invalid", message, path)
-        pad = tokens[place.offset] if pad is None else pad
-        if any(token != pad for token in tokens[place.offset : stop]):
-            message = "a placeholder's span holds other tokens than the pad"
-            raise MMRawError("span_mismatch", message, path)
-        end = stop
 
 
 def _in_prompt(

@@ -1,0 +1,190 @@
+"""`mmraw generate`: one conversation to a server, and what the model answers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from .. import environment
+from ..adapters import Adapter
+from ..codec import parse_json
+from ..errors import MMRawError
+from ..features import MultiModalData
+from ..messages import mm_data, pack_images
+from .inputs import parse_offsets, read_file, read_messages
+from .options import adapter_of, add_family, add_store, label_of, store_of
+from .output import print_json
+
+if TYPE_CHECKING:
+    from ..integrations.client import Completion
+
+NAME = "generate"
+HELP = (
+    "send a conversation to a server (POST /inference/v1/generate) and print the answer; the "
+    "released renderers package makes the prompt, or --token-ids and --offsets bring your own"
+)
+EXAMPLE = (
+    "mmraw generate messages.json --server http://localhost:8000 --model Qwen/Qwen3-VL-2B-Instruct "
+    "--storage inline --max-tokens 64"
+)
+
+#: --renderer -> the class in the package renderers.
+RENDERERS = {
+    "qwen3-vl": "Qwen3VLRenderer",
+    "qwen3.5": "Qwen35Renderer",
+    "kimi-k2.5": "KimiK25Renderer",
+}
+DEFAULT_RENDERERS = {"qwen_vl": "qwen3-vl", "kimi_k25": "kimi-k2.5"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument(
+        "messages", nargs="?", help="chat messages: a file, or - for standard input"
+    )
+    parser.add_argument("--server", required=True, help="URL, for example http://localhost:8000")
+    parser.add_argument("--model", required=True, help="the model's name on the server")
+    parser.add_argument("--tokenizer", help="the tokenizer's folder or name (default: the model)")
+    parser.add_argument("--renderer", choices=RENDERERS, help="default: by family")
+    parser.add_argument("--tools", help="a JSON file with a list of tools")
+    parser.add_argument("--token-ids", help="a JSON file with the prompt's token ids")
+    parser.add_argument(
+        "--offsets", help="with --token-ids: the first pad of each image, e.g. 5,130"
+    )
+    add_family(parser)
+    add_store(parser)
+    parser.add_argument("--storage", choices=environment.STORAGES, help="default: offload")
+    parser.add_argument("--dialect", default="v3", help="v3 (default) or v2")
+    parser.add_argument("--max-tokens", type=int, default=256, help="default: 256")
+    parser.add_argument("--temperature", type=float, default=0.0, help="default: 0")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds (default: 600)")
+
+
+class Prompt(msgspec.Struct):
+    """A prompt, and the renderer that reads the answer (None for one's own token ids)."""
+
+    token_ids: list[int]
+    images: MultiModalData | None
+    renderer: Any = None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the answer's text; with --json, or where no renderer reads it, all of it."""
+    messages = read_messages(args.messages)
+    adapter = adapter_of(args)
+    storage = args.storage or environment.storage()
+    store = store_of(args, required=True) if storage == "offload" else None
+    packing = {"storage": storage, "store": store}
+    own = args.token_ids is not None
+    prompt = (_own_prompt if own else _rendered)(args, messages, adapter, packing)
+    completion = asyncio.run(_generate(args, prompt, args.run_id or label_of(store)))
+    text = None
+    if prompt.renderer is not None:
+        # The prompt tells whether the answer begins inside the model's thinking.
+        read = prompt.renderer.parse_response(completion.token_ids, prompt_ids=prompt.token_ids)
+        text = read.content
+    if args.json or text is None:
+        print_json(_report(completion, text))
+    else:
+        print(text)
+    return 0
+
+
+def _report(completion: Completion, text: str | None) -> dict[str, Any]:
+    images = completion.multi_modal_data.mm_hashes.get("image", ())
+    return {
+        "content": text,
+        "finish_reason": completion.finish_reason,
+        "images": len(images),
+        "prompt_tokens": len(completion.prompt_ids),
+        "request_id": completion.request_id,
+        "token_ids": completion.token_ids,
+    }
+
+
+def _own_prompt(
+    args: argparse.Namespace, messages: list[Any], adapter: Adapter, packing: dict[str, Any]
+) -> Prompt:
+    """The prompt of --token-ids, with the images of the messages at --offsets."""
+    document = parse_json(read_file(args.token_ids))
+    if not isinstance(document, list) or not all(
+        type(token) is int for token in cast("list[Any]", document)
+    ):
+        raise MMRawError("invalid_type", "--token-ids names a JSON list of integers")
+    offsets = [] if args.offsets is None else parse_offsets(args.offsets)
+    images = mm_data(pack_images(messages, adapter, **packing), offsets)
+    return Prompt(cast("list[int]", document), images)
+
+
+def _rendered(
+    args: argparse.Namespace, messages: list[Any], adapter: Adapter, packing: dict[str, Any]
+) -> Prompt:
+    """The prompt that the released renderers package makes."""
+    inner = _renderer(args, adapter)
+    from ..integrations.renderers import RawRenderer
+
+    tools = None if args.tools is None else parse_json(read_file(args.tools))
+    renderer = RawRenderer(inner, adapter, **packing)
+    rendered = renderer.render(messages, tools=tools, add_generation_prompt=True)
+    return Prompt(list(rendered.token_ids), rendered.multi_modal_data, renderer)
+
+
+def _renderer(args: argparse.Namespace, adapter: Adapter) -> Any:
+    """The released renderer, with a processor that computes layouts only.
+
+    Raises:
+        MMRawError: missing_dependency, unsupported_option.
+    """
+    package: Any = None
+    try:
+        package = import_module("renderers")
+        base: Any = import_module("renderers.base")
+    except ImportError:
+        base = None
+    if base is None:
+        message = "install mmraw-protocol[renderers] (Python 3.11 or later), or pass --token-ids"
+        raise MMRawError("missing_dependency", message)
+    name = args.renderer or DEFAULT_RENDERERS.get(adapter.family)
+    if name is None:
+        raise MMRawError("unsupported_option", "this family has no released renderer")
+    tokenizer: Any = None
+    try:
+        tokenizer = base.load_tokenizer(args.tokenizer or args.model)
+    except Exception:  # noqa: BLE001
+        # Whatever the tokenizer's libraries raise; the cause is in the folder that was named.
+        tokenizer = None
+    if tokenizer is None:
+        message = "no tokenizer can be loaded; name its folder with --tokenizer"
+        raise MMRawError("unsupported_option", message)
+    from ..integrations.renderers import LayoutProcessor
+
+    return getattr(package, RENDERERS[name])(tokenizer, processor=LayoutProcessor(adapter))
+
+
+async def _generate(args: argparse.Namespace, prompt: Prompt, label: str) -> Completion:
+    try:
+        from ..integrations.client import GenerateClient, ServerError
+    except ImportError:
+        GenerateClient = ServerError = None  # noqa: N806
+    if GenerateClient is None or ServerError is None:
+        message = "install mmraw-protocol[client] to reach a server"
+        raise MMRawError("missing_dependency", message)
+    sampling: dict[str, Any] = {"max_tokens": args.max_tokens, "temperature": args.temperature}
+    if prompt.renderer is not None:
+        sampling["stop_token_ids"] = list(prompt.renderer.get_stop_token_ids())
+    async with GenerateClient(
+        args.server, args.model, run_id=label, dialect=args.dialect, timeout=args.timeout
+    ) as client:
+        try:
+            return await client.generate(
+                prompt.token_ids, multi_modal_data=prompt.images, sampling_params=sampling
+            )
+        except ServerError as error:
+            if error.detail and not args.json:
+                print(f"server: {error.detail}", file=sys.stderr)
+            raise
