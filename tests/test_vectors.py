@@ -3,6 +3,8 @@
 import json
 import pickle
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +17,23 @@ from mmraw_protocol.conformance.vectors import (
     read_vectors,
     same,
     vectors_folder,
+    workspace,
 )
 
 VECTORS = list(read_vectors())
 FOLDER = vectors_folder()
 
 
-def ask(vector: Vector) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def files() -> Iterator[Path]:
+    """A copy of what the vectors name: some of them write."""
+    with workspace() as folder:
+        yield folder
+
+
+def ask(vector: Vector, files: Path) -> dict[str, Any]:
     """What this implementation answers."""
-    given = expand(vector.input, FOLDER)
+    given = expand(vector.input, files)
     reply = answer({"cmd": "run", "seq": vector.id, "op": vector.op, "input": given})
     assert reply is not None
     return reply
@@ -43,9 +53,9 @@ def wrong(vector: Vector, reply: dict[str, Any]) -> str | None:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("op", sorted({vector.op for vector in VECTORS}))
-def test_every_vector_holds(op: str) -> None:
+def test_every_vector_holds(op: str, files: Path) -> None:
     rows = [vector for vector in VECTORS if vector.op == op]
-    faults = [fault for vector in rows if (fault := wrong(vector, ask(vector)))]
+    faults = [fault for vector in rows if (fault := wrong(vector, ask(vector, files)))]
     assert rows
     assert faults == []
 
@@ -55,12 +65,12 @@ FAST = ("build_features", "format_ref", "parse_features", "parse_item", "parse_r
 
 
 @pytest.mark.parametrize("op", FAST)
-def test_every_vector_is_answered_alike_without_the_fast_paths(op: str) -> None:
+def test_every_vector_is_answered_alike_without_the_fast_paths(op: str, files: Path) -> None:
     rows = [vector for vector in VECTORS if vector.op == op]
-    replies = [ask(vector) for vector in rows]
+    replies = [ask(vector, files) for vector in rows]
     assert rows
     with fastpath.disabled():
-        assert [ask(vector) for vector in rows] == replies
+        assert [ask(vector, files) for vector in rows] == replies
 
 
 def test_vectors_cover_acceptance_and_refusal() -> None:
@@ -82,12 +92,12 @@ def schema_words() -> str:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_no_error_repeats_its_input() -> None:
+def test_no_error_repeats_its_input(files: Path) -> None:
     known = schema_words()
     for vector in VECTORS:
         if vector.error is None or vector.op == "layout":
             continue
-        error = ask(vector)["error"]
+        error = ask(vector, files)["error"]
         assert len(error["message"]) <= 200
         assert error["message"].isascii()
         assert error["message"].isprintable()
