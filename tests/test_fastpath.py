@@ -24,8 +24,8 @@ from mmraw_protocol import (
     parse_ref,
 )
 from mmraw_protocol._generated import plain, types
-from mmraw_protocol.codec import encode_base64, encode_base64url
-from mmraw_protocol.refs import fast
+from mmraw_protocol.codec import base64text, encode_base64, encode_base64url
+from mmraw_protocol.refs import fast, inline
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
 
 FIELDS = {
@@ -300,3 +300,43 @@ def test_tables_and_plain_structs_cover_what_the_typed_ones_hold() -> None:
         assert typed.__struct_config__.forbid_unknown_fields
         assert bare.__struct_config__.forbid_unknown_fields
         assert msgspec.structs.fields(typed)[0].name == msgspec.structs.fields(bare)[0].name
+
+
+@given(
+    size=st.integers(30, 700),
+    stored=st.booleans(),
+    run_id=st.text("ab", min_size=1, max_size=13),
+    piece=st.sampled_from([48, 96]),
+    change=st.tuples(st.integers(0, 2**16), st.sampled_from('AQz+/-_="\\ é'), st.booleans()),
+)
+def test_images_are_read_and_written_in_pieces_alike(
+    size: int, stored: bool, run_id: str, piece: int, change: tuple[int, str, bool]
+) -> None:
+    data = bytes(range(256))[:size] * (size // 256 + 1)
+    uri = "data:image/webp;base64," + encode_base64(data)
+    fields: dict[str, Any] = {**FIELDS, "raw_uri": uri, "run_id": run_id}
+    if not stored:
+        del fields["raw_image_id"]
+    text = text_of(fields)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "_SMALL", 200)
+        for name, value in (("PIECE", piece), ("_HEAD", 800), ("_TAIL", 80)):
+            patch.setattr(inline, name, value)
+        patch.setattr(base64text, "PIECE", piece)
+        pieces: list[bytes] = []
+        ref = fast.parse_v3(text, DEFAULT_LIMITS, pieces.append)
+        assert ref is not None
+        assert ref.raw_uri == uri
+        assert b"".join(pieces) == data
+        assert fast.write(ref, "v3", DEFAULT_LIMITS) == text
+        both(lambda: parse_ref(text))
+        both(lambda: format_ref(ref))
+        at, char, inner = change
+        if inner:
+            at %= len(uri)
+            broken = uri[:at] + char + uri[at + 1 :]
+            both(lambda: parse_ref(text_of({**fields, "raw_uri": broken})))
+            both(lambda: format_ref(msgspec.structs.replace(ref, raw_uri=broken)))
+        else:
+            at %= len(text)
+            both(lambda: parse_ref(text[:at] + char + text[at + 1 :]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
-from .base64text import decode_slice
+from .base64text import decode_standard
 
 _MEDIA_TYPES = {
     f"data:image/{kind};base64,": f"image/{kind}" for kind in ("png", "jpeg", "jpg", "webp", "gif")
@@ -54,9 +54,7 @@ def parse_data_uri(
     if size // 4 * 3 - 2 > limits.inline_image_bytes:
         message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
-    # One copy as bytes; the slice behind the head is decoded where it stands.
-    raw = text.encode("ascii") if text.isascii() else b""
-    data = decode_slice(raw, len(head), len(raw)) if raw else None
+    data = decode_standard(text, len(head))
     if data is None:
         message = "the image is not canonical base64 (standard alphabet, padded)"
         raise MMRawError("invalid_base64", message, path)

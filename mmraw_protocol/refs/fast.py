@@ -21,15 +21,16 @@ import msgspec
 from .._generated.limits import Limits
 from .._generated.plain import FINGERPRINT, MM_HASH, MODALITY, REF_V3_FAMILIES, PlainRefV3
 from .._generated.wire import PAYLOADS
-from ..codec.base64text import decode_slice, decode_url, encode_base64url
+from ..codec.base64text import decode_standard, decode_url, encode_base64url
 from ..codec.datauri import HEADS, LABEL_CHARACTERS, LABEL_LENGTH
 from ..grids import is_plain_grid
+from . import inline
 from .checks import longest_object
 from .model import RawMMRef, payload_grid
 
 _NAME = MODALITY.allowed
 _HEX = MM_HASH.allowed
-_V3 = "mmraw:v3:"
+_V3 = inline.PREFIX
 _V2 = "mmraw:v2:"
 #: A ref up to this length cannot exceed the limits that belong to inline images.
 _SMALL = 8192
@@ -49,20 +50,31 @@ _Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _skeletons: dict[Any, bytes] = {}
 
 
-def parse_v3(text: str, limits: Limits) -> RawMMRef | None:
-    """The ref of a plain text that starts with `mmraw:v3:`."""
-    if len(text) > _SMALL and len(text) // 4 * 3 > longest_object(limits):
-        return None
-    data = decode_url(text[len(_V3) :])
-    if data is None:
-        return None
+def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawMMRef | None:
+    """The ref of a plain text that starts with `mmraw:v3:`; an inline image's bytes go to `sink`.
+
+    They may have gone there although the answer is None.
+    """
     uri = None
-    start = data.find(b'"data:image/')
-    if start >= 0:
-        split = _without_image(data, start + 1, limits)
+    if len(text) > _SMALL:
+        if len(text) // 4 * 3 > longest_object(limits):
+            return None
+        split = inline.read(text, limits, sink)
         if split is None:
             return None
         data, uri = split
+    else:
+        data = decode_url(text[len(_V3) :])
+        if data is None:
+            return None
+        start = data.find(b'"data:image/')
+        if start >= 0:
+            parts = _without_image(data, start + 1, limits)
+            if parts is None:
+                return None
+            data, uri, image = parts
+            if sink is not None:
+                sink(image)
     try:
         value = _decode(data)
     except _Refusal:
@@ -88,18 +100,17 @@ def parse_v3(text: str, limits: Limits) -> RawMMRef | None:
     return ref if _has_skeleton(data, ref) and _has_plain_fields(ref, limits) else None
 
 
-def _without_image(data: bytes, start: int, limits: Limits) -> tuple[bytes, str] | None:
-    """The object with "" for the data: URL at `start`, and that URL, its base64 checked."""
+def _without_image(data: bytes, start: int, limits: Limits) -> tuple[bytes, str, bytes] | None:
+    """The object with "" for the data: URL at `start`, that URL, and the image in it."""
     comma = data.find(b",", start, start + 32) + 1
     end = data.find(b'"', comma)
     if data[start:comma] not in HEADS or end <= comma:
         return None
-    if (end - comma) // 4 * 3 - 2 > limits.inline_image_bytes:
-        return None
-    image = decode_slice(data, comma, end)
+    uri = str(data[start:end], "latin-1")
+    image = decode_standard(uri, comma - start)
     if image is None or len(image) > limits.inline_image_bytes:
         return None
-    return data[:start] + data[end:], str(memoryview(data)[start:end], "ascii")
+    return data[:start] + data[end:], uri, image
 
 
 def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
@@ -143,59 +154,40 @@ def write(ref: RawMMRef, dialect: str, limits: Limits) -> str | None:
         return None
     if not (uri is None or type(uri) is str) or not (name is None or type(name) is str):
         return None
-    image: bytes | None = None
+    is_inline = uri is not None and uri.startswith("data:")
+    if uri is not None and not is_inline and not _is_label(uri, name):
+        return None
+    if dialect == "v2" and (uri is not None or name is None):
+        return None
+    if ref.dialect != "v3" or is_inline:
+        ref = msgspec.structs.replace(ref, dialect="v3", raw_uri="" if is_inline else uri)
     try:
         written = _encode(payload)
         if _payload_decoders[ref.family](written) != payload:
             return None
-        if uri is not None:
-            if dialect == "v2":
-                return None
-            if uri.startswith("data:"):
-                image = _checked_image(uri, limits)
-                if image is None:
-                    return None
-            elif not _is_label(uri, name):
-                return None
-        if ref.dialect != "v3" or image is not None:
-            uri = None if uri is None else ""
-            ref = msgspec.structs.replace(ref, dialect="v3", raw_uri=uri)
         data = _encode(ref)
-    except (*_Refusal, TypeError, AttributeError, ValueError):
+    except (*_Refusal, TypeError, ValueError):
         return None
-    bare = data.replace(uri.encode("ascii"), b"", 1) if uri else data
+    bare = data.replace(ref.raw_uri.encode("ascii"), b"", 1) if ref.raw_uri else data
     if not _has_skeleton(bare, ref) or not _has_plain_fields(ref, limits):
         return None
     if dialect == "v2":
         return _v2_text(ref, written, limits)
-    if image is not None:
-        place = data.index(b'"raw_uri":"') + 11
-        data = b"".join((data[:place], image, data[place:]))
-        if len(data) > longest_object(limits):
+    if is_inline and uri is not None:
+        if len(data) + len(uri) > longest_object(limits):
             return None
+        return inline.write(data, data.index(b'"raw_uri":"') + 11, uri, limits)
     return _V3 + encode_base64url(data)
 
 
 def _v2_text(ref: RawMMRef, payload: bytes, limits: Limits) -> str | None:
-    if ref.raw_image_id is None or len(payload) > limits.payload_bytes:
+    if len(payload) > limits.payload_bytes:
         return None
     text = (
         f"{_V2}{ref.run_id}:{ref.family}:{ref.fingerprint}:{ref.modality}:{ref.mm_hash}"
         f":{ref.raw_image_id}:{encode_base64url(payload)}"
     )
     return text if len(text) <= limits.v2_ref_chars else None
-
-
-def _checked_image(uri: str, limits: Limits) -> bytes | None:
-    """A data: URL as bytes, if its base64 is canonical and its image within the limits."""
-    data = uri.encode("ascii")
-    comma = data.find(b",", 0, 32) + 1
-    if data[:comma] not in HEADS or len(data) == comma:
-        return None
-    if (len(data) - comma) // 4 * 3 - 2 > limits.inline_image_bytes:
-        return None
-    image = decode_slice(data, comma, len(data))
-    return data if image is not None and len(image) <= limits.inline_image_bytes else None
 
 
 def _has_skeleton(data: bytes, ref: RawMMRef) -> bool:

@@ -1,0 +1,103 @@
+"""Inline images in v3 refs, piece by piece: two layers of base64 and no copy of the whole between.
+
+A ref with an image of 5 MB is a text of 9 MB; memory for whole copies costs more than decoding. Each
+piece is small enough for the processor's cache, and starts where both layers begin a group: every
+12 bytes of JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .._generated.limits import Limits
+from ..codec.base64text import PIECE, attempt, decode_standard, decode_url, encode_base64url
+from ..codec.datauri import HEADS
+
+Sink = Callable[[bytes], object]
+
+PREFIX = "mmraw:v3:"
+#: Characters at the beginning of a ref in which its image starts: all other fields are short.
+_HEAD = 8192
+#: Characters at the end of a ref that belong to no piece: what follows an image is short.
+_TAIL = 1024
+#: A data: URL's text before its comma is no longer.
+_LONGEST = 32
+
+
+def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, str] | None:
+    """The JSON of a v3 ref with "" for its data: URL, and that URL; None where that is not plain.
+
+    The URL's base64 is checked on the way; its bytes go to `sink`, in pieces. They may have gone
+    there where the answer is None.
+    """
+    head = decode_url(text[len(PREFIX) : len(PREFIX) + _HEAD])
+    start = 0 if head is None else head.find(b'"data:image/') + 1
+    if head is None or not start:
+        return None
+    comma = head.find(b",", start, start + _LONGEST) + 1
+    if head[start:comma] not in HEADS:
+        return None
+    begin = comma + 4 * (-comma % 3)
+    if begin > len(head):
+        return None
+    uri = str(head[start:begin], "ascii")
+    size = _decode_into(uri[comma - start :], sink)
+    at = len(PREFIX) + begin // 3 * 4
+    while size >= 0 and at + PIECE + _TAIL <= len(text):
+        # Base64 characters never make a `+` or `/` of the outer layer, so that needs no look.
+        data = attempt(text[at : at + PIECE])
+        if data is None or len(data) != PIECE // 4 * 3:
+            return None
+        piece = str(data, "latin-1")
+        part = _decode_into(piece, sink)
+        if part < 0:
+            return None
+        # CPython lets a string that nobody else holds grow in place.
+        uri += piece
+        size += part
+        at += PIECE
+    tail = decode_url(text[at:])
+    end = -1 if tail is None or size < 0 else tail.find(b'"')
+    if tail is None or end < 0:
+        return None
+    last = str(tail[:end], "latin-1")
+    image = decode_standard(last)
+    if image is None or not 0 < size + len(image) <= limits.inline_image_bytes:
+        return None
+    if sink is not None:
+        sink(image)
+    return head[:start] + tail[end:], uri + last
+
+
+def _decode_into(piece: str, sink: Sink | None) -> int:
+    """Decodes base64 from the middle of an image: whole groups without padding. -1 otherwise."""
+    data = attempt(piece)
+    if data is None or len(data) != len(piece) // 4 * 3:
+        return -1
+    if sink is not None:
+        sink(data)
+    return len(data)
+
+
+def write(data: bytes, place: int, uri: str, limits: Limits) -> str | None:
+    """The v3 ref of the JSON `data` with `uri` put in at `place`; None where that is not plain."""
+    comma = uri.find(",", 0, _LONGEST) + 1
+    if not uri.isascii() or uri[:comma].encode("ascii") not in HEADS or len(uri) == comma:
+        return None
+    begin = comma + 4 * (-(place + comma) % 3)
+    text = PREFIX + encode_base64url(data[:place] + uri[:begin].encode("ascii"))
+    size = _decode_into(uri[comma:begin], None)
+    at = begin
+    step = PIECE // 4 * 3
+    while size >= 0 and at + step < len(uri):
+        piece = uri[at : at + step]
+        part = _decode_into(piece, None)
+        if part < 0:
+            return None
+        text += encode_base64url(piece.encode("ascii"))
+        size += part
+        at += step
+    image = decode_standard(uri, at)
+    if size < 0 or image is None or size + len(image) > limits.inline_image_bytes:
+        return None
+    return text + encode_base64url(uri[at:].encode("ascii") + data[place:])
