@@ -16,9 +16,11 @@ from ..errors import MMRawError
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 
-#: The last character before one or two `=`: the bits that no byte takes are zero.
-_LAST_OF_THREE = "AEIMQUYcgkosw048"
-_LAST_OF_TWO = "AQgw"
+_ANY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+#: By the length of an unpadded text modulo 4: the padding that it lacks, and its last character,
+#: whose bits beyond the last byte are zero.
+PADDING = ("", "", "==", "=")
+LAST = (_ANY, "", "AQgw", "AEIMQUYcgkosw048")
 #: Characters that are decoded at a time where a text is long; a multiple of 48.
 PIECE = 3 << 17
 
@@ -57,6 +59,11 @@ def encode_base64url(data: bytes | memoryview) -> str:
     return text
 
 
+def encode_plain(data: bytes) -> str:
+    """`encode_base64url` for ASCII without any of `>?~` and DEL, which alone make `-` and `_`."""
+    return _encode(data).rstrip("=")
+
+
 def decode_base64(text: str, path: str = "$") -> bytes:
     """The bytes of canonical standard base64; `invalid_base64` otherwise."""
     data = decode_standard(text)
@@ -76,7 +83,7 @@ def decode_standard(text: str, start: int = 0) -> bytes | None:
     padding = 0
     if size and text[-1] == "=":
         padding = 2 if text[-2] == "=" else 1
-        if text[-1 - padding] not in (_LAST_OF_TWO if padding == 2 else _LAST_OF_THREE):
+        if text[-1 - padding] not in LAST[4 - padding]:
             return None
     # Piece by piece: what stays within the processor's cache is not written to memory twice.
     pieces: list[bytes] = []
@@ -103,11 +110,9 @@ def decode_base64url(text: str, path: str = "$") -> bytes:
 def decode_url(text: str) -> bytes | None:
     """The bytes of canonical unpadded base64url; None otherwise."""
     rest = len(text) & 3
-    padding = ""
-    if rest:
-        if rest == 1 or text[-1] not in (_LAST_OF_TWO if rest == 2 else _LAST_OF_THREE):
-            return None
-        padding = "==" if rest == 2 else "="
+    if text and text[-1] not in LAST[rest]:
+        return None
+    padding = PADDING[rest]
     if "+" in text or "/" in text:
         return None
     size = len(text) * 3 // 4

@@ -13,41 +13,47 @@ What is proved, and how, once a typed decode without patterns has succeeded:
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, cast
 
 import msgspec
 
 from .._generated.limits import Limits
 from .._generated.plain import FINGERPRINT, MM_HASH, MODALITY, REF_V3_FAMILIES, PlainRefV3
+from .._generated.types import KimiK25Payload, QwenVlPayload
 from .._generated.wire import PAYLOADS
-from ..codec.base64text import decode_standard, decode_url, encode_base64url
+from ..codec.base64text import (
+    LAST,
+    PADDING,
+    attempt,
+    decode_standard,
+    decode_url,
+    encode_plain,
+)
 from ..codec.datauri import HEADS, LABEL_CHARACTERS, LABEL_LENGTH
-from ..grids import is_plain_grid
+from ..grids import MERGE_SIZE, is_plain_grid
 from . import inline
 from .checks import longest_object
 from .model import RawMMRef, payload_grid
 
 _NAME = MODALITY.allowed
+#: `~` would make a `-` of base64url.
+_LABEL = LABEL_CHARACTERS.replace(b"~", b"")
 _HEX = MM_HASH.allowed
 _V3 = inline.PREFIX
 _V2 = "mmraw:v2:"
+_EXTENSIONS = frozenset({".jpg", ".png", ".gif"})
 #: A ref up to this length cannot exceed the limits that belong to inline images.
 _SMALL = 8192
-#: Labels are remembered where they are no longer than any that is accepted by default.
-_LONGEST_LABELS = 2 * MODALITY.most + FINGERPRINT.most
 
 _decode = msgspec.json.Decoder(PlainRefV3).decode
 _encode = msgspec.json.Encoder().encode
 _payload_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in PAYLOADS.items()}
 _families = {kind: name for name, kind in PAYLOADS.items()}
-_optional = {
-    kind: tuple(f.name for f in msgspec.structs.fields(kind) if f.default is msgspec.UNSET)
-    for kind in PAYLOADS.values()
-}
 _Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
-_skeletons: dict[Any, bytes] = {}
+#: Longer objects are no plain ones: what is remembered of them stays small.
+_PLAIN_BYTES = 4096
 
 
 def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawMMRef | None:
@@ -55,62 +61,105 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
 
     They may have gone there although the answer is None.
     """
-    uri = None
+    image = None
     if len(text) > _SMALL:
         if len(text) // 4 * 3 > longest_object(limits):
             return None
         split = inline.read(text, limits, sink)
         if split is None:
             return None
-        data, uri = split
+        data, image = split
     else:
-        data = decode_url(text[len(_V3) :])
-        if data is None:
+        # No character of a plain object makes a `+`, `/`, `-` or `_`: the decoder of the standard
+        # alphabet does, and where it met any, the skeleton is another.
+        size = len(text) - len(_V3)
+        data = attempt(text[len(_V3) :] + PADDING[size & 3])
+        if data is None or len(data) != size * 3 // 4 or text[-1] not in LAST[size & 3]:
             return None
-        start = data.find(b'"data:image/')
-        if start >= 0:
-            parts = _without_image(data, start + 1, limits)
-            if parts is None:
-                return None
-            data, uri, image = parts
-            if sink is not None:
-                sink(image)
     try:
         value = _decode(data)
+        uri = value.raw_uri
+        if image is not None:
+            # What was taken out must have been the source, and no other field.
+            if uri != "":
+                return None
+            uri = image
+        elif uri is not None:
+            if not _is_plain_source(uri, value.raw_image_id, limits, sink):
+                return None
+            data = data.replace(uri.encode("ascii"), b"", 1)
     except _Refusal:
         return None
-    if uri is not None:
-        # What was taken out must have been the source, and no other field.
-        if value.raw_uri != "":
-            return None
-    elif (uri := value.raw_uri) is not None:
-        if not _is_label(uri, value.raw_image_id):
-            return None
-        data = data.replace(uri.encode("ascii"), b"", 1)
-    ref = RawMMRef(
-        family=REF_V3_FAMILIES[type(value)],
-        fingerprint=value.fingerprint,
+    name = value.raw_image_id
+    sources = (name is not None) + (uri is not None)
+    if _skeletons().get(data.translate(None, _NAME)) != sources or not sources:
+        return None
+    family = REF_V3_FAMILIES[type(value)]
+    run_id, fingerprint, modality = value.run_id, value.fingerprint, value.modality
+    if len(data) > _PLAIN_BYTES or not (
+        0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
+        and _is_hash(value.mm_hash)
+        and (name is None or _is_plain_name(name, limits))
+        and is_plain_grid(payload_grid(value.payload), limits)
+    ):
+        return None
+    return RawMMRef(
+        family=family,
+        fingerprint=fingerprint,
         mm_hash=value.mm_hash,
-        modality=value.modality,
+        modality=modality,
         payload=value.payload,
-        raw_image_id=value.raw_image_id,
+        raw_image_id=name,
         raw_uri=uri,
-        run_id=value.run_id,
+        run_id=run_id,
     )
-    return ref if _has_skeleton(data, ref) and _has_plain_fields(ref, limits) else None
 
 
-def _without_image(data: bytes, start: int, limits: Limits) -> tuple[bytes, str, bytes] | None:
-    """The object with "" for the data: URL at `start`, that URL, and the image in it."""
-    comma = data.find(b",", start, start + 32) + 1
-    end = data.find(b'"', comma)
-    if data[start:comma] not in HEADS or end <= comma:
-        return None
-    uri = str(data[start:end], "latin-1")
-    image = decode_standard(uri, comma - start)
+def _is_plain_source(
+    uri: str, name: str | None, limits: Limits, sink: inline.Sink | None = None
+) -> bool:
+    """A small data: image whose base64 is canonical, or a label that ends in `name`."""
+    if not uri.startswith("data:"):
+        return _is_label(uri, name)
+    comma = uri.find(",") + 1
+    if uri[:comma].encode("ascii") not in HEADS or len(uri) == comma:
+        return False
+    image = decode_standard(uri, comma)
     if image is None or len(image) > limits.inline_image_bytes:
-        return None
-    return data[:start] + data[end:], uri, image
+        return False
+    if sink is not None:
+        sink(image)
+    return True
+
+
+@cache
+def _skeletons() -> dict[bytes, int]:
+    """The skeleton of each plain v3 object, and how many sources such an object has.
+
+    Which source it is the skeleton does not tell; as many keys as it has were found.
+    """
+    result: dict[bytes, int] = {}
+    grid = ((1, 1, 1),)
+    payloads = [
+        QwenVlPayload(image_grid_thw=grid),
+        KimiK25Payload(grid_thws=grid),
+        KimiK25Payload(grid_thws=grid, num_media_tokens=1),
+    ]
+    for payload in payloads:
+        for name, uri in ((None, None), ("", None), ("", "")):
+            blank = RawMMRef(
+                family="",
+                fingerprint="",
+                mm_hash="",
+                modality="",
+                payload=payload,
+                raw_image_id=name,
+                raw_uri=uri,
+                run_id="",
+            )
+            skeleton = _encode(blank).translate(None, _NAME)
+            result[skeleton] = (name is not None) + (uri is not None)
+    return result
 
 
 def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
@@ -131,7 +180,14 @@ def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
         return None
     if _encode(payload) != data:
         return None
-    ref = RawMMRef(
+    if not (
+        0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
+        and _is_hash(mm_hash)
+        and _is_plain_name(raw_image_id, limits)
+        and is_plain_grid(payload_grid(payload), limits)
+    ):
+        return None
+    return RawMMRef(
         dialect="v2",
         family=family,
         fingerprint=fingerprint,
@@ -141,118 +197,118 @@ def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
         raw_image_id=raw_image_id,
         run_id=run_id,
     )
-    return ref if _has_plain_fields(ref, limits) else None
 
 
 def write(ref: RawMMRef, dialect: str, limits: Limits) -> str | None:
-    """The canonical text of `ref` in v3 or v2, where its fields are plain."""
+    """The canonical text of `ref` in v3 or v2, where its fields are plain.
+
+    Nothing is known of the fields' types: whatever is not what it should be raises where it is used
+    as such, and goes the careful way.
+    """
     payload, uri, name = ref.payload, ref.raw_uri, ref.raw_image_id
-    if _families.get(type(payload)) != ref.family:
-        return None
-    labels = (type(ref.run_id), type(ref.fingerprint), type(ref.mm_hash), type(ref.modality))
-    if labels != (str, str, str, str):
-        return None
-    if not (uri is None or type(uri) is str) or not (name is None or type(name) is str):
-        return None
-    is_inline = uri is not None and uri.startswith("data:")
-    if uri is not None and not is_inline and not _is_label(uri, name):
-        return None
-    if dialect == "v2" and (uri is not None or name is None):
-        return None
-    if ref.dialect != "v3" or is_inline:
-        ref = msgspec.structs.replace(ref, dialect="v3", raw_uri="" if is_inline else uri)
     try:
-        written = _encode(payload)
-        if _payload_decoders[ref.family](written) != payload:
-            return None
+        is_inline = uri is not None and uri.startswith("data:")
+        if ref.dialect != "v3" or is_inline:
+            ref = msgspec.structs.replace(ref, dialect="v3", raw_uri="" if is_inline else uri)
         data = _encode(ref)
-    except (*_Refusal, TypeError, ValueError):
-        return None
-    bare = data.replace(ref.raw_uri.encode("ascii"), b"", 1) if ref.raw_uri else data
-    if not _has_skeleton(bare, ref) or not _has_plain_fields(ref, limits):
-        return None
-    if dialect == "v2":
-        return _v2_text(ref, written, limits)
-    if is_inline and uri is not None:
-        if len(data) + len(uri) > longest_object(limits):
+        if len(data) > _PLAIN_BYTES or _families.get(type(payload)) != ref.family:
             return None
-        return inline.write(data, data.index(b'"raw_uri":"') + 11, uri, limits)
-    return _V3 + encode_base64url(data)
+        longest = _longest_label(ref.run_id, ref.fingerprint, ref.modality, ref.family)
+        if not 0 < longest <= limits.name_chars or not _is_typed(payload, limits):
+            return None
+        if name is None:
+            if not is_inline or not _is_hash(ref.mm_hash):
+                return None
+        elif not _are_digits(ref.mm_hash, name, limits) and not (
+            _is_hash(ref.mm_hash) and _is_plain_name(name, limits)
+        ):
+            return None
+        if dialect == "v2":
+            return None if uri is not None or name is None else _v2_text(ref, limits)
+        if is_inline and uri is not None:
+            if len(data) + len(uri) > longest_object(limits):
+                return None
+            return inline.write(data, data.index(b'"raw_uri":"') + 11, uri, limits)
+        if uri is not None and not _is_label(uri, name):
+            return None
+    except (*_Refusal, TypeError, ValueError, AttributeError):
+        return None
+    return _V3 + encode_plain(data)
 
 
-def _v2_text(ref: RawMMRef, payload: bytes, limits: Limits) -> str | None:
+def _is_typed(payload: Any, limits: Limits) -> bool:
+    """Whether a payload that a caller made holds one plain grid, and what else its type allows."""
+    if type(payload) is not QwenVlPayload:
+        again = _payload_decoders["kimi_k25"](_encode(payload))
+        return again == payload and is_plain_grid(payload_grid(again), limits)
+    grids: Any = payload.image_grid_thw
+    (grid,) = grids
+    if type(grids) is not tuple or type(grid) is not tuple:
+        return False
+    t, h, w = cast("tuple[Any, Any, Any]", grid)
+    return (
+        type(t) is type(h) is type(w) is int
+        and t > 0
+        and h > 0
+        and w > 0
+        and not (h % MERGE_SIZE or w % MERGE_SIZE)
+        and t * h * w <= limits.grid_patches
+    )
+
+
+def _v2_text(ref: RawMMRef, limits: Limits) -> str | None:
+    payload = _encode(ref.payload)
     if len(payload) > limits.payload_bytes:
         return None
-    text = (
-        f"{_V2}{ref.run_id}:{ref.family}:{ref.fingerprint}:{ref.modality}:{ref.mm_hash}"
-        f":{ref.raw_image_id}:{encode_base64url(payload)}"
-    )
+    parts: list[Any] = [ref.run_id, ref.family, ref.fingerprint, ref.modality, ref.mm_hash]
+    parts += (ref.raw_image_id, encode_plain(payload))
+    text = _V2 + ":".join(parts)
     return text if len(text) <= limits.v2_ref_chars else None
 
 
-def _has_skeleton(data: bytes, ref: RawMMRef) -> bool:
-    """Whether `data`, its source taken out, is nothing but names in the canonical skeleton."""
-    payload = ref.payload
-    kind = type(payload)
-    key: Any = (kind, ref.raw_image_id is None, ref.raw_uri is None)
-    if _optional[kind]:
-        key = (*key, *(getattr(payload, name) is msgspec.UNSET for name in _optional[kind]))
-    expected = _skeletons.get(key)
-    if expected is None:
-        expected = _skeletons[key] = _skeleton(ref)
-    return data.translate(None, _NAME) == expected
-
-
-def _skeleton(ref: RawMMRef) -> bytes:
-    """The skeleton of the canonical v3 object with the fields of `ref`."""
-    blank = RawMMRef(
-        family="",
-        fingerprint="",
-        mm_hash="",
-        modality="",
-        payload=ref.payload,
-        raw_image_id=None if ref.raw_image_id is None else "",
-        raw_uri=None if ref.raw_uri is None else "",
-        run_id="",
-    )
-    return _encode(blank).translate(None, _NAME)
-
-
-def _has_plain_fields(ref: RawMMRef, limits: Limits) -> bool:
-    """Lengths, hex digits, beginnings and the grid, of fields that hold name characters alone."""
-    run_id, fingerprint, mm_hash, name = ref.run_id, ref.fingerprint, ref.mm_hash, ref.raw_image_id
-    if run_id is None or len(run_id) + len(fingerprint) + len(ref.modality) > _LONGEST_LABELS:
-        return False
-    longest = _longest_label(run_id, fingerprint, ref.modality, ref.family)
-    if not 0 < longest <= limits.name_chars:
-        return False
-    if not MM_HASH.least <= len(mm_hash) <= MM_HASH.most:
-        return False
-    if mm_hash.encode("ascii").translate(None, _HEX):
-        return False
-    if name is None:
-        if ref.raw_uri is None:
-            return False
-    elif len(name) > limits.raw_image_id_bytes or not _is_plain_name(name):
-        return False
-    return is_plain_grid(payload_grid(ref.payload), limits)
-
-
 @lru_cache(maxsize=1024)
-def _longest_label(run_id: str, fingerprint: str, modality: str, family: str) -> int:
+def _longest_label(run_id: Any, fingerprint: Any, modality: Any, family: Any) -> int:
     """Length of the longest label, 0 where one is not plain; a run repeats them in every ref."""
+    labels = (run_id, fingerprint, modality, family)
+    if not all(isinstance(label, str) and label.isascii() for label in labels):
+        return 0
     if run_id.startswith(("run_", ".")) or not run_id or not modality:
         return 0
     if not FINGERPRINT.least <= len(fingerprint) <= FINGERPRINT.most:
         return 0
     if fingerprint.encode("ascii").translate(None, FINGERPRINT.allowed):
         return 0
+    if f"{run_id}{modality}".encode("ascii").translate(None, _NAME):
+        return 0
     return max(len(run_id), len(modality), len(family))
 
 
-def _is_plain_name(name: str) -> bool:
+def _is_hash(mm_hash: str) -> bool:
+    """An mm_hash by its length and digits."""
+    return MM_HASH.least <= len(mm_hash) <= MM_HASH.most and not mm_hash.encode(
+        "ascii", "replace"
+    ).translate(None, _HEX)
+
+
+def _is_plain_name(name: str, limits: Limits) -> bool:
     """A stored image's name whose stem is longer than that of any device, with an extension."""
-    return name.find(".") > 4 and name[0] != "-" and name[-1] != "."
+    return (
+        name.find(".") > 4
+        and name[0] != "-"
+        and name[-1] != "."
+        and len(name) <= limits.raw_image_id_bytes
+        and not name.encode("ascii", "replace").translate(None, _NAME)
+    )
+
+
+def _are_digits(mm_hash: str, name: str, limits: Limits) -> bool:
+    """The common case at once: a hash, and a name of hex digits with a usual extension."""
+    return (
+        name[-4:] in _EXTENSIONS
+        and 20 <= len(name) <= limits.raw_image_id_bytes
+        and MM_HASH.least <= len(mm_hash) <= MM_HASH.most
+        and not (mm_hash + name[:-4]).encode().translate(None, _HEX)
+    )
 
 
 def _is_label(uri: str, name: str | None) -> bool:
@@ -262,5 +318,5 @@ def _is_label(uri: str, name: str | None) -> bool:
         and len(uri) <= LABEL_LENGTH
         and uri.startswith("file:///")
         and uri.endswith(f"/{name}")
-        and not uri.encode("ascii", "replace").translate(None, LABEL_CHARACTERS)
+        and not uri.encode("ascii", "replace").translate(None, _LABEL)
     )

@@ -1,8 +1,8 @@
 """Inline images in v3 refs, piece by piece: two layers of base64 and no copy of the whole between.
 
-A ref with an image of 5 MB is a text of 9 MB; memory for whole copies costs more than decoding. Each
-piece is small enough for the processor's cache, and starts where both layers begin a group: every
-12 bytes of JSON.
+A ref with an image of 5 MB is a text of 9 MB; memory for whole copies costs more than decoding.
+Each piece is small enough for the processor's cache, and starts where both layers begin a group:
+every 12 bytes of JSON.
 """
 
 from __future__ import annotations
