@@ -12,8 +12,8 @@ LOCK   := requirements-dev.lock
 EXTRAS := aws-profile cli client object-store testing vision
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check docs fuzz generate format lock build clean
-.PHONY: test-objects test-integrations test-renderers test-trainer test-verifiers lock-environments
+# Every target with a help text is a command and no file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,8 +95,22 @@ format: install ## format, and mend what the linter can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-build: install ## wheel and sdist into dist/
-	$(PY) -m build --no-isolation
+dist: install ## wheel and sdist into dist/, reproducibly, and tried in empty environments (EXTRAS_TRIED)
+	$(PY) tests/release/reproducible.py dist
+	$(PY) tests/release/installed.py dist/*.whl $(EXTRAS_TRIED)
+
+# The oldest versions that pyproject.toml allows, in a venv of their own.
+MINIMUM_LOCK  := requirements-minimum.lock
+MINIMUM_STAMP := $(VENV)/minimum/.installed
+
+$(MINIMUM_STAMP): $(MINIMUM_LOCK) pyproject.toml | $(PY)
+	$(PYTHON) -m venv $(VENV)/minimum
+	$(VENV)/minimum/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(MINIMUM_LOCK)
+	$(VENV)/minimum/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-minimum: $(MINIMUM_STAMP) ## run the tests with the oldest versions that the package allows
+	$(VENV)/minimum/bin/python -m pytest -n $(WORKERS)
 
 # Universal: one file for Python 3.10 and later. UV names another uv, e.g. make lock UV=uv
 UV ?= $(VENV)/uv/bin/uv
@@ -111,6 +125,9 @@ lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer 
 	$(UV) pip compile pyproject.toml --group docs --extra cli \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(DOCS_LOCK)
+	$(UV) pip compile pyproject.toml --group minimum $(addprefix --extra ,$(EXTRAS)) --resolution lowest-direct \
+		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MINIMUM_LOCK)
 
 ENVIRONMENTS ?= integrations verifiers
 lock-environments: ## resolve the environments of tests/environments/ anew
