@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `default` for every run, `thorough` for a long search.
+"""Hypothesis profiles: `default` for every run, `quick` at work, `thorough` for a long search.
 
 Choose one with `pytest --hypothesis-profile thorough` or HYPOTHESIS_PROFILE=thorough.
 """
@@ -15,6 +15,7 @@ settings.register_profile(
     derandomize="CI" in os.environ,
     print_blob=True,
 )
+settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=15)
 settings.register_profile(
     "thorough",
     parent=settings.get_profile("default"),
