@@ -19,7 +19,14 @@ from ._generated.types import (
 )
 from ._version import __version__
 from .errors import ERRORS, MMRawError
-from .features import Features, MultiModalData, build_features, parse_features
+from .features import (
+    Features,
+    FeaturesBuilder,
+    MultiModalData,
+    RefMemory,
+    build_features,
+    parse_features,
+)
 from .items import RawMMItem, make_item, parse_item
 from .refs import (
     RawMMRef,
@@ -43,6 +50,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "ERRORS",
     "Features",
+    "FeaturesBuilder",
     "ImageSource",
     "KimiK25Layout",
     "KimiK25Payload",
@@ -55,6 +63,7 @@ __all__ = [
     "QwenVlPayload",
     "RawMMItem",
     "RawMMRef",
+    "RefMemory",
     "__version__",
     "build_features",
     "check_raw_image_id",

@@ -10,7 +10,9 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from . import fastpath
 from ._generated.limits import DEFAULT_LIMITS, Limits
+from ._generated.plain import ITEM_V1_FAMILIES, PlainItemV1
 from ._generated.wire import ITEMS, PAYLOADS
 from .codec import (
     canonical_json,
@@ -21,7 +23,9 @@ from .codec import (
 )
 from .codec.jsontext import check_json_value, processed_payload
 from .errors import MMRawError
-from .refs import Payload, check_payload, check_sources, plain_json
+from .grids import is_plain_grid
+from .refs import Payload, check_payload, check_sources, fast, plain_json
+from .refs.model import payload_grid
 
 __all__ = ["ItemDialect", "RawMMItem", "make_item", "parse_item"]
 
@@ -29,6 +33,10 @@ KIND = "prime_raw_mm_item"
 VERSION = 1
 
 ItemDialect = Literal["v1", "unversioned-uri", "unversioned-data"]
+
+_plain_kinds: dict[str, type[PlainItemV1]] = {
+    name: cast("type[PlainItemV1]", kind) for kind, name in ITEM_V1_FAMILIES.items()
+}
 
 #: Which key names the source in each dialect of the envelope that has no version.
 _SOURCE_KEYS: dict[str, ItemDialect] = {
@@ -103,6 +111,10 @@ def parse_item(
         MMRawError: invalid_type, processed_payload (before anything else), missing_field,
             unknown_field, missing_source, and the codes of sources and payloads.
     """
+    if fastpath.enabled:
+        plain = _plain_item(item, limits)
+        if plain is not None:
+            return plain
     if isinstance(item, RawMMItem):
         item = item.to_dict()
     if isinstance(item, (str, bytes)):
@@ -115,6 +127,84 @@ def parse_item(
     if holds_processed_key(document):
         raise processed_payload(path)
     return _parse_object(document, limits, path)
+
+
+def _plain_item(item: Any, limits: Limits) -> RawMMItem | None:
+    """The envelope of version 1 that is plain (see refs/fast.py); None sends it the careful way."""
+    try:
+        value = typed_item(item, limits)
+        if value is None:
+            return None
+        family = value.family if isinstance(value, RawMMItem) else ITEM_V1_FAMILIES[type(value)]
+        name, uri, modality = value.raw_image_id, value.raw_uri, value.vllm_modality or "image"
+        if (
+            (name is None and uri is None)
+            or not fast.are_plain_labels("run", value.layout_fingerprint, modality, family, limits)
+            or not (name is None or fast.is_plain_name(name, limits))
+            or not (uri is None or fast.is_plain_source(uri, name, limits))
+            or not is_plain_grid(payload_grid(value.payload), limits)
+        ):
+            return None
+    except (ValueError, TypeError, AttributeError):
+        return None
+    if isinstance(value, RawMMItem):
+        return value
+    return RawMMItem(
+        family=family,
+        layout_fingerprint=value.layout_fingerprint,
+        payload=value.payload,
+        raw_image_id=name,
+        raw_uri=uri,
+        vllm_modality=value.vllm_modality or None,
+        raw_ref=None if value.raw_ref is msgspec.UNSET else value.raw_ref,
+        marked=value.image_ref_marker is not msgspec.UNSET,
+    )
+
+
+def typed_item(item: Any, limits: Limits) -> PlainItemV1 | RawMMItem | None:
+    """An envelope of version 1 and a listed family by its types, its strings still unchecked.
+
+    What is None may be right all the same.
+
+    Raises:
+        ValueError, TypeError, AttributeError: Where something in it is not what it should be.
+    """
+    if type(item) is RawMMItem:
+        is_plain = (
+            item.dialect == "v1"
+            and item.modality == "image"
+            and fast.FAMILY_OF.get(type(item.payload)) == item.family
+            and (item.vllm_modality is None or item.vllm_modality)
+            and (item.raw_ref is None or (type(item.raw_ref) is str and item.raw_ref.isascii()))
+            and type(item.marked) is bool
+            and fast.is_typed(item.payload, limits)
+        )
+        return item if is_plain else None
+    if type(item) is not dict:
+        return None
+    document = cast("dict[str, Any]", item)
+    kind = _plain_kinds.get(cast(str, document.get("family")))
+    if kind is None or not _is_plain_json(document.get("payload")):
+        return None
+    # By the one struct and not the union of all: a union is analysed anew on every call.
+    value = msgspec.convert(document, kind)
+    if value.vllm_modality == "":
+        return None
+    return value if value.raw_ref is msgspec.UNSET or value.raw_ref.isascii() else None
+
+
+def _is_plain_json(payload: Any) -> bool:
+    """Whether an object holds integers and lists of lists alone; msgspec converts sets, too."""
+    if type(payload) is not dict:
+        return False
+    for value in cast("dict[Any, Any]", payload).values():
+        if type(value) is list or type(value) is tuple:
+            for row in cast("list[Any]", value):
+                if type(row) is not list and type(row) is not tuple:
+                    return False
+        elif type(value) is not int:
+            return False
+    return True
 
 
 def _check_length(size: int, limits: Limits, path: str) -> None:

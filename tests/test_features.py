@@ -161,3 +161,12 @@ def test_a_bad_ref_is_named_by_its_place() -> None:
 @given(st.one_of(json_values(), st.binary(), st.text()))
 def test_anything_else_is_refused_with_the_one_error(value: Any) -> None:
     code_of(value)
+
+
+@pytest.mark.parametrize("name", ["kwargs_data", "mm_hashes", "mm_placeholders"])
+def test_a_lone_surrogate_in_a_body_is_refused(name: str) -> None:
+    body: dict[str, Any] = {"kwargs_data": {}, "mm_hashes": {}, "mm_placeholders": {}}
+    with pytest.raises(MMRawError) as caught:
+        parse_features({**body, name: "\ud800"})
+    assert caught.value.code == "invalid_encoding"
+    assert caught.value.__context__ is None

@@ -22,7 +22,7 @@ _ANY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 PADDING = ("", "", "==", "=")
 LAST = (_ANY, "", "AQgw", "AEIMQUYcgkosw048")
 #: Characters that are decoded at a time where a text is long; a multiple of 48.
-PIECE = 3 << 17
+PIECE = 3 << 15
 
 try:
     import pybase64 as _pybase64

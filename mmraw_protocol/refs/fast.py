@@ -40,16 +40,16 @@ _NAME = MODALITY.allowed
 #: `~` would make a `-` of base64url.
 _LABEL = LABEL_CHARACTERS.replace(b"~", b"")
 _HEX = MM_HASH.allowed
-_V3 = inline.PREFIX
+V3 = inline.PREFIX
 _V2 = "mmraw:v2:"
-_EXTENSIONS = frozenset({".jpg", ".png", ".gif"})
+EXTENSIONS = frozenset({".jpg", ".png", ".gif"})
 #: A ref up to this length cannot exceed the limits that belong to inline images.
 _SMALL = 8192
 
 _decode = msgspec.json.Decoder(PlainRefV3).decode
 _encode = msgspec.json.Encoder().encode
 _payload_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in PAYLOADS.items()}
-_families = {kind: name for name, kind in PAYLOADS.items()}
+FAMILY_OF = {kind: name for name, kind in PAYLOADS.items()}
 _Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 #: Longer objects are no plain ones: what is remembered of them stays small.
@@ -72,8 +72,8 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
     else:
         # No character of a plain object makes a `+`, `/`, `-` or `_`: the decoder of the standard
         # alphabet does, and where it met any, the skeleton is another.
-        size = len(text) - len(_V3)
-        data = attempt(text[len(_V3) :] + PADDING[size & 3])
+        size = len(text) - len(V3)
+        data = attempt(text[len(V3) :] + PADDING[size & 3])
         if data is None or len(data) != size * 3 // 4 or text[-1] not in LAST[size & 3]:
             return None
     try:
@@ -85,7 +85,7 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
                 return None
             uri = image
         elif uri is not None:
-            if not _is_plain_source(uri, value.raw_image_id, limits, sink):
+            if not is_plain_source(uri, value.raw_image_id, limits, sink):
                 return None
             data = data.replace(uri.encode("ascii"), b"", 1)
     except _Refusal:
@@ -98,8 +98,9 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
     run_id, fingerprint, modality = value.run_id, value.fingerprint, value.modality
     if len(data) > _PLAIN_BYTES or not (
         0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
-        and _is_hash(value.mm_hash)
-        and (name is None or _is_plain_name(name, limits))
+        and MM_HASH.least <= len(value.mm_hash) <= MM_HASH.most
+        and not value.mm_hash.encode().translate(None, _HEX)
+        and (name is None or _has_plain_ends(name, limits))
         and is_plain_grid(payload_grid(value.payload), limits)
     ):
         return None
@@ -115,7 +116,7 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
     )
 
 
-def _is_plain_source(
+def is_plain_source(
     uri: str, name: str | None, limits: Limits, sink: inline.Sink | None = None
 ) -> bool:
     """A small data: image whose base64 is canonical, or a label that ends in `name`."""
@@ -167,7 +168,7 @@ def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
     if len(text) > limits.v2_ref_chars:
         return None
     parts = text.split(":")
-    if len(parts) != 9 or text.encode("ascii").translate(None, _NAME) != b"::::::::":
+    if len(parts) != 9 or text.encode("ascii", "replace").translate(None, _NAME) != b"::::::::":
         return None
     _, _, run_id, family, fingerprint, modality, mm_hash, raw_image_id, body = parts
     decode = _payload_decoders.get(family)
@@ -182,8 +183,9 @@ def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
         return None
     if not (
         0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
-        and _is_hash(mm_hash)
-        and _is_plain_name(raw_image_id, limits)
+        and MM_HASH.least <= len(mm_hash) <= MM_HASH.most
+        and not mm_hash.encode().translate(None, _HEX)
+        and _has_plain_ends(raw_image_id, limits)
         and is_plain_grid(payload_grid(payload), limits)
     ):
         return None
@@ -207,20 +209,33 @@ def write(ref: RawMMRef, dialect: str, limits: Limits) -> str | None:
     """
     payload, uri, name = ref.payload, ref.raw_uri, ref.raw_image_id
     try:
+        if uri is None and name is not None and ref.dialect == dialect == "v3":
+            # What renderers write most: an image stored by its content.
+            data = _encode(ref)
+            if (
+                len(data) <= _PLAIN_BYTES
+                and FAMILY_OF[type(payload)] == ref.family
+                and _are_digits(ref.mm_hash, name, limits)
+                and is_typed(payload, limits)
+                and 0
+                < _longest_label(ref.run_id, ref.fingerprint, ref.modality, ref.family)
+                <= limits.name_chars
+            ):
+                return V3 + encode_plain(data)
         is_inline = uri is not None and uri.startswith("data:")
         if ref.dialect != "v3" or is_inline:
             ref = msgspec.structs.replace(ref, dialect="v3", raw_uri="" if is_inline else uri)
         data = _encode(ref)
-        if len(data) > _PLAIN_BYTES or _families.get(type(payload)) != ref.family:
+        if len(data) > _PLAIN_BYTES or FAMILY_OF.get(type(payload)) != ref.family:
             return None
         longest = _longest_label(ref.run_id, ref.fingerprint, ref.modality, ref.family)
-        if not 0 < longest <= limits.name_chars or not _is_typed(payload, limits):
+        if not 0 < longest <= limits.name_chars or not is_typed(payload, limits):
             return None
         if name is None:
             if not is_inline or not _is_hash(ref.mm_hash):
                 return None
         elif not _are_digits(ref.mm_hash, name, limits) and not (
-            _is_hash(ref.mm_hash) and _is_plain_name(name, limits)
+            _is_hash(ref.mm_hash) and is_plain_name(name, limits)
         ):
             return None
         if dialect == "v2":
@@ -231,12 +246,12 @@ def write(ref: RawMMRef, dialect: str, limits: Limits) -> str | None:
             return inline.write(data, data.index(b'"raw_uri":"') + 11, uri, limits)
         if uri is not None and not _is_label(uri, name):
             return None
-    except (*_Refusal, TypeError, ValueError, AttributeError):
+    except (*_Refusal, TypeError, ValueError, AttributeError, KeyError):
         return None
-    return _V3 + encode_plain(data)
+    return V3 + encode_plain(data)
 
 
-def _is_typed(payload: Any, limits: Limits) -> bool:
+def is_typed(payload: Any, limits: Limits) -> bool:
     """Whether a payload that a caller made holds one plain grid, and what else its type allows."""
     if type(payload) is not QwenVlPayload:
         again = _payload_decoders["kimi_k25"](_encode(payload))
@@ -266,6 +281,15 @@ def _v2_text(ref: RawMMRef, limits: Limits) -> str | None:
     return text if len(text) <= limits.v2_ref_chars else None
 
 
+def are_plain_labels(
+    run_id: str, fingerprint: str, modality: str, family: str, limits: Limits
+) -> bool:
+    """Labels by their lengths, characters and beginnings."""
+    if len(run_id) + len(fingerprint) + len(modality) > _PLAIN_BYTES:
+        return False
+    return 0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
+
+
 @lru_cache(maxsize=1024)
 def _longest_label(run_id: Any, fingerprint: Any, modality: Any, family: Any) -> int:
     """Length of the longest label, 0 where one is not plain; a run repeats them in every ref."""
@@ -290,24 +314,30 @@ def _is_hash(mm_hash: str) -> bool:
     ).translate(None, _HEX)
 
 
-def _is_plain_name(name: str, limits: Limits) -> bool:
+def is_plain_name(name: str, limits: Limits) -> bool:
     """A stored image's name whose stem is longer than that of any device, with an extension."""
+    return _has_plain_ends(name, limits) and not name.encode("ascii", "replace").translate(
+        None, _NAME
+    )
+
+
+def _has_plain_ends(name: str, limits: Limits) -> bool:
+    """The same for a name that holds plain characters alone."""
     return (
         name.find(".") > 4
         and name[0] != "-"
         and name[-1] != "."
         and len(name) <= limits.raw_image_id_bytes
-        and not name.encode("ascii", "replace").translate(None, _NAME)
     )
 
 
 def _are_digits(mm_hash: str, name: str, limits: Limits) -> bool:
     """The common case at once: a hash, and a name of hex digits with a usual extension."""
-    return (
-        name[-4:] in _EXTENSIONS
-        and 20 <= len(name) <= limits.raw_image_id_bytes
-        and MM_HASH.least <= len(mm_hash) <= MM_HASH.most
-        and not (mm_hash + name[:-4]).encode().translate(None, _HEX)
+    if name[-4:] not in EXTENSIONS or not 20 <= len(name) <= limits.raw_image_id_bytes:
+        return False
+    digits = name[:-4] if name.startswith(mm_hash) else mm_hash + name[:-4]
+    return MM_HASH.least <= len(mm_hash) <= MM_HASH.most and not digits.encode().translate(
+        None, _HEX
     )
 
 
@@ -320,3 +350,7 @@ def _is_label(uri: str, name: str | None) -> bool:
         and uri.endswith(f"/{name}")
         and not uri.encode("ascii", "replace").translate(None, _LABEL)
     )
+
+
+#: By the first nine characters of a text: what reads it the short way.
+READERS = {V3: parse_v3, _V2: parse_v2}

@@ -66,7 +66,8 @@ def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, st
         return None
     if sink is not None:
         sink(image)
-    return head[:start] + tail[end:], uri + last
+    uri += last
+    return head[:start] + tail[end:], uri
 
 
 def _decode_into(piece: str, sink: Sink | None) -> int:
@@ -100,4 +101,5 @@ def write(data: bytes, place: int, uri: str, limits: Limits) -> str | None:
     image = decode_standard(uri, at)
     if size < 0 or image is None or size + len(image) > limits.inline_image_bytes:
         return None
-    return text + encode_base64url(uri[at:].encode("ascii") + data[place:])
+    text += encode_base64url(uri[at:].encode("ascii") + data[place:])
+    return text

@@ -35,18 +35,9 @@ def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
         MMRawError: not_a_ref, unsupported_dialect, and every code of the sections that
             spec/README.md lists under "Order of checks".
     """
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "a ref is a string")
-    if not text.startswith(PREFIX):
-        raise MMRawError("not_a_ref", "a ref starts with mmraw:")
-    if not text.isascii():
-        raise MMRawError("invalid_encoding", "a ref is plain ASCII")
-    if fastpath.enabled:
-        ref: RawMMRef | None = None
-        if text.startswith("mmraw:v3:"):
-            ref = fast.parse_v3(text, limits)
-        elif text.startswith("mmraw:v2:"):
-            ref = fast.parse_v2(text, limits)
+    if fastpath.enabled and isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        read = fast.READERS.get(text[:9])
+        ref = None if read is None else read(text, limits)
         if ref is not None:
             return ref
     return _parse_carefully(text, limits)
@@ -54,6 +45,12 @@ def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
 
 def _parse_carefully(text: str, limits: Limits) -> RawMMRef:
     """Every rule in the order of checks, each with its own error."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise MMRawError("invalid_type", "a ref is a string")
+    if not text.startswith(PREFIX):
+        raise MMRawError("not_a_ref", "a ref starts with mmraw:")
+    if not text.isascii():
+        raise MMRawError("invalid_encoding", "a ref is plain ASCII")
     wire = _dialect_of(text)
     if wire.encoding == "segments":
         return _parse_segments(text, wire, limits)
