@@ -15,6 +15,7 @@ import msgspec
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from .adapters import Adapter, ImageDescription
 from .assets import AssetStore
+from .assets.urls import StoredImage, find_stored
 from .codec import encode_base64
 from .environment import Storage
 from .errors import MMRawError
@@ -140,15 +141,30 @@ def find_images(messages: Sequence[Any]) -> list[MessageImage]:
     return found
 
 
-def open_image_part(image: MessageImage, limits: Limits = DEFAULT_LIMITS) -> ImageSource:
-    """The bytes of an image part.
+def open_image_part(
+    image: MessageImage,
+    limits: Limits = DEFAULT_LIMITS,
+    store: AssetStore | None = None,
+    run_id: str | None = None,
+) -> ImageSource:
+    """The bytes of an image part; a URL of the store's own is read through the store.
 
     Raises:
-        MMRawError: missing_source, and what `ImageSource.open` raises, with the part's path.
+        MMRawError: missing_source, what `ImageSource.open` raises, and what the store raises, with
+            the part's path.
     """
     if image.source is None:
         raise MMRawError("missing_source", "the image part names no source", image.path)
-    return ImageSource.open(image.source, limits=limits, path=image.path)
+    found = None if store is None else find_stored(store, image.source, run_id)
+    if store is None or found is None:
+        return ImageSource.open(image.source, limits=limits, path=image.path)
+    failed: MMRawError | None = None
+    try:
+        data = store.get(found.raw_image_id, run_id=found.run_id)
+        return ImageSource(data, limits=limits, path=image.path)
+    except MMRawError as error:
+        failed = error
+    raise MMRawError(failed.code, failed.message, image.path)
 
 
 def offload_messages(
@@ -158,18 +174,21 @@ def offload_messages(
     run_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> list[Any]:
-    """The messages with every image stored and its part rewritten to the file: URL.
+    """The messages with every image stored and its part rewritten to the store's URL.
 
-    All images are read and stored before anything is rewritten; `messages` is never changed, and
-    parts keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object).
+    An image that carries such a URL already is read and verified, and stays where it is. All
+    images are read and stored before anything is rewritten; `messages` is never changed, and parts
+    keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object).
 
     Raises:
         MMRawError: what reading an image or storing it raises, with the part's path.
     """
 
     def url_of(image: MessageImage) -> str:
-        source = open_image_part(image, limits)
+        source = open_image_part(image, limits, store, run_id)
         _ = source.header
+        if find_stored(store, image.source, run_id) is not None:
+            return str(image.source)
         return store.url(_stored(store, source.data, run_id, image.path), run_id=run_id)
 
     return _rewrite(messages, url_of)
@@ -184,13 +203,26 @@ def _stored(store: AssetStore, data: bytes, run_id: str | None, path: str) -> st
     raise failed.at(path)
 
 
-def inline_messages(messages: Sequence[Any], *, limits: Limits = DEFAULT_LIMITS) -> list[Any]:
+def inline_messages(
+    messages: Sequence[Any],
+    *,
+    store: AssetStore | None = None,
+    run_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Any]:
     """The messages with every image as a data: URL; `messages` is never changed.
+
+    Args:
+        messages: The conversation.
+        store: Where images were offloaded to. Its URLs are read through it, which an object store's
+            need; file: URLs are read without it, too.
+        run_id: The run, where the store holds several; None looks at what the URL says.
+        limits: Of images.
 
     Raises:
         MMRawError: what reading an image raises, with the part's path.
     """
-    return _rewrite(messages, lambda image: data_url(open_image_part(image, limits)))
+    return _rewrite(messages, lambda image: data_url(open_image_part(image, limits, store, run_id)))
 
 
 def data_url(source: ImageSource) -> str:
@@ -279,7 +311,9 @@ def pack_images(
         raise MMRawError("unsupported_option", "storage is offload or inline")
     if storage == "offload" and store is None:
         raise MMRawError("store_invalid", "offloading needs a store")
-    images = [(image, open_image_part(image, limits)) for image in find_images(messages)]
+    images = [
+        (image, open_image_part(image, limits, store, run_id)) for image in find_images(messages)
+    ]
     described = [
         (image, source, _describe(adapter, image, source, limits)) for image, source in images
     ]
@@ -289,8 +323,11 @@ def pack_images(
         if storage == "inline" or store is None:
             uri = data_url(source)
         else:
-            name = _stored(store, source.data, run_id, image.path)
-            uri = store.url(name, run_id=run_id)
+            found = find_stored(store, image.source, run_id)
+            if found is None:
+                found = StoredImage(_stored(store, source.data, run_id, image.path), run_id)
+            name = found.raw_image_id
+            uri = store.url(name, run_id=found.run_id)
         packed.append(
             PackedImage(
                 where=image,

@@ -14,7 +14,7 @@ from PIL import Image
 from mmraw_protocol import MMRawError, build_features, parse_features
 from mmraw_protocol import environment as env
 from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.assets import LocalStore, open_store
 from mmraw_protocol.codec import encode_base64
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.materialize import Materializer
@@ -196,3 +196,45 @@ def test_the_environment_names_store_and_run() -> None:
     assert env.run_label(directory, {}) == "exp42"
     assert env.run_label(Path("/elsewhere"), {}) == "explicit"
     assert env.run_label(None, {}) == "inline"
+
+
+@pytest.mark.parametrize("place", ["memory:///images", "directory"])
+def test_urls_of_the_store_are_read_through_the_store(place: str, tmp_path: Path) -> None:
+    store = open_store(tmp_path if place == "directory" else place)
+    image = PNG.read_bytes()
+    messages = [{"role": "user", "content": [{"type": "image", "image": image}]}]
+    small = offload_messages(messages, store)
+    url = small[0]["content"][0]["image"]
+    assert url == store.url(store.put(image))
+    # Once more, as in the next turn: nothing changes, and the image is looked at.
+    assert offload_messages(small, store) == small
+    (packed,) = pack_images(small, get_adapter("qwen_vl"), store=store)
+    assert packed.item.raw_image_id == url.rpartition("/")[2]
+    assert packed.data == image
+    assert inline_messages(small, store=store) == inline_messages(messages)
+    store.delete(url.rpartition("/")[2])
+    for work in (offload_messages, lambda m, s: inline_messages(m, store=s)):
+        with pytest.raises(MMRawError) as caught:
+            work(small, store)
+        assert (caught.value.code, caught.value.path) == ("source_unavailable", "$[0].content[0]")
+
+
+def test_the_url_says_which_of_several_runs(tmp_path: Path) -> None:
+    store = open_store("memory:///root", run_ids=["a", "b"])
+    messages = [{"role": "user", "content": [{"type": "image", "image": PNG.read_bytes()}]}]
+    small = offload_messages(messages, store, run_id="b")
+    assert "/run_b/assets/images/" in small[0]["content"][0]["image"]
+    assert inline_messages(small, store=store) == inline_messages(messages)
+    with pytest.raises(MMRawError, match="source_unsupported"):
+        inline_messages(small, store=store, run_id="a")
+
+
+@pytest.mark.parametrize(
+    "url", ["memory:///elsewhere/{}", "memory:///images/../images/{}", "s3://bucket/{}"]
+)
+def test_other_urls_are_never_fetched_from_the_store(url: str) -> None:
+    store = open_store("memory:///images")
+    name = store.put(PNG.read_bytes())
+    part = {"type": "image", "image": url.format(name)}
+    with pytest.raises(MMRawError, match="source_unsupported"):
+        inline_messages([{"role": "user", "content": [part]}], store=store)

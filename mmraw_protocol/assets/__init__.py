@@ -65,6 +65,9 @@ def open_store(
     runs = None if run_ids is None else tuple(run_ids)
     path = _local_path(place)
     kind = LocalStore if path is not None else ObjectStore
+    if path is None:
+        # Asked of any place by callers who only read; a bucket is never made here.
+        options.pop("create", None)
     if unknown := set(options) - set(_OPTIONS[kind]):
         count = len(unknown)
         message = f"{count} of the options are not among those of this kind of store"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from .. import environment
 from ..adapters import Adapter, get_adapter
-from ..assets import AssetStore, LocalStore, open_store
+from ..assets import AssetStore, LocalStore, ObjectStore, open_store
 from ..errors import MMRawError
 
 
@@ -56,4 +57,6 @@ def store_of(
 def label_of(store: AssetStore | None) -> str:
     """The run's label by the environment, or by the store's place; None stands for inline."""
     directory = store.root if isinstance(store, LocalStore) else None
+    if isinstance(store, ObjectStore):
+        directory = Path("/").joinpath(store.place.bucket, *store.place.prefix)
     return environment.run_label(directory, inline=store is None)
