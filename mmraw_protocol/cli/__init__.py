@@ -23,6 +23,7 @@ from . import (
     materialize,
     pack,
     schema,
+    store,
     validate,
 )
 from .output import print_error
@@ -35,6 +36,7 @@ COMMANDS = (
     materialize,
     layout,
     validate,
+    store,
     schema,
     conformance,
     doctor,
