@@ -500,6 +500,19 @@ def test_names_that_the_destination_cannot_hold_are_told(store: LocalStore) -> N
     assert report.copied == 4
 
 
+def test_a_destination_that_refuses_ends_the_copy(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = LocalStore(tmp_path / "other", durable=False)
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise MMRawError("store_permission", "no")
+
+    monkeypatch.setattr(other, "put_named", refuse)
+    with pytest.raises(MMRawError, match="store_permission"):
+        copy_store(store, other)
+
+
 def test_runs_go_to_the_same_runs(tmp_path: Path) -> None:
     source = LocalStore(tmp_path / "a", run_ids=["x", "y"], durable=False)
     source.put(image(1), run_id="x")

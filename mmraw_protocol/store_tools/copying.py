@@ -11,7 +11,17 @@ from ..assets.maintenance import put_named, runs_of
 from ..assets.names import digest_in
 from ..errors import MMRawError
 from .fsck import DamagedObject
-from .objects import FATAL, Progress, StateFile, Stored, in_parallel, objects_of
+from .objects import Progress, StateFile, Stored, in_parallel, objects_of
+
+#: What keeps one object from being copied; any other error ends the work.
+_OF_ONE_OBJECT = (
+    "empty_source",
+    "invalid_raw_image_id",
+    "limit_exceeded",
+    "object_corrupt",
+    "source_unavailable",
+    "unsupported_option",
+)
 
 
 class CopyReport(msgspec.Struct, kw_only=True):
@@ -68,7 +78,7 @@ def copy_store(
 
     Raises:
         MMRawError: run_mismatch (the stores are not of the same runs), store_unavailable,
-            store_full and other errors of a store as a whole.
+            store_permission, store_full and other errors of a store.
     """
     if not set(runs_of(source)) <= set(runs_of(destination)):
         message = "the destination is not open for every run of the source"
@@ -103,7 +113,7 @@ def _copy(source: AssetStore, destination: AssetStore, item: Stored) -> _Done:
         put_named(destination, name, data, run_id=run_id)
         return _Done(item, "copied" if found is None else "mended", len(data))
     except MMRawError as error:
-        if error.code in FATAL:
+        if error.code not in _OF_ONE_OBJECT:
             raise
         code = error.code
     return _Done(item, code)
