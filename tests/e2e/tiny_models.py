@@ -172,3 +172,108 @@ def make_qwen3_vl(folder: Path, *, max_pixels: int = 16777216) -> Path:
     model = Qwen3VLForConditionalGeneration(config).to(torch.bfloat16)
     model.save_pretrained(folder)
     return folder
+
+
+def make_kimi_k25(folder: Path) -> Path:
+    """A random Kimi K2.5 with one dense layer and one of experts; returns `folder`."""
+    import torch
+    from transformers import Kimi_K25Config, Kimi_K25ForConditionalGeneration
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = make_tokenizer(folder, KIMI_TOKENS, KIMI_TEMPLATE, end="<|im_end|>", pad="[PAD]")
+    media = {
+        "in_patch_limit": 16384,
+        "patch_size": 14,
+        "merge_kernel_size": 2,
+        "fixed_output_tokens": None,
+        "patch_limit_on_one_side": 512,
+        "in_patch_limit_each_frame": None,
+        "in_patch_limit_video": None,
+        "sample_fps": 2,
+        "max_num_frames_each_video": None,
+        "temporal_merge_kernel_size": 4,
+        "timestamp_mode": "hh:mm:ss.fff",
+        "config_type": "media_proc.processors.moonvit.MoonViTMediaProcessorConfig",
+        **_PIXELS,
+    }
+    document = {"image_processor_type": "Kimi_K25ImageProcessor", "media_proc_cfg": media}
+    _write(folder, "preprocessor_config.json", document)
+    text = {
+        "model_type": "deepseek_v3",
+        "vocab_size": 512,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "moe_intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "first_k_dense_replace": 1,
+        "topk_method": "noaux_tc",
+        "scoring_func": "sigmoid",
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "n_routed_experts": 4,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 2,
+        "n_group": 1,
+        "topk_group": 1,
+        "initializer_range": 0.2,
+        "q_lora_rank": 32,
+        "kv_lora_rank": 512,
+        "qk_nope_head_dim": 32,
+        "qk_rope_head_dim": 64,
+        "v_head_dim": 32,
+        "max_position_embeddings": 32768,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 50_000.0},
+        "eos_token_id": ids["<|im_end|>"],
+        "bos_token_id": ids["[BOS]"],
+        "pad_token_id": ids["[PAD]"],
+        "tie_word_embeddings": False,
+    }
+    vision = {
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_attention_heads": 2,
+        "pos_emb_height": 64,
+        "pos_emb_width": 64,
+        "pos_emb_time": 4,
+    }
+    config = Kimi_K25Config(
+        text_config=text,
+        vision_config=vision,
+        projection_hidden_size=64,
+        image_token_id=ids["<|media_pad|>"],
+        vision_start_token_id=ids["<|media_begin|>"],
+        vision_end_token_id=ids["<|media_end|>"],
+        tie_word_embeddings=False,
+    )
+    torch.manual_seed(0)
+    model = Kimi_K25ForConditionalGeneration(config).to(torch.bfloat16)
+    model.save_pretrained(folder)
+    _rename_weights(folder / "model.safetensors")
+    path = folder / "config.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    # As published: the name by which vLLM knows its own implementation, and chunks for its chat.
+    document["architectures"] = ["KimiK25ForConditionalGeneration"]
+    document["use_unified_vision_chunk"] = True
+    _write(folder, path.name, document)
+    return folder
+
+
+#: What Transformers 5.19 writes otherwise than the published checkpoints name it.
+_RENAMES = {
+    "language_model.model.blocks.": "language_model.model.layers.",
+    "model.mm_projector.": "mm_projector.",
+    "vision_tower.encoder.patch_embed.": "vision_tower.patch_embed.",
+}
+
+
+def _rename_weights(path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    renamed = {}
+    for name, tensor in load_file(path).items():
+        for old, new in _RENAMES.items():
+            if name.startswith(old):
+                name = new + name.removeprefix(old)
+        renamed[name] = tensor
+    save_file(renamed, path, metadata={"format": "pt"})

@@ -1,0 +1,95 @@
+"""Servers for the tests: one at a time, since each takes gigabytes and both cores."""
+
+# pyright: reportMissingImports=false
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exchange import RUN, Route
+from server import VllmServer
+from tiny_models import make_kimi_k25, make_qwen3_vl
+
+from mmraw_protocol.adapters import Adapter, get_adapter
+from mmraw_protocol.assets import LocalStore
+
+Start = Callable[..., VllmServer]
+
+
+class Models:
+    """Checkpoints that are made when they are first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[str, Path] = {}
+
+    def get(self, name: str) -> Path:
+        """The folder of `qwen` or `kimi`."""
+        if name not in self._made:
+            make = {"qwen": make_qwen3_vl, "kimi": make_kimi_k25}[name]
+            self._made[name] = make(self._folder / name)
+        return self._made[name]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The tiny checkpoints."""
+    return Models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """A store of run exp42, which every server reads."""
+    return LocalStore(tmp_path_factory.mktemp("store"), run_id=RUN)
+
+
+@pytest.fixture(scope="session")
+def start(
+    models: Models, store: LocalStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
+    """Gives the server for a model and settings; one that is asked for again goes on."""
+    running: dict[Any, VllmServer] = {}
+    logs = tmp_path_factory.mktemp("logs")
+
+    def get(model: str, *arguments: str, api_key: str = "", **settings: str) -> VllmServer:
+        key = (model, arguments, api_key, tuple(sorted(settings.items())))
+        if key not in running:
+            for server in running.values():
+                server.stop()
+            running.clear()
+            environment = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, **settings}
+            log = logs / f"{model}-{len(list(logs.iterdir()))}.log"
+            server = VllmServer(models.get(model), log, environment, arguments, api_key)
+            server.start()
+            running[key] = server
+        return running[key]
+
+    yield get
+    for server in running.values():
+        server.stop()
+
+
+@pytest.fixture
+def qwen(start: Start) -> VllmServer:
+    """A Qwen3-VL; its cache is small, so that the tests see it evict."""
+    return start("qwen", MMRAW_CACHE_BYTES=str(32 << 20))
+
+
+@pytest.fixture(scope="session")
+def qwen_adapter(models: Models) -> Adapter:
+    """The layout of the Qwen3-VL, from its own folder."""
+    return get_adapter("qwen_vl", models.get("qwen"))
+
+
+@pytest.fixture
+def qwen_route(qwen: VllmServer, qwen_adapter: Adapter, store: LocalStore) -> Route:
+    """Offloaded v3 refs for the Qwen3-VL."""
+    return Route(qwen, qwen_adapter, token_id(qwen.model, qwen_adapter.pad_token), store)
+
+
+def token_id(model: Path, token: str) -> int:
+    """A token's id by the checkpoint's own tokenizer."""
+    from tokenizers import Tokenizer
+
+    return int(Tokenizer.from_file(str(model / "tokenizer.json")).token_to_id(token))
