@@ -60,6 +60,10 @@ test-vllm: ## beside a released vLLM that serves tiny models on the CPU
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) -m pytest --confcutdir=tests/e2e tests/e2e
 
+bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM server
+	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
+		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
+
 check: install ## format, lint, types, vectors, and generated files against spec/
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

@@ -26,7 +26,7 @@ from vllm_stand_in import (
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.integrations.vllm import MMRawMiddleware
+from mmraw_protocol.integrations.vllm import MMRawMiddleware, Settings
 
 
 @pytest.fixture
@@ -56,6 +56,14 @@ def test_each_ref_becomes_an_item_and_the_rest_of_the_body_stays(
     assert dict(server.engine.scopes[0]["headers"])[b"content-length"] == b"%d" % len(
         server.engine.bodies[0]
     )
+
+
+def test_a_stored_image_may_be_in_an_object_store() -> None:
+    store = Settings(store="memory://", run_id="exp42").open_store()
+    assert store is not None
+    server = Server(store)
+    assert server.post(request_of(stored(store), stored(store, PNG))).status == 200
+    assert server.engine.images == [[320, 200], [150, 90]]
 
 
 def test_an_inline_ref_needs_no_store(server: Server, store: LocalStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.assets import CachedStore, LocalStore
 from mmraw_protocol.integrations.vllm import Settings
 from mmraw_protocol.integrations.vllm.families import FAMILIES, family_of, server_adapter
 
@@ -77,6 +77,16 @@ def test_the_store_is_found_by_the_names_that_users_have_set(
     found = Settings().open_store()
     assert isinstance(found, LocalStore)
     assert found.root == tmp_path / "assets" / "images"
+
+
+def test_options_of_the_store_are_passed_on(tmp_path: Path) -> None:
+    options = {"cache_dir": str(tmp_path / "cache")}
+    found = Settings(store="memory://", run_id="exp42", store_options=options).open_store()
+    assert isinstance(found, CachedStore)
+    with pytest.raises(MMRawError, match="have settings of their own"):
+        Settings(store="memory://", store_options={"run_id": "exp43"}).open_store()
+    with pytest.raises(MMRawError, match="unsupported_option"):
+        Settings(store="memory://", store_options={"colour": "red"}).open_store()
 
 
 def test_the_layout_is_that_of_the_servers_processor() -> None:

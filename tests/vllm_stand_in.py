@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.assets import AssetStore
 from mmraw_protocol.codec import encode_base64
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.integrations.vllm import MMRawMiddleware, Resolver, Settings
@@ -119,7 +119,7 @@ class Answer(msgspec.Struct):
 class Server:
     """A middleware in front of an engine, and a client for them."""
 
-    def __init__(self, store: LocalStore, **settings: Any) -> None:
+    def __init__(self, store: AssetStore, **settings: Any) -> None:
         self.items = Items()
         self.engine = Engine(self.items)
         self.registry = CollectorRegistry()
@@ -200,7 +200,7 @@ class Server:
         return self.registry.get_sample_value(name, labels) or 0.0
 
 
-def stored(store: LocalStore, data: bytes = JPEG, **changes: Any) -> RawMMRef:
+def stored(store: AssetStore, data: bytes = JPEG, **changes: Any) -> RawMMRef:
     """A ref of an image that was put into the store."""
     found = QWEN.describe(data)
     fields: dict[str, Any] = {
@@ -215,7 +215,7 @@ def stored(store: LocalStore, data: bytes = JPEG, **changes: Any) -> RawMMRef:
     return RawMMRef(**(fields | changes))
 
 
-def inline(store: LocalStore, data: bytes = JPEG) -> RawMMRef:
+def inline(store: AssetStore, data: bytes = JPEG) -> RawMMRef:
     """A ref that carries its image."""
     kind = QWEN.describe(data).format
     uri = f"data:image/{kind};base64,{encode_base64(data)}"
@@ -245,7 +245,7 @@ def request_of(
     return {"token_ids": token_ids, "features": features, "sampling_params": {"n": 1}} | fields
 
 
-def refusals(store: LocalStore) -> Iterator[tuple[str, dict[str, Any]]]:
+def refusals(store: AssetStore) -> Iterator[tuple[str, dict[str, Any]]]:
     """A request for each check, and the code that refuses it; the second image is the bad one."""
     good, other = stored(store), stored(store, PNG)
 

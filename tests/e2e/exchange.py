@@ -8,7 +8,7 @@ from server import VllmServer
 
 from mmraw_protocol import build_features, mm_data
 from mmraw_protocol.adapters import Adapter
-from mmraw_protocol.assets import AssetStore
+from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.messages import pack_images
 
 RUN = "exp42"
@@ -59,7 +59,7 @@ class Route:
         server: VllmServer,
         adapter: Adapter,
         pad_id: int,
-        store: AssetStore,
+        store: LocalStore,
         storage: Any = "offload",
         dialect: str = "v3",
     ) -> None:

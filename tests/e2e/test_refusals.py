@@ -10,6 +10,7 @@ from exchange import GENERATE, Route, generate_tokens, render, user
 from pictures import KINDS, picture
 
 from mmraw_protocol import RawMMRef, format_ref, parse_ref
+from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.conformance.vectors import vectors_folder
 
 GOOD = KINDS["jpeg"](picture(320, 200, 7))
@@ -31,6 +32,13 @@ def changed(request: dict[str, Any], text: str | None) -> dict[str, Any]:
     return copy
 
 
+def damaged(store: LocalStore) -> str:
+    """The name of a stored image whose file was overwritten."""
+    name = store.put(KINDS["webp"](picture(64, 64, 9)))
+    (store.root / name).write_bytes(GOOD)
+    return name
+
+
 def bad_requests(request: dict[str, Any], route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
     """A request for each check of the server, and the code that refuses it."""
     ref = parse_ref(request["features"]["kwargs_data"]["image"][1])
@@ -46,7 +54,7 @@ def bad_requests(request: dict[str, Any], route: Route) -> Iterator[tuple[str, d
     yield "hash_mismatch", with_ref(mm_hash="0" * 32)
     yield "run_mismatch", with_ref(run_id="exp43")
     yield "source_unavailable", with_ref(raw_image_id="0" * 64 + ".png")
-    yield "object_corrupt", with_ref(raw_image_id=route.store.put(GOOD))
+    yield "object_corrupt", with_ref(raw_image_id=damaged(route.store))
     yield "unknown_family", with_ref(family="kimi_k25", payload={"grid_thws": [[1, 20, 40]]})
     yield "fingerprint_mismatch", with_ref(fingerprint="0" * 32)
     yield "grid_mismatch", with_ref(payload=route.adapter.layout(320, 640).payload)

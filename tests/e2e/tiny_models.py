@@ -53,15 +53,15 @@ KIMI_TOKENS = (
 )
 
 QWEN_TEMPLATE = (
-    "{%- for message in messages -%}<|im_start|>{{ message.role }}\n"
+    "{%- for message in messages -%}{{ '<|im_start|>' + message.role + '\n' }}"
     "{%- if message.content is string -%}{{ message.content }}"
     "{%- else -%}{%- for part in message.content -%}"
     "{%- if part.type in ('image', 'image_url') -%}"
     "<|vision_start|><|image_pad|><|vision_end|>"
     "{%- elif part.type == 'text' -%}{{ part.text }}{%- endif -%}"
-    "{%- endfor -%}{%- endif -%}<|im_end|>\n"
+    "{%- endfor -%}{%- endif -%}{{ '<|im_end|>\n' }}"
     "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}<|im_start|>assistant\n{%- endif -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
 )
 KIMI_TEMPLATE = (
     "{%- for message in messages -%}<|im_{{ message.role }}|>{{ message.role }}<|im_middle|>"

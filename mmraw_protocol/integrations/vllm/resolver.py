@@ -12,6 +12,7 @@ from ...codec import key_in_path
 from ...errors import MMRawError
 from ...features import Slot
 from ...materialize import MaterializedImage, Materializer
+from ...spans import check_spans
 from .metrics import Metrics
 
 Item = TypeVar("Item")
@@ -97,12 +98,15 @@ class Resolver(Generic[Item]):
         failed: MMRawError | None = None
         try:
             item = self._item(slot)
-            check_span(slot, token_ids, self._pad_ids[slot.ref.family])
+            pad_id = self._pad_ids[slot.ref.family]
+            check_spans(token_ids, [slot.placeholder], pad_token_id=pad_id)
             return self._maker.text(item)
         except MMRawError as error:
             failed = error
         place = f"$.kwargs_data{key_in_path(slot.modality)}[{slot.index}]"
-        raise failed.at(place)
+        # The path within one slot says nothing that its place does not.
+        in_slot = "$" if failed.path.startswith("$.mm_placeholders") else failed.path
+        raise MMRawError(failed.code, failed.message, in_slot).at(place)
 
     def _item(self, slot: Slot) -> Item:
         beside: dict[str, Any] = {
@@ -123,18 +127,3 @@ class Resolver(Generic[Item]):
         item = self._cache.get(key, make, self._maker.size)
         self._metrics.image(slot.ref, hit=not made, cached=self._cache.size)
         return item
-
-
-def check_span(slot: Slot, token_ids: Sequence[int], pad_id: int) -> None:
-    """Holds a placeholder against the prompt that is posted beside it.
-
-    Raises:
-        MMRawError: placeholder_invalid (beyond the prompt), span_mismatch (other tokens).
-    """
-    start, end = slot.placeholder.offset, slot.placeholder.offset + slot.placeholder.length
-    if end > len(token_ids):
-        message = "the placeholder reaches beyond the end of token_ids"
-        raise MMRawError("placeholder_invalid", message, "$")
-    if any(token != pad_id for token in token_ids[start:end]):
-        message = "token_ids hold other tokens than the family's pad where the placeholder says"
-        raise MMRawError("span_mismatch", message, "$")

@@ -99,15 +99,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The store that these settings name, or None.
 
         Raises:
-            MMRawError: what `mmraw_protocol.assets.open_store` raises.
+            MMRawError: unsupported_option, and what `mmraw_protocol.assets.open_store` raises.
         """
         place = self.store or image_dir()
         if place is None:
             return None
-        options = dict(self.store_options)
-        return open_store(
-            place, run_id=self.run_id, run_ids=self.run_ids, limits=self.limits, **options
-        )
+        given = {"run_id": self.run_id, "run_ids": self.run_ids, "limits": self.limits}
+        if given.keys() & self.store_options.keys():
+            message = f"{PREFIX}STORE_OPTIONS: runs and limits have settings of their own"
+            raise MMRawError("unsupported_option", message)
+        return open_store(place, **given, **self.store_options)
 
 
 def _file_values(path: str) -> dict[str, Any]:
