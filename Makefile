@@ -64,12 +64,13 @@ bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM se
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
 
-check: install ## format, lint, types, vectors, and generated files against spec/
+check: install ## format, lint, types, vectors, released and generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(PY)
 	$(PY) -m codegen --check
 	$(PY) -m mmraw_protocol.conformance.lint
+	$(PY) -m mmraw_protocol.compat.released
 
 # A venv of its own: atheris has wheels for some Pythons only.
 FUZZ_SECONDS ?= 60

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from .._version import __version__
 from ..errors import MMRawError
 from . import (
+    compat,
     completion,
     conformance,
     demo,
@@ -39,6 +40,7 @@ COMMANDS = (
     store,
     schema,
     conformance,
+    compat,
     doctor,
     completion,
 )

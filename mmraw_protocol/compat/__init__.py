@@ -1,0 +1,1 @@
+"""Compatibility: between versions of the specification, and with what came before this package."""
