@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from .emit_python import SAFE, anchored, header
 from .ir import (
     Const,
@@ -26,11 +29,7 @@ _IMPORTS = (
 )
 _HELPERS = (
     "def _object(required: dict[str, Strategy], optional: dict[str, Strategy]) -> Strategy:\n"
-    "    return st.fixed_dictionaries(required, optional=optional)\n\n\n"
-    "def _sourced(strategy: Strategy, *names: str) -> Strategy:\n"
-    "    def has_source(value: dict[str, Any]) -> bool:\n"
-    "        return any(value.get(name) is not None for name in names)\n\n"
-    "    return strategy.filter(has_source)\n"
+    "    return st.fixed_dictionaries(required, optional=optional)\n"
 )
 _OPENING = (
     "def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:\n"
@@ -46,6 +45,7 @@ def emit(model: Model) -> dict[str, str]:
         header(model, "Hypothesis strategies of everything that spec/ defines."),
         _IMPORTS,
         "Strategy = st.SearchStrategy[Any]\n",
+        _faults(model),
         _HELPERS,
         _OPENING,
     ]
@@ -57,17 +57,17 @@ def emit(model: Model) -> dict[str, str]:
 def _definition(model: Model, item: Definition) -> str:
     if item.type is not None:
         made = _strategy(item.type)
-    elif item.by_family:
-        variants = "".join(f"        {_object(item, variant)},\n" for variant in model.variants)
-        made = f"st.one_of(\n{variants}    )"
     else:
-        made = _object(item, None)
-    if item.at_least_one:
-        made = f"_sourced({made}, {', '.join(map(repr, item.at_least_one))})"
+        variants = model.variants if item.by_family else (None,)
+        # With each source in turn, since a filter would throw half of the examples away.
+        sources = item.at_least_one or (None,)
+        rows = [_object(item, variant, source) for variant in variants for source in sources]
+        lines = "".join(f"        {row},\n" for row in rows)
+        made = f"st.one_of(\n{lines}    )" if len(rows) > 1 else rows[0]
     return f"    known.setdefault({item.name!r}, {made})\n"
 
 
-def _object(item: Definition, variant: Variant | None) -> str:
+def _object(item: Definition, variant: Variant | None, source: str | None) -> str:
     required: list[str] = []
     optional: list[str] = []
     for part in item.fields:
@@ -76,7 +76,9 @@ def _object(item: Definition, variant: Variant | None) -> str:
             made = f"known[{variant.payload!r}]"
         elif variant is not None and part.name == "family":
             made = f"st.just({variant.family!r})" if variant.family else "known['OtherFamily']"
-        target = required if part.required else optional
+        elif part.name == source and isinstance(part.type, Nullable):
+            made = _strategy(part.type.inner)
+        target = required if part.required or part.name == source else optional
         target.append(f"{part.name!r}: {made}")
     return f"_object({{{', '.join(required)}}}, {{{', '.join(optional)}}})"
 
@@ -105,3 +107,62 @@ def _strategy(item: Type) -> str:
     if isinstance(item, Nullable):
         return f"st.one_of(st.none(), {_strategy(item.inner)})"
     return "known['OpaquePayload']"
+
+
+#: Texts of which those that do not fit a pattern are emitted as wrong.
+_TEXTS = ("", " ", "a b", "x\n", "\u00e9", "G", "..", "/etc/passwd", "http://example.org/a.png")
+
+
+def _faults(model: Model) -> str:
+    """What no reader may accept: wrong values by definition and field, and what must be there."""
+    objects = [model.definitions[name] for name in model.order if model.definitions[name].is_object]
+    wrong = "".join(
+        f"    {item.name!r}: {{\n"
+        + "".join(f"        {f.name!r}: {_row(_wrong(model, f.type))},\n" for f in item.fields)
+        + "    },\n"
+        for item in objects
+    )
+    needed = "".join(
+        f"    {item.name!r}: {_row([f.name for f in item.fields if f.required])},\n"
+        for item in objects
+    )
+    sources = "".join(
+        f"    {item.name!r}: {_row(list(item.at_least_one))},\n"
+        for item in objects
+        if item.at_least_one
+    )
+    return (
+        "#: definition -> field -> values that no reader may accept there\n"
+        f"WRONG: dict[str, dict[str, tuple[Any, ...]]] = {{\n{wrong}}}\n\n"
+        "#: definition -> fields that must be there\n"
+        f"REQUIRED: dict[str, tuple[str, ...]] = {{\n{needed}}}\n\n"
+        "#: definition -> fields of which one must be there\n"
+        f"SOURCES: dict[str, tuple[str, ...]] = {{\n{sources}}}\n"
+    )
+
+
+def _row(values: list[Any]) -> str:
+    return f"({', '.join(map(repr, values))},)" if values else "()"
+
+
+def _wrong(model: Model, item: Type) -> list[Any]:
+    if isinstance(item, Nullable):
+        return [value for value in _wrong(model, item.inner) if value is not None]
+    if isinstance(item, Named):
+        target = model.definitions[item.name]
+        return [None, 0, "x", []] if target.type is None else _wrong(model, target.type)
+    if isinstance(item, String):
+        fits = re.compile(anchored(item.pattern)) if item.pattern else None
+        texts = [text for text in _TEXTS if fits and not fits.search(text)]
+        return [None, 0, 1.5, True, [], {}, *texts]
+    if isinstance(item, Integer):
+        least, most = item.minimum, item.maximum
+        return [None, least - 1, most + 1, float(least), True, str(least), [], {}]
+    if isinstance(item, Const):
+        near = f"{item.value}x" if isinstance(item.value, str) else float(item.value)
+        return [None, near, 0, True, "", []]
+    if isinstance(item, Number):
+        return [None, True, "1", [], {}]
+    if isinstance(item, (List, Tuple)):
+        return [None, 0, "x", {}, *([[]] if isinstance(item, Tuple) else [])]
+    return [None, 0, "x", []]

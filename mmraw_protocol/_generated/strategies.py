@@ -15,15 +15,154 @@ from hypothesis import strategies as st
 Strategy = st.SearchStrategy[Any]
 
 
+#: definition -> field -> values that no reader may accept there
+WRONG: dict[str, dict[str, tuple[Any, ...]]] = {
+    'PlaceholderRange': {
+        'length': (None, 0, 9007199254740992, 1.0, True, '1', [], {},),
+        'offset': (None, -1, 9007199254740992, 0.0, True, '0', [], {},),
+    },
+    'Features': {
+        'kwargs_data': (None, 0, 'x', [],),
+        'mm_hashes': (None, 0, 'x', [],),
+        'mm_placeholders': (None, 0, 'x', [],),
+    },
+    'QwenVlPayload': {
+        'image_grid_thw': (None, 0, 'x', {}, [],),
+    },
+    'KimiK25Payload': {
+        'grid_thws': (None, 0, 'x', {}, [],),
+        'num_media_tokens': (None, 0, 1048577, 1.0, True, '1', [], {},),
+    },
+    'ItemUnversionedData': {
+        '_prime_rl_image_ref': (None, 'raw_imagex', 0, True, '', [],),
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'kind': (None, 'prime_raw_mm_itemx', 0, True, '', [],),
+        'layout_fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 'imagex', 0, True, '', [],),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_data': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'vllm_modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'ItemUnversionedUri': {
+        '_prime_rl_image_ref': (None, 'raw_imagex', 0, True, '', [],),
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'kind': (None, 'prime_raw_mm_itemx', 0, True, '', [],),
+        'layout_fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 'imagex', 0, True, '', [],),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_uri': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'vllm_modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'ItemV1': {
+        '_prime_rl_image_ref': (None, 'raw_imagex', 0, True, '', [],),
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'kind': (None, 'prime_raw_mm_itemx', 0, True, '', [],),
+        'layout_fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 'imagex', 0, True, '', [],),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_id': (0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'raw_ref': (None, 0, 1.5, True, [], {},),
+        'raw_uri': (0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'version': (None, 1.0, 0, True, '', [],),
+        'vllm_modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'KimiK25Layout': {
+        'fixed_output_tokens': (0, 1048577, 1.0, True, '1', [], {},),
+        'image_mean': (None, 0, 'x', {}, [],),
+        'image_std': (None, 0, 'x', {}, [],),
+        'in_patch_limit': (None, 0, 9007199254740992, 1.0, True, '1', [], {},),
+        'merge_kernel_size': (None, 0, 1025, 1.0, True, '1', [], {},),
+        'patch_limit_on_one_side': (None, 0, 1048577, 1.0, True, '1', [], {},),
+        'patch_size': (None, 0, 1025, 1.0, True, '1', [], {},),
+    },
+    'QwenVlLayout': {
+        'max_pixels': (None, 0, 9007199254740992, 1.0, True, '1', [], {},),
+        'merge_size': (None, 0, 1025, 1.0, True, '1', [], {},),
+        'min_pixels': (None, -1, 9007199254740992, 0.0, True, '0', [], {},),
+        'patch_size': (None, 0, 1025, 1.0, True, '1', [], {},),
+        'temporal_patch_size': (None, 0, 1025, 1.0, True, '1', [], {},),
+    },
+    'RefUnversionedData': {
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'mm_hash': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_data': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'RefUnversionedUri': {
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'mm_hash': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_uri': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'RefV1': {
+        'fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'grid_thw': (None, 0, 'x', {}, [],),
+        'mm_hash': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'raw_image_id': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'run_id': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'RefV3Runless': {
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'mm_hash': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_id': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'RefV2': {
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'mm_hash': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_id': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'run_id': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+    },
+    'RefV3': {
+        'family': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'fingerprint': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'mm_hash': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'modality': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '/etc/passwd', 'http://example.org/a.png',),
+        'payload': (None, 0, 'x', [],),
+        'raw_image_id': (0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'raw_uri': (0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', 'G', '..', '/etc/passwd', 'http://example.org/a.png',),
+        'run_id': (None, 0, 1.5, True, [], {}, '', ' ', 'a b', 'x\n', 'é', '..', '/etc/passwd', 'http://example.org/a.png',),
+    },
+}
+
+#: definition -> fields that must be there
+REQUIRED: dict[str, tuple[str, ...]] = {
+    'PlaceholderRange': ('length', 'offset',),
+    'Features': ('kwargs_data', 'mm_hashes', 'mm_placeholders',),
+    'QwenVlPayload': ('image_grid_thw',),
+    'KimiK25Payload': ('grid_thws',),
+    'ItemUnversionedData': ('family', 'kind', 'layout_fingerprint', 'modality', 'payload', 'raw_image_data',),
+    'ItemUnversionedUri': ('family', 'kind', 'layout_fingerprint', 'modality', 'payload', 'raw_image_uri',),
+    'ItemV1': ('family', 'kind', 'layout_fingerprint', 'modality', 'payload', 'version',),
+    'KimiK25Layout': (),
+    'QwenVlLayout': (),
+    'RefUnversionedData': ('family', 'fingerprint', 'mm_hash', 'modality', 'payload', 'raw_image_data',),
+    'RefUnversionedUri': ('family', 'fingerprint', 'mm_hash', 'modality', 'payload', 'raw_image_uri',),
+    'RefV1': ('fingerprint', 'grid_thw', 'mm_hash', 'modality', 'raw_image_id', 'run_id',),
+    'RefV3Runless': ('family', 'fingerprint', 'mm_hash', 'modality', 'payload', 'raw_image_id',),
+    'RefV2': ('family', 'fingerprint', 'mm_hash', 'modality', 'payload', 'raw_image_id', 'run_id',),
+    'RefV3': ('family', 'fingerprint', 'mm_hash', 'modality', 'payload', 'run_id',),
+}
+
+#: definition -> fields of which one must be there
+SOURCES: dict[str, tuple[str, ...]] = {
+    'ItemV1': ('raw_image_id', 'raw_uri',),
+    'RefV3': ('raw_image_id', 'raw_uri',),
+}
+
+
 def _object(required: dict[str, Strategy], optional: dict[str, Strategy]) -> Strategy:
     return st.fixed_dictionaries(required, optional=optional)
-
-
-def _sourced(strategy: Strategy, *names: str) -> Strategy:
-    def has_source(value: dict[str, Any]) -> bool:
-        return any(value.get(name) is not None for name in names)
-
-    return strategy.filter(has_source)
 
 
 def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
@@ -57,11 +196,14 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
     ))
-    known.setdefault('ItemV1', _sourced(st.one_of(
-        _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
-        _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
-        _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
-    ), 'raw_image_id', 'raw_uri'))
+    known.setdefault('ItemV1', st.one_of(
+        _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
+        _object({'family': st.just('kimi_k25'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['KimiK25Payload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
+        _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
+        _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
+    ))
     known.setdefault('Rgb', st.tuples(st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32)), st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32)), st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))).map(list))
     known.setdefault('KimiK25Layout', _object({}, {'fixed_output_tokens': st.one_of(st.none(), st.integers(1, 1048576)), 'image_mean': known['Rgb'], 'image_std': known['Rgb'], 'in_patch_limit': st.integers(1, 9007199254740991), 'merge_kernel_size': st.integers(1, 1024), 'patch_limit_on_one_side': st.integers(1, 1048576), 'patch_size': st.integers(1, 1024)}))
     known.setdefault('QwenVlLayout', _object({}, {'max_pixels': st.integers(1, 9007199254740991), 'merge_size': st.integers(1, 1024), 'min_pixels': st.integers(0, 9007199254740991), 'patch_size': st.integers(1, 1024), 'temporal_patch_size': st.integers(1, 1024)}))
@@ -86,9 +228,12 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
         _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
     ))
-    known.setdefault('RefV3', _sourced(st.one_of(
-        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
-        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
-        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_uri': st.one_of(st.none(), known['RawUri'])}),
-    ), 'raw_image_id', 'raw_uri'))
+    known.setdefault('RefV3', st.one_of(
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
+        _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
+        _object({'family': st.just('kimi_k25'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['KimiK25Payload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
+        _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
+    ))
     return known

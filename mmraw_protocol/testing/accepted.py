@@ -1,8 +1,4 @@
-"""Hypothesis strategies for consumers: refs of each dialect, envelopes, features, near misses.
-
-Needs the extra `testing`. Every value is generated from the schemas of spec/; what a schema cannot
-say (grids on the merge raster, hashes that fit their bytes) is added here.
-"""
+"""What every reader accepts: refs, envelopes, payloads, features, messages."""
 
 from __future__ import annotations
 
@@ -11,24 +7,9 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from ._generated.strategies import build
-from ._generated.wire import DIALECTS, FAMILIES, WireDialect
-from .codec import canonical_json, encode_base64, encode_base64url, mm_hash_of, sha256_hex
-
-__all__ = [
-    "documents",
-    "features",
-    "grids",
-    "images",
-    "items",
-    "json_values",
-    "messages",
-    "near_misses",
-    "payloads",
-    "ref_fields",
-    "ref_text",
-    "refs",
-]
+from .._generated.strategies import build
+from .._generated.wire import DIALECTS, FAMILIES, WireDialect
+from ..codec import canonical_json, encode_base64, encode_base64url, mm_hash_of, sha256_hex
 
 Strategy = st.SearchStrategy[Any]
 
@@ -162,9 +143,17 @@ def refs(dialect: str = "v3") -> st.SearchStrategy[str]:
     return ref_fields(dialect).map(lambda fields: ref_text(fields, dialect))
 
 
-def items() -> Strategy:
-    """Envelopes of version 1 as plain JSON."""
-    return _KNOWN["ItemV1"]
+#: dialect of the envelope -> definition
+ITEMS = {
+    "v1": "ItemV1",
+    "unversioned-uri": "ItemUnversionedUri",
+    "unversioned-data": "ItemUnversionedData",
+}
+
+
+def items(dialect: str = "v1") -> Strategy:
+    """Envelopes as plain JSON: version 1, or one of the two forms without version."""
+    return _KNOWN[ITEMS[dialect]]
 
 
 def images() -> st.SearchStrategy[bytes]:
@@ -243,7 +232,10 @@ _ALPHABET = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:=
 
 
 def near_misses(dialect: str = "v3") -> st.SearchStrategy[tuple[str, str]]:
-    """(canonical ref, the same with one character changed, added or taken away)."""
+    """(canonical ref, the same with one character changed, added or taken away).
+
+    The second is refused or means something else; `refused_refs` are always refused.
+    """
 
     def change(text: str, index: int, char: str, kind: int) -> tuple[str, str]:
         at = index % len(text)
