@@ -78,6 +78,12 @@ def test_places_that_are_none(url: str) -> None:
     assert refused(open_store, url) == "store_invalid"
 
 
+def test_credentials_in_a_url_are_named_as_the_fault() -> None:
+    with pytest.raises(MMRawError, match="credentials do not belong") as caught:
+        open_store("s3://key:a-secret@bucket/x")
+    assert "a-secret" not in str(caught.value)
+
+
 def test_options_are_those_of_the_kind(tmp_path: Path) -> None:
     assert refused(open_store, tmp_path, timeout=3) == "unsupported_option"
     assert refused(open_store, "memory://", durable=False) == "unsupported_option"

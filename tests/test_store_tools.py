@@ -26,6 +26,7 @@ from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.messages import offload_messages, pack_images
 from mmraw_protocol.store_tools import check, collect, copy_store, read_references
 from mmraw_protocol.store_tools.fsck import ObjectName
+from mmraw_protocol.store_tools.objects import StateFile, Stored
 
 PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
 DIALECTS = ("v1", "v2", "v3", "v3-runless", "unversioned-uri")
@@ -411,6 +412,19 @@ def test_an_interrupted_check_goes_on_where_it_was(error: BaseException, tmp_pat
     assert 20 <= report.resumed <= 40
     assert store.reads == 100 - report.resumed
     assert not state.exists()
+
+
+def test_a_line_that_was_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:
+    store, path = PlainStore({}, "x"), tmp_path / "state"
+    first, second = (Stored(None, StoredObject(name_of(image(n)), 1, 1.0)) for n in range(2))
+    with StateFile(path, "fsck", store) as state:
+        state.record(first, "done")
+    path.write_text(path.read_text()[:-5])
+    with StateFile(path, "fsck", store) as state:
+        assert state.known(first) is None
+        state.record(second, "done")
+    with StateFile(path, "fsck", store) as state:
+        assert state.known(second) == "done"
 
 
 def test_an_object_that_changed_since_is_read_again(tmp_path: Path) -> None:

@@ -86,8 +86,10 @@ def test_a_bucket_that_does_not_exist(server: S3Server) -> None:
 def test_plain_http_only_where_the_user_names_it(
     server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert ObjectStore("s3://images/x")._client.client_options["allow_http"]
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint.replace("http:", "https:"))
-    store = open_store("s3://images/x", retries=0)
+    store = ObjectStore("s3://images/x", retries=0)
+    assert not store._client.client_options["allow_http"]
     assert refused(store.put, DATA).code == "store_unavailable"
 
 
