@@ -167,6 +167,16 @@ def test_tensors_pass_only_where_refs_only_is_off(store: LocalStore) -> None:
     assert json.loads(lenient.engine.bodies[1]) == cached
 
 
+def test_images_by_url_pass_only_where_refs_only_is_off(store: LocalStore) -> None:
+    body = {"token_ids": [1], "content_parts": [{"type": "image_url", "url": "x", "uuid": "y"}]}
+    assert Server(store).post(body).code == (400, "not_a_ref", None)
+    lenient = Server(store, refs_only=False)
+    lenient.post(body)
+    assert json.loads(lenient.engine.bodies[0]) == body
+    assert Server(store).post(body | {"content_parts": None}).status == 200
+    assert Server(store).post(b'{"token_ids":[1],"content_parts":[ ]}').status == 200
+
+
 def test_refs_and_tensors_are_never_mixed(store: LocalStore) -> None:
     for refs_only in (True, False):
         server = Server(store, refs_only=refs_only)

@@ -47,7 +47,7 @@ class EncodedHandover:
 
 
 class DirectHandover:
-    """Items by keys; each is valid until its request is over.
+    """Items by keys; each key is good for once, and until its request is over.
 
     Args:
         decode: What vLLM decodes other texts with.
@@ -67,7 +67,8 @@ class DirectHandover:
         """The item of a key; anything else is decoded as vLLM does."""
         if not text.startswith(KEY_PREFIX):
             return self.decode(text)
-        item = self._items.get(text)
+        # Taken away at once: an answer may stream for minutes, and vLLM has what it needs.
+        item = self._items.pop(text, None)
         if item is None:
             raise ValueError("no image is known by this key")
         # A copy: vLLM may change what it was given, and the cache keeps the original.

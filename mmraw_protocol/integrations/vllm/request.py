@@ -48,14 +48,18 @@ def read_generate_request(
 ) -> GenerateRequest | None:
     """The request, or None for a body that vLLM may have as it came: it holds no image.
 
-    Without `refs_only`, bodies whose images are all tensors are vLLM's too.
+    Without `refs_only`, bodies whose images are all tensors, or are named by URL, are vLLM's too.
 
     Raises:
-        MMRawError: invalid_json, not_a_ref (a tensor where a ref belongs), missing_field,
+        MMRawError: invalid_json, not_a_ref (a tensor or URL where a ref belongs), missing_field,
             invalid_type, and what `parse_features` raises; paths start at the features.
     """
     fields = _fields(body)
-    document = parse_json(fields["features"]) if "features" in fields else None
+    if refs_only and _value(fields, "content_parts"):
+        # Whoever names an image by URL may name it by somebody's mm_hash, too (`uuid`).
+        message = "content_parts hold images by URL; this server takes refs only (refs_only)"
+        raise MMRawError("not_a_ref", message, "")
+    document = _value(fields, "features")
     if document is None or _is_empty(document):
         return None
     if not _holds_refs(document) and not refs_only:
@@ -74,6 +78,11 @@ def _fields(body: bytes) -> Fields:
     if fields is None:
         raise MMRawError("invalid_json", "the request's body is not one strict JSON object", "")
     return fields
+
+
+def _value(fields: Fields, name: str) -> Any:
+    """The decoded value of a field; None where it is absent."""
+    return parse_json(fields[name]) if name in fields else None
 
 
 def _token_ids(fields: Fields) -> list[int]:

@@ -36,8 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             PRIME_RL_MM_MATERIALIZE_CACHE_GB, or 2 GiB.
         families: The families that are allowed; None allows the one that the model is of.
         family: The model's family, where it cannot be told from the model's type.
-        refs_only: Refuse tensors: whoever sends one under somebody's mm_hash puts it into the
-            engine's caches for everybody.
+        refs_only: Refuse tensors and URLs (content_parts): whoever sends one under somebody's
+            mm_hash puts it into the engine's caches for everybody.
         frames: `single` refuses animations, `first` takes their first frame.
         handover: How vLLM gets a processed image: `direct` hands over the tensors themselves,
             `encoded` writes them as base64, as a client would.
