@@ -1,7 +1,7 @@
 """mmraw-protocol: the contract by which images travel through multimodal RL.
 
-Everything for daily use has its name here. What only parses refs, envelopes and features is
-imported at once; the rest (images, stores, materialization) when its name is first asked for.
+Everything for daily use has its name here. What reads and writes refs is imported at once; the rest
+(envelopes, features, images, stores, materialization) when its name is first asked for.
 """
 
 from __future__ import annotations
@@ -19,15 +19,6 @@ from ._generated.types import (
 )
 from ._version import __version__
 from .errors import ERRORS, MMRawError
-from .features import (
-    Features,
-    FeaturesBuilder,
-    MultiModalData,
-    RefMemory,
-    build_features,
-    parse_features,
-)
-from .items import RawMMItem, make_item, parse_item
 from .refs import (
     RawMMRef,
     check_raw_image_id,
@@ -42,9 +33,19 @@ if TYPE_CHECKING:
     from .adapters import get_adapter
     from .assets import open_store
     from .convert import convert_ref
+    from .features import (
+        Features,
+        FeaturesBuilder,
+        MultiModalData,
+        RefMemory,
+        build_features,
+        parse_features,
+    )
     from .images import ImageSource
+    from .items import RawMMItem, make_item, parse_item
     from .materialize import Materializer
     from .messages import inline_messages, mm_data, offload_messages, pack_images
+    from .verify import verify_ref
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -82,18 +83,29 @@ __all__ = [
     "parse_item",
     "parse_ref",
     "schemas",
+    "verify_ref",
 ]
 
 _LATER = {
+    "Features": "features",
+    "FeaturesBuilder": "features",
     "ImageSource": "images",
     "Materializer": "materialize",
+    "MultiModalData": "features",
+    "RawMMItem": "items",
+    "RefMemory": "features",
+    "build_features": "features",
     "convert_ref": "convert",
     "get_adapter": "adapters",
     "inline_messages": "messages",
+    "make_item": "items",
     "mm_data": "messages",
     "offload_messages": "messages",
     "open_store": "assets",
     "pack_images": "messages",
+    "parse_features": "features",
+    "parse_item": "items",
+    "verify_ref": "verify",
 }
 
 

@@ -317,12 +317,20 @@ def verify_source(ref: RawMMRef, data: bytes) -> str:
     Raises:
         MMRawError: hash_mismatch, object_corrupt.
     """
-    digest = sha256_hex(data)
+    return verify_digest(ref, sha256_hex(data))
+
+
+def verify_digest(ref: RawMMRef, digest: str) -> str:
+    """The sha256 `digest`, held against mm_hash and raw_image_id.
+
+    Raises:
+        MMRawError: hash_mismatch, object_corrupt.
+    """
     if len(ref.mm_hash) not in (32, 64) or not digest.startswith(ref.mm_hash):
         message = "mm_hash is not the first 32 or all 64 hex digits of the image's sha256"
         raise MMRawError("hash_mismatch", message, "$.mm_hash")
     if ref.stored_name is not None:
-        verify_object(data, ref.stored_name, digest)
+        verify_object(b"", ref.stored_name, digest)
     return digest
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._generated.wire import SCHEMAS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["schemas", "spec_folder"]
 
 
 def spec_folder() -> Path:
     """The folder of the schema files: inside the installed package, else the checkout's spec/."""
+    # Here and not above: with the package come no modules that reading refs has no use for.
+    from pathlib import Path
+
     installed = Path(__file__).parent / "_spec"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "spec"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Every JSON Schema document of the protocol, by its `$id`."""
+    import json
+
     folder = spec_folder()
     return {
         schema_id: json.loads((folder / path).read_text(encoding="utf-8"))

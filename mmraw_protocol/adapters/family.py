@@ -84,6 +84,8 @@ class FamilyAdapter(Generic[Config]):
         Raises:
             MMRawError: invalid_type, invalid_value, limit_exceeded.
         """
+        if type(width) is type(height) is int and 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE:
+            return
         for name, side in (("width", width), ("height", height)):
             if type(side) is not int:
                 raise MMRawError("invalid_type", "expected an integer", f"$.{name}")

@@ -31,16 +31,10 @@ def kimi_content(
 ) -> tuple[int, int]:
     """(height, width) in pixels after resizing and before padding. The sides must be positive."""
     longest = patch_limit_on_one_side * patch_size
-    scale = min(
-        1.0,
-        math.sqrt(
-            in_patch_limit / (max(1.0, width // patch_size) * max(1.0, height // patch_size))
-        ),
-        longest / width,
-        longest / height,
-    )
-    wide = min(max(1, int(width * scale)), longest)
-    high = min(max(1, int(height * scale)), longest)
+    across, down = width // patch_size or 1, height // patch_size or 1
+    scale = min(1.0, math.sqrt(in_patch_limit / (across * down)), longest / width, longest / height)
+    wide = min(int(width * scale) or 1, longest)
+    high = min(int(height * scale) or 1, longest)
     return high, wide
 
 
@@ -54,6 +48,10 @@ def kimi_grid(
 ) -> tuple[int, int]:
     """(h, w) in patches, padded to the merge raster; pixels in. The sides must be positive."""
     high, wide = kimi_content(width, height, patch_size, in_patch_limit, patch_limit_on_one_side)
+    return _padded(high, wide, patch_size, merge_kernel_size)
+
+
+def _padded(high: int, wide: int, patch_size: int, merge_kernel_size: int) -> tuple[int, int]:
     factor = patch_size * merge_kernel_size
     return -(-high // factor) * merge_kernel_size, -(-wide // factor) * merge_kernel_size
 
@@ -89,14 +87,6 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
         """
         self.check_size(width, height, limits)
         knobs = self.config
-        h, w = kimi_grid(
-            width,
-            height,
-            knobs.patch_size,
-            knobs.merge_kernel_size,
-            knobs.in_patch_limit,
-            knobs.patch_limit_on_one_side,
-        )
         high, wide = kimi_content(
             width,
             height,
@@ -104,16 +94,17 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
             knobs.in_patch_limit,
             knobs.patch_limit_on_one_side,
         )
-        if max(h, w) > knobs.patch_limit_on_one_side:
+        h, w = _padded(high, wide, knobs.patch_size, knobs.merge_kernel_size)
+        if h > knobs.patch_limit_on_one_side or w > knobs.patch_limit_on_one_side:
             message = "padded to the merge raster, a side exceeds patch_limit_on_one_side"
             raise MMRawError("layout_refused", message)
         grid = check_grid((1, h, w), merge_size=self.merge_size, limits=limits, path="$.grid_thw")
-        payload = KimiK25Payload(grid_thws=(grid,), num_media_tokens=self._tokens(grid))
+        tokens = self._tokens(grid)
         return Layout(
             grid_thw=grid,
-            num_tokens=self._tokens(grid),
-            placeholder_length=self.placeholder_length(payload),
-            payload=payload,
+            num_tokens=tokens,
+            placeholder_length=tokens if self.placeholder == "expanded" else 1,
+            payload=KimiK25Payload(grid_thws=(grid,), num_media_tokens=tokens),
             resized=(w * knobs.patch_size, h * knobs.patch_size),
             content=(wide, high),
         )

@@ -16,7 +16,7 @@ _LONGEST_HEAD = max(map(len, _MEDIA_TYPES))
 #: How a data: image starts.
 HEADS = frozenset(head.encode("ascii") for head in _MEDIA_TYPES)
 
-_LABEL = re.compile(r"file://(?:localhost)?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*/([A-Za-z0-9_.-]+)")
+_LABEL = r"file://(?:localhost)?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*/([A-Za-z0-9_.-]+)"
 #: The most characters of a file: label, and which ones it may have.
 LABEL_LENGTH = 4096
 LABEL_CHARACTERS = (
@@ -70,7 +70,7 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
     Raises:
         MMRawError: invalid_raw_uri.
     """
-    match = _LABEL.fullmatch(text) if len(text) <= LABEL_LENGTH else None
+    match = re.fullmatch(_LABEL, text) if len(text) <= LABEL_LENGTH else None
     if match is None:
         message = "expected a local file: URL that ends in the stored image's name"
         raise MMRawError("invalid_raw_uri", message, path)

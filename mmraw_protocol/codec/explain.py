@@ -10,9 +10,10 @@ import msgspec
 from .._generated.wire import RULES
 from ..errors import ErrorCode, MMRawError
 
-_PLACE = re.compile(r" - at `(?:key in )?(\$[^`]*)`\Z")
-_FIELD = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)(?=[\[.]|\Z)")
-_MISSING = re.compile(r"Object missing required field `([^`]*)`")
+# Compiled where they are used (and kept by re): nothing is explained where nothing is refused.
+_PLACE = r" - at `(?:key in )?(\$[^`]*)`\Z"
+_FIELD = r"\.([A-Za-z_][A-Za-z0-9_]*)(?=[\[.]|\Z)"
+_MISSING = r"Object missing required field `([^`]*)`"
 #: Modality keys that may be named in a path; other keys are input and stay out of it.
 _NAMED_KEYS = frozenset({"image", "vision_chunk"})
 
@@ -25,13 +26,13 @@ def key_in_path(key: object) -> str:
 def explain(error: msgspec.ValidationError, schema: str, path: str = "$") -> MMRawError:
     """The MMRawError for a typed decode of the definition `schema` that failed at `path`."""
     text = str(error)
-    place = _PLACE.search(text)
+    place = re.search(_PLACE, text)
     where = path + (place.group(1)[1:] if place else "")
-    if match := _MISSING.match(text):
+    if match := re.match(_MISSING, text):
         return MMRawError("missing_field", f"required field {match.group(1)} is absent", where)
     if text.startswith("Object contains unknown field"):
         return MMRawError("unknown_field", "a field is not defined by the schema", where)
-    fields = cast("list[str]", _FIELD.findall(where))
+    fields = cast("list[str]", re.findall(_FIELD, where))
     for name in reversed(fields):
         for candidate in (schema, *RULES):
             rule = RULES.get(candidate, {}).get(name)

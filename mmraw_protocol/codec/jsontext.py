@@ -6,7 +6,6 @@ languages round, and fall over deep nesting. Here all of that is refused.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -25,8 +24,9 @@ MAX_INTEGER = 2**53 - 1
 #: Nesting of any document but a payload. Ours need six levels.
 MAX_DEPTH = 256
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+# Compiled where they are used (and kept by re): the fast paths do without them.
+_STRING = r'(?s)"(?:[^"\\]|\\.)*"'
+_SURROGATE_ESCAPE = r"\\u[dD][89a-fA-F]"
 
 
 def parse_json(
@@ -40,6 +40,9 @@ def parse_json(
     """
     document = text if isinstance(text, str) else _utf8(text, path)
     _check_depth(document, max_depth, path)
+    # The fast paths do without it, and it takes as long to import as half of this package.
+    import json
+
     reader = _Reader(path)
     try:
         value = reader.decoder.decode(document)
@@ -47,7 +50,7 @@ def parse_json(
         value = _BROKEN
     if value is _BROKEN:
         raise MMRawError("invalid_json", "not one strict JSON document", path)
-    if _SURROGATE_ESCAPE.search(document) or not document.isascii():
+    if re.search(_SURROGATE_ESCAPE, document) or not document.isascii():
         _check_strings(value, path)
     return value
 
@@ -59,6 +62,8 @@ class _Reader:
     """A JSON decoder whose hooks refuse what the standard library would let pass."""
 
     def __init__(self, path: str) -> None:
+        import json
+
         self.path = path
         self.decoder = json.JSONDecoder(
             object_pairs_hook=self.pairs,
@@ -117,7 +122,7 @@ def _check_depth(text: str, limit: int, path: str) -> None:
 
 def _outside_strings(text: str) -> Iterator[str]:
     start = 0
-    for match in _STRING.finditer(text):
+    for match in re.finditer(_STRING, text):
         yield text[start : match.start()]
         start = match.end()
     yield text[start:]
@@ -241,4 +246,6 @@ def canonical_json(value: Any, *, path: str = "$") -> str:
     """
     plain = msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
     check_json_value(plain, path=path)
+    import json
+
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..refs import RawMMRef, parse_ref
@@ -28,6 +27,8 @@ class RefMemory:
         self.limits = limits
         self._refs: OrderedDict[str, RawMMRef] = OrderedDict()
         self._size = 0
+        from threading import Lock
+
         self._lock = Lock()
 
     def __len__(self) -> int:
