@@ -15,7 +15,7 @@ __all__ = ["check_spans"]
 
 
 def check_spans(
-    token_ids: Sequence[int],
+    token_ids: Sequence[int] | None,
     placeholders: Sequence[PlaceholderRange],
     *,
     pad_token_id: int | None = None,
@@ -24,7 +24,7 @@ def check_spans(
     """The placeholders of one modality are sorted, do not overlap, and hold the pad alone.
 
     Args:
-        token_ids: The whole prompt.
+        token_ids: The whole prompt; None where it is not at hand, and only order is checked.
         placeholders: Offsets are absolute in it.
         pad_token_id: The family's pad; None takes the token that the first placeholder begins with.
         modality: For the error's path.
@@ -36,11 +36,14 @@ def check_spans(
     for index, place in enumerate(placeholders):
         path = f"$.mm_placeholders{key_in_path(modality)}[{index}]"
         stop = place.offset + place.length
-        if place.offset < end or place.length < 1 or stop > len(token_ids):
+        beyond = token_ids is not None and stop > len(token_ids)
+        if place.offset < end or place.length < 1 or beyond:
             message = "placeholders are sorted, do not overlap, and lie within the prompt"
             raise MMRawError("placeholder_invalid", message, path)
+        end = stop
+        if token_ids is None:
+            continue
         pad = token_ids[place.offset] if pad is None else pad
         if any(token != pad for token in token_ids[place.offset : stop]):
             message = "a placeholder's span holds other tokens than the pad"
             raise MMRawError("span_mismatch", message, path)
-        end = stop

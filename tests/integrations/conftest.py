@@ -29,6 +29,11 @@ class Picture:
     def open(self) -> Any:
         return Image.open(io.BytesIO(self.data))
 
+    def pixels(self) -> Any:
+        """The file's pixels as RGB, without what else its header says."""
+        image = self.open().convert("RGB")
+        return Image.frombytes("RGB", image.size, image.tobytes())
+
 
 #: name, format, mode, (width, height), what the encoder takes
 KINDS: list[tuple[str, str, str, tuple[int, int], dict[str, Any]]] = [

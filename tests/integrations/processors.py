@@ -32,6 +32,17 @@ KIMI = {
     "image_std": [0.5, 0.5, 0.5],
 }
 
+#: The same knobs as a Kimi checkpoint's preprocessor_config.json has them.
+MEDIA_PROC_CFG = {
+    "patch_size": 14,
+    "merge_kernel_size": 2,
+    "in_patch_limit": 16384,
+    "patch_limit_on_one_side": 512,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+    "fixed_output_tokens": None,
+}
+
 
 @functools.cache
 def qwen(preset: str = "qwen3_vl") -> Any:
@@ -49,13 +60,32 @@ def kimi() -> Any:
     return Kimi_K25ImageProcessor(**KIMI)
 
 
+class ByName:
+    """One of the two, made anew in each process, after what this module does for torchvision."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+
+    def _processor(self) -> Any:
+        return qwen() if self.family == "qwen_vl" else kimi()
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._processor().to_dict()
+
+    def preprocess(self, images: list[Any], **options: Any) -> Any:
+        return self._processor().preprocess(images, **options)
+
+
 class RemoteKimi:
     """Transformers' Kimi processor behind the calls of the checkpoint's own remote code."""
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"media_proc_cfg": MEDIA_PROC_CFG}
+
     def preprocess(self, medias: list[dict[str, Any]], return_tensors: str) -> dict[str, Any]:
         out = kimi().preprocess([media["image"] for media in medias], return_tensors="pt")
-        grids = out["image_grid_thw"].numpy()
-        return {"pixel_values": out["pixel_values"].numpy(), "grid_thws": grids}
+        made = {"pixel_values": out["pixel_values"], "grid_thws": out["image_grid_thw"]}
+        return made if return_tensors == "pt" else {k: v.numpy() for k, v in made.items()}
 
     def media_tokens_calculator(self, media: dict[str, Any]) -> int:
         width, height = media["image"].size

@@ -1,0 +1,318 @@
+"""The trainer's side: from refs to the tensors that a model of Transformers takes.
+
+The checkpoint's own image processor makes the tensors, from pixels that were verified and decoded
+as on the server. Torch and Transformers are imported only where they are used; which processor (its
+Pillow or its torchvision backend) is the caller's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from os import PathLike
+from typing import Any, Literal, cast, overload
+
+import msgspec
+
+from .._generated.limits import DEFAULT_LIMITS, Limits
+from ..adapters import Adapter, ImageDescription, get_adapter
+from ..assets import AssetStore, open_store
+from ..codec import key_in_path, mm_hash_of, parse_data_uri, sha256_hex
+from ..errors import MMRawError
+from ..features import Features, MultiModalData, Slot, build_features, parse_features
+from ..images import decode_rgb
+from ..items import RawMMItem, parse_item
+from ..materialize import Materializer
+from ..messages import MessageImage, PackedImage, find_images, open_image_part
+from ..messages import pack_images as pack_raw_images
+from ..refs import RawMMRef
+from ..spans import check_spans
+
+__all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
+
+#: Under which key a model of the family takes the grids.
+GRID_KEYS = {"kimi_k25": "grid_thws", "qwen_vl": "image_grid_thw"}
+
+#: What Transformers' own Kimi processor calls the knobs of the checkpoint's media_proc_cfg.
+_NATIVE_KIMI = {
+    "image_mean": "image_mean",
+    "image_std": "image_std",
+    "in_patch_limit": "max_patches",
+    "merge_kernel_size": "merge_size",
+    "patch_size": "patch_size",
+}
+
+FeaturesLike = Features | Mapping[str, Any] | str | bytes
+Images = FeaturesLike | MultiModalData | Sequence[RawMMItem | Mapping[str, Any]]
+Tensors = dict[str, Any]
+
+
+def adapter_of(image_processor: Any, placeholder: str | None = None) -> Adapter:
+    """The adapter with the knobs of an image processor.
+
+    Args:
+        image_processor: Qwen's, Transformers' own of Kimi K2.5, or that of a Kimi checkpoint.
+        placeholder: For Kimi, `single` (default) or `expanded`.
+
+    Raises:
+        MMRawError: invalid_config.
+    """
+    knobs: dict[str, Any] = image_processor.to_dict()
+    if isinstance(knobs.get("media_proc_cfg"), Mapping):
+        return get_adapter("kimi_k25", knobs, placeholder=placeholder)
+    if "max_patches" not in knobs:
+        return get_adapter("qwen_vl", {**knobs, "size": dict(knobs.get("size") or {})})
+    media = {name: knobs[given] for name, given in _NATIVE_KIMI.items() if given in knobs}
+    media["patch_limit_on_one_side"] = dict(knobs["size"])["max_height"]
+    return get_adapter("kimi_k25", {"media_proc_cfg": media}, placeholder=placeholder)
+
+
+class TensorMaker:
+    """Makes a model's image tensors, and refuses what is not exactly what a ref means.
+
+    Args:
+        image_processor: The checkpoint's own, for example of `AutoImageProcessor.from_pretrained`.
+        store: Where stored images are: a store, or its place; None allows inline refs only. A place
+            is opened in each worker process anew.
+        adapter: Default: `adapter_of(image_processor)`.
+        limits: Of refs, images and grids.
+        cache_bytes: As for `Materializer`; by default nothing is cached, since a trainer seldom
+            sees an image twice in a worker.
+
+    It may be handed to worker processes, by fork or by pickle.
+    """
+
+    def __init__(
+        self,
+        image_processor: Any,
+        *,
+        store: AssetStore | str | PathLike[str] | None = None,
+        adapter: Adapter | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        cache_bytes: int = 0,
+    ) -> None:
+        self.image_processor = image_processor
+        self.adapter = adapter or adapter_of(image_processor)
+        self.limits = limits
+        self.grid_key = GRID_KEYS.get(self.adapter.family, "image_grid_thw")
+        self._store = store
+        self._cache_bytes = cache_bytes
+        self._materializer: Materializer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_materializer": None}
+
+    @property
+    def materializer(self) -> Materializer:
+        """Opened when first used, in each process by itself."""
+        if self._materializer is None:
+            store = self._store
+            if isinstance(store, (str, PathLike)):
+                store = open_store(store, limits=self.limits)
+            self._materializer = Materializer(
+                store,
+                limits=self.limits,
+                cache_bytes=self._cache_bytes,
+                adapters={self.adapter.family: self.adapter},
+                families=[self.adapter.family],
+            )
+        return self._materializer
+
+    def __call__(
+        self,
+        images: Images,
+        *,
+        token_ids: Sequence[int] | None = None,
+        pad_token_id: int | None = None,
+        run_id: str | None = None,
+    ) -> Tensors:
+        """The tensors of one prompt's images, in the order of the prompt.
+
+        Args:
+            images: A features body; MultiModalData; or raw items alone, which have no placeholders.
+            token_ids: The prompt, where its spans are to be checked.
+            pad_token_id: The family's pad in it; by default what the first span holds.
+            run_id: The run of raw items; needed where the store holds several.
+
+        Returns:
+            `pixel_values` and the grids (`image_grid_thw`, for Kimi `grid_thws`; int64, one row
+            [t, h, w] for each image); empty where there is no image. Shapes are the processor's:
+            for Qwen (patches, channels * temporal * patch²), for Kimi (patches, 3, patch, patch).
+
+        Raises:
+            MMRawError: what `parse_features`, `Materializer.materialize` and `check_spans` raise,
+                with the image's path; modality_mismatch (another family's images); grid_mismatch
+                (the processor made another grid than the ref names).
+        """
+        rows = self._rows(images, token_ids, pad_token_id, run_id)
+        made = [self._of_ref(ref, options, path) for ref, options, path in rows]
+        return concatenate(made)
+
+    def _rows(
+        self,
+        images: Images,
+        token_ids: Sequence[int] | None,
+        pad_token_id: int | None,
+        run_id: str | None,
+    ) -> list[tuple[RawMMRef, dict[str, Any], str]]:
+        """(ref, what `materialize` compares it with, path) for each image."""
+        if isinstance(images, MultiModalData):
+            images = build_features(images, run_id=run_id or "items", limits=self.limits)
+        if isinstance(images, Sequence) and not isinstance(images, (str, bytes)):
+            return [self._item_row(item, index, run_id) for index, item in enumerate(images)]
+        features = parse_features(cast("FeaturesLike", images), limits=self.limits)
+        for modality, places in features.mm_placeholders.items():
+            if modality != self.adapter.feature_modality and places:
+                message = "the images are of another modality than the processor's family"
+                path = f"$.kwargs_data{key_in_path(modality)}"
+                raise MMRawError("modality_mismatch", message, path)
+            check_spans(token_ids, places, pad_token_id=pad_token_id, modality=modality)
+        return [_slot_row(slot) for slot in features.slots()]
+
+    def _item_row(
+        self, item: RawMMItem | Mapping[str, Any], index: int, run_id: str | None
+    ) -> tuple[RawMMRef, dict[str, Any], str]:
+        path = f"$[{index}]"
+        parsed = parse_item(item, limits=self.limits, path=path)
+        ref = RawMMRef(
+            family=parsed.family,
+            fingerprint=parsed.layout_fingerprint,
+            mm_hash=_hash_of_item(parsed, self.limits, path),
+            modality=parsed.feature_modality,
+            payload=parsed.payload,
+            raw_image_id=parsed.raw_image_id,
+            raw_uri=parsed.raw_uri,
+            run_id=run_id,
+        )
+        return ref, {"modality": self.adapter.feature_modality}, path
+
+    def _of_ref(self, ref: RawMMRef, options: dict[str, Any], path: str) -> Tensors:
+        failed: MMRawError | None = None
+        try:
+            image = self.materializer.materialize(ref, **options)
+            grid = self.adapter.grid_thw(ref.payload)
+            return self.process(image.image, grid)
+        except MMRawError as error:
+            failed = error
+        raise failed.at(path)
+
+    def process(self, image: Any, grid: Sequence[int]) -> Tensors:
+        """The processor's tensors of one RGB PIL image.
+
+        Raises:
+            MMRawError: grid_mismatch (its grid is not `grid`).
+        """
+        processor = self.image_processor
+        if hasattr(processor, "media_tokens_calculator"):
+            # The processor of a Kimi checkpoint takes media, not pictures.
+            out = processor.preprocess([{"type": "image", "image": image}], return_tensors="pt")
+        else:
+            out = processor.preprocess([image], return_tensors="pt")
+        grids = out["grid_thws"] if "grid_thws" in out else out["image_grid_thw"]
+        t, h, w = grid
+        if grids.tolist() != [[t, h, w]] or len(out["pixel_values"]) != t * h * w:
+            message = "the processor made another grid than the ref names"
+            raise MMRawError("grid_mismatch", message, "$.payload")
+        return {"pixel_values": out["pixel_values"], self.grid_key: grids}
+
+
+def _slot_row(slot: Slot) -> tuple[RawMMRef, dict[str, Any], str]:
+    options = {
+        "mm_hash": slot.mm_hash,
+        "modality": slot.modality,
+        "placeholder_length": slot.placeholder.length,
+    }
+    return slot.ref, options, f"$.kwargs_data{key_in_path(slot.modality)}[{slot.index}]"
+
+
+def _hash_of_item(item: RawMMItem, limits: Limits, path: str) -> str:
+    """The hash that an item's ref carries: of its inline bytes, or as its stored name promises."""
+    if item.raw_uri is not None and item.raw_uri.startswith("data:"):
+        return mm_hash_of(sha256_hex(parse_data_uri(item.raw_uri, limits=limits, path=path).data))
+    stem = (item.raw_image_id or "").split(".")[0]
+    if len(stem) not in (32, 64) or set(stem) - set("0123456789abcdef"):
+        message = "the item's name promises no hash; pass features, which carry it"
+        raise MMRawError("missing_field", message, f"{path}.raw_image_id")
+    return mm_hash_of(stem)
+
+
+def concatenate(samples: Sequence[Tensors]) -> Tensors:
+    """The tensors of several images or prompts as one, in order; empty ones add nothing."""
+    filled = [sample for sample in samples if sample]
+    if not filled:
+        return {}
+    torch: Any = import_module("torch")
+    return {key: torch.cat([sample[key] for sample in filled]) for key in filled[0]}
+
+
+class ProcessedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image of a conversation as tensors.
+
+    Attributes:
+        where: The part it came from.
+        description: Size, hash and layout.
+        tensors: `pixel_values` and the grid, as `TensorMaker` returns them.
+    """
+
+    where: MessageImage
+    description: ImageDescription
+    tensors: Tensors
+
+
+@overload
+def pack_images(
+    messages: Sequence[Any],
+    maker: TensorMaker,
+    *,
+    multimodal_output: Literal["processed"] = "processed",
+) -> list[ProcessedImage]: ...
+@overload
+def pack_images(
+    messages: Sequence[Any],
+    maker: TensorMaker,
+    *,
+    multimodal_output: Literal["raw"],
+    **packing: Any,
+) -> list[PackedImage]: ...
+def pack_images(
+    messages: Sequence[Any],
+    maker: TensorMaker,
+    *,
+    multimodal_output: str = "processed",
+    **packing: Any,
+) -> list[ProcessedImage] | list[PackedImage]:
+    """Every image of a conversation, as tensors (for SFT) or raw.
+
+    Args:
+        messages: The conversation; it is not changed.
+        maker: The processor; its adapter and limits hold for `raw` too.
+        multimodal_output: `processed` gives tensors, `raw` what `messages.pack_images` gives.
+        packing: For `raw`: storage, store and run_id.
+
+    Raises:
+        MMRawError: unsupported_option, grid_mismatch, and what reading, describing and decoding an
+            image raises, with the part's path.
+    """
+    if multimodal_output == "raw":
+        return pack_raw_images(messages, maker.adapter, limits=maker.limits, **packing)
+    if multimodal_output != "processed":
+        raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
+    if packing:
+        raise MMRawError("unsupported_option", "tensors are stored nowhere: no storage, no store")
+    return [_processed(image, maker) for image in find_images(messages)]
+
+
+def _processed(image: MessageImage, maker: TensorMaker) -> ProcessedImage:
+    source = open_image_part(image, maker.limits)
+    failed: MMRawError | None = None
+    try:
+        description = maker.adapter.describe(source, limits=maker.limits)
+        decoded = decode_rgb(source.data, limits=maker.limits)
+        picture = import_module("PIL.Image").frombytes(
+            "RGB", (decoded.width, decoded.height), decoded.rgb
+        )
+        tensors = maker.process(picture, description.grid_thw)
+        return ProcessedImage(where=image, description=description, tensors=tensors)
+    except MMRawError as error:
+        failed = error
+    raise failed if failed.path.startswith(image.path) else failed.at(image.path)
