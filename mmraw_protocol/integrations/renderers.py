@@ -41,6 +41,7 @@ __all__ = [
     "LayoutProcessor",
     "RawRenderer",
     "SizedImage",
+    "expand_pads",
     "raw_data",
     "sized_messages",
 ]
@@ -281,11 +282,64 @@ def _compare(
         raise MMRawError("placeholder_mismatch", message, path)
 
 
+#: What a renderer's result holds for each token.
+_PER_TOKEN = ("token_ids", "message_indices", "sampled_mask", "is_content")
+
+
+def expand_pads(rendered: Any, adapter: Adapter) -> Any:
+    """What a renderer returned, with one pad for each token where it wrote one for an image.
+
+    Kimi's renderer writes one; stock vLLM wants one for each token (the convention `expanded`). The
+    images of earlier turns, which are raw items already, stay as they are. `rendered` is kept.
+    """
+    items, ranges, hashes = _slots(rendered.multi_modal_data)
+    counts = [
+        1 if _is_raw(item) or place.length > 1 else _pads(item, adapter)
+        for item, place in zip(items, ranges, strict=True)
+    ]
+    if all(count == 1 for count in counts):
+        return rendered
+    places = list(zip(ranges, counts, strict=True))
+    changes: dict[str, Any] = {}
+    for name in _PER_TOKEN:
+        row = getattr(rendered, name, None)
+        if row:
+            changes[name] = _repeated(row, places)
+    moved: list[PlaceholderRange] = []
+    added = 0
+    for place, count in places:
+        length = place.length if count == 1 else count
+        moved.append(PlaceholderRange(offset=place.offset + added, length=length))
+        added += length - place.length
+    changes["multi_modal_data"] = MultiModalData(
+        mm_hashes={"image": hashes}, mm_placeholders={"image": moved}, mm_items={"image": items}
+    )
+    return changed(rendered, changes)
+
+
+def _pads(item: Mapping[str, Any], adapter: Adapter) -> int:
+    key = GRID_KEYS.get(adapter.family, "image_grid_thw")
+    grid = [[int(side) for side in row] for row in item[key]]
+    return adapter.placeholder_length(adapter.parse_payload({key: grid}))
+
+
+def _repeated(row: Sequence[Any], places: Sequence[tuple[PlaceholderRange, int]]) -> list[Any]:
+    """The row with the element at each place's offset repeated."""
+    result: list[Any] = []
+    done = 0
+    for place, count in places:
+        result += row[done : place.offset]
+        result += [row[place.offset]] * (count - 1)
+        done = place.offset
+    return result + list(row[done:])
+
+
 class RawRenderer:
     """A renderer around a renderer: what it returns carries raw items and byte hashes.
 
     `render` and `bridge_to_next_turn` return what the inner renderer returns, its own type, with
-    `multi_modal_data` replaced. Everything else is the inner renderer's.
+    `multi_modal_data` replaced. Everything else is the inner renderer's. Under a Kimi adapter with
+    `placeholder="expanded"` the one pad of an image becomes one for each token (`expand_pads`).
 
     Args:
         renderer: Made with `processor=LayoutProcessor(adapter)`.
@@ -308,6 +362,7 @@ class RawRenderer:
         self.adapter = adapter
         self.limits = limits
         self._allow_dropped = allow_dropped
+        self._expands = getattr(adapter, "placeholder", None) == "expanded"
         self._packing: dict[str, Any] = {"storage": storage, "store": store, "run_id": run_id}
 
     def __getattr__(self, name: str) -> Any:
@@ -329,7 +384,9 @@ class RawRenderer:
     def render_ids(self, messages: Sequence[Any], **options: Any) -> list[int]:
         """The token ids alone; nothing is stored."""
         sized = sized_messages(messages, limits=self.limits)
-        return list(self.renderer.render_ids(sized, **options))
+        if not self._expands:
+            return list(self.renderer.render_ids(sized, **options))
+        return list(expand_pads(self.renderer.render(sized, **options), self.adapter).token_ids)
 
     def bridge_to_next_turn(
         self,
@@ -363,5 +420,7 @@ class RawRenderer:
         return packed, _with_images(messages, [SizedImage(source) for source in sources])
 
     def _converted(self, rendered: Any, packed: Sequence[PackedImage]) -> Any:
+        if self._expands:
+            rendered = expand_pads(rendered, self.adapter)
         data = attach(rendered, packed, self.adapter, allow_dropped=self._allow_dropped)
         return changed(rendered, {"multi_modal_data": data})

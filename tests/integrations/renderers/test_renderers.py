@@ -298,6 +298,38 @@ def test_the_converter_takes_what_the_real_processor_gave(pair: Pair, pictures: 
     assert caught.value.code == "grid_mismatch"
 
 
+def test_kimis_one_pad_becomes_one_for_each_token(store: LocalStore, pictures: list[Any]) -> None:
+    """As stock vLLM wants it; every token keeps its attributions, and earlier turns stay."""
+    single = Pair(KIMI, store, thinking_retention="all")
+    adapter = get_adapter("kimi_k25", placeholder="expanded")
+    raw = RawRenderer(single.layout_only, adapter, store=store)
+    parts = [{"type": "image", "image": p.data} for p in pictures[4:7]]
+    messages = [{"role": "user", "content": [parts[0], {"type": "text", "text": "a"}, parts[1]]}]
+    lengths = [adapter.layout(*p.open().size).placeholder_length for p in pictures[4:7]]
+    assert min(lengths) > 1
+    before, after = single.raw.render(messages), raw.render(messages)
+    assert raw.render_ids(messages) == after.token_ids
+    assert [length for _, length in places(after)] == lengths[:2]
+    pad = tiny.tokenizer().convert_tokens_to_ids("<|media_pad|>")
+    rows = zip(after.token_ids, after.message_indices, after.sampled_mask, strict=True)
+    kept = zip(before.token_ids, before.message_indices, before.sampled_mask, strict=True)
+    assert [row for row in rows if row[0] != pad] == [row for row in kept if row[0] != pad]
+    assert after.token_ids.count(pad) == sum(lengths[:2])
+
+    completion = tiny.tokenizer().encode("</think>a<|im_end|>", add_special_tokens=False)
+    turn = [{"role": "user", "content": [parts[2]]}]
+    bridged = raw.bridge_to_next_turn(
+        after.token_ids, completion, turn, previous_multi_modal_data=after.multi_modal_data
+    )
+    assert places(bridged)[:2] == places(after)
+    assert bridged.token_ids[: len(after.token_ids)] == after.token_ids
+    assert [length for _, length in places(bridged)] == lengths
+    body = build_features(bridged.multi_modal_data, run_id="x")
+    materializer = Materializer(store, adapters={"kimi_k25": adapter})
+    for slot in parse_features(body).slots():
+        materializer.materialize(slot.ref, placeholder_length=slot.placeholder.length)
+
+
 def test_nothing_is_fetched(pair: Pair) -> None:
     part = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/x.png"}}
     with pytest.raises(MMRawError) as caught:
