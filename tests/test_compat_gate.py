@@ -503,6 +503,9 @@ def objects(node: Json, within: Spec, depth: int) -> st.SearchStrategy[Any]:
         target = within.schemas[head]["$defs"].get(fragment.removeprefix("/$defs/"), {})
         if "x-mmraw-tag" in target and {"family", "payload"} <= set(fields):
             return by_family(target, fields, needed, within, depth)
+    if {"family", "payload"} <= set(fields):
+        # No part says what a family's payload is: just then its name must come up.
+        fields["family"] = st.sampled_from(["qwen_vl", "kimi_k25", "other"])
     return dictionaries(fields, needed)
 
 
