@@ -1,4 +1,5 @@
-# `make` alone lists the targets. Needs python3 (with venv) and make, nothing else.
+# `make` alone lists the targets. Needs python3 (with venv) and make; the TypeScript package is built and
+# tested where there is node 20 or later.
 
 PYTHON  ?= python3
 VENV    ?= .venv
@@ -14,6 +15,8 @@ EXTRAS := aws-profile cli client object-store testing vision
 .DEFAULT_GOAL := help
 # Every target with a help text is a command and no file.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
+
+include typescript/targets.mk
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +39,13 @@ $(STAMP): $(LOCK) pyproject.toml | $(PY)
 demo: install ## carry real images over the wire and verify them
 	$(BIN)/mmraw demo
 
-test: install ## run the tests
+test: install $(if $(NODE),typescript) ## run the tests, those of the TypeScript package too
 	$(PY) -m pytest -n $(WORKERS)
+ifdef NODE
+	$(MAKE) test-typescript
+else
+	@printf '\n!!! NOT TESTED: the TypeScript package. It needs node 20 or later with npm.\n\n' >&2
+endif
 
 test-objects: install ## the object store on a real S3-compatible server, with faults
 	$(PY) -m pytest -n $(WORKERS) tests/objects
@@ -149,5 +157,5 @@ lock-environments: ## resolve the environments of tests/environments/ anew
 			--output-file $$name.lock || exit 1; done
 
 clean: ## remove the environment, caches and build results
-	rm -rf $(VENV) build dist .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist typescript/dist typescript/node_modules .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

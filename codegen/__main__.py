@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_plain, emit_python, emit_reference, emit_strategies
+from . import emit_plain, emit_python, emit_reference, emit_strategies, emit_typescript
 from .ir import build
 from .load import SchemaError, load_spec
 
@@ -16,11 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def generated(root: Path = ROOT) -> dict[Path, str]:
     """Every generated file, by its path below `root`."""
     model = build(load_spec(root / "spec"))
-    python = Path("mmraw_protocol/_generated")
-    texts = emit_python.emit(model) | emit_plain.emit(model) | emit_strategies.emit(model)
-    pages = Path("docs/reference/wire")
-    return {python / name: text for name, text in texts.items()} | {
-        pages / name: text for name, text in emit_reference.emit(model).items()
+    python = emit_python.emit(model) | emit_plain.emit(model) | emit_strategies.emit(model)
+    texts = {
+        "mmraw_protocol/_generated": python,
+        "docs/reference/wire": emit_reference.emit(model),
+        "typescript/src/generated": emit_typescript.emit(model),
+    }
+    return {
+        Path(folder) / name: text for folder, files in texts.items() for name, text in files.items()
     }
 
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from ..codec import explain, parse_json
+from ..codec import parse_json, typed
+from ..codec.jsontext import check_json_value
 from ..errors import MMRawError
 
 Config = TypeVar("Config", bound=msgspec.Struct)
@@ -61,10 +62,10 @@ def typed_config(knobs: Mapping[str, Any], kind: type[Config]) -> Config:
     Raises:
         MMRawError: invalid_config, naming the knob.
     """
-    failed: msgspec.ValidationError | None = None
     try:
-        return msgspec.convert(dict(knobs), kind)
-    except msgspec.ValidationError as error:
-        failed = error
-    reason = explain(failed, kind.__name__)
+        # Integers that no reader keeps would fail later, in the fingerprint.
+        check_json_value(dict(knobs))
+        return typed(dict(knobs), kind, kind.__name__)
+    except MMRawError as error:
+        reason = error
     raise MMRawError("invalid_config", reason.message, reason.path)

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
-from ..codec import explain
+from ..codec import typed
 from ..errors import MMRawError
 from ..refs import plain_json
 from .base import ImageDescription, Layout
@@ -102,9 +102,4 @@ class FamilyAdapter(Generic[Config]):
         """
         if isinstance(payload, kind):
             return payload
-        failed: msgspec.ValidationError | None = None
-        try:
-            return msgspec.convert(plain_json(payload), kind)
-        except msgspec.ValidationError as error:
-            failed = error
-        raise explain(failed, kind.__name__, "$.payload")
+        return typed(plain_json(payload), kind, kind.__name__, "$.payload")

@@ -5,7 +5,7 @@ Source: spec/README.md, sections "Base64", "JSON" and "Hashing".
 
 from .base64text import decode_base64, decode_base64url, encode_base64, encode_base64url
 from .datauri import DataUri, parse_data_uri, parse_file_label
-from .explain import explain, key_in_path
+from .explain import explain, key_in_path, typed
 from .hashes import mm_hash_of, sha256_hex
 from .jsontext import (
     PROCESSED_KEYS,
@@ -32,4 +32,5 @@ __all__ = [
     "parse_file_label",
     "parse_json",
     "sha256_hex",
+    "typed",
 ]

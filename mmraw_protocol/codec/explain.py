@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
 from .._generated.wire import RULES
 from ..errors import ErrorCode, MMRawError
+from .jsontext import check_json_value
 
 # Compiled where they are used (and kept by re): nothing is explained where nothing is refused.
 _PLACE = r" - at `(?:key in )?(\$[^`]*)`\Z"
@@ -21,6 +22,24 @@ _NAMED_KEYS = frozenset({"image", "vision_chunk"})
 def key_in_path(key: object) -> str:
     """A map's key as part of a path: named where the contract knows it, else `[...]`."""
     return f".{key}" if key in _NAMED_KEYS else "[...]"
+
+
+def typed(value: Any, kind: Any, schema: str, path: str = "$") -> Any:
+    """A decoded document as `kind`, which is the definition `schema` of spec/.
+
+    Raises:
+        MMRawError: what a text of the same document would be refused for.
+    """
+    failed: msgspec.ValidationError | None = None
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        failed = error
+    except UnicodeError:
+        # A lone surrogate, which the check below names.
+        pass
+    check_json_value(value, path=path)
+    raise explain(cast(msgspec.ValidationError, failed), schema, path)
 
 
 def explain(error: msgspec.ValidationError, schema: str, path: str = "$") -> MMRawError:

@@ -25,7 +25,8 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 256
 
 # Compiled where they are used (and kept by re): the fast paths do without them.
-_STRING = r'(?s)"(?:[^"\\]|\\.)*"'
+#: A string; one that is not closed reaches to the end, so that no text is searched twice.
+_STRING = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _SURROGATE_ESCAPE = r"\\u[dD][89a-fA-F]"
 
 

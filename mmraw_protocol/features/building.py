@@ -10,7 +10,7 @@ import msgspec
 from .. import fastpath
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from .._generated.types import PlaceholderRange
-from ..codec import explain, key_in_path
+from ..codec import key_in_path, typed
 from ..errors import MMRawError
 from ..items import parse_item
 from ..refs import RawMMRef, format_ref
@@ -122,9 +122,4 @@ def _placeholder(value: Any, place: str) -> PlaceholderRange:
         raise MMRawError("missing_slot", "a placeholder is empty", place)
     if isinstance(value, PlaceholderRange):
         value = {"length": value.length, "offset": value.offset}
-    failed: msgspec.ValidationError | None = None
-    try:
-        return msgspec.convert(value, PlaceholderRange)
-    except msgspec.ValidationError as error:
-        failed = error
-    raise explain(failed, "PlaceholderRange", place)
+    return typed(value, PlaceholderRange, "PlaceholderRange", place)

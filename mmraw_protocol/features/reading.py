@@ -12,6 +12,7 @@ from .. import fastpath
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from .._generated.types import Features as _WireFeatures
 from ..codec import explain, key_in_path, parse_json
+from ..codec.jsontext import check_json_value
 from ..errors import MMRawError
 from ..refs import RawMMRef, parse_ref
 from . import fast
@@ -87,13 +88,16 @@ def _from_object(value: Any, limits: Limits) -> _WireFeatures:
     document = dict(cast("Mapping[str, Any]", value))
     failed: msgspec.ValidationError | None = None
     try:
-        return msgspec.convert(document, _WireFeatures)
+        wire = msgspec.convert(document, _WireFeatures)
+        check_json_value(list(wire.kwargs_data))
+        return wire
     except msgspec.ValidationError as error:
         failed = error
     except UnicodeError:
-        failed = None
-    if failed is None:
-        raise MMRawError("invalid_encoding", "a string holds a lone surrogate")
+        # A lone surrogate, which the check below names.
+        pass
+    # What a text could not hold is refused as it would be there.
+    check_json_value(document)
     raise _refusal(document, failed, limits)
 
 

@@ -150,15 +150,13 @@ def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limit
 
 
 def _refusal(data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path: str) -> MMRawError:
-    """Why a typed decode failed; processed tensors and broken JSON come before all else."""
-    suspicious = any(key in data for key in (b"pixel_values", b"image_", b"\\u"))
-    if suspicious or not isinstance(failed, msgspec.ValidationError):
-        try:
-            value = parse_json(data, path=path)
-        except MMRawError as error:
-            return error
-        if holds_processed_key(value):
-            return processed_payload(path)
+    """Why a typed decode failed; broken JSON and processed tensors come before all else."""
+    try:
+        value = parse_json(data, path=path)
+    except MMRawError as error:
+        return error
+    if holds_processed_key(value):
+        return processed_payload(path)
     if isinstance(failed, msgspec.ValidationError):
         return explain(failed, wire.schema, path)
     return MMRawError("invalid_json", "not one strict JSON document", path)
@@ -170,6 +168,7 @@ def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
     if wire.dialect == "v3" and "run_id" not in head.names:
         wire = DIALECTS["v3-runless"]
     if wire.dialect == "unversioned-data" and head.is_later:
+        parse_json(data)
         message = "an unversioned ref without fingerprint is of a dialect that is not read"
         raise MMRawError("unsupported_dialect", message)
     struct = wire.listed.get(head.family or "")

@@ -1,0 +1,1 @@
+"""Two implementations asked the same generated cases: python -m tests.differential --help."""

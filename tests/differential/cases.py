@@ -1,0 +1,268 @@
+"""Cases for every operation that two implementations share, from one seed."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mmraw_protocol._generated.wire import DIALECTS
+from mmraw_protocol.codec import encode_base64url
+from mmraw_protocol.testing import hash_of, ref_text
+
+from . import mutate
+from .seeds import Seeds
+
+Case = tuple[str, dict[str, Any]]
+Maker = Callable[[random.Random, Seeds], dict[str, Any]]
+
+#: A store that both find, each in its own place.
+DIRECTORY = "stores/fixture"
+FAMILIES = ("qwen_vl", "qwen_vl", "kimi_k25", "kimi_k25", "other", "", "QWEN_VL")
+
+
+def _bytes_of(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _ref(rng: random.Random, seeds: Seeds) -> str:
+    """A ref: canonical, spelled otherwise, with changed fields, or with changed characters."""
+    dialect = rng.choice(list(DIALECTS))
+    fields = seeds.fields(rng, dialect)
+    kind = rng.randrange(10)
+    if kind <= 1:
+        return ref_text(fields, dialect)
+    if kind <= 4:
+        return mutate.text(rng, ref_text(fields, dialect))
+    changed = mutate.value(rng, fields) if kind <= 8 else fields
+    return _spelled(rng, changed, dialect)
+
+
+def _spelled(rng: random.Random, fields: Any, dialect: str) -> str:
+    wire = DIALECTS[dialect]
+    if wire.encoding == "segments":
+        given = fields if isinstance(fields, dict) else {}
+        return wire.prefix + ":".join(_segment(rng, given.get(n), n) for n in wire.segments)
+    text = mutate.spelling(rng, fields)
+    return wire.prefix + (text if wire.encoding == "json" else encode_base64url(_bytes_of(text)))
+
+
+def _segment(rng: random.Random, value: Any, name: str) -> str:
+    if name == "payload":
+        return encode_base64url(_bytes_of(mutate.spelling(rng, value)))
+    if name == "grid_thw" and isinstance(value, list) and value and isinstance(value[0], list):
+        return "x".join(str(side) for side in value[0])
+    return value if isinstance(value, str) else str(value)
+
+
+def parse_ref(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Refs of all dialects."""
+    return {"ref": _ref(rng, seeds)}
+
+
+def format_ref(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Fields, sometimes of another dialect than the one that is asked for."""
+    dialect = rng.choice(list(DIALECTS))
+    fields = seeds.fields(rng, dialect)
+    if rng.random() < 0.6:
+        fields = mutate.value(rng, fields)
+    if rng.random() < 0.1:
+        dialect = rng.choice([*DIALECTS, "v4", ""])
+    return {"dialect": dialect, "fields": fields}
+
+
+def convert_ref(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Refs to any dialect, with and without what a conversion may need."""
+    dialect, text = seeds.ref(rng)
+    if rng.random() < 0.6:
+        fields = {**seeds.fields(rng, dialect), "fingerprint": _default(rng)}
+        uri = fields.get("raw_uri") or fields.get("raw_image_data") or ""
+        if uri.startswith("data:") and rng.random() < 0.7:
+            fields["mm_hash"] = hash_of(base64.b64decode(uri.partition(",")[2]))
+        text = ref_text(fields, dialect)
+    if rng.random() < 0.1:
+        text = mutate.text(rng, text)
+    given: dict[str, Any] = {"ref": text, "to": rng.choice([*DIALECTS, "v9"])}
+    if rng.random() < 0.5:
+        given["run_id"] = rng.choice(("exp", "run_exp", "run_run_x", "", None, "a" * 200))
+    if rng.random() < 0.5:
+        given["config"] = _config(rng, seeds)
+    if rng.random() < 0.15 and given["to"] != "unversioned-uri":
+        # A label names its store's place, which differs.
+        given["directory"] = DIRECTORY
+    return given
+
+
+def _default(rng: random.Random) -> str:
+    """A fingerprint of published knobs, in one of the schemes."""
+    return rng.choice(
+        (
+            "c2f096345b0d84e6bd2ee38b815cc329",
+            "c5ece06d40951692b7035ec4dd381742",
+            "2d4d4f5e63e4d20c3c5784054fdfaab7",
+            "a05685ad7bfa971ee9967c50c722b892",
+            "63a3419b34b4463f1ea8d7ece5232ad1",
+        )
+    )
+
+
+def _config(rng: random.Random, seeds: Seeds) -> Any:
+    name = rng.choice(("QwenVlLayout", "KimiK25Layout"))
+    knobs = seeds.one(rng, f"layout:{name}")
+    kind = rng.randrange(8)
+    if kind == 0:
+        return rng.choice(({}, None, "qwen2_vl", "qwen3_vl", "kimi_k25"))
+    if kind <= 2:
+        return mutate.value(rng, knobs)
+    if kind == 3:
+        return {"media_proc_cfg": knobs, "image_processor_type": "x"}
+    if kind == 4:
+        sizes = {"shortest_edge": rng.choice((3136, 65536, None, 1.0)), "longest_edge": 12845056}
+        return {**knobs, "size": rng.choice((sizes, {}, None, 1, [])), "other": 1}
+    return knobs
+
+
+def parse_item(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Envelopes of all dialects, as objects and as texts."""
+    name = rng.choice(("ItemV1", "ItemV1", "ItemUnversionedUri", "ItemUnversionedData"))
+    item = seeds.one(rng, f"item:{name}")
+    if rng.random() < 0.7:
+        item = mutate.value(rng, item)
+    return {"text": mutate.spelling(rng, item)} if rng.random() < 0.5 else {"item": item}
+
+
+def fingerprint(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Knobs of any names and values."""
+    values = rng.choice((seeds.one(rng, "layout:QwenVlLayout"), seeds.one(rng, "payload:other")))
+    if rng.random() < 0.5:
+        values = mutate.value(rng, values)
+    dialect = rng.choice([*DIALECTS, "v9"])
+    return {"dialect": dialect, "family": rng.choice((*FAMILIES, "\u00e9")), "values": values}
+
+
+def layout(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Sizes from one pixel to absurd, under published and drawn knobs."""
+    given: dict[str, Any] = {
+        "family": rng.choice(FAMILIES[:5]),
+        "width": _side(rng),
+        "height": _side(rng),
+    }
+    if rng.random() < 0.6:
+        given["config"] = _config(rng, seeds)
+    return given
+
+
+def _side(rng: random.Random) -> Any:
+    kind = rng.randrange(20)
+    if kind == 0:
+        return rng.choice((0, -1, 1.0, 2**31 - 1, 2**31, 2**53, 10**30, "1", None, True))
+    if kind <= 3:
+        return rng.randint(1, 2**31 - 1)
+    if kind <= 8:
+        # Halves of the raster, where rounding decides.
+        return max(1, rng.randint(1, 400) * rng.choice((14, 16, 28, 32)) + rng.choice((-1, 0, 1)))
+    return rng.randint(1, rng.choice((4, 100, 4000, 40000)))
+
+
+def describe(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Pictures whole, cut off, and with changed bytes."""
+    data = bytearray(seeds.one(rng, "images"))
+    kind = rng.randrange(3)
+    if kind == 1:
+        del data[rng.randrange(len(data)) + 1 :]
+    elif kind == 2:
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            # Heads hold what a header is read from.
+            at = min(rng.randrange(len(data)), rng.choice((40, 200, len(data) - 1)))
+            data[at] = rng.randrange(256)
+    text = base64.b64encode(data).decode("ascii")
+    return {"family": rng.choice(FAMILIES[:4]), "data_uri": f"data:image/png;base64,{text}"}
+
+
+def image_part(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Parts of messages."""
+    parts = [
+        part
+        for message in seeds.one(rng, "messages")
+        if isinstance(message["content"], list)
+        for part in message["content"]
+    ]
+    part: Any = rng.choice(parts) if parts else {"type": "image", "image_url": {"url": "x"}}
+    return {"part": mutate.value(rng, part) if rng.random() < 0.8 else part}
+
+
+def parse_data_uri(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """data: images."""
+    kind = rng.choice(("png", "jpeg", "jpg", "webp", "gif", "bmp"))
+    text = base64.b64encode(rng.randbytes(rng.randrange(30))).decode("ascii")
+    uri = f"data:image/{kind};base64,{text}"
+    return {"data_uri": mutate.text(rng, uri) if rng.random() < 0.7 else uri}
+
+
+def offload(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """data: images into a store."""
+    return {**parse_data_uri(rng, seeds), "directory": DIRECTORY}
+
+
+def check_raw_image_id(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Names of stored images."""
+    names = [item for item in mutate.HOSTILE if isinstance(item, str)]
+    name = rng.choice((rng.choice(names), seeds.fields(rng, "v2")["raw_image_id"]))
+    return {"raw_image_id": mutate.text(rng, name) if rng.random() < 0.7 else name}
+
+
+def build_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """What renderers know of images."""
+    items = [seeds.one(rng, "item:ItemV1") for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+    hashes = [seeds.fields(rng, "v2")["mm_hash"] for _ in items]
+    places: list[dict[str, int]] = []
+    offset = 0
+    for _ in items:
+        offset += rng.randrange(3)
+        places.append({"offset": offset, "length": (length := rng.randrange(1, 9))})
+        offset += length - (rng.random() < 0.05)
+    names = ("mm_hashes", "mm_placeholders", "mm_items")
+    data: Any = {
+        name: {"image": rows} for name, rows in zip(names, (hashes, places, items), strict=True)
+    }
+    if rng.random() < 0.6:
+        data = mutate.value(rng, data)
+    run_id = rng.choice(("exp", "run_exp", "exp", None, "run_run_x", ".."))
+    return {"dialect": rng.choice(("v3", "v3", "v2", "v1")), "run_id": run_id, "mm_data": data}
+
+
+def parse_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Bodies of requests, as objects and as texts."""
+    body = seeds.one(rng, f"features:{rng.choice(('v3', 'v3', 'v2', 'v1', 'unversioned-data'))}")
+    if rng.random() < 0.6:
+        body = mutate.value(rng, body)
+    return {"text": mutate.spelling(rng, body)} if rng.random() < 0.5 else {"features": body}
+
+
+#: Operations by the share of cases that they get.
+OPERATIONS: dict[Maker, int] = {
+    parse_ref: 30,
+    format_ref: 12,
+    convert_ref: 8,
+    parse_item: 14,
+    fingerprint: 4,
+    layout: 10,
+    describe: 4,
+    image_part: 4,
+    parse_data_uri: 3,
+    check_raw_image_id: 3,
+    offload: 1,
+    build_features: 6,
+    parse_features: 8,
+}
+
+
+def cases(number: int, count: int, seeds: Seeds | None = None) -> Iterator[Case]:
+    """`count` cases; the same for the same `number`."""
+    rng = random.Random(number)
+    pools = seeds or Seeds(number, 300)
+    makers, weights = list(OPERATIONS), list(OPERATIONS.values())
+    for _ in range(count):
+        maker = rng.choices(makers, weights)[0]
+        yield maker.__name__, maker(rng, pools)

@@ -1,0 +1,254 @@
+/**
+ * A strict reader of JSON.
+ *
+ * `JSON.parse` keeps the last of duplicate keys, rounds big integers, takes lone surrogates, and
+ * cannot tell `1` from `1.0`. Here all of that is refused or kept apart.
+ */
+import { MMRawError } from "../errors.js";
+import type { ErrorCode } from "../generated/errors.js";
+import { checkStrings, hasLoneSurrogate } from "./strings.js";
+import { has, JsonFloat, keepOrder } from "./values.js";
+import type { JsonObject, JsonValue } from "./values.js";
+
+/** Nesting of any document but a payload. */
+export const MAX_DEPTH = 256;
+
+export interface ReadOptions {
+  readonly maxDepth?: number;
+  readonly path?: string;
+  /** Takes duplicate keys, big integers and lone surrogates, for later checks to refuse. */
+  readonly lenient?: boolean;
+}
+
+/** One strict JSON document. */
+export function parseJson(text: string | Uint8Array, options: ReadOptions = {}): JsonValue {
+  return readJson(text, options).value;
+}
+
+/** A document, and the text of the member `payload` of its outermost object, as it stands there. */
+export interface Document {
+  readonly value: JsonValue;
+  readonly payload: string;
+}
+
+export function readJson(text: string | Uint8Array, options: ReadOptions = {}): Document {
+  const { maxDepth = MAX_DEPTH, path = "$", lenient = false } = options;
+  const source = typeof text === "string" ? text : decodeUtf8(text, path);
+  if (source.startsWith("\ufeff")) {
+    throw new MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path);
+  }
+  checkDepth(source, maxDepth, path);
+  return new Reader(source, path, lenient).document();
+}
+
+export function decodeUtf8(data: Uint8Array, path = "$"): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
+  } catch {
+    throw new MMRawError("invalid_encoding", "not UTF-8", path);
+  }
+}
+
+/** Counts brackets before the reader recurses into them. */
+function checkDepth(text: string, limit: number, path: string): void {
+  let depth = 0;
+  let inside = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (inside) {
+      if (code === 0x5c) at++;
+      else if (code === 0x22) inside = false;
+    } else if (code === 0x22) {
+      inside = true;
+    } else if (code === 0x5b || code === 0x7b) {
+      if (++depth > limit) {
+        throw new MMRawError("limit_exceeded", `nested deeper than ${limit} levels`, path);
+      }
+    } else if (code === 0x5d || code === 0x7d) {
+      depth--;
+    }
+  }
+}
+
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
+const HEX = /[0-9a-fA-F]{4}/y;
+const ESCAPES: { readonly [char: string]: string } = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+};
+const LITERALS: readonly (readonly [string, JsonValue])[] = [
+  ["true", true],
+  ["false", false],
+  ["null", null],
+];
+
+class Reader {
+  private at = 0;
+  private payload = "";
+  /** Whether an escape gave a surrogate, which may be a lone one. */
+  private odd = false;
+
+  constructor(
+    private readonly text: string,
+    private readonly path: string,
+    private readonly lenient: boolean,
+  ) {}
+
+  document(): Document {
+    this.blanks();
+    const value = this.value(1);
+    this.blanks();
+    if (this.at !== this.text.length) throw this.broken();
+    if (!this.lenient && (this.odd || hasLoneSurrogate(this.text))) checkStrings(value, this.path);
+    return { value, payload: this.payload };
+  }
+
+  private error(code: ErrorCode, reason: string): MMRawError {
+    return new MMRawError(code, reason, this.path);
+  }
+
+  private broken(): MMRawError {
+    return this.error("invalid_json", "not one strict JSON document");
+  }
+
+  private blanks(): void {
+    for (;;) {
+      const code = this.text.charCodeAt(this.at);
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.at++;
+    }
+  }
+
+  private match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text);
+    if (found !== null) this.at += found[0].length;
+    return found;
+  }
+
+  private value(depth: number): JsonValue {
+    const char = this.text[this.at];
+    if (char === "{") return this.object(depth);
+    if (char === "[") return this.array(depth);
+    if (char === '"') return this.string();
+    for (const [word, value] of LITERALS) {
+      if (this.text.startsWith(word, this.at)) {
+        this.at += word.length;
+        return value;
+      }
+    }
+    return this.number();
+  }
+
+  private number(): JsonValue {
+    const found = this.match(NUMBER);
+    if (found === null) throw this.broken();
+    const digits = found[0];
+    const value = Number(digits);
+    if (found[1] === undefined && found[2] === undefined) {
+      // A sum with 0 makes 0 of -0.
+      if (Number.isSafeInteger(value)) return value + 0;
+      if (this.lenient) return BigInt(digits);
+      throw this.error("invalid_value", "an integer is beyond 2^53-1");
+    }
+    if (!Number.isFinite(value) && !this.lenient) {
+      throw this.error("invalid_value", "a number is beyond the range of doubles");
+    }
+    return new JsonFloat(value);
+  }
+
+  private string(): string {
+    let result = "";
+    this.at++;
+    for (;;) {
+      const start = this.at;
+      this.plain();
+      result += this.text.slice(start, this.at);
+      const char = this.text[this.at++];
+      if (char === '"') return result;
+      if (char !== "\\") throw this.broken();
+      result += this.escape();
+    }
+  }
+
+  /** Moves to the next quote, backslash or control character, or to the end. */
+  private plain(): void {
+    for (; this.at < this.text.length; this.at++) {
+      const code = this.text.charCodeAt(this.at);
+      if (code === 0x22 || code === 0x5c || code < 0x20) return;
+    }
+  }
+
+  private escape(): string {
+    const char = this.text[this.at++] ?? "";
+    if (char === "u") {
+      const found = this.match(HEX);
+      if (found === null) throw this.broken();
+      const code = parseInt(found[0], 16);
+      this.odd ||= code >= 0xd800 && code <= 0xdfff;
+      return String.fromCharCode(code);
+    }
+    const value = has(ESCAPES, char) ? ESCAPES[char] : undefined;
+    if (value === undefined) throw this.broken();
+    return value;
+  }
+
+  private array(depth: number): JsonValue[] {
+    const result: JsonValue[] = [];
+    this.at++;
+    this.blanks();
+    if (this.text[this.at] === "]") {
+      this.at++;
+      return result;
+    }
+    for (;;) {
+      result.push(this.value(depth + 1));
+      this.blanks();
+      const char = this.text[this.at++];
+      if (char === "]") return result;
+      if (char !== ",") throw this.broken();
+      this.blanks();
+    }
+  }
+
+  private object(depth: number): JsonObject {
+    const result = Object.create(null) as Record<string, JsonValue>;
+    const keys: string[] = [];
+    let twice = false;
+    this.at++;
+    this.blanks();
+    if (this.text[this.at] === "}") {
+      this.at++;
+      return result;
+    }
+    for (;;) {
+      if (this.text[this.at] !== '"') throw this.broken();
+      const key = this.string();
+      this.blanks();
+      if (this.text[this.at++] !== ":") throw this.broken();
+      this.blanks();
+      const start = this.at;
+      const value = this.value(depth + 1);
+      if (depth === 1 && key === "payload") this.payload = this.text.slice(start, this.at);
+      if (has(result, key)) twice = true;
+      else keys.push(key);
+      result[key] = value;
+      this.blanks();
+      const char = this.text[this.at++];
+      if (char === "}") break;
+      if (char !== ",") throw this.broken();
+      this.blanks();
+    }
+    if (twice && !this.lenient) {
+      throw this.error("duplicate_key", "an object holds the same key twice");
+    }
+    keepOrder(result, keys);
+    return result;
+  }
+}

@@ -1,0 +1,46 @@
+/** Strings that are well-formed, and their order. */
+import { MMRawError } from "../errors.js";
+import { walk } from "./walk.js";
+import { isObject } from "./values.js";
+
+/** Whether a surrogate stands without its other half. */
+export function hasLoneSurrogate(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0xd800 || code > 0xdfff) continue;
+    const next = text.charCodeAt(at + 1);
+    if (code > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) return true;
+    at++;
+  }
+  return false;
+}
+
+export function checkText(text: string, path: string): void {
+  if (hasLoneSurrogate(text)) {
+    throw new MMRawError("invalid_encoding", "a string holds a lone surrogate", path);
+  }
+}
+
+/** Refuses lone surrogates in strings and keys, at any depth. */
+export function checkStrings(value: unknown, path: string): void {
+  for (const { item } of walk(value)) {
+    if (typeof item === "string") checkText(item, path);
+    else if (isObject(item)) Object.keys(item).forEach((key) => checkText(key, path));
+  }
+}
+
+/** Orders by code point: surrogates, which stand for what is above U+FFFF, come last. */
+export function compareCodePoints(left: string, right: string): number {
+  const length = Math.min(left.length, right.length);
+  for (let at = 0; at < length; at++) {
+    const a = left.charCodeAt(at);
+    const b = right.charCodeAt(at);
+    if (a !== b) return rank(a) - rank(b);
+  }
+  return left.length - right.length;
+}
+
+function rank(code: number): number {
+  if (code < 0xd800) return code;
+  return code > 0xdfff ? code - 0x800 : code + 0x2000;
+}

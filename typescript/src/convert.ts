@@ -1,0 +1,201 @@
+/**
+ * Moving a ref from one dialect to another, without loss or not at all.
+ *
+ * Source: spec/README.md, section "Conversion".
+ */
+import { encodeBase64 } from "./codec/base64.js";
+import { parseDataUri } from "./codec/datauri.js";
+import { sha256Hex } from "./codec/sha256.js";
+import { isObject } from "./codec/values.js";
+import { MMRawError } from "./errors.js";
+import { wireOf, writeRef } from "./format.js";
+import { DEFAULT_LIMITS } from "./generated/limits.js";
+import type { Limits } from "./generated/limits.js";
+import { DIALECTS } from "./generated/wire.js";
+import type { WireDialect } from "./generated/wire.js";
+import { formatOf } from "./images/structure.js";
+import { getAdapter, layoutFingerprint } from "./layouts/index.js";
+import type { ConfigLike } from "./layouts/index.js";
+import { normalizeRunId } from "./names.js";
+import { parseRef } from "./refs.js";
+import type { RawMMRef } from "./refs.js";
+import { isInline, storedName } from "./sources.js";
+
+/** Where images are kept. Names are raw_image_ids. */
+export interface AssetStore {
+  put(data: Uint8Array): string;
+  get(name: string): Uint8Array;
+  has(name: string): boolean;
+  url(name: string): string;
+}
+
+export interface ConvertOptions {
+  /** Any dialect; `v3` by default. */
+  readonly to?: string;
+  /** The run's label, where the source names none, or where the target has no place for it. */
+  readonly runId?: string | null;
+  /** The layout's knobs, where the fingerprint must move to the other hashing scheme. */
+  readonly config?: ConfigLike;
+  /** With a store, inline bytes may be offloaded on the way and stored images inlined. */
+  readonly store?: AssetStore | null;
+  readonly limits?: Limits;
+}
+
+/** What stands between a ref and its target dialect. */
+interface Losses {
+  readonly missing: string[];
+  readonly lost: string[];
+}
+
+type Places = Pick<RawMMRef, "raw_uri" | "raw_image_id">;
+
+/**
+ * The ref `text` in another dialect, canonical.
+ *
+ * @throws MMRawError not_convertible, naming each field that is missing or would be lost.
+ */
+export function convertRef(text: string, options: ConvertOptions = {}): string {
+  const { to = "v3", runId = null, config, store = null, limits = DEFAULT_LIMITS } = options;
+  const wire = wireOf(to);
+  const ref = parseRef(text, limits);
+  const losses: Losses = { missing: [], lost: [] };
+  const run_id = runIdOf(ref, wire, runId, losses, limits);
+  const fingerprint = fingerprintOf(ref, wire, config, losses);
+  if (wire.family !== null && ref.family !== wire.family) losses.lost.push("family");
+  const places = sourcesOf(ref, wire, losses, store, limits);
+  raise(losses, to);
+  return writeRef({ ...ref, run_id, fingerprint, ...places }, wire, limits);
+}
+
+function raise({ missing, lost }: Losses, to: string): void {
+  const parts: string[] = [];
+  if (missing.length > 0) parts.push(`${to} needs ${missing.join(", ")}`);
+  if (lost.length > 0) parts.push(`${to} would lose ${lost.join(", ")}`);
+  const name = [...missing, ...lost][0]?.split(" ")[0];
+  if (name !== undefined) throw new MMRawError("not_convertible", parts.join("; "), `$.${name}`);
+}
+
+function hasPlace(wire: WireDialect, attribute: string): boolean {
+  return wire.fields.some(([, name]) => name === attribute);
+}
+
+function runIdOf(
+  ref: RawMMRef,
+  wire: WireDialect,
+  given: string | null,
+  losses: Losses,
+  limits: Limits,
+): string | null {
+  const label = given === null ? null : normalizeRunId(given, limits);
+  if (hasPlace(wire, "run_id")) {
+    if (ref.run_id === null && label === null) losses.missing.push("run_id");
+    return ref.run_id ?? label;
+  }
+  if (ref.run_id !== null && ref.run_id !== label) losses.lost.push("run_id");
+  return null;
+}
+
+/** The fingerprint under the target's hashing scheme; only the knobs can give it. */
+function fingerprintOf(
+  ref: RawMMRef,
+  wire: WireDialect,
+  config: ConfigLike,
+  losses: Losses,
+): string {
+  if (DIALECTS[ref.dialect].fingerprintScheme === wire.fingerprintScheme) return ref.fingerprint;
+  const pair = bothFingerprints(ref, wire, config);
+  if (pair?.[0] === ref.fingerprint) return pair[1];
+  losses.missing.push("fingerprint (pass the layout's config)");
+  return ref.fingerprint;
+}
+
+function bothFingerprints(
+  ref: RawMMRef,
+  wire: WireDialect,
+  config: ConfigLike,
+): readonly [string, string] | null {
+  try {
+    const adapter = getAdapter(ref.family, config);
+    return [adapter.fingerprint(ref.dialect), adapter.fingerprint(wire.dialect)];
+  } catch (error) {
+    if (!(error instanceof MMRawError) || error.code !== "unknown_family") throw error;
+  }
+  const schemes = [DIALECTS[ref.dialect].fingerprintScheme, wire.fingerprintScheme];
+  if (!isObject(config) || schemes.includes("positional")) return null;
+  return [
+    layoutFingerprint(ref.family, config, ref.dialect),
+    layoutFingerprint(ref.family, config, wire.dialect),
+  ];
+}
+
+/** raw_uri and raw_image_id as the target can hold them. */
+function sourcesOf(
+  ref: RawMMRef,
+  wire: WireDialect,
+  losses: Losses,
+  store: AssetStore | null,
+  limits: Limits,
+): Places {
+  const name = storedName(ref);
+  const inline = isInline(ref);
+  if (hasPlace(wire, "raw_uri") && hasPlace(wire, "raw_image_id")) {
+    return { raw_uri: ref.raw_uri, raw_image_id: name };
+  }
+  let wanted: "raw_image_id" | "data" | "label" = "raw_image_id";
+  if (hasPlace(wire, "raw_image_id")) {
+    if (ref.raw_uri === null) return { raw_uri: null, raw_image_id: name };
+  } else {
+    wanted = wire.dialect === "unversioned-data" ? "data" : "label";
+    const fits = wanted === "data" ? inline && name === null : !inline && ref.raw_uri !== null;
+    if (fits) return { raw_uri: ref.raw_uri, raw_image_id: null };
+  }
+  if (store !== null) return throughStore(ref, wanted, store, limits);
+  noteLosses(ref, wanted, losses);
+  return { raw_uri: ref.raw_uri, raw_image_id: name };
+}
+
+/** Without a store no source can change its kind. */
+function noteLosses(ref: RawMMRef, wanted: "raw_image_id" | "data" | "label", losses: Losses): void {
+  const uri = DIALECTS[ref.dialect].fields.find(([, name]) => name === "raw_uri")?.[0] ?? "raw_uri";
+  const inline = isInline(ref);
+  if (wanted === "raw_image_id") {
+    if (storedName(ref) === null) losses.missing.push("raw_image_id (pass a store)");
+    losses.lost.push(uri);
+  } else if (wanted === "data") {
+    if (inline) losses.lost.push("raw_image_id");
+    else losses.missing.push("raw_image_data (pass a store)");
+  } else {
+    losses.missing.push("raw_image_uri (pass a store)");
+    if (inline) losses.lost.push(uri);
+  }
+}
+
+/** The source in another kind, its bytes read once and verified. */
+function throughStore(
+  ref: RawMMRef,
+  wanted: "raw_image_id" | "data" | "label",
+  store: AssetStore,
+  limits: Limits,
+): Places {
+  const inline = isInline(ref);
+  const data = inline
+    ? parseDataUri(ref.raw_uri as string, limits).data
+    : store.get(storedName(ref) as string);
+  checkHash(data, ref.mm_hash);
+  if (wanted === "data") {
+    const made = `data:image/${formatOf(data) ?? "png"};base64,${encodeBase64(data)}`;
+    return { raw_uri: inline ? ref.raw_uri : made, raw_image_id: null };
+  }
+  const found = storedName(ref);
+  const name = found === null || (inline && !store.has(found)) ? store.put(data) : found;
+  if (wanted === "label") return { raw_uri: store.url(name), raw_image_id: null };
+  return { raw_uri: null, raw_image_id: name };
+}
+
+/** mm_hash must name the bytes: 32 or 64 leading digits of their sha256. */
+export function checkHash(data: Uint8Array, mmHash: string): void {
+  const long = mmHash.length === 32 || mmHash.length === 64;
+  if (!long || !sha256Hex(data).startsWith(mmHash)) {
+    throw new MMRawError("hash_mismatch", "the bytes are not those that mm_hash names", "$.mm_hash");
+  }
+}

@@ -1,0 +1,29 @@
+import { MMRawError } from "./errors.js";
+import { DEFAULT_LIMITS } from "./generated/limits.js";
+import type { Limits } from "./generated/limits.js";
+
+/** [t, h, w] in patches. */
+export type Grid = readonly [number, number, number];
+
+/** Where no configuration is at hand; every published checkpoint of both families has it. */
+export const MERGE_SIZE = 2;
+
+/** One row [t, h, w]: h and w on the merge raster, t * h * w within the limit. */
+export function checkGrid(
+  grid: Grid,
+  mergeSize = MERGE_SIZE,
+  limits: Limits = DEFAULT_LIMITS,
+  path = "$.payload",
+): Grid {
+  const [t, h, w] = grid;
+  if (h % mergeSize !== 0 || w % mergeSize !== 0) {
+    const reason = `h and w of the grid must be multiples of the merge size ${mergeSize}`;
+    throw new MMRawError("invalid_grid", reason, path);
+  }
+  // Rounding of a product beyond 2^53 cannot bring it below the limit.
+  if (t * h * w > limits.grid_patches) {
+    const reason = `a grid has more than ${limits.grid_patches} patches`;
+    throw new MMRawError("limit_exceeded", reason, path);
+  }
+  return grid;
+}

@@ -1,0 +1,47 @@
+/** All blocks of a GIF up to its trailer. */
+import type { Limits } from "../generated/limits.js";
+import { u16le } from "./bytes.js";
+import { checkSize, tooManyParts, unreadable } from "./structure.js";
+import type { Size } from "./structure.js";
+
+/** The largest size that is claimed up to the first frame, and the number of frames. */
+export function readGif(data: Uint8Array, limits: Limits): Size {
+  if (data.length < 13) throw unreadable(data);
+  let width = u16le(data, 6);
+  let height = u16le(data, 8);
+  let at = 13 + tableSize(data[10]!);
+  let parts = 0;
+  let frames = 0;
+  let subBlocks = 0;
+  // An encoder fills sub-blocks (255 bytes); a file of tiny ones is made to be slow.
+  const mostSubBlocks = limits.image_parts + Math.floor(data.length / 32);
+  while (at < data.length && data[at] !== 0x3b) {
+    if (++parts > limits.image_parts) throw tooManyParts(limits);
+    if (data[at] === 0x2c && at + 10 <= data.length) {
+      if (frames === 0) {
+        width = Math.max(width, u16le(data, at + 1) + u16le(data, at + 5));
+        height = Math.max(height, u16le(data, at + 3) + u16le(data, at + 7));
+      }
+      frames++;
+      at += 11 + tableSize(data[at + 9]!);
+    } else if (data[at] === 0x21) {
+      at += 2;
+    } else {
+      // Decoders skip what is no block, byte by byte.
+      at++;
+      continue;
+    }
+    while (at < data.length && data[at] !== 0) {
+      at += 1 + data[at]!;
+      if (++subBlocks > mostSubBlocks) throw tooManyParts(limits);
+    }
+    at++;
+  }
+  checkSize(width, height, limits);
+  if (frames === 0) throw unreadable(data);
+  return { width, height, frames };
+}
+
+function tableSize(flags: number): number {
+  return flags & 0x80 ? 3 << ((flags & 7) + 1) : 0;
+}

@@ -1,0 +1,66 @@
+/** What the first bytes tell, and what every format's walk answers with. */
+import { MMRawError } from "../errors.js";
+import type { Limits } from "../generated/limits.js";
+import { spells } from "./bytes.js";
+
+export type Format = "png" | "jpeg" | "webp" | "gif";
+
+/** Size of the picture and number of its frames. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+}
+
+/** The format by the first bytes; a file's name and media type are never asked. */
+export function formatOf(data: Uint8Array): Format | null {
+  if (spells(data, 0, "\x89PNG\r\n\x1a\n")) return "png";
+  if (spells(data, 0, "\xff\xd8\xff")) return "jpeg";
+  if (spells(data, 0, "GIF87a") || spells(data, 0, "GIF89a")) return "gif";
+  return spells(data, 0, "RIFF") && spells(data, 8, "WEBP") ? "webp" : null;
+}
+
+/** First bytes of formats that are refused by name rather than as broken. */
+const OTHER_FORMATS = [
+  "BM",
+  "II*\x00",
+  "MM\x00*",
+  "\x00\x00\x01\x00",
+  "%PDF",
+  "%!PS",
+  "icns",
+  "\x00\x00\x00\x0cjP  ",
+  "<svg",
+  "<?xml",
+  "SIMPLE  =",
+];
+
+/** Why bytes without a readable header are refused. */
+export function unreadable(data: Uint8Array): MMRawError {
+  const other =
+    OTHER_FORMATS.some((start) => spells(data, 0, start)) ||
+    spells(data, 4, "ftypavif") ||
+    spells(data, 4, "ftypheic");
+  if (other) return new MMRawError("unsupported_format", "expected PNG, JPEG, WebP or GIF");
+  return new MMRawError("image_undecodable", "the bytes have no readable image header");
+}
+
+export function broken(reason: string): MMRawError {
+  return new MMRawError("image_undecodable", reason);
+}
+
+export function tooManyParts(limits: Limits): MMRawError {
+  const reason = `an image has at most ${limits.image_parts} parts beside its picture data`;
+  return new MMRawError("limit_exceeded", reason);
+}
+
+/** Both sides and their product, held against the limits. */
+export function checkSize(width: number, height: number, limits: Limits): void {
+  if (width < 1 || height < 1) throw broken("the image has no pixels");
+  if (Math.max(width, height) > limits.image_side) {
+    throw new MMRawError("limit_exceeded", `a side has at most ${limits.image_side} pixels`);
+  }
+  if (width * height > limits.image_pixels) {
+    throw new MMRawError("limit_exceeded", `an image has at most ${limits.image_pixels} pixels`);
+  }
+}

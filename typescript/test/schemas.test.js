@@ -1,0 +1,98 @@
+/** The generated checks against ajv, an independent validator, on documents that are made by the schemas. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { Ajv2020 } from "ajv/dist/2020.js";
+
+import { anyObject, Faults, WHOLE } from "../dist/codec/check.js";
+import * as checks from "../dist/generated/checks.js";
+import { PAYLOADS } from "../dist/generated/wire.js";
+import { toPlain } from "../dist/index.js";
+import { readVectors } from "./vectors.js";
+
+const SPEC = fileURLToPath(new URL("../../spec/", import.meta.url));
+const CASES = 400;
+
+const schemas = readdirSync(SPEC, { recursive: true })
+  .filter((name) => name.endsWith(".schema.json"))
+  .map((name) => JSON.parse(readFileSync(join(SPEC, name), "utf8")));
+const ajv = new Ajv2020({ strict: false, schemas });
+const definitions = schemas.flatMap(({ $id, $defs }) =>
+  Object.entries($defs).map(([name, node]) => ({ name, node, id: `${$id}#/$defs/${name}` })),
+);
+
+/** Fields of refs and envelopes that vectors name, as seeds beside the schemas' own examples. */
+const recorded = [...readVectors()].flatMap(({ result }) =>
+  [result?.fields, result?.item, result?.features].filter(Boolean).map(toPlain),
+);
+
+/** Numbers that look random and are the same in each run. */
+function dice(seed) {
+  let state = seed;
+  return (sides) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * sides);
+  };
+}
+
+const VALUES = [null, true, 0, 1, 2, -1, 0.5, "", "a", "run_", "run_run_x", "..", "a.png", "con.png", "f".repeat(16), "image", "qwen_vl", "kimi_k25", "other", "raw_image", [], [[1, 2, 2]], [[0, 2, 2]], [[1, 2]], {}, { grid_thws: [[1, 2, 2]] }, { image_grid_thw: [[1, 2, 2]] }, { image_grid_thw: [[1, 2, 2]], x: 1 }, "data:image/png;base64,QQ==", "file:///a.png", "http://a/b"];
+const KEYS = ["payload", "family", "raw_uri", "raw_image_id", "run_id", "version", "x", "__proto_", "num_media_tokens", "offset"];
+
+/** A copy with one value, key or row changed, anywhere in it. */
+function changed(document, roll) {
+  const copy = structuredClone(document);
+  const places = [];
+  const visit = (item) => {
+    if (item === null || typeof item !== "object") return;
+    places.push(item);
+    Object.values(item).forEach(visit);
+  };
+  visit(copy);
+  if (places.length === 0) return VALUES[roll(VALUES.length)];
+  const place = places[roll(places.length)];
+  const keys = Object.keys(place);
+  const value = structuredClone(VALUES[roll(VALUES.length)]);
+  const kind = roll(4);
+  if (kind === 0 && Array.isArray(place)) place.push(value);
+  else if (kind === 0 || keys.length === 0) place[KEYS[roll(KEYS.length)]] = value;
+  else if (kind === 1 && Array.isArray(place)) place.pop();
+  else if (kind === 1) delete place[keys[roll(keys.length)]];
+  else place[keys[roll(keys.length)]] = value;
+  return copy;
+}
+
+/** What the generated check says, with the one rule of a schema that stands elsewhere: a source. */
+function accepted({ name, node }, document) {
+  const faults = new Faults();
+  const payload = PAYLOADS[document?.family] ?? anyObject;
+  checks[`check${name}`](document, "$", WHOLE, faults, payload);
+  const sources = (node.anyOf ?? []).map(({ required }) => required[0]);
+  const sourced = sources.length === 0 || sources.some((key) => typeof document?.[key] === "string");
+  return faults.found.length === 0 && sourced;
+}
+
+for (const definition of definitions) {
+  // ByFamily and OpaquePayload are told by the family, which `accepted` gives to their owners.
+  if (definition.name === "ByFamily" || definition.name === "OpaquePayload") continue;
+  test(`${definition.name}: the generated check and ajv agree`, () => {
+    const validate = ajv.getSchema(definition.id);
+    const fits = recorded.filter((document) => validate(document)).slice(0, 50);
+    const seeds = [...(definition.node.examples ?? []), ...fits];
+    if (seeds.length === 0) seeds.push(1, [1, 2, 3], [0.5, 0.5, 0.5]);
+    const roll = dice(definition.name.length);
+    const verdicts = { true: 0, false: 0 };
+    for (let index = 0; index < CASES; index++) {
+      let document = seeds[index % seeds.length];
+      for (let times = index < seeds.length ? 0 : 1 + roll(2); times > 0; times--) {
+        document = changed(document, roll);
+      }
+      const wanted = validate(document);
+      verdicts[wanted]++;
+      assert.equal(accepted(definition, document), wanted, JSON.stringify(document));
+    }
+    assert.ok(verdicts.true > 0 && verdicts.false > 0, JSON.stringify(verdicts));
+  });
+}
