@@ -49,7 +49,9 @@ function answer(line: Uint8Array): object | null {
   const command = isObject(request) ? get(request, "cmd") : undefined;
   if (command === "stop") return null;
   if (command === "start") return { version: PROTOCOL_VERSION, implementation: implementation() };
-  return command === "run" ? run(request as JsonObject) : refusal(new MMRawError("invalid_json", "not a request"));
+  return command === "run"
+    ? run(request as JsonObject)
+    : refusal(new MMRawError("invalid_json", "not a request"));
 }
 
 function run(request: JsonObject): object {
@@ -71,7 +73,7 @@ function run(request: JsonObject): object {
 /** Writes all of `text` before it returns, also where the reader is slow. */
 function say(text: string): void {
   const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     try {
       at += writeSync(1, bytes, at);
     } catch (error) {

@@ -155,7 +155,11 @@ function sourcesOf(
 }
 
 /** Without a store no source can change its kind. */
-function noteLosses(ref: RawMMRef, wanted: "raw_image_id" | "data" | "label", losses: Losses): void {
+function noteLosses(
+  ref: RawMMRef,
+  wanted: "raw_image_id" | "data" | "label",
+  losses: Losses,
+): void {
   const uri = DIALECTS[ref.dialect].fields.find(([, name]) => name === "raw_uri")?.[0] ?? "raw_uri";
   const inline = isInline(ref);
   if (wanted === "raw_image_id") {
@@ -196,6 +200,10 @@ function throughStore(
 export function checkHash(data: Uint8Array, mmHash: string): void {
   const long = mmHash.length === 32 || mmHash.length === 64;
   if (!long || !sha256Hex(data).startsWith(mmHash)) {
-    throw new MMRawError("hash_mismatch", "the bytes are not those that mm_hash names", "$.mm_hash");
+    throw new MMRawError(
+      "hash_mismatch",
+      "the bytes are not those that mm_hash names",
+      "$.mm_hash",
+    );
   }
 }

@@ -79,7 +79,11 @@ export interface BuildOptions {
 export function buildFeatures(data: MultiModalData, options: BuildOptions = {}): FeaturesBody {
   const { dialect = "v3", runId = null, limits = DEFAULT_LIMITS } = options;
   checkData(data);
-  const body = { kwargs_data: emptyMap<string>(), mm_hashes: emptyMap<string>(), mm_placeholders: emptyMap<PlaceholderRange>() };
+  const body = {
+    kwargs_data: emptyMap<string>(),
+    mm_hashes: emptyMap<string>(),
+    mm_placeholders: emptyMap<PlaceholderRange>(),
+  };
   let count = 0;
   for (const source of sourceModalities(data)) {
     rowsOf(data.mm_items, source).forEach((item, index) => {
@@ -209,11 +213,19 @@ function placeholder(value: unknown, place: string): PlaceholderRange {
 /** No two placeholders may share a token, whatever their modalities. */
 function checkOverlap(ranges: ByModality<PlaceholderRange>): void {
   const rows = Object.entries(ranges).flatMap(([modality, entries]) =>
-    entries.map((entry, index) => ({ start: entry.offset, end: entry.offset + entry.length, modality, index })),
+    entries.map((entry, index) => ({
+      start: entry.offset,
+      end: entry.offset + entry.length,
+      modality,
+      index,
+    })),
   );
   rows.sort(
     (a, b) =>
-      a.start - b.start || a.end - b.end || compareCodePoints(a.modality, b.modality) || a.index - b.index,
+      a.start - b.start ||
+      a.end - b.end ||
+      compareCodePoints(a.modality, b.modality) ||
+      a.index - b.index,
   );
   rows.forEach((row, at) => {
     const before = rows[at - 1];
@@ -304,7 +316,8 @@ function checkShape(body: FeaturesBody, limits: Limits): void {
   }
   const texts = Object.values(body.kwargs_data).flat();
   checkCount(texts.length, limits);
-  if (texts.reduce((sum, text) => sum + text.length, 0) > limits.features_bytes) throw tooLong(limits);
+  if (texts.reduce((sum, text) => sum + text.length, 0) > limits.features_bytes)
+    throw tooLong(limits);
 }
 
 function refsOf(body: FeaturesBody, modality: string, limits: Limits): RawMMRef[] {

@@ -4,7 +4,13 @@ export { convertRef } from "./convert.js";
 export type { AssetStore, ConvertOptions } from "./convert.js";
 export { MMRawError } from "./errors.js";
 export { buildFeatures, mergeData, parseFeatures } from "./features.js";
-export type { BuildOptions, Features, FeaturesBody, MultiModalData, PlaceholderRange } from "./features.js";
+export type {
+  BuildOptions,
+  Features,
+  FeaturesBody,
+  MultiModalData,
+  PlaceholderRange,
+} from "./features.js";
 export { fieldsOf, formatRef, refFromFields, writeAny } from "./format.js";
 export type { ErrorCode } from "./generated/errors.js";
 export { DEFAULT_LIMITS } from "./generated/limits.js";
@@ -15,7 +21,14 @@ export { describeImage, readHeader } from "./images/index.js";
 export type { ImageDescription, ImageHeader } from "./images/index.js";
 export { featureModality, itemToJson, makeItem, parseItem } from "./items.js";
 export type { ItemDialect, ItemFields, RawMMItem } from "./items.js";
-export { FAMILIES, fingerprintText, getAdapter, layoutFingerprint, presets, promptText } from "./layouts/index.js";
+export {
+  FAMILIES,
+  fingerprintText,
+  getAdapter,
+  layoutFingerprint,
+  presets,
+  promptText,
+} from "./layouts/index.js";
 export type { Adapter, AdapterOptions, ConfigLike, Knobs, Layout } from "./layouts/index.js";
 export { findImages, imageSource, isImagePart } from "./messages.js";
 export type { MessageImage } from "./messages.js";

@@ -29,7 +29,11 @@ export { DEFINITION_TEXTS, ERROR_TEXTS } from "./generated/texts.js";
 
 /** Faults of one thing that are told; more of them say nothing new. */
 const MOST_FAULTS = 50;
-const ITEM_DEFINITIONS = { v1: "ItemV1", "unversioned-uri": "ItemUnversionedUri", "unversioned-data": "ItemUnversionedData" };
+const ITEM_DEFINITIONS = {
+  v1: "ItemV1",
+  "unversioned-uri": "ItemUnversionedUri",
+  "unversioned-data": "ItemUnversionedData",
+};
 
 /** A field as it stands there, and what it means. Unknown fields have no text. */
 export interface FieldFinding {
@@ -68,7 +72,16 @@ export function inspectText(text: string, limits: Limits = DEFAULT_LIMITS): Find
   try {
     return [...search(parseJson(trimmed), "$", limits)];
   } catch (error) {
-    return [{ kind: "document", path: "$", definition: null, fields: [], faults: [asFault(error)], value: null }];
+    return [
+      {
+        kind: "document",
+        path: "$",
+        definition: null,
+        fields: [],
+        faults: [asFault(error)],
+        value: null,
+      },
+    ];
   }
 }
 
@@ -81,7 +94,8 @@ function* search(value: JsonValue, path: string, limits: Limits): Generator<Find
     else if (has(value, "kwargs_data") && has(value, "mm_hashes")) {
       yield inspectFeatures(value, path, limits);
     } else {
-      for (const key of keysOf(value)) yield* search(value[key] as JsonValue, `${path}.${key}`, limits);
+      for (const key of keysOf(value))
+        yield* search(value[key] as JsonValue, `${path}.${key}`, limits);
     }
   }
 }
@@ -92,7 +106,9 @@ function asFault(error: unknown): MMRawError {
 }
 
 /** What `read` gives, or null and why not. */
-function attempt<T>(read: (faults: Faults) => T | null): readonly [T | null, readonly MMRawError[]] {
+function attempt<T>(
+  read: (faults: Faults) => T | null,
+): readonly [T | null, readonly MMRawError[]] {
   const faults = new Faults(MOST_FAULTS);
   try {
     const value = read(faults);
@@ -105,10 +121,22 @@ function attempt<T>(read: (faults: Faults) => T | null): readonly [T | null, rea
 export function inspectRef(text: string, path = "$", limits: Limits = DEFAULT_LIMITS): Finding {
   const [value, faults] = attempt((noted) => readRef(text, limits, noted));
   const [definition, fields] = fieldsOfText(text);
-  return { kind: "ref", path, text, definition, fields: explain(definition, fields), faults, value };
+  return {
+    kind: "ref",
+    path,
+    text,
+    definition,
+    fields: explain(definition, fields),
+    faults,
+    value,
+  };
 }
 
-export function inspectItem(item: JsonObject, path = "$", limits: Limits = DEFAULT_LIMITS): Finding {
+export function inspectItem(
+  item: JsonObject,
+  path = "$",
+  limits: Limits = DEFAULT_LIMITS,
+): Finding {
   const [value, faults] = attempt((noted) => readItem(item, limits, "$", noted));
   let definition = ITEM_DEFINITIONS.v1;
   if (!has(item, "version")) {
@@ -118,9 +146,20 @@ export function inspectItem(item: JsonObject, path = "$", limits: Limits = DEFAU
   return { kind: "envelope", path, definition, fields: explain(definition, item), faults, value };
 }
 
-export function inspectFeatures(body: JsonObject, path = "$", limits: Limits = DEFAULT_LIMITS): Finding {
+export function inspectFeatures(
+  body: JsonObject,
+  path = "$",
+  limits: Limits = DEFAULT_LIMITS,
+): Finding {
   const [value, faults] = attempt((noted) => readFeatures(body, limits, noted));
-  return { kind: "features", path, definition: "Features", fields: explain("Features", body), faults, value };
+  return {
+    kind: "features",
+    path,
+    definition: "Features",
+    fields: explain("Features", body),
+    faults,
+    value,
+  };
 }
 
 /** The fields of a ref as far as they can be made out, also of one that is refused. */
@@ -133,7 +172,9 @@ function fieldsOfText(text: string): readonly [string | null, JsonObject] {
       const rows = wire.segments.map((name, index) => [name, partOf(name, parts[index] ?? "")]);
       return [wire.schema, Object.fromEntries(rows) as JsonObject];
     }
-    const fields = parseJson(wire.encoding === "json" ? body : decodeBase64Url(body), { lenient: true });
+    const fields = parseJson(wire.encoding === "json" ? body : decodeBase64Url(body), {
+      lenient: true,
+    });
     if (!isObject(fields)) return [wire.schema, {}];
     const runless = wire.dialect === "v3" && !has(fields, "run_id");
     return [runless ? DIALECTS["v3-runless"].schema : wire.schema, fields];

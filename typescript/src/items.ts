@@ -150,7 +150,12 @@ function readDocument(
   return itemOf(document, dialect, limits, path);
 }
 
-function itemOf(document: JsonObject, dialect: ItemDialect, limits: Limits, path: string): RawMMItem {
+function itemOf(
+  document: JsonObject,
+  dialect: ItemDialect,
+  limits: Limits,
+  path: string,
+): RawMMItem {
   const text = (name: string): string => get(document, name) as string;
   const optional = (name: string): string | null => (get(document, name) as string | null) ?? null;
   const item: RawMMItem = {

@@ -35,7 +35,13 @@ export function checkRawImageId(
   return text;
 }
 
-function checkString(text: unknown, check: Check, code: ErrorCode, hint: string, path: string): void {
+function checkString(
+  text: unknown,
+  check: Check,
+  code: ErrorCode,
+  hint: string,
+  path: string,
+): void {
   if (typeof text !== "string") throw new MMRawError("invalid_type", "expected a string", path);
   const faults = new Faults();
   check(text, path, { code, hint: `${hint} of A-Z a-z 0-9 _ . - (see the schema)` }, faults);

@@ -99,7 +99,8 @@ export function dialectOf(text: string): WireDialect {
 /** Refuses by length alone: an inline image in base64, a payload, and the other fields. */
 function checkLength(size: number, limits: Limits): void {
   const most = Math.floor(limits.inline_image_bytes / 3) * 4 + 4 + limits.payload_bytes + 8192;
-  if (size > most) throw new MMRawError("limit_exceeded", "the ref is longer than its limits allow");
+  if (size > most)
+    throw new MMRawError("limit_exceeded", "the ref is longer than its limits allow");
 }
 
 function readSegments(

@@ -54,11 +54,30 @@ test("base64 of both alphabets agrees with node's and comes back", () => {
 });
 
 test("base64 has one text for each value", () => {
-  for (const text of ["QQ", "QR==", "QUJ=", "Q Q=", "QQ==\n", "QQ===", "====", "A", "-_8=", "\u00c1A=="]) {
-    assert.equal(code(() => decodeBase64(text)), "invalid_base64", text);
+  for (const text of [
+    "QQ",
+    "QR==",
+    "QUJ=",
+    "Q Q=",
+    "QQ==\n",
+    "QQ===",
+    "====",
+    "A",
+    "-_8=",
+    "\u00c1A==",
+  ]) {
+    assert.equal(
+      code(() => decodeBase64(text)),
+      "invalid_base64",
+      text,
+    );
   }
   for (const text of ["QQ==", "QR", "QUJ", "+w", "A", "QQ\n", "\u0141Q"]) {
-    assert.equal(code(() => decodeBase64Url(text)), "invalid_base64", text);
+    assert.equal(
+      code(() => decodeBase64Url(text)),
+      "invalid_base64",
+      text,
+    );
   }
 });
 
@@ -93,7 +112,10 @@ const REFUSED = [
 
 for (const [text, expected] of REFUSED) {
   test(`strict JSON refuses ${String(text).slice(0, 20)}`, () => {
-    assert.equal(code(() => parseJson(text)), expected);
+    assert.equal(
+      code(() => parseJson(text)),
+      expected,
+    );
   });
 }
 
@@ -114,14 +136,24 @@ test("keys are sorted by code point, and any key is just a key", () => {
 });
 
 test("everything beyond printable ASCII is escaped", () => {
-  assert.equal(canonicalJson('\x7f/\u00e9"\\\b\f\n\r\t\x01'), '"\\u007f/\\u00e9\\"\\\\\\b\\f\\n\\r\\t\\u0001"');
+  assert.equal(
+    canonicalJson('\x7f/\u00e9"\\\b\f\n\r\t\x01'),
+    '"\\u007f/\\u00e9\\"\\\\\\b\\f\\n\\r\\t\\u0001"',
+  );
 });
 
 test("what is no JSON is never written", () => {
   for (const value of [undefined, NaN, Infinity, 2 ** 53, 1n, "\ud800", new Map(), [() => 1]]) {
-    assert.notEqual(code(() => canonicalJson(value)), null, String(value));
+    assert.notEqual(
+      code(() => canonicalJson(value)),
+      null,
+      String(value),
+    );
   }
   const self = [];
   self.push(self);
-  assert.equal(code(() => canonicalJson(self)), "limit_exceeded");
+  assert.equal(
+    code(() => canonicalJson(self)),
+    "limit_exceeded",
+  );
 });

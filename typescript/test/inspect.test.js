@@ -23,10 +23,16 @@ test("a ref is explained field by field", () => {
 });
 
 test("every fault is told, not only the first, and the fields all the same", () => {
-  const broken = V2.replace("exp42", "run_run_x").replace(":image:", ":im age:").replace("c2f0", "C2F0");
+  const broken = V2.replace("exp42", "run_run_x")
+    .replace(":image:", ":im age:")
+    .replace("c2f0", "C2F0");
   const [found] = inspectText(broken);
   assert.equal(found.value, null);
-  assert.deepEqual(codes(found), ["invalid_run_id $.run_id", "invalid_value $.fingerprint", "invalid_value $.modality"]);
+  assert.deepEqual(codes(found), [
+    "invalid_run_id $.run_id",
+    "invalid_value $.fingerprint",
+    "invalid_value $.modality",
+  ]);
   assert.equal(found.fields.length, 7);
   for (const fault of found.faults) assert.ok(ERROR_TEXTS[fault.code].remedy);
 });
@@ -45,7 +51,9 @@ test("things are found at any depth of a request or a rollout line", () => {
     mm_hashes: { image: ["67f463a70fcc80e6b6c13d2563a723f2"] },
     mm_placeholders: { image: [{ offset: 0, length: 64 }] },
   };
-  const found = inspectText(JSON.stringify({ turns: [{ item }, { ref: V2 }], request: { features: body } }));
+  const found = inspectText(
+    JSON.stringify({ turns: [{ item }, { ref: V2 }], request: { features: body } }),
+  );
   assert.deepEqual(
     found.map(({ kind, path }) => `${kind} ${path}`),
     ["envelope $.turns[0].item", "ref $.turns[1].ref", "features $.request.features"],
@@ -61,11 +69,15 @@ test("what is no JSON is one document with its fault", () => {
 });
 
 test("an inline image is verified against its hash", () => {
-  const png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
+  const png =
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
   const ref = { ...parseRef(V2), dialect: "v3", raw_image_id: null, raw_uri: png };
   const facts = inlineFacts(parseRef(formatRef(ref)));
   assert.deepEqual([facts.header.width, facts.header.height, facts.header.format], [1, 1, "png"]);
-  assert.deepEqual(facts.faults.map(({ code }) => code), ["hash_mismatch"]);
+  assert.deepEqual(
+    facts.faults.map(({ code }) => code),
+    ["hash_mismatch"],
+  );
   assert.deepEqual(inlineFacts({ ...ref, mm_hash: facts.mm_hash }).faults, []);
   assert.equal(inlineFacts(parseRef(V2)), null);
 });

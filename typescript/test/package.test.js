@@ -21,7 +21,11 @@ test("only the conformance program needs Node: the library runs in browsers", ()
   const sources = files("src").filter((path) => !path.includes(`${sep}conformance`));
   assert.ok(sources.length > 20);
   for (const path of sources) {
-    assert.doesNotMatch(readFileSync(path, "utf8"), /"node:|\bBuffer\.|\bprocess\.\w|require\(/, path);
+    assert.doesNotMatch(
+      readFileSync(path, "utf8"),
+      /"node:|\bBuffer\.|\bprocess\.\w|require\(/,
+      path,
+    );
   }
 });
 

@@ -38,8 +38,51 @@ function dice(seed) {
   };
 }
 
-const VALUES = [null, true, 0, 1, 2, -1, 0.5, "", "a", "run_", "run_run_x", "..", "a.png", "con.png", "f".repeat(16), "image", "qwen_vl", "kimi_k25", "other", "raw_image", [], [[1, 2, 2]], [[0, 2, 2]], [[1, 2]], {}, { grid_thws: [[1, 2, 2]] }, { image_grid_thw: [[1, 2, 2]] }, { image_grid_thw: [[1, 2, 2]], x: 1 }, "data:image/png;base64,QQ==", "file:///a.png", "http://a/b"];
-const KEYS = ["payload", "family", "raw_uri", "raw_image_id", "run_id", "version", "x", "__proto_", "num_media_tokens", "offset"];
+const VALUES = [
+  null,
+  true,
+  0,
+  1,
+  2,
+  -1,
+  0.5,
+  "",
+  "a",
+  "run_",
+  "run_run_x",
+  "..",
+  "a.png",
+  "con.png",
+  "f".repeat(16),
+  "image",
+  "qwen_vl",
+  "kimi_k25",
+  "other",
+  "raw_image",
+  [],
+  [[1, 2, 2]],
+  [[0, 2, 2]],
+  [[1, 2]],
+  {},
+  { grid_thws: [[1, 2, 2]] },
+  { image_grid_thw: [[1, 2, 2]] },
+  { image_grid_thw: [[1, 2, 2]], x: 1 },
+  "data:image/png;base64,QQ==",
+  "file:///a.png",
+  "http://a/b",
+];
+const KEYS = [
+  "payload",
+  "family",
+  "raw_uri",
+  "raw_image_id",
+  "run_id",
+  "version",
+  "x",
+  "__proto_",
+  "num_media_tokens",
+  "offset",
+];
 
 /** A copy with one value, key or row changed, anywhere in it. */
 function changed(document, roll) {
@@ -70,7 +113,8 @@ function accepted({ name, node }, document) {
   const payload = PAYLOADS[document?.family] ?? anyObject;
   checks[`check${name}`](document, "$", WHOLE, faults, payload);
   const sources = (node.anyOf ?? []).map(({ required }) => required[0]);
-  const sourced = sources.length === 0 || sources.some((key) => typeof document?.[key] === "string");
+  const sourced =
+    sources.length === 0 || sources.some((key) => typeof document?.[key] === "string");
   return faults.found.length === 0 && sourced;
 }
 

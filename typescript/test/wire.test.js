@@ -61,7 +61,10 @@ test("a ref moves between dialects and back without loss", () => {
   assert.equal(convertRef(v2), v3);
   assert.equal(convertRef(v1), v3);
   assert.equal(parseRef(v1).dialect, "v1");
-  assert.equal(failure(() => convertRef(v3, { to: "v3-runless" })), "not_convertible $.run_id");
+  assert.equal(
+    failure(() => convertRef(v3, { to: "v3-runless" })),
+    "not_convertible $.run_id",
+  );
   const runless = convertRef(v3, { to: "v3-runless", runId: "exp42" });
   assert.equal(convertRef(runless, { runId: "exp42" }), v3);
   assert.deepEqual(Object.keys(DIALECTS).length, 6);
@@ -83,20 +86,45 @@ test("faults name their place", () => {
     change(body);
     return failure(() => parseFeatures(body));
   };
-  assert.equal(broken((b) => (b.mm_hashes.image[0] = "zz")), "invalid_value $.mm_hashes[...][0]");
-  assert.equal(broken((b) => (b.kwargs_data.image[0] = null)), "missing_slot $.kwargs_data.image[0]");
+  assert.equal(
+    broken((b) => (b.mm_hashes.image[0] = "zz")),
+    "invalid_value $.mm_hashes[...][0]",
+  );
+  assert.equal(
+    broken((b) => (b.kwargs_data.image[0] = null)),
+    "missing_slot $.kwargs_data.image[0]",
+  );
   assert.equal(
     broken((b) => (b.mm_placeholders.image[0].length = 0)),
     "placeholder_invalid $.mm_placeholders[...][0].length",
   );
-  assert.equal(broken((b) => (b.extra = 1)), "unknown_field $");
-  assert.equal(broken((b) => (b.mm_hashes.image[0] = "0".repeat(32))), "hash_mismatch $.kwargs_data.image[0]");
-  assert.equal(failure(() => parseItem({ kind: 1 })), "invalid_type $.kind");
-  assert.equal(failure(() => parseRef("mmraw:v9:x")), "unsupported_dialect $");
+  assert.equal(
+    broken((b) => (b.extra = 1)),
+    "unknown_field $",
+  );
+  assert.equal(
+    broken((b) => (b.mm_hashes.image[0] = "0".repeat(32))),
+    "hash_mismatch $.kwargs_data.image[0]",
+  );
+  assert.equal(
+    failure(() => parseItem({ kind: 1 })),
+    "invalid_type $.kind",
+  );
+  assert.equal(
+    failure(() => parseRef("mmraw:v9:x")),
+    "unsupported_dialect $",
+  );
 });
 
 test("a payload of any other family passes as it is", () => {
-  const text = JSON.stringify({ family: "mine", fingerprint: "0".repeat(16), mm_hash: "0".repeat(32), modality: "image", raw_image_id: "a.png", run_id: "r" });
+  const text = JSON.stringify({
+    family: "mine",
+    fingerprint: "0".repeat(16),
+    mm_hash: "0".repeat(32),
+    modality: "image",
+    raw_image_id: "a.png",
+    run_id: "r",
+  });
   const body = `${text.slice(0, -1)},"payload":{"z":1.0,"a":[1,-0.0]}}`;
   const ref = parseRef(`mmraw:v3:${encodeBase64Url(new TextEncoder().encode(body))}`);
   const again = parseRef(formatRef(ref));
@@ -105,16 +133,42 @@ test("a payload of any other family passes as it is", () => {
 });
 
 test("configurations are read from a checkpoint's preprocessor_config.json", () => {
-  const older = getAdapter("qwen_vl", { patch_size: 14, size: { shortest_edge: 3136, longest_edge: 12845056 } });
+  const older = getAdapter("qwen_vl", {
+    patch_size: 14,
+    size: { shortest_edge: 3136, longest_edge: 12845056 },
+  });
   assert.deepEqual(older.knobs, getAdapter("qwen_vl", "qwen2_vl").knobs);
-  const kimi = getAdapter("kimi_k25", { media_proc_cfg: { in_patch_limit: 4096 } }, { placeholder: "expanded" });
+  const kimi = getAdapter(
+    "kimi_k25",
+    { media_proc_cfg: { in_patch_limit: 4096 } },
+    { placeholder: "expanded" },
+  );
   assert.equal(kimi.layout(4000, 3000).placeholder_length, kimi.layout(4000, 3000).num_tokens);
-  assert.equal(failure(() => getAdapter("qwen_vl", { patch_size: "16" })), "invalid_config $.patch_size");
-  assert.equal(promptText("kimi_k25", 1), "<|media_begin|>image<|media_content|><|media_pad|><|media_end|>");
+  assert.equal(
+    failure(() => getAdapter("qwen_vl", { patch_size: "16" })),
+    "invalid_config $.patch_size",
+  );
+  assert.equal(
+    promptText("kimi_k25", 1),
+    "<|media_begin|>image<|media_content|><|media_pad|><|media_end|>",
+  );
 });
 
 test("image parts are found in every spelling", () => {
-  const parts = [{ type: "text", text: "x" }, { type: "image_url", image_url: { url: "data:" } }, { image: "a" }];
-  const found = findImages([{ role: "user", content: parts }, { role: "assistant", content: "y" }]);
-  assert.deepEqual(found.map(({ partIndex, source }) => [partIndex, source]), [[1, "data:"], [2, "a"]]);
+  const parts = [
+    { type: "text", text: "x" },
+    { type: "image_url", image_url: { url: "data:" } },
+    { image: "a" },
+  ];
+  const found = findImages([
+    { role: "user", content: parts },
+    { role: "assistant", content: "y" },
+  ]);
+  assert.deepEqual(
+    found.map(({ partIndex, source }) => [partIndex, source]),
+    [
+      [1, "data:"],
+      [2, "a"],
+    ],
+  );
 });

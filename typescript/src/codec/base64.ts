@@ -47,10 +47,18 @@ function encode(data: Uint8Array, table: Uint8Array): string {
 
 /** The bytes of canonical standard base64; throws `invalid_base64` otherwise. */
 export function decodeBase64(text: string, path = "$"): Uint8Array {
-  const body = text.endsWith("==") ? text.slice(0, -2) : text.endsWith("=") ? text.slice(0, -1) : text;
+  const body = text.endsWith("==")
+    ? text.slice(0, -2)
+    : text.endsWith("=")
+      ? text.slice(0, -1)
+      : text;
   const data = text.length % 4 === 0 ? decode(body, STANDARD_VALUES) : null;
   if (data === null) {
-    throw new MMRawError("invalid_base64", "not canonical base64 (standard alphabet, padded)", path);
+    throw new MMRawError(
+      "invalid_base64",
+      "not canonical base64 (standard alphabet, padded)",
+      path,
+    );
   }
   return data;
 }

@@ -95,7 +95,9 @@ export function integer(least: number, most: number): Check {
 export function constant(wanted: string | number): Check {
   return (value, path, rule, faults) => {
     const kind = typeof value === "bigint" ? "number" : typeof value;
-    const fits = kind === typeof wanted && (kind === "string" || typeof value === "bigint" || isInteger(value));
+    const fits =
+      kind === typeof wanted &&
+      (kind === "string" || typeof value === "bigint" || isInteger(value));
     if (!fits) wrongType(path, rule, faults);
     else if (value !== wanted) wrong(path, rule, faults);
   };

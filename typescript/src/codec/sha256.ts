@@ -28,7 +28,14 @@ function fraction(prime: bigint): number {
 export function sha256Hex(data: Uint8Array): string {
   // The same of the square roots of the first eight primes.
   const state = Uint32Array.of(
-    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+    0x6a09e667,
+    0xbb67ae85,
+    0x3c6ef372,
+    0xa54ff53a,
+    0x510e527f,
+    0x9b05688c,
+    0x1f83d9ab,
+    0x5be0cd19,
   );
   const words = new Uint32Array(64);
   const whole = data.length - (data.length % 64);

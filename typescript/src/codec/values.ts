@@ -6,14 +6,7 @@
  * it occurs only where a document was read leniently.
  */
 export type JsonValue =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | JsonFloat
-  | readonly JsonValue[]
-  | JsonObject;
+  null | boolean | number | bigint | string | JsonFloat | readonly JsonValue[] | JsonObject;
 
 /** A JSON object. Those that are read have no prototype, so that any key is just a key. */
 export interface JsonObject {

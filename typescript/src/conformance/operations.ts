@@ -76,7 +76,9 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
     if (!isObject(values)) {
       throw new MMRawError("invalid_type", "expected an object in values", "$.values");
     }
-    return { fingerprint: layoutFingerprint(text(input, "family"), values, text(input, "dialect")) };
+    return {
+      fingerprint: layoutFingerprint(text(input, "family"), values, text(input, "dialect")),
+    };
   },
 
   layout: (input) => {
@@ -115,7 +117,9 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
 
   build_features: (input) => {
     const data = get(input, "mm_data") as unknown as MultiModalData;
-    return { features: buildFeatures(data, { dialect: text(input, "dialect"), runId: runId(input) }) };
+    return {
+      features: buildFeatures(data, { dialect: text(input, "dialect"), runId: runId(input) }),
+    };
   },
 
   parse_features: (input) => {

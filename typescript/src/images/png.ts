@@ -37,7 +37,7 @@ interface Seen {
 export function readPng(data: Uint8Array, limits: Limits): Size {
   const seen: Seen = { size: null, fits: false, frames: null, bounded: false, sequence: -1 };
   let at = 8;
-  for (let parts = 0; ; ) {
+  for (let parts = 0; ;) {
     const kind = fourChars(data, at + 4);
     const length = u32be(data, at);
     if (!/^\w{4}$/.test(kind)) throw unreadable(data);

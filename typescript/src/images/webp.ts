@@ -26,7 +26,8 @@ export function readWebp(data: Uint8Array, limits: Limits): Size {
   const canvas = canvasOf(data);
   if (canvas !== null) checkSize(canvas[0], canvas[1], limits);
   const whole = 8 + u32le(data, 4);
-  const frames = whole <= data.length && canvas !== null ? framesOf(data.subarray(0, whole), canvas) : 0;
+  const frames =
+    whole <= data.length && canvas !== null ? framesOf(data.subarray(0, whole), canvas) : 0;
   if (canvas === null || frames === 0) throw unreadable(data);
   return { width: canvas[0], height: canvas[1], frames };
 }
@@ -70,7 +71,7 @@ function chunkAt(data: Uint8Array, at: number, end: number): Chunk | null {
 /** A still picture fills its canvas; other chunks stand before and behind it. */
 function stillFrames(data: Uint8Array, from: number, canvas: Pair): number {
   let frames = 0;
-  for (let at = from; at < data.length; ) {
+  for (let at = from; at < data.length;) {
     const chunk = chunkAt(data, at, data.length);
     if (chunk === null || chunk.kind === "VP8X" || chunk.kind === "ANMF") return 0;
     at = chunk.next;
@@ -91,7 +92,7 @@ function stillFrames(data: Uint8Array, from: number, canvas: Pair): number {
 function animationFrames(data: Uint8Array, from: number, canvas: Pair): number {
   let frames = 0;
   let announced = false;
-  for (let at = from; at < data.length; ) {
+  for (let at = from; at < data.length;) {
     const chunk = chunkAt(data, at, data.length);
     if (chunk === null || ["VP8X", ...PICTURES].includes(chunk.kind)) return 0;
     at = chunk.next;
@@ -120,7 +121,11 @@ function isWithin(data: Uint8Array, at: number, size: Pair, canvas: Pair): boole
 }
 
 /** The picture at `at`, with its alpha where it has one; null where there is none that is whole. */
-function pictureSize(data: Uint8Array, at: number, end: number): { size: Pair; next: number } | null {
+function pictureSize(
+  data: Uint8Array,
+  at: number,
+  end: number,
+): { size: Pair; next: number } | null {
   let chunk = chunkAt(data, at, end);
   const alpha = chunk?.kind === "ALPH";
   if (chunk !== null && alpha) chunk = chunkAt(data, chunk.next, end);
@@ -131,7 +136,9 @@ function pictureSize(data: Uint8Array, at: number, end: number): { size: Pair; n
     const fits = length >= 5 && data[start] === 0x2f && data[start + 4]! >> 5 === 0;
     return fits ? { size: losslessSize(data, start), next } : null;
   }
-  return kind === "VP8 " && isKeyFrame(data, start, length) ? { size: lossySize(data, start), next } : null;
+  return kind === "VP8 " && isKeyFrame(data, start, length)
+    ? { size: lossySize(data, start), next }
+    : null;
 }
 
 /** A key frame that is shown, of a known profile, with a first partition that fits (RFC 6386). */

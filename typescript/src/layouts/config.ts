@@ -77,7 +77,10 @@ function qwenKnobs(document: JsonObject, defaults: JsonObject): JsonObject {
   const size = isSet(given) ? given : {};
   if (!isObject(size)) throw new MMRawError("invalid_config", "expected an object", "$.size");
   const edges = present(
-    { min_pixels: get(size, "shortest_edge") ?? null, max_pixels: get(size, "longest_edge") ?? null },
+    {
+      min_pixels: get(size, "shortest_edge") ?? null,
+      max_pixels: get(size, "longest_edge") ?? null,
+    },
     ["min_pixels", "max_pixels"],
   );
   // What is absent takes the published value of the line that the patch size tells.
@@ -99,5 +102,7 @@ function isSet(value: JsonValue | undefined): value is JsonValue {
 
 function present(document: JsonObject, names: readonly string[]): JsonObject {
   const rows = names.map((name) => [name, get(document, name)] as const);
-  return Object.fromEntries(rows.filter(([, value]) => value !== null && value !== undefined)) as JsonObject;
+  return Object.fromEntries(
+    rows.filter(([, value]) => value !== null && value !== undefined),
+  ) as JsonObject;
 }

@@ -41,7 +41,8 @@ function positional(family: string, knobs: { readonly [name: string]: unknown })
     throw new MMRawError("not_convertible", reason, "$.fingerprint");
   }
   for (const name of order) {
-    if (!has(knobs, name)) throw new MMRawError("missing_field", `knob ${name} is absent`, "$.values");
+    if (!has(knobs, name))
+      throw new MMRawError("missing_field", `knob ${name} is absent`, "$.values");
   }
   return order.map((name) => canonicalJson(knobs[name])).join(":");
 }

@@ -122,7 +122,14 @@ function kimiAdapter(knobs: Knobs["kimi_k25"], placeholder: "single" | "expanded
       checkSides(width, height);
       const { patch_size, merge_kernel_size, in_patch_limit, patch_limit_on_one_side } = knobs;
       const longest = patch_limit_on_one_side;
-      const [h, w] = kimiGrid(width, height, patch_size, merge_kernel_size, in_patch_limit, longest);
+      const [h, w] = kimiGrid(
+        width,
+        height,
+        patch_size,
+        merge_kernel_size,
+        in_patch_limit,
+        longest,
+      );
       const [high, wide] = kimiContent(width, height, patch_size, in_patch_limit, longest);
       if (Math.max(h, w) > longest) {
         const reason = "padded to the merge raster, a side exceeds patch_limit_on_one_side";
@@ -143,13 +150,17 @@ function kimiAdapter(knobs: Knobs["kimi_k25"], placeholder: "single" | "expanded
 }
 
 function checkSides(width: number, height: number): void {
-  for (const [name, side] of [["width", width], ["height", height]] as const) {
+  for (const [name, side] of [
+    ["width", width],
+    ["height", height],
+  ] as const) {
     const path = `$.${name}`;
     if (typeof side !== "number" || !Number.isInteger(side)) {
       // Beyond 2^53 an integer is a bigint here; it is far beyond any image.
       const huge = typeof side === "bigint" && side > 0;
       if (huge) throw new MMRawError("limit_exceeded", "no image is that large", path);
-      if (typeof side === "bigint") throw new MMRawError("invalid_value", "a side has at least one pixel", path);
+      if (typeof side === "bigint")
+        throw new MMRawError("invalid_value", "a side has at least one pixel", path);
       throw new MMRawError("invalid_type", "expected an integer", path);
     }
     if (side < 1) throw new MMRawError("invalid_value", "a side has at least one pixel", path);
@@ -159,6 +170,7 @@ function checkSides(width: number, height: number): void {
 
 /** The text that stands for an image of `length` pads in the prompt. */
 export function promptText(family: ListedFamily, length: number): string {
-  if (family === "qwen_vl") return `<|vision_start|>${"<|image_pad|>".repeat(length)}<|vision_end|>`;
+  if (family === "qwen_vl")
+    return `<|vision_start|>${"<|image_pad|>".repeat(length)}<|vision_end|>`;
   return `<|media_begin|>image<|media_content|>${"<|media_pad|>".repeat(length)}<|media_end|>`;
 }
