@@ -163,13 +163,10 @@ def _field(model: Model, owner: Definition, field: Field) -> tuple[str, ...]:
     presence = "required" if field.required else "optional"
     if field.has_default:
         presence = f"default {_code(json.dumps(field.default))}"
-    meaning = field.description
-    if field.name == "payload" and owner.by_family:
-        meaning = "What the family says of the image's layout."
     error = field.error
     if error == "invalid_value" and isinstance(field.type, Named):
         error = model.definitions[field.type.name].error
-    return (_code(field.name), kind, presence, _cell(meaning), _error(error))
+    return (_code(field.name), kind, presence, _cell(field.description), _error(error))
 
 
 def _error(code: str) -> str:

@@ -1,0 +1,55 @@
+/** The docs site in a real browser. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { ROOT, launch, serve } from "./site.js";
+
+let site;
+let browser;
+
+before(async () => {
+  site = await serve();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  site?.stop();
+});
+
+test("pages load nothing from elsewhere and report no error", async () => {
+  const page = await browser.newPage();
+  const foreign = [];
+  const problems = [];
+  page.on("request", (request) => !request.url().startsWith(site.url) && foreign.push(request.url()));
+  page.on("pageerror", (error) => problems.push(`${error}`));
+  for (const name of ["index", "tutorial", "protocol", "reference/wire/ref-v3", "reference/python"]) {
+    const answer = await page.goto(`${site.url}/${name}.html`);
+    assert.equal(answer.status(), 200, name);
+    assert.ok((await page.textContent("h1")).length > 0);
+  }
+  assert.deepEqual(foreign.filter((url) => !url.startsWith("data:") && !url.startsWith("blob:")), []);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("search finds an error code", async () => {
+  const page = await browser.newPage();
+  await page.goto(`${site.url}/index.html`);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("grid_mismatch");
+  const result = page.locator("a[href*='errors.html'], a[href*='wire/errors']").filter({ visible: true }).first();
+  await result.waitFor({ timeout: 20_000 });
+  await page.screenshot({ path: join(ROOT, "build", "screenshots", "search.png") });
+  await page.close();
+});
+
+test("schemas are published under stable paths, as they are in spec/", async () => {
+  const page = await browser.newPage();
+  for (const path of ["ref/v3.schema.json", "ref/legacy/v1.schema.json", "errors.json"]) {
+    const answer = await page.request.get(`${site.url}/schemas/${path}`);
+    assert.deepEqual(await answer.body(), readFileSync(join(ROOT, "spec", path)));
+  }
+  await page.close();
+});
