@@ -102,9 +102,18 @@ $(DOCS_STAMP): $(DOCS_LOCK) | $(PY)
 	$(VENV)/docs/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(DOCS_LOCK)
 	@touch $@
 
-docs: $(DOCS_STAMP) ## build the docs site into build/site, offline, and check its links
+docs: $(DOCS_STAMP) $(TS_INSTALLED) ## build the docs site into build/site, offline, and check its links
 	PYTHONPATH=. $(VENV)/docs/bin/python docs/build.py
 	$(VENV)/docs/bin/python docs/check_links.py build/site
+
+BROWSER_INSTALLED := tests/browser/node_modules/.installed
+
+$(BROWSER_INSTALLED): tests/browser/package-lock.json
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test-browser: docs $(BROWSER_INSTALLED) ## the site and its inspector in a real Chromium (CHROMIUM names another)
+	cd tests/browser && node --test
 
 generate: install ## write the generated files from spec/
 	$(PY) -m codegen

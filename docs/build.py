@@ -46,7 +46,7 @@ def stage() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(relink(source.read_text("utf-8"), source, page, places), "utf-8")
     for path in DOCS.rglob("*"):
-        if path.suffix in (".css", ".svg", ".png"):
+        if path.suffix in (".css", ".svg", ".png") and DOCS / "inspector" not in path.parents:
             target = pages / path.relative_to(DOCS).as_posix().removeprefix("site/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
@@ -106,6 +106,20 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     return {}
 
 
+def inspector(target: Path) -> None:
+    """The inspector's page, its script bundled with the TypeScript implementation."""
+    source = DOCS / "inspector"
+    target.mkdir()
+    for name in ("index.html", "inspector.css"):
+        shutil.copy(source / name, target)
+    tools = ROOT / "typescript" / "node_modules" / ".bin"
+    subprocess.run([tools / "tsc", "-p", source / "tsconfig.json"], check=True)
+    options = ["--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=ascii"]
+    script = f"--outfile={target / 'inspector.js'}"
+    bundle = [tools / "esbuild", source / "main.ts", *options, "--log-level=warning", script]
+    subprocess.run(bundle, check=True)
+
+
 def build(*, strict: bool = True) -> None:
     """Runs the generator and adds what is no page: schemas and the inspector."""
     stage()
@@ -114,6 +128,7 @@ def build(*, strict: bool = True) -> None:
     subprocess.run([*command, *["--strict"][:strict]], cwd=STAGE, check=True, env=environment)
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.copytree(STAGE / "site", SITE)
+    inspector(SITE / "inspector")
     for schema in (ROOT / "spec").rglob("*.json"):
         relative = schema.relative_to(ROOT / "spec")
         if relative.parts[0] != "vectors":
