@@ -72,6 +72,11 @@ bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM se
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
 
+# An interpreter with torch, transformers and Pillow; for example that of `make test-trainer`.
+PROCESSORS ?=
+bench: install ## measure against the baselines, table and charts into docs/
+	$(PY) -m benchmarks --out docs $(if $(PROCESSORS),--processors $(PROCESSORS))
+
 check: install ## format, lint, types, vectors, released and generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

@@ -1,10 +1,15 @@
-"""Timing: contestants take turns, so that whatever else the machine does hits all of them alike."""
+"""Timing: contestants take turns, so that whatever else the machine does hits all of them alike.
+
+Time is the processor's time of this process (user and system), so that waiting for other processes
+does not count; only what several processes do together is measured by the clock.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -61,10 +66,10 @@ def interleaved(contestants: Mapping[str, Work], rounds: int) -> Timing:
 
 
 def _timed(work: Work, repeats: int) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(repeats):
         work()
-    return (time.perf_counter() - started) / repeats
+    return (time.process_time() - started) / repeats
 
 
 def _calibrated(work: Work) -> int:
@@ -76,19 +81,23 @@ def _calibrated(work: Work) -> int:
     return repeats
 
 
-def processes(commands: Mapping[str, list[str]], rounds: int, **environment: str) -> Timing:
-    """Whole processes that take turns: seconds from start to end."""
+def processes(commands: Mapping[str, list[str]], rounds: int, *, by_clock: bool = False) -> Timing:
+    """Whole processes that take turns: their processor time, or seconds by the clock."""
     samples: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            started = time.perf_counter()
-            done = subprocess.run(
-                command, env=os.environ | environment, capture_output=True, text=True, check=False
-            )
-            samples[name].append(time.perf_counter() - started)
+            started, before = time.perf_counter(), _children()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"{name} failed: {done.stderr[-500:]}")
+            elapsed, used = time.perf_counter() - started, _children() - before
+            samples[name].append(elapsed if by_clock else used)
     return Timing(samples)
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def machine() -> dict[str, Any]:

@@ -1,0 +1,338 @@
+"""The figures of the table, each with its baseline in the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mmraw_protocol import (
+    MultiModalData,
+    build_features,
+    format_ref,
+    get_adapter,
+    open_store,
+    parse_features,
+    parse_ref,
+    verify_ref,
+)
+from mmraw_protocol.adapters.kimi import kimi_grid
+from mmraw_protocol.adapters.qwen import qwen_grid
+from mmraw_protocol.codec import encode_base64url
+from mmraw_protocol.images import ImageSource
+
+from . import baseline, material
+from .measure import Timing, Work, interleaved, processes, python
+
+
+class Figure(NamedTuple):
+    """One line of the table; `value` reaches `target` from below where `at_most`."""
+
+    work: str
+    baseline: str
+    value: float
+    target: float
+    at_most: bool
+    unit: str
+    seconds: float
+    spread: tuple[float, float]
+    stretch: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        return self.value <= self.target if self.at_most else self.value >= self.target
+
+
+def each(work: Callable[[Any], object], inputs: Sequence[Any]) -> Work:
+    """One call that does `work` on all inputs."""
+
+    def run() -> None:
+        for value in inputs:
+            work(value)
+
+    return run
+
+
+def faster(
+    work: str, ours: Work, theirs: Work, target: float, rounds: int, stretch: float, calls: int = 1
+) -> Figure:
+    """How many times as fast as the standard library."""
+    timing = interleaved({"ours": ours, "theirs": theirs}, rounds)
+    return Figure(
+        work,
+        "standard library",
+        timing.ratio("theirs", "ours"),
+        target,
+        False,
+        "x faster",
+        timing.median("ours") / calls,
+        timing.spread("theirs", "ours"),
+        stretch,
+    )
+
+
+def slower(
+    work: str, floor: str, timing: Timing, target: float, stretch: float | None = None
+) -> Figure:
+    """How many times as long as a floor."""
+    return Figure(
+        work,
+        floor,
+        timing.ratio("ours", "floor"),
+        target,
+        True,
+        "x the floor",
+        timing.median("ours"),
+        timing.spread("ours", "floor"),
+        stretch,
+    )
+
+
+def within(work: str, baseline_name: str, timing: Timing, target: float, calls: int) -> Figure:
+    """Microseconds of one call; the baseline's name says how many times it takes."""
+    micro = timing.median("ours") / calls * 1e6
+    times = timing.ratio("ours", "floor")
+    low, high = (1e6 * value for value in quartiles(timing.samples["ours"], calls))
+    return Figure(
+        work,
+        f"{baseline_name} (x {times:.1f})",
+        micro,
+        target,
+        True,
+        "us",
+        micro / 1e6,
+        (low, high),
+    )
+
+
+def quartiles(samples: list[float], calls: int) -> tuple[float, float]:
+    rows = sorted(value / calls for value in samples)
+    return rows[len(rows) // 4], rows[3 * len(rows) // 4]
+
+
+def refs(rounds: int) -> Iterator[Figure]:
+    """Small refs, read and written."""
+    count = 200
+    v3, v2 = material.texts(count), material.texts(count, "v2")
+    typed = [material.stored_ref(number) for number in range(count)]
+    plain = [baseline.parse_v3(text) for text in v3]
+    size = sum(map(len, v3)) // count
+    yield faster(
+        f"parse a v3 ref ({size} characters)",
+        each(parse_ref, v3), each(baseline.parse_v3, v3), 2.5, rounds, 4, count,
+    )  # fmt: skip
+    yield faster(
+        "parse a v2 ref", each(parse_ref, v2), each(baseline.parse_v2, v2), 2, rounds, 4, count
+    )
+    yield faster(
+        "format a v3 ref",
+        each(format_ref, typed), each(baseline.format_v3, plain), 6, rounds, 10, count,
+    )  # fmt: skip
+
+
+def inline(rounds: int) -> Iterator[Figure]:
+    """Refs that carry their image."""
+    for size in (500_000, 5_000_000):
+        data = material.noise(size)
+        ref = material.inline_ref(data)
+        text = format_ref(ref)
+        timing = interleaved(
+            {
+                "ours": lambda text=text: verify_ref(text),
+                "floor": lambda data=data: hashlib.sha256(data).hexdigest(),
+                "theirs": lambda text=text: _baseline_verify(text),
+            },
+            max(2, rounds // 3),
+        )
+        times = timing.ratio("theirs", "floor")
+        name = f"sha256 of the bytes (standard library: x {times:.0f})"
+        yield slower(f"parse and verify an inline image, {size:,} bytes", name, timing, 2.0, 1.5)
+    plain = baseline.parse_v3(text)
+    yield faster(
+        "format an inline image, 5,000,000 bytes",
+        lambda: format_ref(ref), lambda: baseline.format_v3(plain), 8, max(2, rounds // 3), 8,
+    )  # fmt: skip
+
+
+def _baseline_verify(text: str) -> str:
+    ref = baseline.parse_v3(text)
+    return baseline.verify(ref, baseline.inline_bytes(ref.raw_uri or ""))
+
+
+def pictures() -> dict[str, bytes]:
+    """A photograph-like JPEG and PNG of 640x480."""
+    from PIL import Image
+
+    noise = Image.effect_noise((640, 480), 40).convert("RGB")
+    result: dict[str, bytes] = {}
+    for kind in ("JPEG", "PNG"):
+        buffer = io.BytesIO()
+        noise.save(buffer, format=kind)
+        result[kind] = buffer.getvalue()
+    return result
+
+
+def images(rounds: int) -> Iterator[Figure]:
+    """Descriptions without the hash, and layouts."""
+    from PIL import Image
+
+    adapter, kimi = get_adapter("qwen_vl"), get_adapter("kimi_k25")
+
+    def describe(data: bytes) -> None:
+        source = ImageSource.open(data)
+        source.__dict__["sha256"] = "0" * 64
+        adapter.describe(source)
+
+    for kind, data in pictures().items():
+        timing = interleaved(
+            {
+                "ours": lambda data=data: describe(data),
+                "floor": lambda data=data, kind=kind: Image.open(
+                    io.BytesIO(data), formats=(kind,)
+                ).close(),
+            },
+            rounds,
+        )
+        yield within(f"describe a {kind} (header; sha256 apart)", "Image.open", timing, 30, 1)
+    sizes = [(w, h) for w in (640, 1920, 4032) for h in (480, 1080, 3024)]
+    for name, who, arithmetic, target in (
+        ("Qwen-VL", adapter, qwen_grid, 1.5),
+        ("Kimi K2.5", kimi, kimi_grid, 3.0),
+    ):
+        timing = interleaved(
+            {
+                "ours": each(lambda size, who=who: who.layout(*size), sizes),
+                "floor": each(lambda size, f=arithmetic: f(*size), sizes),
+            },
+            rounds,
+        )
+        yield within(f"layout of a size, {name}", "the bare arithmetic", timing, target, len(sizes))
+
+
+def features(rounds: int) -> Iterator[Figure]:
+    """Bodies of 1,000 images."""
+    data = material.items(1000)
+    typed = MultiModalData.from_dict(data)
+    yield faster(
+        "build features, 1,000 images",
+        lambda: build_features(typed, run_id=material.RUN),
+        lambda: baseline.build_features(data, material.RUN),
+        5, max(2, rounds // 2), 10,
+    )  # fmt: skip
+    body = msgspec.json.encode(build_features(typed, run_id=material.RUN)).decode()
+    yield faster(
+        "parse features, 1,000 images",
+        lambda: parse_features(body),
+        lambda: baseline.parse_features(body),
+        2.5, max(2, rounds // 2), 4,
+    )  # fmt: skip
+
+
+def store(rounds: int) -> Iterator[Figure]:
+    """New images put into the local store."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder, "ours"), Path(folder, "theirs")
+        theirs.mkdir()
+        local = open_store(ours, durable=False)
+        data = material.noise(500_000)
+        numbers = iter(range(1_000_000))
+
+        def fresh() -> bytes:
+            return next(numbers).to_bytes(8, "big") + data
+
+        def put() -> None:
+            local.delete(local.put(fresh()))
+
+        def write() -> None:
+            content = fresh()
+            path = theirs / hashlib.sha256(content).hexdigest()
+            path.write_bytes(content)
+            path.unlink()
+
+        timing = interleaved({"ours": put, "floor": write}, rounds)
+    yield slower("put 500,000 bytes, durable=False", "write + sha256", timing, 1.3)
+
+
+def imports(rounds: int) -> Iterator[Figure]:
+    """Whole interpreters, the bare one taken off."""
+    commands = {
+        "bare": python("pass"),
+        "floor": python("import msgspec"),
+        "ours": python("import mmraw_protocol"),
+    }
+    found = processes(commands, rounds)
+    bare = found.samples["bare"]
+    net = {
+        name: [max(whole - start, 1e-4) for whole, start in zip(samples, bare, strict=True)]
+        for name, samples in found.samples.items()
+        if name != "bare"
+    }
+    yield slower("import mmraw_protocol", "import msgspec", Timing(net), 2.0)
+
+
+def lines(rounds: int) -> Iterator[Figure]:
+    """A file of refs, as whole processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "refs.jsonl")
+        rows = [f'{{"ref":"{text}"}}\n' for text in material.texts(2000)]
+        path.write_text("".join(rows * 10))
+        ours = "import sys; from mmraw_protocol.cli import main; sys.exit(main(sys.argv[1:]))"
+        theirs = (
+            "import sys, pathlib; from benchmarks.baseline import validate_lines;"
+            " print(validate_lines(pathlib.Path(sys.argv[1])))"
+        )
+        commands = {
+            "ours": [*python(ours), "validate", str(path), "--json"],
+            "theirs": [*python(theirs), str(path)],
+        }
+        timing = processes(commands, max(2, rounds // 10))
+    yield Figure(
+        "validate 20,000 lines, one process",
+        "standard library",
+        timing.ratio("theirs", "ours"),
+        3,
+        False,
+        "x faster",
+        timing.median("ours"),
+        timing.spread("theirs", "ours"),
+    )
+
+
+def floors(rounds: int) -> dict[str, float]:
+    """What the machine itself can do: seconds."""
+    text = material.texts(1)[0]
+    ref = material.stored_ref(0)
+    document = msgspec.json.encode(ref)
+    data = material.noise(5_000_000)
+    decode = msgspec.json.Decoder().decode
+    timing = interleaved(
+        {
+            "msgspec decodes the JSON of a v3 ref, untyped": lambda: decode(document),
+            "base64url of the same JSON": lambda: encode_base64url(document),
+            "sha256 of 5,000,000 bytes": lambda: hashlib.sha256(data).digest(),
+            "memcpy of 5,000,000 bytes": lambda: bytearray(data),
+            "an empty Python call": lambda: None,
+            "str.startswith": lambda: text.startswith("mmraw:v3:"),
+        },
+        rounds,
+    )
+    return {name: timing.median(name) for name in timing.samples}
+
+
+GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
+    "refs": refs,
+    "inline": inline,
+    "images": images,
+    "features": features,
+    "store": store,
+    "imports": imports,
+    "lines": lines,
+}
+
+assert os.name == "posix", "processor time of other processes is asked from the system"

@@ -1,0 +1,57 @@
+"""The benchmarks run: one tiny round of every comparison; how fast anything is, nobody asserts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import baseline, growth, material, report
+from benchmarks.__main__ import main
+from benchmarks.measure import interleaved
+from mmraw_protocol import build_features, format_ref, parse_ref
+
+
+@pytest.mark.parametrize("group", ["refs", "images", "store", "growth"])
+def test_a_group_is_measured_and_reported(
+    group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    options = ["--rounds", "2", "--largest", "20000", "--most", "10", "--only", group]
+    assert main([*options, "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "performance/results.json").read_text())
+    assert result["machine"]["cores"]
+    if group == "growth":
+        assert len(list((tmp_path / "performance").glob("*.svg"))) == len(result["growth"]) == 3
+    else:
+        assert result["figures"]
+        assert all(row["value"] > 0 and row["baseline"] for row in result["figures"])
+    text = page.read_text()
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert report.markdown(result) in capsys.readouterr().out
+
+
+def test_contestants_take_turns() -> None:
+    calls: list[str] = []
+    timing = interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, 4)
+    assert {len(samples) for samples in timing.samples.values()} == {4}
+    assert timing.ratio("a", "b") > 0
+
+
+def test_the_baseline_does_the_same_work() -> None:
+    for number, dialect in enumerate(("v3", "v2")):
+        text = format_ref(material.stored_ref(number), dialect)
+        read = baseline.parse_v3(text) if dialect == "v3" else baseline.parse_v2(text)
+        ours = parse_ref(text)
+        for name in ("run_id", "family", "fingerprint", "modality", "mm_hash", "raw_image_id"):
+            assert getattr(read, name) == getattr(ours, name)
+        assert baseline.format_v3(read) == format_ref(ours)
+    data = material.items(3)
+    assert baseline.build_features(data, material.RUN) == build_features(data, run_id=material.RUN)
+
+
+def test_a_conversation_is_built_and_read_both_ways() -> None:
+    names = [name for name, _ in growth.conversations(2, 3)]
+    assert names[:2] == ["built turn by turn", "built anew each turn"]
