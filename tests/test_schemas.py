@@ -5,7 +5,7 @@ Intended differences, each removed from the comparison by name below:
   checked by code and not by the structs;
 - `pattern` with `$`: Python's jsonschema lets a trailing newline pass, msgspec's `\\Z` does not;
 - 1.0 is an integer for JSON Schema and a float here;
-- names beyond their length: the schemas say the default limit, the structs leave it to `Limits`.
+- names beyond their length, patches beyond their number: the schemas say the default limit, the structs leave it to `Limits`.
 """
 
 import copy
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from mmraw_protocol import schemas
+from mmraw_protocol import DEFAULT_LIMITS, schemas
 from mmraw_protocol._generated import types
 from mmraw_protocol.testing import documents, json_values
 
@@ -108,9 +108,17 @@ def mutated(value: Any, data: st.DataObject) -> Any:
         return changed
 
 
+def beyond_a_limit(value: Any) -> bool:
+    """Whether it holds an integer that a limit refuses: limits can be set, structs leave them."""
+    if isinstance(value, (list, dict)):
+        return any(map(beyond_a_limit, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and value > DEFAULT_LIMITS.grid_patches
+
+
 values = json_values().filter(
     lambda value: (
-        not (isinstance(value, float) and value.is_integer())
+        not beyond_a_limit(value)
+        and not (isinstance(value, float) and value.is_integer())
         and not (isinstance(value, str) and (value.endswith("\n") or len(value) > 100))
     )
 )
