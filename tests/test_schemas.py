@@ -5,7 +5,8 @@ Intended differences, each removed from the comparison by name below:
   checked by code and not by the structs;
 - `pattern` with `$`: Python's jsonschema lets a trailing newline pass, msgspec's `\\Z` does not;
 - 1.0 is an integer for JSON Schema and a float here;
-- names beyond their length, patches beyond their number: the schemas say the default limit, the structs leave it to `Limits`.
+- names beyond their length, patches beyond their number: the schemas say the default limit, the
+  structs leave it to `Limits`.
 """
 
 import copy
