@@ -17,6 +17,7 @@ from .seeds import Seeds
 Case = tuple[str, dict[str, Any]]
 Maker = Callable[[random.Random, Seeds], dict[str, Any]]
 
+ITEM_DIALECTS = ("unversioned-uri", "unversioned-data")
 #: A store that both find, each in its own place.
 DIRECTORY = "stores/fixture"
 FAMILIES = ("qwen_vl", "qwen_vl", "kimi_k25", "kimi_k25", "other", "", "QWEN_VL")
@@ -30,9 +31,11 @@ def _ref(rng: random.Random, seeds: Seeds) -> str:
     """A ref: canonical, spelled otherwise, with changed fields, or with changed characters."""
     dialect = rng.choice(list(DIALECTS))
     fields = seeds.fields(rng, dialect)
-    kind = rng.randrange(10)
+    kind = rng.randrange(12)
     if kind <= 1:
         return ref_text(fields, dialect)
+    if kind >= 10:
+        return seeds.one(rng, f"{('near miss', 'refused ref')[kind - 10]}:{dialect}")
     if kind <= 4:
         return mutate.text(rng, ref_text(fields, dialect))
     changed = mutate.value(rng, fields) if kind <= 8 else fields
@@ -127,8 +130,11 @@ def parse_item(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     """Envelopes of all dialects, as objects and as texts."""
     name = rng.choice(("ItemV1", "ItemV1", "ItemUnversionedUri", "ItemUnversionedData"))
     item = seeds.one(rng, f"item:{name}")
-    if rng.random() < 0.7:
+    kind = rng.random()
+    if kind < 0.6:
         item = mutate.value(rng, item)
+    elif kind < 0.7:
+        item = seeds.one(rng, f"refused item:{rng.choice(('v1', *ITEM_DIALECTS))}")
     return {"text": mutate.spelling(rng, item)} if rng.random() < 0.5 else {"item": item}
 
 
@@ -235,8 +241,11 @@ def build_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 def parse_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     """Bodies of requests, as objects and as texts."""
     body = seeds.one(rng, f"features:{rng.choice(('v3', 'v3', 'v2', 'v1', 'unversioned-data'))}")
-    if rng.random() < 0.6:
+    kind = rng.random()
+    if kind < 0.5:
         body = mutate.value(rng, body)
+    elif kind < 0.6:
+        body = seeds.one(rng, f"refused features:{rng.choice(('v3', 'v2'))}")
     return {"text": mutate.spelling(rng, body)} if rng.random() < 0.5 else {"features": body}
 
 

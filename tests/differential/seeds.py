@@ -1,4 +1,4 @@
-"""Valid documents of every kind, drawn from the strategies of mmraw_protocol.testing."""
+"""Documents of every kind, drawn from the strategies of mmraw_protocol.testing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[Any]
 
 
 class Seeds:
-    """Pools of valid documents; each is drawn when it is first asked for."""
+    """Pools of documents; each is drawn when it is first asked for."""
 
     def __init__(self, number: int, size: int) -> None:
         self._number = number
@@ -65,6 +65,10 @@ class Seeds:
             "messages": testing.messages,
             "payload": lambda: testing.payloads(rest),
             "layout": lambda: testing.documents(rest),
+            "near miss": lambda: testing.near_misses(rest).map(lambda pair: pair[1]),
+            "refused ref": lambda: testing.refused_refs(rest),
+            "refused item": lambda: testing.refused_items(rest),
+            "refused features": lambda: testing.refused_features(rest),
         }
         return draw(strategies[kind](), self._size, self._number)
 
