@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import token_id
 from exchange import RUN, TOKENS, Messages, chat_tokens, render, rendered_items, user
+from mmraw_protocol.integrations.transformers import TensorMaker
 from pictures import KINDS, picture
 from PIL import Image
 
-from mmraw_protocol import MultiModalData, build_features, parse_features
+from mmraw_protocol import build_features
 from mmraw_protocol.adapters import Adapter
 from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.integrations.client import Completion, GenerateClient
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
-from mmraw_protocol.materialize import Materializer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ONE, TWO = (KINDS["jpeg"](picture(w, h, 31)) for w, h in ((640, 480), (300, 500)))
@@ -37,17 +38,16 @@ def renderer_of(model: Path, adapter: Adapter, store: LocalStore) -> Any:
     return RawRenderer(inner, adapter, store=store)
 
 
-def trainer_tensors(data: MultiModalData, store: LocalStore, model: Path, adapter: Adapter) -> Any:
+def trainer_tensors(answer: Completion, store: LocalStore, model: Path, pad_id: int) -> Any:
     """pixel_values and image_grid_thw by the checkpoint's own image processor."""
     from transformers import AutoImageProcessor
 
-    body = build_features(data, run_id=RUN)
-    materializer = Materializer(store, adapters={adapter.family: adapter})
-    images = [
-        materializer.materialize(slot.ref, mm_hash=slot.mm_hash).image
-        for slot in parse_features(body).slots()
-    ]
-    return AutoImageProcessor.from_pretrained(model)(images=images, return_tensors="pt")
+    make = TensorMaker(AutoImageProcessor.from_pretrained(model), store=store)
+    return make(
+        build_features(answer.multi_modal_data, run_id=RUN),
+        token_ids=answer.prompt_ids,
+        pad_token_id=pad_id,
+    )
 
 
 def test_a_rollout_of_two_turns_from_messages_to_tensors(
@@ -81,7 +81,8 @@ def test_a_rollout_of_two_turns_from_messages_to_tensors(
     assert second.prompt_ids[: len(first.prompt_ids)] == first.prompt_ids
     assert len(second.multi_modal_data.mm_items["image"]) == 2
     # What the trainer learns from is what the engine saw, number for number.
-    tensors = trainer_tensors(second.multi_modal_data, store, qwen.model, qwen_adapter)
+    pad_id = token_id(qwen.model, qwen_adapter.pad_token)
+    tensors = trainer_tensors(second, store, qwen.model, pad_id)
     stock = rendered_items(render(qwen, [user(ONE, TWO, "tensors")]), "image")
     start = 0
     for item, grid in zip(stock, tensors["image_grid_thw"], strict=True):
