@@ -2,10 +2,9 @@
 
     make bench-vllm
 
-Starts the tiny Qwen3-VL of the end-to-end tests behind the middleware, once for each handover, and
-prints Markdown tables. Every figure of a table is from one run on one machine; what carries over to
-another machine is the ratio. The model is tiny, so nearly all of a request's time is what stands in
-front of the engine; with a real model's prefill behind it, every ratio moves towards 1.
+Starts the tiny Qwen3-VL of the end-to-end tests behind the middleware and prints Markdown tables.
+Every table is from one run, its columns measured in turn, so that what else the machine does meets
+them alike; what carries over to another machine is the ratio.
 """
 
 # pyright: reportMissingImports=false
@@ -13,14 +12,15 @@ front of the engine; with a real model's prefill behind it, every ratio moves to
 import argparse
 import base64
 import io
+import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchange import GENERATE, RUN, Route, render
+from exchange import GENERATE, RUN, Route, generate_body, render, rendered_items
 from PIL import Image
 from server import VllmServer
 from tiny_models import make_qwen3_vl
@@ -33,6 +33,7 @@ from mmraw_protocol.messages import pack_images
 
 PHOTO = Path(__file__).resolve().parent.parent / "examples" / "images" / "coffee.jpg"
 SIZES = ((640, 480), (1920, 1080), (4032, 3024))
+CHAT = "/v1/chat/completions"
 
 
 def photo(width: int, height: int, number: int = 0) -> bytes:
@@ -52,6 +53,42 @@ def conversation(data: bytes) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [image, {"type": "text", "text": "What is it?"}]}]
 
 
+def chat_body(data: bytes) -> dict[str, Any]:
+    """The request through stock chat."""
+    return {"model": "tiny", "messages": conversation(data), "max_tokens": 1, "temperature": 0}
+
+
+def ref_body(route: Route, data: bytes, token_ids: Sequence[int], storage: str) -> dict[str, Any]:
+    """The same request with a ref."""
+    route.storage = storage
+    body = route.request(conversation(data), token_ids)
+    return body | {"sampling_params": {"max_tokens": 1, "temperature": 0}}
+
+
+def misplaced(body: dict[str, Any]) -> dict[str, Any]:
+    """The request with a span that is refused, which is checked when the image is made."""
+    body["features"]["mm_placeholders"]["image"][0]["offset"] += 1
+    return body
+
+
+def medians(columns: Sequence[Callable[[int], object]], count: int) -> list[float]:
+    """Median seconds of each column, measured in turn; the first turn is not counted."""
+    times: list[list[float]] = [[] for _ in columns]
+    for turn in range(count + 1):
+        for column, kept in zip(columns, times, strict=True):
+            started = time.perf_counter()
+            column(turn)
+            kept.append(time.perf_counter() - started)
+    return [statistics.median(kept[1:]) for kept in times]
+
+
+def cells(seconds: Sequence[float]) -> str:
+    """The base, and the others with their ratio to it."""
+    base, *others = seconds
+    ratios = " | ".join(f"{other * 1000:.1f} ms | {other / base:.2f}" for other in others)
+    return f"{base * 1000:.1f} ms | {ratios}"
+
+
 def wire_table(route: Route) -> None:
     """Characters of kwargs_data for one image."""
     print("| image | JPEG file | ref, stored | ref, inline | stock tensors | stock / stored |")
@@ -69,86 +106,99 @@ def wire_table(route: Route) -> None:
         print(f"| {width}x{height} | {' | '.join(row)} | {len(tensors) / sizes[0]:,.0f} |")
 
 
-def medians(server: VllmServer, rows: Sequence[Sequence[tuple[str, Any]]]) -> list[float]:
-    """Median seconds of each column of (path, body); the first row is not counted.
-
-    Row by row, so that whatever else the machine does meets every column alike.
-    """
-    times: list[list[float]] = []
-    for row in rows:
-        times.append([])
-        for path, body in row:
-            started = time.perf_counter()
-            answer = server.post(path, body)
-            times[-1].append(time.perf_counter() - started)
-            assert answer.status_code == 200, answer.text
-    return [statistics.median(column) for column in zip(*times[1:], strict=True)]
-
-
-def chat_body(data: bytes) -> dict[str, Any]:
-    """The request through stock chat."""
-    return {"model": "tiny", "messages": conversation(data), "max_tokens": 1, "temperature": 0}
-
-
-def ref_body(route: Route, data: bytes, token_ids: Sequence[int], storage: str) -> dict[str, Any]:
-    """The same request with a ref."""
-    route.storage = storage
-    body = route.request(conversation(data), token_ids)
-    return body | {"sampling_params": {"max_tokens": 1, "temperature": 0}}
-
-
-def latency_rows(route: Route, handover: str, count: int) -> None:
-    """Medians for images that were never seen before, and for one that comes again."""
+def request_tables(route: Route, count: int) -> None:
+    """What stands in front of the engine, and whole requests; images new and seen before."""
     server = route.server
+
+    def sender(path: str, bodies: Sequence[Any], status: int = 200) -> Callable[[int], object]:
+        def send(turn: int) -> None:
+            answer = server.post(path, bodies[turn])
+            assert answer.status_code == status, answer.text
+
+        return send
+
+    rows: list[str] = []
+    print("| in front of the engine | stock render | stored | ratio | inline | ratio |")
+    print("|---|---|---|---|---|---|")
     for width, height in SIZES:
         token_ids = render(server, conversation(photo(width, height)))["token_ids"]
         # Each route gets pictures of its own, so that no cache of another's helps it.
         fresh = iter(photo(width, height, number) for number in range(1, 1 << 16))
-        rows = [
-            [
-                ("/v1/chat/completions", chat_body(next(fresh))),
-                (GENERATE, ref_body(route, next(fresh), token_ids, "offload")),
-                (GENERATE, ref_body(route, next(fresh), token_ids, "inline")),
-            ]
-            for _ in range(count + 1)
+        groups = [[next(fresh) for _ in range(count + 1)] for _ in range(6)]
+        renders = [chat_body(data) | {"mm_payload": "none"} for data in groups[0]]
+        refused = [
+            [misplaced(ref_body(route, data, token_ids, storage)) for data in group]
+            for storage, group in (("offload", groups[1]), ("inline", groups[2]))
         ]
-        for name, group in (("new", rows), ("again", [rows[-1]] * (count + 1))):
-            base, *others = medians(server, group)
-            ratios = " | ".join(f"{other * 1000:.1f} ms | {other / base:.2f}" for other in others)
-            print(f"| {handover} | {width}x{height}, {name} | {base * 1000:.1f} ms | {ratios} |")
+        front = [sender(CHAT + "/render", renders)] + [sender(GENERATE, b, 400) for b in refused]
+        print(f"| {width}x{height}, new | {cells(medians(front, count))} |")
+        if (width, height) == SIZES[-1]:
+            continue  # the CPU takes the better part of a minute to encode it
+        bodies = [
+            [chat_body(data) for data in groups[3]],
+            [ref_body(route, data, token_ids, "offload") for data in groups[4]],
+            [ref_body(route, data, token_ids, "inline") for data in groups[5]],
+        ]
+        paths = (CHAT, GENERATE, GENERATE)
+        for name, kept in (("new", bodies), ("again", [[b[0]] * (count + 1) for b in bodies])):
+            columns = [sender(path, group) for path, group in zip(paths, kept, strict=True)]
+            rows.append(f"| {width}x{height}, {name} | {cells(medians(columns, count))} |")
+    print()
+    print("| whole request | stock chat | stored | ratio | inline | ratio |")
+    print("|---|---|---|---|---|---|")
+    print("\n".join(rows))
 
 
-def run(handover: str, folder: Path, count: int) -> None:
-    """One server, all its measurements."""
-    store = LocalStore(folder / "store", run_id=RUN)
-    settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, "MMRAW_HANDOVER": handover}
-    model = folder / "model"
-    if not model.exists():
-        make_qwen3_vl(model)
-    arguments = ("--max-model-len=16384", "--max-num-batched-tokens=16384")
-    server = VllmServer(model, folder / f"{handover}.log", settings, arguments)
-    server.start()
-    try:
-        tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-        adapter = get_adapter("qwen_vl", model)
-        route = Route(server, adapter, tokenizer.token_to_id(adapter.pad_token), store)
-        if handover == "direct":
-            wire_table(route)
-            print()
-            print("| handover | image | stock chat | stored | ratio | inline | ratio |")
-            print("|---|---|---|---|---|---|---|")
-        latency_rows(route, handover, count)
-    finally:
-        server.stop()
+def handover_table(route: Route, count: int) -> None:
+    """What it costs vLLM to take one processed image from a request, by vLLM's own code."""
+    from vllm.entrypoints.scale_out.token_in_token_out.mm_features import mm_kwargs_from_features
+    from vllm.entrypoints.scale_out.token_in_token_out.mm_serde import encode_mm_kwargs_item
+    from vllm.entrypoints.scale_out.token_in_token_out.protocol import GenerateRequest
+
+    from mmraw_protocol.integrations.vllm.handover import EncodedHandover, direct_handover
+
+    handovers = (EncodedHandover(encode_mm_kwargs_item), direct_handover())
+    print("| one image | encoded | direct | ratio |")
+    print("|---|---|---|---|")
+    for width, height in SIZES:
+        rendered = render(route.server, conversation(photo(width, height)))
+        (item,) = rendered_items(rendered, "image")
+
+        def exchange(handover: Any, item: Any = item, rendered: Any = rendered) -> None:
+            features = {**rendered["features"], "mm_metadata": None}
+            features["kwargs_data"] = {"image": [handover.text(item)]}
+            text = json.dumps(generate_body(rendered["token_ids"], features))
+            mm_kwargs_from_features(GenerateRequest.model_validate(json.loads(text)).features)
+
+        encoded, direct = medians(
+            [lambda _, handover=handover: exchange(handover) for handover in handovers], count
+        )
+        cost = f"{encoded * 1000:.1f} ms | {direct * 1000:.1f} ms | {direct / encoded:.3f}"
+        print(f"| {width}x{height} | {cost} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=7, help="requests per median (7)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for handover in ("direct", "encoded"):
-            run(handover, Path(folder), options.count)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = make_qwen3_vl(folder / "model")
+        store = LocalStore(folder / "store", run_id=RUN)
+        settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN}
+        server = VllmServer(model, folder / "log", settings, ["--max-model-len=16384"])
+        server.start()
+        try:
+            tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+            adapter = get_adapter("qwen_vl", model)
+            route = Route(server, adapter, tokenizer.token_to_id(adapter.pad_token), store)
+            wire_table(route)
+            print()
+            request_tables(route, options.count)
+            print()
+            handover_table(route, options.count)
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":

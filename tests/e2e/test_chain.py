@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from conftest import token_id
 from exchange import RUN, TOKENS, Messages, chat_tokens, render, rendered_items, user
-from mmraw_protocol.integrations.transformers import TensorMaker
 from pictures import KINDS, picture
 from PIL import Image
 
@@ -19,6 +18,7 @@ from mmraw_protocol.adapters import Adapter
 from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.integrations.client import Completion, GenerateClient
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
+from mmraw_protocol.integrations.transformers import TensorMaker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ONE, TWO = (KINDS["jpeg"](picture(w, h, 31)) for w, h in ((640, 480), (300, 500)))

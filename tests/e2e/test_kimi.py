@@ -1,11 +1,14 @@
 """Refs to a stock Kimi K2.5 server: unified vision chunks, one pad for each token of an image."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from conftest import Models, Start, token_id
 from exchange import (
     GENERATE,
+    RUN,
+    TOKENS,
     Messages,
     Route,
     chat_tokens,
@@ -20,6 +23,8 @@ from server import VllmServer
 from mmraw_protocol import parse_features
 from mmraw_protocol.adapters import get_adapter
 from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.integrations.client import GenerateClient
+from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
 
 SAMPLES = {name: data for name, data in samples().items() if "1500x900" not in name}
 
@@ -83,3 +88,33 @@ def test_one_pad_for_an_image_is_refused(route: Route, models: Models) -> None:
     answer = route.server.post(GENERATE, request)
     assert answer.status_code == 400
     assert answer.json()["error"]["mmraw"]["code"] == "placeholder_mismatch"
+
+
+def test_the_released_renderers_prompts_are_served(
+    route: Route, models: Models, store: LocalStore
+) -> None:
+    """It writes one pad for an image; the raw renderer makes as many as there are tokens."""
+    import renderers  # pyright: ignore[reportMissingImports]
+    from transformers import AutoTokenizer  # pyright: ignore[reportMissingImports]
+
+    inner = renderers.KimiK25Renderer(
+        AutoTokenizer.from_pretrained(models.get("kimi")),
+        renderers.KimiK25RendererConfig(),
+        processor=LayoutProcessor(route.adapter),
+    )
+    renderer = RawRenderer(inner, route.adapter, store=store)
+
+    async def answer(data: bytes) -> list[int]:
+        prompt = renderer.render([user(data, "what is it?")], add_generation_prompt=True)
+        sampling = {"temperature": 0, "max_tokens": TOKENS, "ignore_eos": True}
+        async with GenerateClient(route.server.url, "tiny", run_id=RUN) as client:
+            done = await client.generate(
+                prompt.token_ids, prompt_attribution=prompt, sampling_params=sampling
+            )
+        return done.token_ids
+
+    one, other = (KINDS["png"](picture(320, 200, seed)) for seed in (41, 42))
+    first = asyncio.run(answer(one))
+    assert len(first) == TOKENS
+    assert asyncio.run(answer(one)) == first
+    assert asyncio.run(answer(other)) != first
