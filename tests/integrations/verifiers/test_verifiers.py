@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from mmraw_protocol import MMRawError
 from mmraw_protocol.adapters import get_adapter
 from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.cli import main
+from mmraw_protocol.cli import COMMANDS, main
 from mmraw_protocol.messages import (
     find_images,
     inline_messages,
@@ -172,6 +172,32 @@ def read_rollouts(file: Path) -> list[Any]:
     return saved.read_episodes(file.parent, traces.WireTrace)
 
 
+def test_messages_of_a_saved_rollout_come_back_unchanged(
+    pictures: list[Any], tmp_path: Path, store: LocalStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the library: read, offloaded, saved and read again, inlined."""
+    saved = importlib.import_module("verifiers.v1.utils.trace_store")
+    before = read_rollouts(save_rollouts(tmp_path, [data_url(p) for p in pictures]))
+    second = tmp_path / "offloaded"
+    second.mkdir()
+    for episode in read_rollouts(tmp_path / saved.TRACES_FILE):
+        for node in episode.traces[0].nodes:
+            (node.message,) = offload_messages([node.message], store)
+        saved.write_episode(second, episode)
+    assert main(["validate", str(second / saved.TRACES_FILE)]) == 0
+    capsys.readouterr()
+    after = read_rollouts(second / saved.TRACES_FILE)
+    assert after != before
+    for episode in after:
+        for node in episode.traces[0].nodes:
+            (node.message,) = inline_messages([node.message])
+    assert after == before
+
+
+@pytest.mark.skipif(
+    not {"offload", "inline"} <= {command.NAME for command in COMMANDS},
+    reason="this mmraw has no commands offload and inline",
+)
 def test_a_saved_rollout_is_offloaded_validated_and_comes_back_unchanged(
     pictures: list[Any],
     tmp_path: Path,
