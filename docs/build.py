@@ -28,7 +28,8 @@ ELSEWHERE = {
     "contributing.md": "CONTRIBUTING.md",
     "security.md": "SECURITY.md",
     "typescript.md": "typescript/README.md",
-    "examples.md": "examples/README.md",
+    "pipeline.md": "examples/pipeline/README.md",
+    "pictures.md": "examples/README.md",
 }
 
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
@@ -52,6 +53,10 @@ def stage() -> None:
             shutil.copy(path, target)
     (pages / "reference/cli.md").write_text(cli_page(), "utf-8")
     settings = (DOCS / "site/zensical.toml").read_text("utf-8")
+    unlisted = [page for page in places.values() if f'"{page}"' not in settings]
+    unlisted = [page for page in unlisted if not page.startswith("reference/wire/")]
+    if set(unlisted) - {"pictures.md", "pipeline.md"}:
+        raise SystemExit(f"docs: not in the navigation: {', '.join(unlisted)}")
     (STAGE / "zensical.toml").write_text(settings.replace("@ROOT@", ROOT.as_posix()), "utf-8")
 
 
@@ -106,6 +111,19 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     return {}
 
 
+def check_names() -> None:
+    """Every name at the top of the package is on the Python page."""
+    import mmraw_protocol
+
+    page = (SITE / "reference/python.html").read_text("utf-8")
+    names = [name for name in mmraw_protocol.__all__ if name != "__version__"]
+    # A function that is named like its module stands there under both.
+    found = re.findall(r'id="mmraw_protocol\.(?:schemas\.)?(\w+)"', page)
+    missing = set(names) - set(found)
+    if missing:
+        raise SystemExit(f"docs: not on the Python page: {', '.join(sorted(missing))}")
+
+
 def inspector(target: Path) -> None:
     """The inspector's page, its script bundled with the TypeScript implementation."""
     source = DOCS / "inspector"
@@ -128,6 +146,7 @@ def build(*, strict: bool = True) -> None:
     subprocess.run([*command, *["--strict"][:strict]], cwd=STAGE, check=True, env=environment)
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.copytree(STAGE / "site", SITE)
+    check_names()
     inspector(SITE / "inspector")
     for schema in (ROOT / "spec").rglob("*.json"):
         relative = schema.relative_to(ROOT / "spec")

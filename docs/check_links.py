@@ -11,7 +11,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 #: Pages of other sites that a reader may follow; nothing of theirs is loaded.
-ALLOWED_HOSTS = {"keepachangelog.com", "semver.org", "www.apache.org", "zensical.org"}
+ALLOWED_HOSTS = {
+    "hypothesis.readthedocs.io",
+    "keepachangelog.com",
+    "semver.org",
+    "www.apache.org",
+    "zensical.org",
+}
 
 
 class Page(HTMLParser):

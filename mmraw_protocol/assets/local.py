@@ -53,7 +53,8 @@ class LocalStore:
         create: Make the directory where it is missing.
         durable: Wait for file and directory to reach the disk before `put` returns. Without it a
             crash of the machine, not of the process, can lose what was just put.
-        file_mode, dir_mode: Permissions of what is made, whatever the umask.
+        file_mode: Permissions of the files that are made, whatever the umask.
+        dir_mode: Permissions of the directories that are made, whatever the umask.
         limits: Most bytes of an image.
 
     The first `put` of a store into a directory removes temporary files there that were not written

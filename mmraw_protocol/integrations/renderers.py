@@ -344,7 +344,11 @@ class RawRenderer:
     Args:
         renderer: Made with `processor=LayoutProcessor(adapter)`.
         adapter: The family and its configuration.
-        storage, store, run_id, limits, allow_dropped: As for `raw_data`.
+        storage: As for `raw_data`.
+        store: As for `raw_data`.
+        run_id: As for `raw_data`.
+        limits: As for `raw_data`.
+        allow_dropped: As for `raw_data`.
     """
 
     def __init__(
