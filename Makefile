@@ -50,6 +50,12 @@ endif
 test-objects: install ## the object store on a real S3-compatible server, with faults
 	$(PY) -m pytest -n $(WORKERS) tests/objects
 
+test-faults: install ## kills at every system call, full disks, races (needs strace)
+	$(PY) -m pytest tests/faults
+
+test-mutation: install ## take out each guard once; some test must go red
+	$(PY) tests/mutation/run.py
+
 # Beside other people's software: environments of their own, made once (tests/environments/).
 ENVIRONMENT = $(PYTHON) tests/environments/install.py
 test-integrations: test-renderers test-trainer test-verifiers ## run the three that follow

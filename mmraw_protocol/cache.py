@@ -6,9 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+from .errors import MMRawError
 
 Value = TypeVar("Value")
+
+#: How making a value ended: the value, the refusal, or None where neither came.
+Outcome: TypeAlias = "tuple[Value] | MMRawError | None"
 
 
 class SingleFlightCache(Generic[Value]):
@@ -25,7 +30,7 @@ class SingleFlightCache(Generic[Value]):
         self.hits = 0
         self.misses = 0
         self._values: OrderedDict[str, tuple[Value, int]] = OrderedDict()
-        self._flights: dict[str, Future[Value]] = {}
+        self._flights: dict[str, Future[Outcome[Value]]] = {}
         self._size = 0
         self._lock = threading.Lock()
 
@@ -34,42 +39,62 @@ class SingleFlightCache(Generic[Value]):
         """Bytes that are kept."""
         return self._size
 
+    @property
+    def count(self) -> int:
+        """Values that are kept."""
+        return len(self._values)
+
     def get(self, key: str, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
-        """The value of `key`; made by this thread, or by the one that is already at it."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                self.hits += 1
-                return self._values[key][0]
-            flight = self._flights.get(key)
-            mine: Future[Value] = Future()
-            if flight is not None:
-                self.hits += 1
-            else:
-                self.misses += 1
-                self._flights[key] = mine
-        if flight is not None:
-            return flight.result()
-        return self._make(key, mine, make, size)
+        """The value of `key`; made by this thread, or by the one that is already at it.
+
+        A refusal of the making thread is that of all who waited, each with an error of its own.
+        Where that thread was interrupted instead, the next one tries.
+
+        Raises:
+            MMRawError: what `make` raises.
+        """
+        while True:
+            with self._lock:
+                if key in self._values:
+                    self._values.move_to_end(key)
+                    self.hits += 1
+                    return self._values[key][0]
+                flight = self._flights.get(key)
+                mine: Future[Outcome[Value]] = Future()
+                if flight is None:
+                    self._flights[key] = mine
+                    self.misses += 1
+                else:
+                    self.hits += 1
+            if flight is None:
+                return self._make(key, mine, make, size)
+            outcome = flight.result()
+            if isinstance(outcome, MMRawError):
+                # Raised in several threads, one object would gather the frames of all.
+                raise outcome.at("$")
+            if outcome is not None:
+                return outcome[0]
 
     def _make(
         self,
         key: str,
-        flight: Future[Value],
+        flight: Future[Outcome[Value]],
         make: Callable[[], Value],
         size: Callable[[Value], int],
     ) -> Value:
+        outcome: Outcome[Value] = None
         try:
             value = make()
-        except BaseException as error:
+            outcome = (value,)
+        except MMRawError as error:
+            outcome = error
+            raise
+        finally:
             with self._lock:
                 del self._flights[key]
-            flight.set_exception(error)
-            raise
-        with self._lock:
-            del self._flights[key]
-            self._keep(key, value, size(value))
-        flight.set_result(value)
+                if isinstance(outcome, tuple):
+                    self._keep(key, outcome[0], size(outcome[0]))
+            flight.set_result(outcome)
         return value
 
     def _keep(self, key: str, value: Value, size: int) -> None:

@@ -21,7 +21,7 @@ from .codec import (
     holds_processed_key,
     parse_json,
 )
-from .codec.jsontext import check_json_value, processed_payload
+from .codec.jsontext import check_json_value, document_bounds, processed_payload
 from .errors import MMRawError
 from .grids import is_plain_grid
 from .refs import Payload, check_payload, check_sources, fast, plain_json
@@ -119,7 +119,7 @@ def parse_item(
         item = item.to_dict()
     if isinstance(item, (str, bytes)):
         _check_length(len(item), limits, path)
-        item = parse_json(item, path=path)
+        item = parse_json(item, **document_bounds(limits), path=path)
     if not isinstance(item, Mapping):
         raise MMRawError("invalid_type", "an envelope is a JSON object", path)
     document = dict(item)

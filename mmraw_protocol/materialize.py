@@ -6,12 +6,14 @@ Source: spec/README.md, section "Order of checks".
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -21,14 +23,17 @@ from .assets import AssetStore, verify_object
 from .cache import SingleFlightCache
 from .codec import canonical_json, parse_data_uri, sha256_hex
 from .errors import MMRawError
+from .features.model import Slot
 from .images import decode_rgb
 from .images.decode import Frames
+from .images.isolation import IsolatedDecoder
+from .metrics import Stats
 from .refs import RawMMRef, parse_ref
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["CACHE_ENV", "MaterializedImage", "Materializer"]
+__all__ = ["CACHE_ENV", "IsolatedDecoder", "MaterializedImage", "Materializer", "Stats"]
 
 #: Gigabytes of decoded pixels to keep; 0 turns the cache off.
 CACHE_ENV = "PRIME_RL_MM_MATERIALIZE_CACHE_GB"
@@ -70,23 +75,6 @@ class MaterializedImage(msgspec.Struct, frozen=True, kw_only=True):
         return sha256_hex(self.rgb)
 
 
-class Stats(msgspec.Struct, kw_only=True):
-    """What a materializer did so far.
-
-    Attributes:
-        hits, misses: Of the cache.
-        refused: Refusals by error code.
-        bytes_read: Encoded bytes read and hashed.
-        seconds: Time spent on misses, summed over threads.
-    """
-
-    hits: int = 0
-    misses: int = 0
-    refused: dict[str, int] = msgspec.field(default_factory=dict[str, int])
-    bytes_read: int = 0
-    seconds: float = 0.0
-
-
 class Materializer:
     """Turns refs into pixels, for servers and trainers.
 
@@ -99,8 +87,11 @@ class Materializer:
             `get_adapter(family)` with its defaults, unless `families` leaves it out.
         families: The families that are allowed; None allows every one that has an adapter.
         frames: `single` refuses animations, `first` takes their first frame.
+        isolation: `process` decodes in worker processes, so that a decoder that crashes, hangs or
+            outgrows its memory costs one image and not the server; an `IsolatedDecoder` does so
+            with settings of one's own (its limits and frames count). None decodes in this process.
 
-    Safe to share between threads.
+    Safe to share between threads. `close` ends workers and threads, as the end of the process does.
     """
 
     def __init__(
@@ -112,7 +103,11 @@ class Materializer:
         adapters: Mapping[str, Adapter] | None = None,
         families: Iterable[str] | None = None,
         frames: Frames = "single",
+        isolation: Literal["process"] | IsolatedDecoder | None = None,
     ) -> None:
+        if isinstance(isolation, str) and isolation != "process":
+            message = "isolation is 'process', an IsolatedDecoder or None"
+            raise MMRawError("unsupported_option", message)
         self.store = store
         self.limits = limits
         self.frames: Frames = frames
@@ -122,6 +117,26 @@ class Materializer:
         self._cache: SingleFlightCache[MaterializedImage] = SingleFlightCache(size)
         self._stats = Stats()
         self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        self._owns_decoder = isolation == "process"
+        if isolation == "process":
+            isolation = IsolatedDecoder(limits=limits, frames=frames)
+        self._isolated = isolation
+
+    def close(self) -> None:
+        """Ends the threads for asyncio, and the workers that this object started."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+        if self._isolated is not None and self._owns_decoder:
+            self._isolated.close()
+
+    def __enter__(self) -> Materializer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def materialize(
         self,
@@ -165,34 +180,65 @@ class Materializer:
         modality: str | None = None,
         placeholder_length: int | None = None,
     ) -> MaterializedImage:
-        """`materialize` in a worker thread; the event loop is never blocked."""
-        return await asyncio.to_thread(
+        """`materialize` in a thread of this object; the event loop is never blocked.
+
+        A caller that is cancelled takes nothing from others who wait for the same image.
+        """
+        work = functools.partial(
             self.materialize,
             ref,
             mm_hash=mm_hash,
             modality=modality,
             placeholder_length=placeholder_length,
         )
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(thread_name_prefix="mmraw")
+            threads = self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def materialize_many(
-        self, refs: Iterable[RawMMRef | str], *, workers: int = 4
+        self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
     ) -> Iterator[MaterializedImage | MMRawError]:
         """The images of many refs, in their order; a refused one gives its error.
 
-        At most twice `workers` images are held at a time, however many refs there are.
+        Slots of a features body (`Features.slots()`) are also held against what stands beside the
+        ref. At most twice `workers` images are held at a time, however many refs there are.
         """
         with ThreadPoolExecutor(workers) as pool:
-            waiting: list[Any] = []
+            waiting: deque[Future[MaterializedImage | MMRawError]] = deque()
             for ref in refs:
                 waiting.append(pool.submit(self._one, ref))
                 if len(waiting) >= 2 * workers:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
-    def _one(self, ref: RawMMRef | str) -> MaterializedImage | MMRawError:
+    async def materialize_many_async(
+        self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
+    ) -> AsyncIterator[MaterializedImage | MMRawError]:
+        """`materialize_many` for asyncio, with the same bound; the event loop is never blocked."""
+        loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(workers)
+        waiting: deque[asyncio.Future[MaterializedImage | MMRawError]] = deque()
         try:
-            return self.materialize(ref)
+            for ref in refs:
+                waiting.append(loop.run_in_executor(pool, self._one, ref))
+                if len(waiting) >= 2 * workers:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        finally:
+            # A consumer that stops early does not wait for what is under way.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, ref: RawMMRef | str | Slot) -> MaterializedImage | MMRawError:
+        try:
+            if not isinstance(ref, Slot):
+                return self.materialize(ref)
+            length = ref.placeholder.length
+            beside: Any = {"mm_hash": ref.mm_hash, "modality": ref.modality}
+            return self.materialize(ref.ref, placeholder_length=length, **beside)
         except MMRawError as error:
             return error
 
@@ -200,7 +246,8 @@ class Materializer:
         """A copy of the counters."""
         with self._lock:
             counts = msgspec.structs.replace(self._stats, refused=dict(self._stats.refused))
-        counts.hits, counts.misses = self._cache.hits, self._cache.misses
+        counts.hits, counts.misses = self._cache.hits, counts.misses + self._cache.misses
+        counts.cached_images, counts.cached_bytes = self._cache.count, self._cache.size
         return counts
 
     def adapter_for(self, family: str) -> Adapter:
@@ -220,6 +267,8 @@ class Materializer:
         self, ref: RawMMRef, mm_hash: str | None, modality: str | None, length: int | None
     ) -> MaterializedImage:
         if not self._cache.capacity:
+            with self._lock:
+                self._stats.misses += 1
             return self._make(ref, length)
         if self.store is not None and not ref.is_inline:
             self.store.check_run(ref.run_id)
@@ -260,7 +309,10 @@ class Materializer:
         with self._lock:
             self._stats.bytes_read += len(data)
         digest = verify_source(ref, data)
-        decoded = decode_rgb(data, limits=self.limits, frames=self.frames)
+        if self._isolated is None:
+            decoded = decode_rgb(data, limits=self.limits, frames=self.frames)
+        else:
+            decoded = self._isolated.decode(data)
         adapter = self.adapter_for(ref.family)
         expected = _compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
         return MaterializedImage(

@@ -400,3 +400,14 @@ def test_a_full_disk_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "store_full"
     assert os.listdir(tmp_path / "images") == []
+
+
+def test_temporary_files_are_made_exclusively(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
+    taken = store.root / f".mmraw-{'0' * 32}.tmp"
+    taken.write_bytes(b"another writer's")
+    os.link(taken, tmp_path / "witness")
+    assert refused(store.put, DATA) == "store_invalid"
+    assert (tmp_path / "witness").read_bytes() == b"another writer's"

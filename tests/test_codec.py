@@ -26,11 +26,11 @@ from mmraw_protocol.codec import (
 from mmraw_protocol.testing import json_values
 
 
-def refused(work: Any, *args: Any) -> str | None:
+def refused(work: Any, *args: Any, **options: Any) -> str | None:
     """The code that refuses, or None."""
     caught: MMRawError | None = None
     try:
-        work(*args)
+        work(*args, **options)
     except MMRawError as error:
         caught = error
     if caught is None:
@@ -222,3 +222,31 @@ def test_parsing_needs_neither_pillow_nor_sockets() -> None:
         "sys.exit(repr(bad) if bad else 0)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_large_documents_are_bounded_by_values_and_by_text_beside_images() -> None:
+    image = "data:image/png;base64," + "A" * (1 << 19)
+    bounds: Any = {"max_values": 10, "max_text": 1 << 19}
+    for document in ({"a": image}, {"a": image, "b": [image, "é"]}, [image.replace("/", "\\/")]):
+        for text in (json.dumps(document), json.dumps(document).encode()):
+            assert parse_json(text, **bounds) == document
+    long = "x" * (1 << 20)
+    for text in (f'"{long}"', f'{{"{long}":1}}', "[" + "1," * 20 + "1]", f'["{image}","{long}"]'):
+        assert refused(parse_json, text, **bounds) == "limit_exceeded"
+    assert refused(parse_json, f'["\\u00e9{long}"]', max_values=10) == "limit_exceeded"
+    assert refused(parse_json, f'["é{long}"]'.encode(), max_values=10) == "limit_exceeded"
+
+
+def test_what_is_set_aside_in_large_documents_hides_no_fault() -> None:
+    image = "data:image/png;base64," + "A" * (1 << 19)
+    same = f'{{"{image}":1,"{image}":2}}'
+    assert refused(parse_json, same, max_values=10) == "duplicate_key"
+    for fault in (f'["{image}', f'["{image}\\q"]', f'["{image}\\ud800"]', f'["x\\""{image}"]'):
+        code = refused(parse_json, fault, max_values=10)
+        assert code in ("invalid_json", "invalid_encoding", "limit_exceeded")
+
+
+def test_values_are_counted_outside_strings() -> None:
+    assert parse_json('[",,,[[[{{{", "\\",\\"", 1]', max_values=5) == [",,,[[[{{{", '","', 1]
+    assert refused(parse_json, "[1,[2],{}]", max_values=4) == "limit_exceeded"
+    assert parse_json('["' + "," * 50 + '\\\\",1]', max_values=2) == ["," * 50 + "\\", 1]

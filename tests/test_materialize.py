@@ -1,6 +1,7 @@
 """From refs back to pixels."""
 
 import asyncio
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +14,13 @@ from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref
 from mmraw_protocol.adapters import Adapter, get_adapter
 from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.cache import SingleFlightCache
-from mmraw_protocol.codec import encode_base64
+from mmraw_protocol.codec import encode_base64, sha256_hex
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.features import PlaceholderRange
+from mmraw_protocol.features.model import Slot
 from mmraw_protocol.images import decode_rgb
 from mmraw_protocol.materialize import CACHE_ENV, Materializer, cache_bytes_from_environment
+from mmraw_protocol.metrics import prometheus_text
 
 JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
 OTHER = (vectors_folder() / "images" / "rgba_150x90.png").read_bytes()
@@ -201,3 +205,155 @@ def test_from_asyncio_and_in_batches() -> None:
     assert asyncio.run(materializer.materialize_async(good)).width == 320
     results = list(materializer.materialize_many([good, bad, good], workers=2))
     assert [isinstance(result, MMRawError) for result in results] == [False, True, False]
+
+
+def test_of_two_faults_the_earlier_check_tells(store: LocalStore) -> None:
+    replace = msgspec.structs.replace
+    good = ref_of(JPEG, QWEN)
+    broken = b"GIF89a" + bytes(30)
+    missing = replace(good, raw_uri=None, raw_image_id="0" * 64 + ".jpg")
+    undecodable = replace(
+        good,
+        raw_uri=f"data:image/gif;base64,{encode_base64(broken)}",
+        mm_hash=sha256_hex(broken)[:32],
+    )
+    stranger: dict[str, Any] = {"family": "nobody", "payload": {}}
+    wrong_print: dict[str, Any] = {"fingerprint": "0" * 32}
+    # As many tokens, another shape.
+    wrong_grid: dict[str, Any] = {"payload": QWEN.layout(200, 320).payload}
+    zero: dict[str, Any] = {"mm_hash": "0" * 32}
+    cases: list[tuple[str, Any, dict[str, Any]]] = [
+        ("not_a_ref", "nothing", {"modality": "other"}),
+        ("modality_mismatch", good, {"modality": "other", **zero}),
+        ("hash_mismatch", missing, zero),
+        ("run_mismatch", replace(missing, run_id="other"), {}),
+        ("source_unavailable", replace(missing, **zero), {}),
+        ("hash_mismatch", replace(undecodable, **zero), {}),
+        ("image_undecodable", replace(undecodable, **stranger), {}),
+        ("unknown_family", replace(good, **stranger, **wrong_print), {}),
+        ("fingerprint_mismatch", replace(good, **wrong_print, **wrong_grid), {}),
+        ("grid_mismatch", replace(good, **wrong_grid), {"placeholder_length": 1}),
+        ("placeholder_mismatch", good, {"placeholder_length": 1}),
+    ]
+    for cache_bytes in (0, 10**7):
+        materializer = Materializer(store, cache_bytes=cache_bytes)
+        for code, ref, beside in cases:
+            assert code_of(materializer, ref, **beside) == code
+
+
+def test_slots_are_held_against_what_stands_beside_them() -> None:
+    ref = ref_of(JPEG, QWEN)
+    length = QWEN.layout(320, 200).placeholder_length
+    slots = [
+        Slot("image", 0, ref.mm_hash, PlaceholderRange(offset=0, length=length), ref),
+        Slot("image", 1, ref.mm_hash, PlaceholderRange(offset=0, length=1), ref),
+        Slot("other", 2, ref.mm_hash, PlaceholderRange(offset=0, length=length), ref),
+    ]
+    materializer = Materializer(cache_bytes=0)
+
+    async def collect() -> list[Any]:
+        return [found async for found in materializer.materialize_many_async(slots)]
+
+    for results in (list(materializer.materialize_many(slots)), asyncio.run(collect())):
+        codes = [r.code if isinstance(r, MMRawError) else None for r in results]
+        assert codes == [None, "placeholder_mismatch", "modality_mismatch"]
+
+
+def test_batches_hold_few_images_at_a_time() -> None:
+    ref = ref_of(JPEG, QWEN)
+    taken: list[int] = []
+
+    def refs() -> Any:
+        for number in range(40):
+            taken.append(number)
+            yield ref
+
+    materializer = Materializer(cache_bytes=0)
+    for done, _ in enumerate(materializer.materialize_many(refs(), workers=2)):
+        assert len(taken) <= done + 4
+
+    async def some() -> int:
+        taken.clear()
+        async for _ in materializer.materialize_many_async(refs(), workers=2):
+            if len(taken) >= 8:
+                break
+        return len(taken)
+
+    assert asyncio.run(some()) == 8
+
+
+def test_a_cancelled_caller_takes_nothing_from_the_others() -> None:
+    entered, release = threading.Event(), threading.Event()
+    ref = ref_of(JPEG, QWEN)
+    materializer = Materializer(cache_bytes=10**7)
+    make = materializer._make
+
+    def slow(*args: Any) -> Any:
+        entered.set()
+        assert release.wait(10)
+        return make(*args)
+
+    materializer._make = slow  # type: ignore[method-assign]
+
+    async def run() -> None:
+        first = asyncio.create_task(materializer.materialize_async(ref))
+        await asyncio.to_thread(entered.wait, 10)
+        second = asyncio.create_task(materializer.materialize_async(ref))
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        release.set()
+        assert (await second).width == 320
+        assert (await materializer.materialize_async(ref)).width == 320
+
+    asyncio.run(run())
+    materializer.close()
+    assert materializer.stats().misses == 1
+
+
+def test_a_refusal_is_each_waiters_own_and_an_interruption_nobodys() -> None:
+    cache: SingleFlightCache[bytes] = SingleFlightCache(1000)
+    entered, release = threading.Event(), threading.Event()
+    endings: list[BaseException] = [MMRawError("store_unavailable", "down"), KeyboardInterrupt()]
+
+    def fail() -> bytes:
+        entered.set()
+        assert release.wait(10)
+        raise endings[0]
+
+    for expected in (MMRawError, bytes):
+        entered.clear()
+        release.clear()
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(cache.get, "key", fail, len)
+            assert entered.wait(10)
+            hits = cache.hits
+            second = pool.submit(cache.get, "key", lambda: b"up", len)
+            while cache.hits == hits:
+                pass
+            release.set()
+            error = first.exception(10)
+            assert error is endings.pop(0)
+            if expected is bytes:
+                assert second.result(10) == b"up"
+            else:
+                assert isinstance(second.exception(10), MMRawError)
+                assert second.exception(10) is not error
+
+
+def test_counters_are_exported_as_text() -> None:
+    materializer = Materializer(cache_bytes=10**7)
+    ref = ref_of(JPEG, QWEN)
+    for _ in range(3):
+        materializer.materialize(ref)
+    code_of(materializer, "nothing")
+    stats = materializer.stats()
+    assert (stats.hits, stats.misses, stats.bytes_read) == (2, 1, len(JPEG))
+    assert (stats.cached_images, stats.cached_bytes) == (1, 320 * 200 * 3)
+    assert stats.seconds > 0
+    lines = prometheus_text(stats).splitlines()
+    assert "mmraw_materializer_cache_hits_total 2" in lines
+    assert 'mmraw_materializer_refused_total{code="not_a_ref"} 1' in lines
+    assert "# TYPE mmraw_materializer_cached_bytes gauge" in lines
+    pattern = r'# (HELP|TYPE) \w+ .+|\w+(\{code="\w+"\})? [0-9.e+-]+'
+    assert all(re.fullmatch(pattern, line) for line in lines)

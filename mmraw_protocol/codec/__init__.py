@@ -4,7 +4,7 @@ Source: spec/README.md, sections "Base64", "JSON" and "Hashing".
 """
 
 from .base64text import decode_base64, decode_base64url, encode_base64, encode_base64url
-from .datauri import DataUri, parse_data_uri, parse_file_label
+from .datauri import DataUri, check_data_uri, parse_data_uri, parse_file_label
 from .explain import explain, key_in_path, typed
 from .hashes import mm_hash_of, sha256_hex
 from .jsontext import (
@@ -19,6 +19,7 @@ __all__ = [
     "PROCESSED_KEYS",
     "DataUri",
     "canonical_json",
+    "check_data_uri",
     "check_payload_value",
     "decode_base64",
     "decode_base64url",

@@ -96,9 +96,9 @@ def decode_standard(text: str, start: int = 0) -> bytes | None:
     return data if len(data) == size // 4 * 3 - padding else None
 
 
-def decode_base64url(text: str, path: str = "$") -> bytes:
-    """The bytes of canonical unpadded base64url; `invalid_base64` otherwise."""
-    data = decode_url(text)
+def decode_base64url(text: str, path: str = "$", start: int = 0) -> bytes:
+    """The bytes of canonical unpadded base64url at text[start:]; `invalid_base64` otherwise."""
+    data = decode_url(text, start)
     if data is None:
         message = "base64 is plain ASCII"
         if text.isascii():
@@ -107,21 +107,26 @@ def decode_base64url(text: str, path: str = "$") -> bytes:
     return data
 
 
-def decode_url(text: str) -> bytes | None:
-    """The bytes of canonical unpadded base64url; None otherwise."""
-    rest = len(text) & 3
-    if text and text[-1] not in LAST[rest]:
+def decode_url(text: str, start: int = 0) -> bytes | None:
+    """The bytes of canonical unpadded base64url at text[start:]; None otherwise."""
+    length = len(text) - start
+    rest = length & 3
+    if length and text[-1] not in LAST[rest]:
         return None
-    padding = PADDING[rest]
-    if "+" in text or "/" in text:
+    if text.find("+", start) >= 0 or text.find("/", start) >= 0:
         return None
-    size = len(text) * 3 // 4
+    size = length * 3 // 4
+    # One name for all copies, so that each goes before the next but one comes.
+    padded = text[start:] + PADDING[rest]
+    data = attempt(padded)
     # `-` and `_` are rare where JSON was encoded; only where they occur are they translated.
-    data = attempt(text + padding)
     if data is None or len(data) != size:
-        if "-" not in text and "_" not in text:
+        if "-" not in padded and "_" not in padded:
             return None
-        data = attempt(text.replace("-", "+").replace("_", "/") + padding)
+        data = None
+        padded = padded.replace("-", "+")
+        padded = padded.replace("_", "/")
+        data = attempt(padded)
     return data if data is not None and len(data) == size else None
 
 

@@ -24,6 +24,10 @@ LABEL_CHARACTERS = (
 )
 
 
+#: Characters that are decoded at a time where only the verdict counts; a multiple of four.
+_CHUNK = 1 << 16
+
+
 class DataUri(NamedTuple):
     """A parsed data: image."""
 
@@ -39,6 +43,35 @@ def parse_data_uri(
     Raises:
         MMRawError: invalid_type, invalid_raw_uri, invalid_base64, limit_exceeded, empty_source.
     """
+    media_type, start = _head_of(text, limits, path)
+    data = decode_standard(text, start)
+    if data is None:
+        raise _not_canonical(path)
+    _check_size(len(data), limits, path)
+    return DataUri(media_type, data)
+
+
+def check_data_uri(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.raw_uri") -> None:
+    """Refuses what `parse_data_uri` refuses, without ever holding the image.
+
+    Raises:
+        MMRawError: what `parse_data_uri` raises.
+    """
+    _, start = _head_of(text, limits, path)
+    if not text.isascii():
+        raise _not_canonical(path)
+    size = 0
+    for at in range(start, len(text), _CHUNK):
+        part = text[at : at + _CHUNK]
+        data = decode_standard(part)
+        if data is None or (at + _CHUNK < len(text) and part.endswith("=")):
+            raise _not_canonical(path)
+        size += len(data)
+    _check_size(size, limits, path)
+
+
+def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
+    """Media type and where the base64 begins; its length tells a size that is too large."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "expected a data: URL as a string", path)
     # Only a fixed window is searched: the text may be tens of megabytes without any comma.
@@ -51,17 +84,19 @@ def parse_data_uri(
     if size == 0:
         raise MMRawError("empty_source", "the data: URL holds no bytes", path)
     # The length tells the size before anything is decoded; padding hides at most two bytes.
-    if size // 4 * 3 - 2 > limits.inline_image_bytes:
+    _check_size(size // 4 * 3 - 2, limits, path)
+    return media_type, len(head)
+
+
+def _check_size(size: int, limits: Limits, path: str) -> None:
+    if size > limits.inline_image_bytes:
         message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
-    data = decode_standard(text, len(head))
-    if data is None:
-        message = "the image is not canonical base64 (standard alphabet, padded)"
-        raise MMRawError("invalid_base64", message, path)
-    if len(data) > limits.inline_image_bytes:
-        message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
-        raise MMRawError("limit_exceeded", message, path)
-    return DataUri(media_type, data)
+
+
+def _not_canonical(path: str) -> MMRawError:
+    message = "the image is not canonical base64 (standard alphabet, padded)"
+    return MMRawError("invalid_base64", message, path)
 
 
 def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Iterator
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypedDict, cast
 
 import msgspec
 
@@ -24,22 +25,131 @@ MAX_INTEGER = 2**53 - 1
 #: Nesting of any document but a payload. Ours need six levels.
 MAX_DEPTH = 256
 
-# Compiled where they are used (and kept by re): the fast paths do without them.
-#: A string; one that is not closed reaches to the end, so that no text is searched twice.
-_STRING = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
+# Compiled where it is used (and kept by re): the fast paths do without it.
 _SURROGATE_ESCAPE = r"\\u[dD][89a-fA-F]"
+#: Documents beyond this many bytes are read in a way that bounds memory.
+LARGE = 1 << 18
+#: What makes a lawful document large: strings that begin so and are of these characters alone.
+_BULK_HEADS = ("data:", "mmraw:v3:")
+_BULK_HEADS_BYTES = tuple(head.encode("ascii") for head in _BULK_HEADS)
+_BULK_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-:;,\\"
+_BULK_LENGTH = 4096
+_CHUNK = 1 << 16
 
 
 def parse_json(
-    text: str | bytes | memoryview, *, max_depth: int = MAX_DEPTH, path: str = "$"
+    text: str | bytes | memoryview,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_values: int | None = None,
+    max_text: int | None = None,
+    path: str = "$",
 ) -> Any:
     """One strict JSON document.
 
+    Args:
+        text: The document.
+        max_depth: Most levels of arrays and objects.
+        max_values: Most values in it; where it is given, memory is bounded by the document's size.
+        max_text: Most bytes beside the base64 of images and refs.
+        path: For errors.
+
     Raises:
         MMRawError: invalid_encoding, invalid_json, duplicate_key, invalid_value (an integer beyond
-            plus or minus 2^53-1), limit_exceeded (nesting).
+            plus or minus 2^53-1), limit_exceeded (nesting, values, text).
     """
+    if max_values is None or len(text) <= LARGE:
+        return _read(text, max_depth, max_values, path)
+    check_large_json(text, max_depth=max_depth, max_values=max_values, max_text=max_text, path=path)
+    # The strict reader has seen all but plain base64, and the values are few: any reader will do.
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    raise MMRawError("invalid_json", "not one strict JSON document", path)
+
+
+class Bounds(TypedDict):
+    """Most values of a document, and most bytes beside the base64 of images."""
+
+    max_values: int
+    max_text: int
+
+
+def document_bounds(limits: Limits) -> Bounds:
+    """What a ref or envelope may hold: its payload, and a little more."""
+    return {"max_values": limits.payload_nodes + 64, "max_text": limits.payload_bytes + LARGE}
+
+
+def check_large_json(
+    text: str | bytes | memoryview,
+    *,
+    max_values: int,
+    max_text: int | None,
+    max_depth: int = MAX_DEPTH,
+    path: str = "$",
+) -> None:
+    """What `parse_json` refuses, but for faults within long base64; builds next to nothing.
+
+    Raises:
+        MMRawError: what `parse_json` raises.
+    """
+    rest = _set_aside(text)
+    if max_text is not None and len(rest) > max_text:
+        message = f"more than {max_text} bytes beside the base64 of images"
+        raise MMRawError("limit_exceeded", message, path)
+    escape = "\\u" if isinstance(rest, str) else b"\\u"
+    if len(rest) > LARGE and not (rest.isascii() and escape not in rest):  # pyright: ignore[reportOperatorIssue]
+        # Text beyond Latin takes up to four bytes a character, once for the document and once more.
+        message = f"more than {LARGE} bytes of text that is not plain ASCII"
+        raise MMRawError("limit_exceeded", message, path)
+    _read(rest, max_depth, max_values, path)
+
+
+def _set_aside(text: str | bytes | memoryview) -> str | bytes:
+    """The document with the text of each inline image and ref replaced by its length and checksum.
+
+    The strict reader then works on little text. Equal strings, and so equal keys, stay equal.
+    """
+    if isinstance(text, str):
+        return "".join(_without_bulk(text, '"', _BULK_HEADS))
+    return b"".join(_without_bulk(bytes(text), b'"', _BULK_HEADS_BYTES))
+
+
+def _without_bulk(text: Any, quote: Any, heads: Any) -> Iterator[Any]:
+    kept = at = 0
+    while (at := text.find(quote, at) + 1) > 0:
+        if not text.startswith(heads, at):
+            continue
+        end = text.find(quote, at)
+        if end - at < _BULK_LENGTH or (checksum := _plain_checksum(text, at, end)) is None:
+            continue
+        yield text[kept:at]
+        token = f"{end - at}:{checksum}"
+        yield token if isinstance(text, str) else token.encode("ascii")
+        kept = at = end
+    yield text[kept:] if kept else text
+
+
+def _plain_checksum(text: str | bytes, start: int, end: int) -> int | None:
+    """A checksum of text[start:end]; None where it holds what the strict reader must see."""
+    if text[end - 1 : end] in ("\\", b"\\"):
+        return None
+    checksum = 0
+    for at in range(start, end, _CHUNK):
+        # One character more, so that no escape is cut in two.
+        part = text[at : min(at + _CHUNK + 1, end)]
+        data = part.encode("utf-8", "replace") if isinstance(part, str) else part
+        if data.translate(None, _BULK_CHARACTERS) or (b"\\" in data and b"\\u" in data):
+            return None
+        checksum = zlib.crc32(data, checksum)
+    return checksum
+
+
+def _read(text: str | bytes | memoryview, max_depth: int, max_values: int | None, path: str) -> Any:
     document = text if isinstance(text, str) else _utf8(text, path)
+    if max_values is not None:
+        _check_values(document, max_values, path)
     _check_depth(document, max_depth, path)
     # The fast paths do without it, and it takes as long to import as half of this package.
     import json
@@ -110,8 +220,9 @@ def _check_depth(text: str, limit: int, path: str) -> None:
     if text.count("[") + text.count("{") <= limit:
         return
     depth = 0
-    for part in _outside_strings(text):
-        for char in part:
+    for start, end in _outside_strings(text):
+        for at in range(start, end):
+            char = text[at]
             if char in "[{":
                 depth += 1
                 if depth > limit:
@@ -121,12 +232,38 @@ def _check_depth(text: str, limit: int, path: str) -> None:
                 depth -= 1
 
 
-def _outside_strings(text: str) -> Iterator[str]:
-    start = 0
-    for match in re.finditer(_STRING, text):
-        yield text[start : match.start()]
-        start = match.end()
-    yield text[start:]
+def _check_values(text: str, limit: int, path: str) -> None:
+    """Counts what stands before values, for each costs many times its length once it is read."""
+    if sum(text.count(mark) for mark in ",[{") <= limit:
+        return
+    count = 0
+    for start, end in _outside_strings(text):
+        count += sum(text.count(mark, start, end) for mark in ",[{")
+        if count > limit:
+            raise MMRawError("limit_exceeded", f"more than {limit} values", path)
+
+
+def _outside_strings(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of every stretch that is in no string."""
+    at = 0
+    while True:
+        quote = text.find('"', at)
+        yield at, quote if quote >= 0 else len(text)
+        if quote < 0:
+            return
+        end = text.find('"', quote + 1)
+        while end >= 0 and _is_escaped(text, end):
+            end = text.find('"', end + 1)
+        if end < 0:
+            return
+        at = end + 1
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    before = at
+    while text[before - 1] == "\\":
+        before -= 1
+    return (at - before) % 2 == 1
 
 
 def _children(value: Any) -> list[Any] | None:

@@ -16,7 +16,7 @@ from .._generated.limits import Limits
 from .._generated.plain import ITEM_V1_FAMILIES, MM_HASH, PlainFeatures
 from .._generated.types import PlaceholderRange
 from ..codec.base64text import encode_plain
-from ..codec.jsontext import MAX_INTEGER
+from ..codec.jsontext import LARGE, MAX_INTEGER
 from ..errors import MMRawError
 from ..grids import is_plain_grid
 from ..items import RawMMItem, typed_item
@@ -153,7 +153,7 @@ def parse(value: Any, limits: Limits, read: Callable[[str], RawMMRef]) -> Featur
     """The body of a text or object; `read` reads its refs."""
     try:
         if isinstance(value, (str, bytes)):
-            if len(value) > limits.features_bytes:
+            if len(value) > limits.features_bytes or not _is_cheap(value, limits):
                 return None
             wire = _decode(value)
             if not _is_closed(value, wire):
@@ -163,6 +163,19 @@ def parse(value: Any, limits: Limits, read: Callable[[str], RawMMRef]) -> Featur
         return _checked(wire, limits, read)
     except (*_Refusal, UnicodeError, RecursionError):
         return None
+
+
+def _is_cheap(text: str | bytes, limits: Limits) -> bool:
+    """Whether a large text is plain ASCII with no more values than a lawful body has.
+
+    What else it is costs many times its length as soon as anything is built of it.
+    """
+    if len(text) <= LARGE:
+        return True
+    marks = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
+    values = sum(text.count(mark) for mark in cast(Any, marks))
+    wide = "\\u" in text if isinstance(text, str) else b"\\u" in text
+    return text.isascii() and not wide and values <= 5 * limits.features_images + 256
 
 
 def _is_closed(text: str | bytes, wire: PlainFeatures) -> bool:

@@ -12,7 +12,7 @@ from .. import fastpath
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from .._generated.types import Features as _WireFeatures
 from ..codec import explain, key_in_path, parse_json
-from ..codec.jsontext import check_json_value
+from ..codec.jsontext import LARGE, check_json_value, check_large_json
 from ..errors import MMRawError
 from ..refs import RawMMRef, parse_ref
 from . import fast
@@ -69,6 +69,11 @@ def _too_long(limits: Limits) -> MMRawError:
 def _decode(text: str | bytes, limits: Limits) -> _WireFeatures:
     if len(text) > limits.features_bytes:
         raise _too_long(limits)
+    # Five values an image: hash, ref, placeholder and its two numbers.
+    most = 5 * limits.features_images + 256
+    large = len(text) > LARGE
+    if large:
+        check_large_json(text, max_values=most, max_text=None)
     failed: msgspec.MsgspecError | None = None
     wire: _WireFeatures | None = None
     try:
@@ -76,10 +81,11 @@ def _decode(text: str | bytes, limits: Limits) -> _WireFeatures:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         failed = error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
     if wire is not None:
-        # msgspec keeps the last of duplicate keys; the strict reader refuses them.
-        parse_json(text)
+        if not large:
+            # msgspec keeps the last of duplicate keys; the strict reader refuses them.
+            parse_json(text, max_values=most)
         return wire
-    raise _refusal(parse_json(text), failed, limits)
+    raise _refusal(parse_json(text, max_values=most), failed, limits)
 
 
 def _from_object(value: Any, limits: Limits) -> _WireFeatures:

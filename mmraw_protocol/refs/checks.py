@@ -7,7 +7,7 @@ import msgspec
 from .._generated import types
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from .._generated.types import KimiK25Payload, QwenVlPayload
-from ..codec import parse_data_uri, parse_file_label
+from ..codec import check_data_uri, parse_file_label
 from ..errors import MMRawError
 from ..grids import check_grid
 from .model import Payload
@@ -93,7 +93,7 @@ def check_sources(
             raise MMRawError("missing_source", "neither raw_image_id nor raw_uri is given")
         return
     if raw_uri.startswith("data:"):
-        parse_data_uri(raw_uri, limits=limits)
+        check_data_uri(raw_uri, limits=limits)
         return
     name = parse_file_label(raw_uri)
     check_raw_image_id(name, limits=limits, path="$.raw_uri")

@@ -76,6 +76,9 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
         data = attempt(text[len(V3) :] + PADDING[size & 3])
         if data is None or len(data) != size * 3 // 4 or text[-1] not in LAST[size & 3]:
             return None
+    if len(data) > _PLAIN_BYTES:
+        # Before anything is built of it: one wide character makes a string four times its length.
+        return None
     try:
         value = _decode(data)
         uri = value.raw_uri
@@ -96,7 +99,7 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
         return None
     family = REF_V3_FAMILIES[type(value)]
     run_id, fingerprint, modality = value.run_id, value.fingerprint, value.modality
-    if len(data) > _PLAIN_BYTES or not (
+    if not (
         0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
         and MM_HASH.least <= len(value.mm_hash) <= MM_HASH.most
         and not value.mm_hash.encode().translate(None, _HEX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import Any, cast
 
 import msgspec
@@ -18,7 +19,13 @@ from ..codec import (
     holds_processed_key,
     parse_json,
 )
-from ..codec.jsontext import check_json_value, processed_payload
+from ..codec.jsontext import (
+    LARGE,
+    check_json_value,
+    check_large_json,
+    document_bounds,
+    processed_payload,
+)
 from ..errors import MMRawError
 from . import fast
 from .checks import check_payload, check_sources, longest_object, normalize_run_id
@@ -54,12 +61,13 @@ def _parse_carefully(text: str, limits: Limits) -> RawMMRef:
     wire = _dialect_of(text)
     if wire.encoding == "segments":
         return _parse_segments(text, wire, limits)
-    body = text[len(wire.prefix) :]
+    # No slice of the text is kept: an inline image makes it tens of megabytes long.
+    size = len(text) - len(wire.prefix)
     if wire.encoding == "json":
-        _check_length(len(body), limits)
-        return _parse_object(body.encode("ascii"), wire, limits)
-    _check_length(len(body) // 4 * 3, limits)
-    return _parse_object(decode_base64url(body), wire, limits)
+        _check_length(size, limits)
+        return _parse_object(text[len(wire.prefix) :].encode("ascii"), wire, limits)
+    _check_length(size // 4 * 3, limits)
+    return _parse_object(decode_base64url(text, start=len(wire.prefix)), wire, limits)
 
 
 def _dialect_of(text: str) -> WireDialect:
@@ -142,17 +150,19 @@ def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limit
         failed = error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
         value = None
     if failed is not None:
-        raise _refusal(data, failed, wire, path)
-    if msgspec.json.encode(value) != data:
+        raise _refusal(data, failed, wire, path, limits)
+    if len(data) <= LARGE and msgspec.json.encode(value) != data:
         # Only the canonical text of a value is known to hold no duplicate keys and the like.
-        parse_json(data, path=path)
+        parse_json(data, **document_bounds(limits), path=path)
     return value
 
 
-def _refusal(data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path: str) -> MMRawError:
+def _refusal(
+    data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path: str, limits: Limits
+) -> MMRawError:
     """Why a typed decode failed; broken JSON and processed tensors come before all else."""
     try:
-        value = parse_json(data, path=path)
+        value = parse_json(data, **document_bounds(limits), path=path)
     except MMRawError as error:
         return error
     if holds_processed_key(value):
@@ -164,11 +174,13 @@ def _refusal(data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path:
 
 def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
     """A dialect that is one JSON object, possibly under the v3 tag without run_id."""
-    head = _head(data, wire)
+    if len(data) > LARGE:
+        check_large_json(data, **document_bounds(limits))
+    head = _head(data, wire, limits)
     if wire.dialect == "v3" and "run_id" not in head.names:
         wire = DIALECTS["v3-runless"]
     if wire.dialect == "unversioned-data" and head.is_later:
-        parse_json(data)
+        parse_json(data, **document_bounds(limits))
         message = "an unversioned ref without fingerprint is of a dialect that is not read"
         raise MMRawError("unsupported_dialect", message)
     struct = wire.listed.get(head.family or "")
@@ -204,7 +216,7 @@ class _Seen(msgspec.Struct, frozen=True):
         return {"family", "payload"} <= self.names and "fingerprint" not in self.names
 
 
-def _head(data: bytes, wire: WireDialect) -> _Seen:
+def _head(data: bytes, wire: WireDialect, limits: Limits) -> _Seen:
     failed: msgspec.MsgspecError | None = None
     head = _Head()
     try:
@@ -212,7 +224,7 @@ def _head(data: bytes, wire: WireDialect) -> _Seen:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         failed = error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
     if failed is not None:
-        raise _refusal(data, failed, wire, "$")
+        raise _refusal(data, failed, wire, "$", limits)
     names = frozenset(n for n in _Head.__struct_fields__ if getattr(head, n) is not msgspec.UNSET)
     return _Seen(names, head.family if isinstance(head.family, str) else None)
 
@@ -234,14 +246,15 @@ def _model(
     run_id = getattr(value, "run_id", None)
     ref = RawMMRef(
         dialect=cast(Dialect, wire.dialect),
-        family=family,
-        fingerprint=value.fingerprint,
+        # Interned: the refs of one body share these.
+        family=intern(family),
+        fingerprint=intern(value.fingerprint),
         mm_hash=value.mm_hash,
-        modality=value.modality,
+        modality=intern(value.modality),
         payload=typed,
         raw_image_id=getattr(value, "raw_image_id", None),
         raw_uri=getattr(value, "raw_uri", None),
-        run_id=None if run_id is None else normalize_run_id(run_id, limits=limits),
+        run_id=None if run_id is None else intern(normalize_run_id(run_id, limits=limits)),
     )
     _check_names(ref, limits)
     check_payload(ref.payload, limits=limits)

@@ -1,0 +1,279 @@
+"""Decoding in processes of their own, so that a decoder's crash is one error and no more.
+
+A worker that crashes, hangs or outgrows its memory costs its one image; it is ended and another
+takes its place. This guards against faults of decoders. It is no jail: a worker runs with the
+rights of the user who started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from typing import Any, cast
+
+import msgspec
+
+from .._generated.limits import DEFAULT_LIMITS, Limits
+from ..errors import ERRORS, ErrorCode, MMRawError
+from .decode import DecodedImage, Frames
+from .worker import Answer, Request, Setup, send, split
+
+__all__ = ["IsolatedDecoder"]
+
+#: Python without site-wide surprises: no PYTHON* variables, no current directory.
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path'];"
+    "from mmraw_protocol.images.worker import main; main(sys.argv[1])"
+)
+_DECODER = "mmraw_protocol.images.decode:decode_rgb"
+#: A start takes a fraction of a second; on a machine under heavy load it may take long.
+_START_SECONDS = 60.0
+_MOST_ANSWER = 1 << 16
+
+
+class IsolatedDecoder:
+    """Worker processes that decode; safe to share between threads.
+
+    Args:
+        processes: Most workers; further callers wait for one.
+        seconds: Most time for one image, from when a worker takes it up.
+        memory_bytes: Most address space that an image may take in a worker; None allows what
+            the formats need for `limits.image_pixels`: 20 bytes a pixel, and the encoded image.
+        limits: Of images.
+        frames: `single` refuses animations, `first` takes their first frame.
+        decoder: `module:function` that decodes in the worker.
+
+    Workers start when they are needed and end with this object, or with this process, however it
+    ends. After a fork the child starts workers of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int = 2,
+        seconds: float = 10.0,
+        memory_bytes: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        frames: Frames = "single",
+        decoder: str = _DECODER,
+    ) -> None:
+        if processes < 1 or seconds <= 0:
+            raise MMRawError("unsupported_option", "expected at least one process and some time")
+        if memory_bytes is None:
+            memory_bytes = 20 * limits.image_pixels + 4 * limits.inline_image_bytes + (1 << 27)
+        self.processes = processes
+        self.seconds = seconds
+        self.memory_bytes = memory_bytes
+        self.limits = limits
+        self.frames: Frames = frames
+        self._decoder = decoder
+        self._free = threading.BoundedSemaphore(processes)
+        self._idle: list[_Worker] = []
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._closed = False
+
+    def decode(self, data: bytes, *, path: str = "$") -> DecodedImage:
+        """The pixels of an image, as `decode_rgb` gives them.
+
+        Raises:
+            MMRawError: what `decode_rgb` raises; image_undecodable also where the decoder crashed,
+                decode_timeout, decoder_unavailable (no worker starts, or this is closed).
+        """
+        self._after_fork()
+        with self._free:
+            worker = self._take()
+            try:
+                found = worker.decode(data, self)
+            except BaseException:
+                worker.stop()
+                raise
+            self._give_back(worker)
+        if isinstance(found, MMRawError):
+            raise found.at(path)
+        return found
+
+    def close(self) -> None:
+        """Ends the workers; images that are being decoded become errors."""
+        with self._lock:
+            self._closed = True
+            workers, self._idle = self._idle, []
+        for worker in workers:
+            worker.stop()
+
+    def __enter__(self) -> IsolatedDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise MMRawError("decoder_unavailable", "the decoder was closed")
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.is_alive():
+                    return worker
+                worker.stop()
+        return _Worker(self._decoder, self.memory_bytes, self.seconds)
+
+    def _give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            if not self._closed and worker.is_alive():
+                self._idle.append(worker)
+                return
+        worker.stop()
+
+    def _after_fork(self) -> None:
+        if self._owner == os.getpid():
+            return
+        # The parent's workers stay the parent's; what its threads held here is held by nobody.
+        self._owner = os.getpid()
+        self._idle = []
+        self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(self.processes)
+
+
+class _Worker:
+    """One process, and the ends of its pipes."""
+
+    def __init__(self, decoder: str, memory_bytes: int, seconds: float) -> None:
+        self._buffer = b""
+        self._shared = _shared_file()
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        life, self._life = os.pipe()
+        theirs = (requests, answers, life)
+        setup = Setup(
+            path=[os.path.abspath(entry) for entry in sys.path],
+            requests=requests,
+            answers=answers,
+            shared=self._shared,
+            life=life,
+            memory_bytes=memory_bytes,
+            seconds=seconds,
+            decoder=decoder,
+        )
+        self._process = None
+        with contextlib.suppress(OSError, ValueError):
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BOOT, msgspec.json.encode(setup).decode()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(*theirs, self._shared),
+                # Ctrl-C in a terminal is for this process, which ends its workers itself.
+                start_new_session=True,
+            )
+        for descriptor in theirs:
+            os.close(descriptor)
+        ours = (self._shared, self._requests, self._answers, self._life)
+        self._stop = weakref.finalize(self, _stop, self._process, ours, os.getpid())
+        started = False
+        with contextlib.suppress(MMRawError):
+            started = self._process is not None and self._receive(_START_SECONDS) == b""
+        if not started:
+            self.stop()
+            message = "the decoder's process does not start; see that this Python can run itself"
+            raise MMRawError("decoder_unavailable", message)
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ends the process at once."""
+        self._stop()
+
+    def decode(self, data: bytes, settings: IsolatedDecoder) -> DecodedImage | MMRawError:
+        """The pixels or the refusal; after a crash or a time-out the worker is of no more use.
+
+        Raises:
+            MMRawError: image_undecodable (a crash), decode_timeout.
+        """
+        limits = settings.limits
+        request = Request(len(data), settings.frames, msgspec.structs.asdict(limits))
+        body: bytes | None = None
+        # A worker that died a moment ago shows as a broken pipe, memory that is used up as another.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._shared, 0)
+            _write(self._shared, data)
+            send(self._requests, msgspec.msgpack.encode(request))
+            body = self._receive(settings.seconds)
+        answer = _answer_of(body)
+        if answer is None:
+            raise MMRawError("image_undecodable", "the decoder crashed on this image")
+        if answer.code:
+            return MMRawError(cast(ErrorCode, answer.code), answer.message)
+        # The worker is not trusted: what it says is held against the limits once more.
+        size = 3 * answer.width * answer.height
+        if not 0 < size <= 3 * limits.image_pixels:
+            raise MMRawError("image_undecodable", "the decoder gave an impossible size")
+        rgb = os.pread(self._shared, size, 0)
+        # Its pages are given back now, not when the next image comes.
+        os.ftruncate(self._shared, 0)
+        if len(rgb) != size:
+            raise MMRawError("image_undecodable", "the decoder gave too few pixels")
+        return DecodedImage(width=answer.width, height=answer.height, format=answer.format, rgb=rgb)
+
+    def _receive(self, seconds: float) -> bytes | None:
+        """The next frame; None where the process died.
+
+        Raises:
+            MMRawError: decode_timeout.
+        """
+        until = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._answers, select.POLLIN)
+        while (body := split(self._buffer)) is None:
+            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                message = "decoding took longer than the isolated decoder allows"
+                raise MMRawError("decode_timeout", message)
+            part = os.read(self._answers, 1 << 12)
+            self._buffer += part
+            if not part or len(self._buffer) > _MOST_ANSWER:
+                return None
+        self._buffer = self._buffer[4 + len(body) :]
+        return body
+
+
+def _answer_of(body: bytes | None) -> Answer | None:
+    """What a worker said, where it is an answer at all."""
+    answer = None
+    with contextlib.suppress(msgspec.MsgspecError):
+        answer = None if body is None else msgspec.msgpack.decode(body, type=Answer)
+    if answer is None or (answer.code and answer.code not in ERRORS):
+        return None
+    return answer
+
+
+def _shared_file() -> int:
+    """A file without a name, in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("mmraw-image")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view, at = memoryview(data), 0
+    while at < len(view):
+        at += os.pwrite(descriptor, view[at:], at)
+
+
+def _stop(process: Any, descriptors: tuple[int, ...], owner: int) -> None:
+    """Closes the pipes; ends the process, unless it belongs to the parent of a fork."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    if process is not None and owner == os.getpid():
+        process.kill()
+        process.wait()

@@ -1,0 +1,146 @@
+"""The process that decodes images for another one; `isolation.py` starts it, nobody else.
+
+Requests and answers are msgpack behind four bytes of length. Image and pixels travel in a file
+without a name that both processes hold open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .._generated.limits import Limits
+from ..errors import MMRawError
+from .decode import DecodedImage
+
+_LENGTH = struct.Struct(">I")
+
+
+class Request(msgspec.Struct):
+    """Decode the first `size` bytes of the shared file."""
+
+    size: int
+    frames: str
+    limits: dict[str, int]
+
+
+class Answer(msgspec.Struct):
+    """Either the picture whose pixels are in the shared file, or the refusal."""
+
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Setup(msgspec.Struct):
+    """What a worker is told when it starts: descriptors, bounds, and the function that decodes."""
+
+    path: list[str]
+    requests: int
+    answers: int
+    shared: int
+    life: int
+    memory_bytes: int
+    seconds: float
+    decoder: str
+
+
+def send(descriptor: int, body: bytes) -> None:
+    """One frame; frames are smaller than a pipe's buffer."""
+    os.write(descriptor, _LENGTH.pack(len(body)) + body)
+
+
+def split(buffer: bytes) -> bytes | None:
+    """The frame that a buffer holds; None while it is not complete."""
+    if len(buffer) < _LENGTH.size:
+        return None
+    end = _LENGTH.size + _LENGTH.unpack_from(buffer)[0]
+    return buffer[_LENGTH.size : end] if len(buffer) >= end else None
+
+
+def main(setup_json: str) -> None:
+    """Answers requests until the other side closes; the process ends with it."""
+    setup = msgspec.json.decode(setup_json, type=Setup)
+    _end_with_parent(setup.life)
+    module, _, name = setup.decoder.partition(":")
+    decode: Callable[..., DecodedImage] = getattr(importlib.import_module(module), name)
+    _warm_up()
+    _bound_memory(setup.memory_bytes)
+    send(setup.answers, b"")
+    buffer = b""
+    while part := os.read(setup.requests, 1 << 16):
+        buffer += part
+        body = split(buffer)
+        if body is None:
+            continue
+        buffer = buffer[_LENGTH.size + len(body) :]
+        _bound_time(setup.seconds)
+        request = msgspec.msgpack.decode(body, type=Request)
+        send(setup.answers, msgspec.msgpack.encode(_answer(request, setup.shared, decode)))
+
+
+def _answer(request: Request, shared: int, decode: Callable[..., DecodedImage]) -> Answer:
+    try:
+        data = os.pread(shared, request.size, 0)
+        found = decode(data, limits=Limits(**request.limits), frames=request.frames)
+        os.ftruncate(shared, 0)
+        view, at = memoryview(found.rgb), 0
+        while at < len(view):
+            at += os.pwrite(shared, view[at:], at)
+    except MMRawError as error:
+        return Answer(code=error.code, message=error.message)
+    except Exception:  # noqa: BLE001
+        # Out of memory, or whatever else: for the caller it is a picture that does not decode.
+        return Answer(code="image_undecodable", message="the image does not decode whole")
+    return Answer(width=found.width, height=found.height, format=found.format)
+
+
+def _warm_up() -> None:
+    """Loads the decoders before time and memory are bounded."""
+    with contextlib.suppress(ImportError):
+        from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+        _ = GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+
+def _end_with_parent(life: int) -> None:
+    """Ends this process as soon as the other side's end of the pipe is closed, however it died."""
+
+    def wait() -> None:
+        os.read(life, 1)
+        os._exit(0)
+
+    threading.stack_size(1 << 18)
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _bound_memory(more: int) -> None:
+    """Lets the address space grow by so many bytes at most, and forbids core dumps."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with open("/proc/self/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[0])
+        size = pages * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def _bound_time(seconds: float) -> None:
+    """Ends an endless loop even where nobody is left to stop it."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        soft = int(usage.ru_utime + usage.ru_stime + seconds) + 2
+        hard: Any = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))

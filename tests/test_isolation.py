@@ -1,0 +1,174 @@
+"""Decoding in processes of their own: a crash is one error, and nothing is left behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmraw_protocol import Limits, MMRawError
+from mmraw_protocol.adapters import get_adapter
+from mmraw_protocol.codec import encode_base64
+from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.images import decode_rgb
+from mmraw_protocol.images.isolation import IsolatedDecoder
+from mmraw_protocol.materialize import Materializer
+from mmraw_protocol.refs import RawMMRef
+
+JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
+FAULTS = "isolation_faults:decode"
+
+if not hasattr(os, "pread"):
+    pytest.skip("the workers need a POSIX system", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[IsolatedDecoder]:
+    """One worker whose decoder misbehaves on demand."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    with IsolatedDecoder(processes=1, seconds=5, memory_bytes=1 << 29, decoder=FAULTS) as decoder:
+        yield decoder
+    sys.path.pop(0)
+
+
+def refused(work: Any, *args: Any) -> MMRawError:
+    """The refusal."""
+    with pytest.raises(MMRawError) as caught:
+        work(*args)
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+def test_the_pixels_are_the_same() -> None:
+    with IsolatedDecoder(processes=1) as decoder:
+        for path in sorted((vectors_folder() / "images").iterdir()):
+            data = path.read_bytes()
+            try:
+                expected: Any = decode_rgb(data)
+            except MMRawError as error:
+                expected = error.code
+            try:
+                found: Any = decoder.decode(data)
+            except MMRawError as error:
+                found = error.code
+            assert found == expected, path.name
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"crash", "image_undecodable"),
+        (b"killed", "image_undecodable"),
+        (b"exit", "image_undecodable"),
+        (b"memory", "image_undecodable"),
+        (b"error", "image_undecodable"),
+        (b"lie", "image_undecodable"),
+        (b"short", "image_undecodable"),
+        (b"", "empty_source"),
+    ],
+)
+def test_a_crash_is_one_error_and_the_next_image_decodes(
+    data: bytes, code: str, faulty: IsolatedDecoder
+) -> None:
+    assert refused(faulty.decode, data).code == code
+    assert faulty.decode(JPEG) == decode_rgb(JPEG)
+
+
+@pytest.mark.parametrize("data", [b"loop", b"sleep"])
+def test_an_image_that_takes_too_long_is_one_error(data: bytes) -> None:
+    sys.path.insert(0, str(Path(__file__).parent))
+    with IsolatedDecoder(processes=1, seconds=0.2, decoder=FAULTS) as decoder:
+        error = refused(decoder.decode, data)
+    sys.path.pop(0)
+    assert error.code == "decode_timeout"
+
+
+def test_workers_are_used_again_and_replaced_when_they_died(faulty: IsolatedDecoder) -> None:
+    first, second = (faulty.decode(b"pid").width for _ in range(2))
+    assert first == second
+    os.kill(first, signal.SIGKILL)
+    while os.path.exists(f"/proc/{first}/status") and "Z" not in state_of(first):
+        time.sleep(0.01)
+    assert faulty.decode(b"pid").width != first
+
+
+def state_of(pid: int) -> str:
+    """A process's state as /proc says it; Z where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_limits_hold_in_the_worker() -> None:
+    with IsolatedDecoder(processes=1, limits=Limits(image_pixels=100)) as decoder:
+        assert refused(decoder.decode, JPEG).code == "limit_exceeded"
+
+
+def test_no_more_workers_than_asked_for(faulty: IsolatedDecoder) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        pids = {image.width for image in pool.map(faulty.decode, [b"pid"] * 40)}
+    assert len(pids) == 1
+
+
+def test_a_decoder_that_does_not_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with IsolatedDecoder(decoder="no.such.module:decode") as decoder:
+        assert refused(decoder.decode, JPEG).code == "decoder_unavailable"
+    assert refused(decoder.decode, JPEG).code == "decoder_unavailable"
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with IsolatedDecoder() as decoder:
+        assert refused(decoder.decode, JPEG).code == "decoder_unavailable"
+
+
+@pytest.mark.parametrize("end", ["return", "os._exit", "SIGKILL", "SIGKILL while it works"])
+def test_no_worker_outlives_the_process_that_started_it(end: str) -> None:
+    program = (
+        "import os, signal, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
+        "from mmraw_protocol.images.isolation import IsolatedDecoder\n"
+        "decoder = IsolatedDecoder(\n"
+        "    processes=1, seconds=600, decoder='isolation_faults:decode')\n"
+        "print(decoder.decode(b'pid').width, flush=True)\n"
+        "if sys.argv[2] == 'os._exit': os._exit(0)\n"
+        "if 'works' in sys.argv[2]:\n"
+        "    threading.Thread(target=decoder.decode, args=(b'sleep',), daemon=True).start()\n"
+        "    time.sleep(0.5)\n"
+        "if 'SIGKILL' in sys.argv[2]: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), end]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60)
+    worker, until = int(done.stdout), time.monotonic() + 20
+    while state_of(worker) != "Z":
+        assert time.monotonic() < until, "the worker lives on"
+        time.sleep(0.01)
+
+
+def test_a_materializer_decodes_in_isolation() -> None:
+    adapter = get_adapter("qwen_vl")
+    found = adapter.describe(JPEG)
+    ref = RawMMRef(
+        family="qwen_vl",
+        fingerprint=adapter.fingerprint(),
+        mm_hash=found.mm_hash,
+        modality="image",
+        payload=found.payload,
+        raw_uri=f"data:image/jpeg;base64,{encode_base64(JPEG)}",
+        run_id="exp42",
+    )
+    with Materializer(cache_bytes=0, isolation="process") as materializer:
+        assert materializer.materialize(ref).rgb == decode_rgb(JPEG).rgb
+
+        async def several() -> list[Any]:
+            return await asyncio.gather(*[materializer.materialize_async(ref) for _ in range(5)])
+
+        assert {image.rgb for image in asyncio.run(several())} == {decode_rgb(JPEG).rgb}
+    assert refused(materializer.materialize, ref).code == "decoder_unavailable"
+    wrong: Any = "thread"
+    with pytest.raises(MMRawError):
+        Materializer(isolation=wrong)
