@@ -5,9 +5,10 @@ Source: spec/README.md, section "Conversion".
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -19,12 +20,14 @@ from .refs import RawMMRef, normalize_run_id, parse_ref, write_ref
 
 if TYPE_CHECKING:
     from .assets import AssetStore
+    from .environment import Storage
 
-__all__ = ["convert_ref"]
+__all__ = ["RefConverter", "convert_ref"]
 
 #: A checkpoint's preprocessor configuration, or the layout's knobs.
 Config = Mapping[str, Any] | str | PathLike[str]
 
+_STORAGES = ("offload", "inline")
 _MEDIA_TYPES = {"jpg": "jpeg", "png": "png", "webp": "webp", "gif": "gif"}
 
 
@@ -54,6 +57,7 @@ def convert_ref(
     config: Config | None = None,
     store: AssetStore | None = None,
     *,
+    storage: Storage | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> str:
     """The ref `text` in dialect `to`, canonical.
@@ -67,38 +71,114 @@ def convert_ref(
             fingerprint must move to the other hashing scheme and is not that of the defaults.
         store: With a store, inline bytes may be offloaded on the way and stored files inlined;
             the bytes are verified against mm_hash. Without one, no source may change its kind.
+        storage: How a v3 ref holds its image: `offload` stores inline bytes, `inline` takes stored
+            ones in. None leaves the source as it is. The other dialects know one kind each.
         limits: Of the ref that is read and the one that is written.
 
     Raises:
         MMRawError: invalid_dialect; not_convertible, naming each field that is missing or would be
-            lost; hash_mismatch, source_unavailable and the store's codes; what `parse_ref` raises.
+            lost; hash_mismatch, run_mismatch, source_unavailable and the store's codes;
+            unsupported_option; what `parse_ref` raises.
     """
-    wire = DIALECTS.get(to)
-    if wire is None:
-        raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
-    ref = parse_ref(text, limits=limits)
-    losses = _Losses()
-    changes: dict[str, Any] = {
-        "run_id": _run_id(ref, wire, run_id, losses, limits),
-        "fingerprint": _fingerprint(ref, wire, config, losses),
-    }
-    if wire.family is not None and ref.family != wire.family:
-        losses.lost.append("family")
-    changes |= _sources(ref, wire, losses, store, limits)
-    if error := losses.error(to):
-        raise error
-    return write_ref(msgspec.structs.replace(ref, **changes), wire, limits)
+    converter = RefConverter(to, run_id, config, store, storage=storage, limits=limits)
+    return converter.convert(text)
 
 
-def _attributes(wire: WireDialect) -> set[str]:
-    return {attribute for _, attribute in wire.fields}
+class RefConverter:
+    """`convert_ref` for many refs: what does not depend on the ref is worked out once.
+
+    The arguments are those of `convert_ref`.
+    """
+
+    def __init__(
+        self,
+        to: str = "v3",
+        run_id: str | None = None,
+        config: Config | None = None,
+        store: AssetStore | None = None,
+        *,
+        storage: Storage | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        wire = DIALECTS.get(to)
+        if wire is None:
+            raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
+        if storage is not None and (storage not in _STORAGES or wire.dialect != "v3"):
+            message = "storage is offload or inline, and for dialect v3 only"
+            raise MMRawError("unsupported_option", message)
+        self.wire = wire
+        self.run_id = None if run_id is None else normalize_run_id(run_id, limits=limits)
+        self.config = config
+        self.store = store
+        self.storage: Storage | None = storage
+        self.limits = limits
+        self._places = _places_of(wire.dialect)
+        self._fingerprints: dict[tuple[str, str], tuple[str, str] | None] = {}
+
+    def convert(self, text: str) -> str:
+        """The ref `text` in the target dialect.
+
+        Raises:
+            MMRawError: what `convert_ref` raises.
+        """
+        ref = parse_ref(text, limits=self.limits)
+        losses = _Losses()
+        changes: dict[str, Any] = {"run_id": _run_id(ref, self.wire, self.run_id, losses)}
+        if self.wire.family is not None and ref.family != self.wire.family:
+            losses.lost += ["family", "payload"]
+        else:
+            changes["fingerprint"] = self._fingerprint(ref, losses)
+        kind = _wanted_source(ref, self.wire, self.storage)
+        if kind is not None and self.store is None:
+            _note_losses(ref, kind, losses)
+        if error := losses.error(self.wire.dialect):
+            raise error
+        if kind is None:
+            named = "raw_image_id" in self._places
+            changes["raw_image_id"] = ref.stored_name if named else None
+        else:
+            run_id = ref.run_id or self.run_id
+            store = cast("AssetStore", self.store)
+            changes |= _through_store(ref, kind, store, run_id, self.limits)
+        return self._write(msgspec.structs.replace(ref, **changes))
+
+    def _write(self, ref: RawMMRef) -> str:
+        failed: MMRawError | None = None
+        try:
+            return write_ref(ref, self.wire, self.limits)
+        except MMRawError as error:
+            failed = error
+        if failed.code == "limit_exceeded" and self.wire.encoding == "segments":
+            message = f"{self.wire.dialect} would lose payload: a ref of it is too short for it"
+            raise MMRawError("not_convertible", message, "$.payload")
+        raise failed
+
+    def _fingerprint(self, ref: RawMMRef, losses: _Losses) -> str:
+        """The fingerprint under the target's hashing scheme; only the knobs can give it."""
+        source = DIALECTS[ref.dialect]
+        if source.fingerprint_scheme == self.wire.fingerprint_scheme:
+            return ref.fingerprint
+        key = (ref.family, source.dialect)
+        if key not in self._fingerprints:
+            if len(self._fingerprints) > 1000:  # families are input: no table grows with them
+                self._fingerprints.clear()
+            pair = _both_fingerprints(ref.family, source, self.wire, self.config)
+            self._fingerprints[key] = pair
+        pair = self._fingerprints[key]
+        if pair is None or pair[0] != ref.fingerprint:
+            losses.missing.append("fingerprint (pass the layout's config)")
+            return ref.fingerprint
+        return pair[1]
 
 
-def _run_id(
-    ref: RawMMRef, wire: WireDialect, given: str | None, losses: _Losses, limits: Limits
-) -> str | None:
-    label = None if given is None else normalize_run_id(given, limits=limits)
-    if "run_id" in _attributes(wire):
+@functools.cache
+def _places_of(dialect: str) -> frozenset[str]:
+    """What a dialect has a place for, by the names of the model."""
+    return frozenset(attribute for _, attribute in DIALECTS[dialect].fields)
+
+
+def _run_id(ref: RawMMRef, wire: WireDialect, label: str | None, losses: _Losses) -> str | None:
+    if "run_id" in _places_of(wire.dialect):
         if ref.run_id is None and label is None:
             losses.missing.append("run_id")
         return ref.run_id or label
@@ -107,103 +187,92 @@ def _run_id(
     return None
 
 
-def _fingerprint(ref: RawMMRef, wire: WireDialect, config: Config | None, losses: _Losses) -> str:
-    """The fingerprint under the target's hashing scheme; only the knobs can give it."""
-    source = DIALECTS[ref.dialect]
-    if source.fingerprint_scheme == wire.fingerprint_scheme:
-        return ref.fingerprint
-    pair = _both_fingerprints(ref, source.dialect, wire.dialect, config)
-    if pair is None or pair[0] != ref.fingerprint:
-        losses.missing.append("fingerprint (pass the layout's config)")
-        return ref.fingerprint
-    return pair[1]
-
-
 def _both_fingerprints(
-    ref: RawMMRef, source: str, target: str, config: Config | None
+    family: str, source: WireDialect, target: WireDialect, config: Config | None
 ) -> tuple[str, str] | None:
+    """The fingerprint of the knobs at hand in both dialects; None where no knobs are at hand."""
     from .adapters import get_adapter
     from .adapters.fingerprint import layout_fingerprint
 
     failed: MMRawError | None = None
     try:
-        adapter = get_adapter(ref.family, config)
-        return adapter.fingerprint(source), adapter.fingerprint(target)
+        adapter = get_adapter(family, config)
+        return adapter.fingerprint(source.dialect), adapter.fingerprint(target.dialect)
     except MMRawError as error:
         failed = error
     if failed.code != "unknown_family":
         raise failed
-    if not isinstance(config, Mapping) or "positional" in {
-        DIALECTS[name].fingerprint_scheme for name in (source, target)
-    }:
+    schemes = {source.fingerprint_scheme, target.fingerprint_scheme}
+    if not isinstance(config, Mapping) or "positional" in schemes:
         return None
     values = dict(config)
     return (
-        layout_fingerprint(ref.family, values, source),
-        layout_fingerprint(ref.family, values, target),
+        layout_fingerprint(family, values, source.dialect),
+        layout_fingerprint(family, values, target.dialect),
     )
 
 
-def _sources(
-    ref: RawMMRef, wire: WireDialect, losses: _Losses, store: AssetStore | None, limits: Limits
-) -> dict[str, str | None]:
-    """raw_uri and raw_image_id as the target can hold them."""
-    name = ref.stored_name
-    label = None if ref.is_inline else ref.raw_uri
-    places = _attributes(wire)
+#: A source of another kind than the ref's own: a stored name, the bytes, or a file: label.
+_Kind = Literal["raw_image_id", "data", "label"]
+
+
+def _wanted_source(ref: RawMMRef, wire: WireDialect, storage: Storage | None) -> _Kind | None:
+    """The kind that the source must change to, or None where the target holds it as it is."""
+    places = _places_of(wire.dialect)
     if places >= {"raw_uri", "raw_image_id"}:
-        return {"raw_uri": ref.raw_uri, "raw_image_id": name}
+        if storage == "offload" and ref.is_inline:
+            return "raw_image_id"
+        return "data" if storage == "inline" and not ref.is_inline else None
     if "raw_image_id" in places:
-        if ref.raw_uri is None:
-            return {"raw_uri": None, "raw_image_id": name}
-        wanted = "raw_image_id"
-    else:
-        wanted = "data" if wire.dialect == "unversioned-data" else "label"
-        if wanted == "data" and ref.is_inline and name is None:
-            return {"raw_uri": ref.raw_uri, "raw_image_id": None}
-        if wanted == "label" and label is not None:
-            return {"raw_uri": label, "raw_image_id": None}
-    if store is None:
-        _note_losses(ref, wanted, losses)
-        return {"raw_uri": ref.raw_uri, "raw_image_id": name}
-    return _through_store(ref, wanted, store, limits)
+        return None if ref.raw_uri is None else "raw_image_id"
+    if wire.dialect == "unversioned-data":
+        return None if ref.is_inline and ref.raw_image_id is None else "data"
+    return None if ref.raw_uri is not None and not ref.is_inline else "label"
 
 
-def _note_losses(ref: RawMMRef, wanted: str, losses: _Losses) -> None:
+def _note_losses(ref: RawMMRef, wanted: _Kind, losses: _Losses) -> None:
     """Without a store no source can change its kind."""
-    names = {v: k for k, v in DIALECTS[ref.dialect].fields}
+    names = {attribute: name for name, attribute in DIALECTS[ref.dialect].fields}
     uri = names.get("raw_uri", "raw_uri")
     if wanted == "raw_image_id":
         if ref.stored_name is None:
             losses.missing.append("raw_image_id (pass a store)")
         losses.lost.append(uri)
-    elif wanted == "data":
-        if ref.is_inline:
-            losses.lost.append("raw_image_id")
-        else:
-            losses.missing.append("raw_image_data (pass a store)")
-    else:
-        losses.missing.append("raw_image_uri (pass a store)")
-        if ref.is_inline:
-            losses.lost.append(uri)
+        return
+    if wanted == "label" or not ref.is_inline:
+        needed = "raw_image_uri" if wanted == "label" else "raw_image_data"
+        losses.missing.append(f"{needed} (pass a store)")
+    if ref.raw_image_id is not None:
+        losses.lost.append("raw_image_id")
+    if ref.raw_uri is not None and not (wanted == "data" and ref.is_inline):
+        losses.lost.append(uri)
 
 
 def _through_store(
-    ref: RawMMRef, wanted: str, store: AssetStore, limits: Limits
+    ref: RawMMRef, wanted: _Kind, store: AssetStore, run_id: str | None, limits: Limits
 ) -> dict[str, str | None]:
     """The source in another kind, its bytes read once and verified."""
-    data = _bytes_of(ref, store, limits)
+    data = _bytes_of(ref, store, run_id, limits)
     if wanted == "data":
         kind = _MEDIA_TYPES.get(_extension(data), "png")
         uri = ref.raw_uri if ref.is_inline else f"data:image/{kind};base64,{encode_base64(data)}"
         return {"raw_uri": uri, "raw_image_id": None}
     name = ref.stored_name
-    if ref.is_inline and (name is None or not store.has(name)):
-        name = store.put(data)
-    name = cast(str, name)
+    if name is None or (ref.is_inline and not _is_stored(store, name, data, run_id)):
+        name = store.put(data, run_id=run_id)
     if wanted == "label":
-        return {"raw_uri": store.url(name), "raw_image_id": None}
+        return {"raw_uri": store.url(name, run_id=run_id), "raw_image_id": None}
     return {"raw_uri": None, "raw_image_id": name}
+
+
+def _is_stored(store: AssetStore, name: str, data: bytes, run_id: str | None) -> bool:
+    """Whether the store holds just these bytes under `name`."""
+    try:
+        return store.get(name, run_id=run_id) == data
+    except MMRawError as error:
+        if error.code not in ("source_unavailable", "object_corrupt", "limit_exceeded"):
+            raise
+    return False
 
 
 def _extension(data: bytes) -> str:
@@ -212,11 +281,11 @@ def _extension(data: bytes) -> str:
     return sniff_extension(data)
 
 
-def _bytes_of(ref: RawMMRef, store: AssetStore, limits: Limits) -> bytes:
+def _bytes_of(ref: RawMMRef, store: AssetStore, run_id: str | None, limits: Limits) -> bytes:
     if ref.is_inline:
         data = parse_data_uri(cast(str, ref.raw_uri), limits=limits).data
     else:
-        data = store.get(cast(str, ref.stored_name))
+        data = store.get(cast(str, ref.stored_name), run_id=run_id)
     digest = sha256_hex(data)
     if len(ref.mm_hash) not in (32, 64) or not digest.startswith(ref.mm_hash):
         raise MMRawError("hash_mismatch", "the bytes are not those that mm_hash names", "$.mm_hash")

@@ -147,3 +147,59 @@ def test_v1_knows_one_family() -> None:
 
 def test_an_unknown_dialect_is_named() -> None:
     assert refused(text_of("v2", stored="a.png"), "v9").code == "invalid_dialect"
+
+
+def test_every_obstacle_is_named_at_once() -> None:
+    fields = {
+        "family": "kimi_k25",
+        "fingerprint": get_adapter("kimi_k25").fingerprint("unversioned-data"),
+        "mm_hash": FOUND.mm_hash,
+        "modality": "vision_chunk",
+        "payload": {"grid_thws": [[1, 2, 2]]},
+        "raw_image_data": f"data:image/png;base64,{encode_base64(PNG)}",
+    }
+    error = refused(ref_text(fields, "unversioned-data"), "v1")
+    assert error.code == "not_convertible"
+    for name in ("run_id", "raw_image_id", "family", "payload", "raw_image_data"):
+        assert name in error.message
+    error = refused(text_of("v2", stored="a.png"), "unversioned-data")
+    for name in ("raw_image_data", "run_id", "raw_image_id"):
+        assert name in error.message
+
+
+def test_a_payload_too_long_for_the_target_would_be_lost() -> None:
+    fields = {**parse_ref(text_of("v3", stored="a.png")).fields(), "family": "other"}
+    fields["payload"] = {"text": "x" * 60_000}
+    error = refused(ref_text(fields, "v3"), "v2")
+    assert (error.code, error.path) == ("not_convertible", "$.payload")
+
+
+def test_v3_can_store_its_images_or_take_them_in(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, run_id="exp42")
+    inline = text_of("v3")
+    stored = convert_ref(inline, store=store, storage="offload")
+    assert parse_ref(stored).raw_uri is None
+    assert store.get(str(parse_ref(stored).raw_image_id)) == PNG
+    assert convert_ref(stored, store=store, storage="offload") == stored
+    assert convert_ref(stored, store=store, storage="inline") == inline
+    assert "raw_image_id" in refused(inline, storage="offload").message
+    assert refused(inline, "v2", storage="offload").code == "unsupported_option"
+
+
+def test_a_store_of_another_run_is_not_used(tmp_path: Path) -> None:
+    options = {"run_id": "exp42", "store": LocalStore(tmp_path, run_id="other")}
+    assert refused(text_of("v3"), "v2", **options).code == "run_mismatch"
+    assert refused(text_of("v2", stored="a.png"), "unversioned-data", **options).code == (
+        "run_mismatch"
+    )
+
+
+def test_a_stored_name_is_kept_only_for_the_same_bytes(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    both = {"raw_image_id": "a.png", **parse_ref(text_of("v3")).fields()}
+    text = ref_text(both, "v3")
+    (tmp_path / "a.png").write_bytes(PNG)
+    assert parse_ref(convert_ref(text, "v2", store=store)).raw_image_id == "a.png"
+    (tmp_path / "a.png").write_bytes(b"another image")
+    name = parse_ref(convert_ref(text, "v2", store=store)).raw_image_id
+    assert store.get(str(name)) == PNG

@@ -16,12 +16,15 @@ from . import (
     compat,
     completion,
     conformance,
+    convert,
     demo,
     doctor,
     generate,
+    inline,
     inspect,
     layout,
     materialize,
+    offload,
     pack,
     schema,
     store,
@@ -43,6 +46,9 @@ COMMANDS = (
     compat,
     doctor,
     completion,
+    convert,
+    offload,
+    inline,
 )
 
 

@@ -31,6 +31,25 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-id", help="label of the run")
 
 
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """--processes."""
+    parser.add_argument(
+        "-p",
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="workers that share the lines of a file (default: 1)",
+    )
+
+
+def _processes(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 256:
+        raise argparse.ArgumentTypeError("a number from 1 to 256")
+    return number
+
+
 def adapter_of(args: argparse.Namespace) -> Adapter:
     """The adapter that the options ask for."""
     return get_adapter(args.family, args.config, placeholder=args.placeholder)

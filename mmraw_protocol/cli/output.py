@@ -6,14 +6,14 @@ import json
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from ..errors import ERRORS, MMRawError
 
 
-def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=True))
+def print_json(value: Any, to: IO[str] | None = None) -> None:
+    """One JSON document, on standard output where nothing else is said."""
+    print(json.dumps(value, indent=2, ensure_ascii=True), file=to or sys.stdout)
 
 
 def print_error(error: MMRawError, *, as_json: bool = False) -> None:

@@ -1,0 +1,25 @@
+"""`mmraw offload`: the data: images of rollout files go into a store."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..documents import OffloadJob
+from .options import add_store
+from .rewriting import add_rewriting, run_rewriting, store_place
+
+NAME = "offload"
+HELP = "store every data: image in files (JSON or JSON lines) once and put its URL in its place"
+EXAMPLE = "mmraw offload rollouts.jsonl --store run_exp42/assets/images --in-place"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    add_rewriting(parser)
+    add_store(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Offloads; 1 where an image or a document was refused."""
+    store = None if args.dry_run else store_place(args, required=True)
+    return run_rewriting(args, OffloadJob(store=store), "offloaded", images=True)

@@ -1,0 +1,223 @@
+"""What `convert`, `offload` and `inline` share: files in, whole files out, a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from .. import environment
+from ..documents import Job, Report, StorePlace, rewrite, whole_output
+from ..errors import ERRORS, MMRawError
+from .options import add_processes
+from .output import error_dict, print_json, progress_bar, size_of
+
+#: Distinct images that are told apart when duplicates are counted.
+_DISTINCT = 262_144
+
+
+def add_rewriting(parser: argparse.ArgumentParser) -> None:
+    """Files, --out, --in-place, --dry-run, --on-error, --processes."""
+    parser.add_argument("files", nargs="*", default=["-"], help="files, or - for standard input")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--out", type=Path, help="the output (default: standard output)")
+    where.add_argument("-i", "--in-place", action="store_true", help="replace each file")
+    where.add_argument("-n", "--dry-run", action="store_true", help="report only; write nothing")
+    parser.add_argument(
+        "--on-error",
+        choices=("fail", "keep"),
+        default="fail",
+        help="a refused string: write nothing (default), or keep it as it is",
+    )
+    add_processes(parser)
+    parser.set_defaults(wrong=parser.error)
+
+
+def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> StorePlace | None:
+    """The store that the options or the environment name, for every process to open.
+
+    Raises:
+        MMRawError: store_invalid.
+    """
+    place = args.store or environment.image_dir()
+    if place is None:
+        if required:
+            message = f"name a store with --store or {environment.IMAGE_DIR}"
+            raise MMRawError("store_invalid", message)
+        return None
+    return StorePlace(str(place), args.run_id, options)
+
+
+class Images:
+    """Counts the images that a rewriter notes."""
+
+    def __init__(self) -> None:
+        self.images = self.distinct = self.image_bytes = self.distinct_bytes = 0
+        self._seen: dict[str, None] = {}
+
+    def note(self, notes: list[tuple[str, int]]) -> None:
+        """Counts (digest, bytes) of images, in the order in which they stand."""
+        for digest, size in notes:
+            self.images += 1
+            self.image_bytes += size
+            if self._seen.pop(digest, self) is self:
+                self.distinct += 1
+                self.distinct_bytes += size
+            self._seen[digest] = None
+            if len(self._seen) > _DISTINCT:
+                del self._seen[next(iter(self._seen))]
+
+    def counts(self) -> dict[str, int]:
+        """For the report."""
+        return {
+            "images": self.images,
+            "duplicates": self.images - self.distinct,
+            "image_bytes": self.image_bytes,
+            "distinct_bytes": self.distinct_bytes,
+        }
+
+
+def run_rewriting(args: argparse.Namespace, job: Job, done: str, *, images: bool = False) -> int:
+    """Rewrites the files one after the other and prints a report.
+
+    Args:
+        args: What `add_rewriting` asks for.
+        job: What to do.
+        done: The word for a string that was changed, for example `converted`.
+        images: Whether the job notes images.
+
+    Returns:
+        0, or 1 where a string or a document was refused.
+    """
+    _check(args)
+    rows: list[dict[str, Any]] = []
+    for name in args.files:
+        row = _rewrite_file(args, name, job, done, Images() if images else None)
+        rows.append(row)
+        if "error" in row:
+            break
+    to_stdout = not (args.out or args.in_place or args.dry_run)
+    _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
+    return 1 if any(row["refused"] or "error" in row for row in rows) else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if len(args.files) > 1 and not (args.in_place or args.dry_run):
+        args.wrong("several files need --in-place or --dry-run")
+    if args.in_place and "-" in args.files:
+        args.wrong("standard input cannot be replaced in place")
+
+
+def _rewrite_file(
+    args: argparse.Namespace, name: str, job: Job, done: str, images: Images | None
+) -> dict[str, Any]:
+    """Rewrites one file; its row in the report."""
+    report = Report()
+    failed: MMRawError | None = None
+    written = False
+    started = time.perf_counter()
+    try:
+        with opened(name) as (source, size), whole_output(_target(args, name)) as output:
+            with progress_bar(f"{args.command} {Path(name).name}", size) as progress:
+                report = rewrite(
+                    source.read,
+                    output.write,
+                    job,
+                    on_error=args.on_error,
+                    processes=args.processes,
+                    progress=progress,
+                    note=None if images is None else images.note,
+                )
+            if report.complete:
+                output.commit()
+                written = not args.dry_run
+    except MMRawError as error:
+        failed = error
+    tally = report.tally
+    row: dict[str, Any] = {
+        "file": name,
+        "written": written,
+        done: tally.changed,
+        "unchanged": tally.unchanged,
+        "refused": sum(tally.refused.values()),
+        "refused_by_code": tally.refused,
+        "refusals": [
+            {"line": r.line, "byte": r.byte, "code": r.code, "path": r.path, "message": r.message}
+            for r in tally.refusals
+        ],
+        "bytes_read": report.bytes_read,
+        "bytes_written": report.bytes_written,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    if images is not None:
+        row |= images.counts()
+        row["bytes_saved"] = report.bytes_read - report.bytes_written
+    if failed is not None:
+        row["error"] = error_dict(failed)
+    return row
+
+
+def _target(args: argparse.Namespace, name: str) -> Path | IO[bytes] | None:
+    if args.dry_run:
+        return None
+    if args.in_place:
+        return Path(name)
+    return cast("Path | None", args.out) or sys.stdout.buffer
+
+
+@contextmanager
+def opened(name: str) -> Generator[tuple[IO[bytes], int | None], None, None]:
+    """A file (or - for standard input) and its size where that is known.
+
+    Raises:
+        MMRawError: source_unavailable.
+    """
+    if name == "-":
+        yield sys.stdin.buffer, None
+        return
+    file: IO[bytes] | None = None
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115 (closed below; the error must leave no context)
+    except (OSError, ValueError):
+        file = None
+    if file is None:
+        raise MMRawError("source_unavailable", "the file cannot be read")
+    with file:
+        yield file, Path(name).stat().st_size
+
+
+def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: IO[str]) -> None:
+    if args.json:
+        print_json({"files": rows}, to)
+        return
+    for row in rows:
+        for one in row["refusals"]:
+            where = f"{row['file']}:{one['line']}:{one['byte']}"
+            path = "" if one["path"] == "$" else f" at {one['path']}"
+            print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
+        print(f"{row['file']}: {_summary(args, row, done)}", file=to)
+        for code, count in sorted(row["refused_by_code"].items()):
+            print(f"  {count} x {code}: {ERRORS[code].remedy}", file=to)
+        if error := row.get("error"):
+            print(f"mmraw: {row['file']}: {error['code']}: {error['message']}", file=sys.stderr)
+            print(f"       {ERRORS[error['code']].remedy}", file=sys.stderr)
+
+
+def _summary(args: argparse.Namespace, row: dict[str, Any], done: str) -> str:
+    parts = [f"{row[done]} {done}", f"{row['unchanged']} unchanged", f"{row['refused']} refused"]
+    if "images" in row:
+        parts.append(f"{row['images']} images, {row['duplicates']} of them duplicates")
+        saved = row["bytes_saved"]
+        if not args.dry_run:
+            parts.append(f"{size_of(abs(saved))} {'saved' if saved >= 0 else 'added'}")
+    rate = row["bytes_read"] / 1e6 / max(row["seconds"], 1e-3)
+    parts.append(f"{size_of(row['bytes_read'])} in {row['seconds']:.1f} s, {rate:.0f} MB/s")
+    if args.dry_run:
+        parts.append("dry run")
+    elif not row["written"]:
+        parts.append("nothing written")
+    return "; ".join(parts)

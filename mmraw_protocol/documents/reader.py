@@ -1,0 +1,69 @@
+"""A byte stream in blocks of whole lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+#: Bytes of a block, and so about what one worker gets at once.
+BLOCK = 1 << 20
+#: A line beyond this is no part of a block: it is scanned as it streams by.
+LONGEST_LINE = 8 << 20
+
+
+class Block(NamedTuple):
+    """Some of the input.
+
+    Attributes:
+        data: Whole lines, or the beginning of one that is too long for a block.
+        line: The number of the first line, from 1.
+        whole: Whether the lines are whole.
+    """
+
+    data: bytes
+    line: int
+    whole: bool
+
+
+class LineReader:
+    """Reads blocks of lines and takes back what was read too far."""
+
+    def __init__(self, read: Callable[[int], bytes], *, block: int = BLOCK) -> None:
+        self._source = read
+        self._block = block
+        self._held = b""
+        self._line = 1
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, and none at the end."""
+        if self._held:
+            data, self._held = self._held[:size], self._held[size:]
+            return data
+        return self._source(size)
+
+    def unread(self, data: bytes, line: int) -> None:
+        """Puts `data` back, which begins at `line`."""
+        self._held = data + self._held
+        self._line = line
+
+    def next_block(self) -> Block | None:
+        """The next lines, or None at the end."""
+        data = self.read(self._block)
+        while data:
+            end = data.rfind(b"\n") + 1
+            if end:
+                self._held = data[end:] + self._held
+                return self._counted(data[:end], whole=True)
+            if len(data) > LONGEST_LINE:
+                return self._counted(data, whole=False)
+            # Asking for as much as is held keeps the copying linear in the line's length.
+            more = self.read(max(self._block, len(data)))
+            if not more:
+                return self._counted(data, whole=True)
+            data += more
+        return None
+
+    def _counted(self, data: bytes, *, whole: bool) -> Block:
+        block = Block(data, self._line, whole)
+        self._line += data.count(b"\n")
+        return block

@@ -1,0 +1,341 @@
+"""Rewriting strings inside documents of any size; every other byte stays as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..errors import ErrorCode, MMRawError
+from .heads import Heads
+from .lines import are_documents, found_at, place_of, strings_in
+from .reader import BLOCK, Block, LineReader
+from .scanner import Found, Scanner
+
+#: What happens where a string is refused: stop without any output, or leave it as it is.
+OnError = Literal["fail", "keep"]
+
+#: Refusals that a report names one by one; it counts them all.
+MOST_PLACES = 100
+
+
+class Rewriter(Protocol):
+    """Gives strings anew.
+
+    Attributes:
+        heads: Which strings it wants to see.
+        most: Bytes of the longest one that it takes, as it stands in the document.
+    """
+
+    heads: Heads
+    most: int
+
+    def rewrite(self, text: str, key: str | None) -> str:
+        """The new text; the same where nothing is to change. `key` where `heads.keys` asks."""
+        ...
+
+    def take_notes(self) -> list[tuple[str, int]]:
+        """What there is to tell of the strings since the last call: names with sizes in bytes."""
+        ...
+
+
+class Job(Protocol):
+    """Opens a rewriter; it can be pickled, so that worker processes open their own."""
+
+    def open(self) -> Rewriter:
+        """A rewriter of this process."""
+        ...
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A string that was refused: where it opens (line and byte from 1), and why."""
+
+    line: int
+    byte: int
+    code: ErrorCode
+    path: str
+    message: str
+
+
+class Tally(msgspec.Struct):
+    """What happened to the strings that were looked at."""
+
+    changed: int = 0
+    unchanged: int = 0
+    refused: dict[str, int] = {}
+    refusals: list[Refusal] = []
+    notes: list[tuple[str, int]] = []
+
+    def add(self, other: Tally) -> None:
+        """Adds what happened in a later part; its notes are left to the caller."""
+        self.changed += other.changed
+        self.unchanged += other.unchanged
+        self.refused = dict(Counter(self.refused) + Counter(other.refused))
+        self.refusals += other.refusals[: MOST_PLACES - len(self.refusals)]
+
+    def refuse(self, error: MMRawError, place: Callable[[], tuple[int, int]]) -> None:
+        """Counts a refusal; the place is asked for only where it will be named."""
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        if len(self.refusals) < MOST_PLACES:
+            line, byte = place()
+            self.refusals.append(Refusal(line, byte, error.code, error.path, error.message))
+
+
+class Report(msgspec.Struct):
+    """What a rewriting did.
+
+    Attributes:
+        tally: Of the strings.
+        bytes_read, bytes_written: Of the documents.
+        complete: Whether the end was reached; a refusal under `fail` stops before.
+    """
+
+    tally: Tally = msgspec.field(default_factory=Tally)
+    bytes_read: int = 0
+    bytes_written: int = 0
+    complete: bool = False
+
+
+def rewrite(
+    read: Callable[[int], bytes],
+    write: Callable[[bytes], object],
+    job: Job,
+    *,
+    on_error: OnError = "fail",
+    processes: int = 1,
+    progress: Callable[[int], None] | None = None,
+    note: Callable[[list[tuple[str, int]]], None] | None = None,
+    block: int = BLOCK,
+) -> Report:
+    """Rewrites the strings of JSON documents: one of any size, or many, each on its own lines.
+
+    Args:
+        read: Gives up to so many bytes, and none at the end.
+        write: Takes the bytes of the output, in order.
+        job: What to do with which strings.
+        on_error: `fail` stops at the first refused string (the report is not `complete`); `keep`
+            leaves it as it is.
+        processes: Workers that share the blocks of a file of lines; the output's order is the
+            input's. Documents that span lines, and very long lines, are scanned by this process.
+        progress: Told how many bytes are read.
+        note: Given what the rewriter notes, in order.
+        block: Bytes of a block of lines.
+
+    Raises:
+        MMRawError: invalid_json, invalid_encoding, limit_exceeded: the documents themselves cannot
+            be read; the message names the place.
+    """
+    return _Rewriting(read, write, job, on_error, progress, note, block).run(processes)
+
+
+class _Stop(Exception):  # noqa: N818 (no error: the report says what happened)
+    """A string was refused and nothing more is wanted."""
+
+
+class _Rewriting:
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], object],
+        job: Job,
+        on_error: OnError,
+        progress: Callable[[int], None] | None,
+        note: Callable[[list[tuple[str, int]]], None] | None,
+        block: int,
+    ) -> None:
+        self.report = Report()
+        self._reader = LineReader(read, block=block)
+        self._write_out = write
+        self._job = job
+        self._rewriter = job.open()
+        self._keep = on_error == "keep"
+        self._progress = progress
+        self._note = note
+
+    def run(self, processes: int) -> Report:
+        try:
+            if processes > 1:
+                self._run_parallel(processes)
+            else:
+                self._run_alone()
+            self.report.complete = True
+        except _Stop:
+            pass
+        return self.report
+
+    def _run_alone(self) -> None:
+        while block := self._reader.next_block():
+            self._finish(block, rewrite_block(block, self._rewriter, self._keep))
+
+    def _run_parallel(self, processes: int) -> None:
+        # Spawned, not forked: this process may have threads (the progress bar is one).
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
+        broken = False
+        with ProcessPoolExecutor(processes, context, _open_in_worker, (self._job,)) as pool:
+            try:
+                self._feed(pool, deque(), processes + 2)
+            except BrokenExecutor:
+                broken = True
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        if broken:
+            message = "a worker process ended early (out of memory?); try with one process"
+            raise MMRawError("decoder_unavailable", message)
+
+    def _feed(
+        self,
+        pool: ProcessPoolExecutor,
+        waiting: deque[tuple[Block, Future[_Done | None]]],
+        most: int,
+    ) -> None:
+        while True:
+            while len(waiting) < most and (block := self._reader.next_block()):
+                waiting.append((block, pool.submit(_rewrite_in_worker, block, self._keep)))
+            if not waiting:
+                return
+            block, future = waiting.popleft()
+            done = future.result()
+            if done is None:
+                # What follows may belong to the same document: it is read anew behind it.
+                self._unread(waiting)
+            self._finish(block, done)
+
+    def _unread(self, waiting: deque[tuple[Block, Future[_Done | None]]]) -> None:
+        blocks = [block for block, _ in waiting]
+        for _, future in waiting:
+            future.cancel()
+        waiting.clear()
+        if blocks:
+            self._reader.unread(b"".join(block.data for block in blocks), blocks[0].line)
+
+    def _finish(self, block: Block, done: _Done | None) -> None:
+        """Writes what became of a block; without a result it is scanned here."""
+        if done is None:
+            self._scan(block)
+            return
+        self._add(done.tally)
+        self._read_so_far(len(block.data))
+        self._write(done.data)
+
+    def _add(self, tally: Tally) -> None:
+        self.report.tally.add(tally)
+        if self._note is not None and tally.notes:
+            self._note(tally.notes)
+        if tally.refused and not self._keep:
+            raise _Stop
+
+    def _read_so_far(self, count: int) -> None:
+        self.report.bytes_read += count
+        if self._progress is not None:
+            self._progress(self.report.bytes_read)
+
+    def _write(self, data: bytes) -> None:
+        self.report.bytes_written += len(data)
+        self._write_out(data)
+
+    def _scan(self, block: Block) -> None:
+        """Documents from the beginning of `block` on, as the scanner finds them."""
+        self._reader.unread(block.data, block.line)
+        rewriter = self._rewriter
+        scanner = Scanner(self._reader.read, rewriter.heads, most=rewriter.most, line=block.line)
+        for piece in scanner.pieces(at_least=len(block.data)):
+            if isinstance(piece, bytes):
+                self._read_so_far(len(piece))
+                self._write(piece)
+                continue
+            tally = Tally()
+            data = _replaced(piece, rewriter, tally, lambda p=piece: (p.line, p.column))
+            tally.notes = rewriter.take_notes()
+            self._add(tally)
+            self._read_so_far(len(piece.raw))
+            self._write(data)
+        self._reader.unread(scanner.rest, scanner.line)
+
+
+class _Done(msgspec.Struct):
+    """A block, rewritten."""
+
+    data: bytes
+    tally: Tally
+
+
+def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
+    """The rewritten block; None where it is not plainly one document a line."""
+    heads = rewriter.heads
+    if not block.whole or not are_documents(block.data, heads):
+        return None
+    data, tally = block.data, Tally()
+    parts: list[bytes] = []
+    given = 0
+    for start, end, bare in strings_in(data, heads):
+        found = found_at(data, start, end, bare, heads)
+        place = _place(block, start)
+        new = _replaced(found, rewriter, tally, place)
+        if tally.refused and not keep:
+            break
+        if new is not found.raw:
+            parts += (data[given:start], new)
+            given = end
+    parts.append(data[given:])
+    tally.notes = rewriter.take_notes()
+    return _Done(b"".join(parts) if given else data, tally)
+
+
+def _place(block: Block, start: int) -> Callable[[], tuple[int, int]]:
+    return lambda: place_of(block.data, start, block.line)
+
+
+def _replaced(
+    found: Found, rewriter: Rewriter, tally: Tally, place: Callable[[], tuple[int, int]]
+) -> bytes:
+    """The string's bytes in the output; the very same object where nothing changes."""
+    refused: MMRawError | None = None
+    new = found.text
+    try:
+        if found.text is None or len(found.raw) > rewriter.most:
+            raise MMRawError("limit_exceeded", "the string is longer than its limits allow")
+        new = rewriter.rewrite(found.text, found.key)
+    except MMRawError as error:
+        refused = error
+    if refused is not None:
+        tally.refuse(refused, place)
+        return found.raw
+    if new is None or new == found.text:
+        tally.unchanged += 1
+        return found.raw
+    tally.changed += 1
+    return new.encode("utf-8") if found.bare else json.dumps(new).encode("ascii")
+
+
+_workers_rewriter: list[Rewriter] = []
+
+
+def _open_in_worker(job: Job) -> None:
+    import signal
+
+    # Ctrl-C reaches the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _workers_rewriter[:] = [job.open()]
+
+
+def _leave_with_parent() -> None:
+    """Ends a worker whose parent was killed: nobody else would."""
+    from multiprocessing import connection, parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _rewrite_in_worker(block: Block, keep: bool) -> _Done | None:
+    return rewrite_block(block, _workers_rewriter[0], keep)
