@@ -15,7 +15,8 @@ from ..convert import RefConverter
 from ..environment import Storage
 from ..errors import MMRawError
 from ..images import read_header
-from ..refs import PREFIX, check_raw_image_id
+from ..refs import check_raw_image_id
+from ..refs.model import PREFIX
 from .heads import Heads
 
 #: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
