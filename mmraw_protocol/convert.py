@@ -16,7 +16,7 @@ from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.wire import DIALECTS, Dialect, WireDialect
 from .codec import encode_base64, parse_data_uri, sha256_hex
 from .errors import MMRawError
-from .refs import RawMMRef, normalize_run_id, parse_ref, write_ref
+from .refs import RawMMRef, format_ref, normalize_run_id, parse_ref, write_ref
 
 if TYPE_CHECKING:
     from .assets import AssetStore
@@ -145,6 +145,8 @@ class RefConverter:
     def _write(self, ref: RawMMRef) -> str:
         failed: MMRawError | None = None
         try:
+            if self.wire.write:
+                return format_ref(ref, self.wire.dialect, limits=self.limits)
             return write_ref(ref, self.wire, self.limits)
         except MMRawError as error:
             failed = error

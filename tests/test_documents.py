@@ -24,7 +24,7 @@ class Shout:
     def __init__(self, *, identity: bool = False, most: int = 1 << 20) -> None:
         self.identity = identity
         self.most = most
-        self.heads = Heads([HEAD], keys=True, bare=True)
+        self.heads = Heads([HEAD], keys=True, bare=[HEAD])
         self.seen: list[tuple[str, str | None]] = []
 
     def open(self) -> "Shout":

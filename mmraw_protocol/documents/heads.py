@@ -17,7 +17,7 @@ class Heads:
     Args:
         beginnings: ASCII texts, for example `mmraw:`.
         any_case: Letters match in either case.
-        bare: A line that begins so, without quotes, is a document too (a list of refs).
+        bare: Those that also open a line without quotes, which then is a document (lists of refs).
         keys: Tell the key under which a string stands.
     """
 
@@ -26,13 +26,13 @@ class Heads:
         beginnings: Iterable[str],
         *,
         any_case: bool = False,
-        bare: bool = False,
+        bare: Iterable[str] = (),
         keys: bool = False,
     ) -> None:
         self.keys = keys
         texts = sorted(set(beginnings))
         self.window = 1 + max(map(len, texts)) * _ESCAPE_LENGTH
-        self.bare = tuple(text.encode("ascii") for text in texts) if bare else ()
+        self.bare = tuple(text.encode("ascii") for text in bare)
         flags = re.IGNORECASE if any_case else 0
         firsts = {char for text in texts for char in _cases(text[0], any_case)}
         #: For a character class: what a wanted string may begin with, and the backslash.

@@ -70,7 +70,7 @@ class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Converting:
-    heads = Heads([PREFIX], bare=True)
+    heads = Heads([PREFIX], bare=[PREFIX])
 
     def __init__(self, converter: RefConverter) -> None:
         self._convert = converter.convert

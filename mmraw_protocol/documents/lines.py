@@ -12,14 +12,12 @@ import msgspec
 
 from ..codec.jsontext import MAX_DEPTH
 from .heads import Heads
-from .scanner import Found, decode_string
+from .scanner import KEY_AT_END, KEY_WINDOW, Found, decode_string
 
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _string_end = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _colon = re.compile(rb"[ \t\r\n]*:")
-_key_before = re.compile(rb'"((?:[^"\\]|\\.){0,64})"[ \t\r\n]*:[ \t\r\n]*\Z', re.DOTALL)
-_KEY_WINDOW = 512
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -122,7 +120,15 @@ def _end_of(block: bytes, start: int) -> int:
 
 def _key_of(block: bytes, start: int) -> str | None:
     """The key under which the value at `start` stands."""
-    if block[start - 1 : start] not in (b":", b" ", b"\t", b"\r", b"\n"):
+    end = _before_space(block, start)
+    if block[end - 1 : end] != b":":
         return None
-    match = _key_before.search(block, max(0, start - _KEY_WINDOW), start)
-    return None if match is None else decode_string(b'"' + match.group(1) + b'"')
+    end = _before_space(block, end - 1)
+    match = KEY_AT_END.search(block, max(0, end - KEY_WINDOW), end)
+    return None if match is None else decode_string(match.group())
+
+
+def _before_space(block: bytes, end: int) -> int:
+    while end and block[end - 1] in b" \t\r\n":
+        end -= 1
+    return end

@@ -57,7 +57,8 @@ class LineReader:
             if len(data) > LONGEST_LINE:
                 return self._counted(data, whole=False)
             # Asking for as much as is held keeps the copying linear in the line's length.
-            more = self.read(max(self._block, len(data)))
+            wanted = min(max(self._block, len(data)), LONGEST_LINE + 1 - len(data))
+            more = self.read(wanted)
             if not more:
                 return self._counted(data, whole=True)
             data += more

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Literal, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from ..errors import ErrorCode, MMRawError
 from .heads import Heads
 from .lines import are_documents, found_at, place_of, strings_in
+from .pool import open_pool
 from .reader import BLOCK, Block, LineReader
 from .scanner import Found, Scanner
 
@@ -174,21 +174,8 @@ class _Rewriting:
             self._finish(block, rewrite_block(block, self._rewriter, self._keep))
 
     def _run_parallel(self, processes: int) -> None:
-        # Spawned, not forked: this process may have threads (the progress bar is one).
-        import multiprocessing
-
-        context = multiprocessing.get_context("spawn")
-        broken = False
-        with ProcessPoolExecutor(processes, context, _open_in_worker, (self._job,)) as pool:
-            try:
-                self._feed(pool, deque(), processes + 2)
-            except BrokenExecutor:
-                broken = True
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-        if broken:
-            message = "a worker process ended early (out of memory?); try with one process"
-            raise MMRawError("decoder_unavailable", message)
+        with open_pool(processes, functools.partial(_open_in_worker, self._job)) as pool:
+            self._feed(pool, deque(), processes + 2)
 
     def _feed(
         self,
@@ -319,22 +306,7 @@ _workers_rewriter: list[Rewriter] = []
 
 
 def _open_in_worker(job: Job) -> None:
-    import signal
-
-    # Ctrl-C reaches the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     _workers_rewriter[:] = [job.open()]
-
-
-def _leave_with_parent() -> None:
-    """Ends a worker whose parent was killed: nobody else would."""
-    from multiprocessing import connection, parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _rewrite_in_worker(block: Block, keep: bool) -> _Done | None:

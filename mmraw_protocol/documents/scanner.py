@@ -21,7 +21,8 @@ from .heads import Heads
 CHUNK = 1 << 20
 #: A key is told to who asks for a string if it has at most this many characters.
 _KEY_CHARS = 64
-_KEY_WINDOW = 2 + 6 * _KEY_CHARS
+#: Bytes of the longest spelling of such a key, quotes included.
+KEY_WINDOW = 2 + 6 * _KEY_CHARS
 #: A number or literal that is longer is refused rather than collected.
 _SCALAR_BYTES = 1 << 16
 
@@ -35,6 +36,8 @@ _SCALAR = (
 _space = re.compile(_WS)
 _string_body = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
 _key = re.compile(rb'"((?:' + _PLAIN + rb"|" + _ESCAPE + rb"){0,%d})\"" % _KEY_CHARS)
+#: The key that ends where the search does.
+KEY_AT_END = re.compile(_key.pattern + rb"\Z")
 _scalar = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
 
 
@@ -57,8 +60,8 @@ class Found(NamedTuple):
     bare: bool = False
 
 
-class _State:
-    """What may come next."""
+class State:
+    """What may come next, for the scanner."""
 
     START = 0  # a document, or the end
     VALUE = 1
@@ -90,8 +93,8 @@ class Scanner:
         self._buffer = b""
         self._position = 0
         self._ended = False
-        self._state = _State.START
-        self._after_string = _State.AFTER
+        self._state = State.START
+        self._after_string = State.AFTER
         self._stack = bytearray()
         self._key: str | None = None
         self._checked: int = 0  # of a wanted string: bytes already known to lie inside it
@@ -104,15 +107,15 @@ class Scanner:
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._ascii = True
         steps = {
-            _State.START: self._start,
-            _State.VALUE: self._value,
-            _State.FIRST: self._value,
-            _State.KEY: self._member,
-            _State.FIRST_KEY: self._member,
-            _State.COLON: self._colon,
-            _State.AFTER: self._after,
-            _State.STRING: self._string,
-            _State.WANTED: self._wanted,
+            State.START: self._start,
+            State.VALUE: self._value,
+            State.FIRST: self._value,
+            State.KEY: self._member,
+            State.FIRST_KEY: self._member,
+            State.COLON: self._colon,
+            State.AFTER: self._after,
+            State.STRING: self._string,
+            State.WANTED: self._wanted,
         }
         self._steps = [steps[state] for state in range(len(steps))]
         self._run = _runs(heads)
@@ -121,6 +124,11 @@ class Scanner:
     def rest(self) -> bytes:
         """What was read but not consumed."""
         return self._buffer[self._position :]
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are consumed."""
+        return self._passed + self._position
 
     @property
     def line(self) -> int:
@@ -152,7 +160,7 @@ class Scanner:
 
     def _may_stop(self, at_least: int | None) -> bool:
         consumed = self._passed + self._position
-        between = self._state == _State.START and self._on_fresh_line
+        between = self._state == State.START and self._on_fresh_line
         return at_least is not None and between and consumed >= at_least
 
     def _advance(self, at_least: int | None) -> Found | None:
@@ -162,7 +170,7 @@ class Scanner:
             found = steps[self._state]()
             if found is not None:
                 return None if found is _MORE else found
-            if self._state == _State.START and self._may_stop(at_least):
+            if self._state == State.START and self._may_stop(at_least):
                 return None
 
     def _more(self) -> None:
@@ -195,7 +203,7 @@ class Scanner:
 
     def _finish(self) -> bool:
         """The end of the input, which must be the end of a document."""
-        if self._position < len(self._buffer) or self._state != _State.START:
+        if self._position < len(self._buffer) or self._state != State.START:
             self._fail("the document ends too early")
         return True
 
@@ -238,7 +246,7 @@ class Scanner:
         if self._heads.bare and following not in b'{["':
             return self._bare_line()
         self._on_fresh_line = False
-        self._state = _State.VALUE
+        self._state = State.VALUE
         return None
 
     def _bare_line(self) -> Found | None:
@@ -246,7 +254,7 @@ class Scanner:
             return _MORE
         if not self._buffer.startswith(self._heads.bare, self._position):
             self._on_fresh_line = False
-            self._state = _State.VALUE
+            self._state = State.VALUE
             return None
         end = self._buffer.find(b"\n", self._position)
         if end < 0 and not self._ended and len(self._buffer) - self._position <= self._most:
@@ -262,17 +270,17 @@ class Scanner:
         return Found(raw, text, None, self._line, self._column, bare=True)
 
     def _value(self) -> Found | None:
-        in_array = bool(self._stack) and self._stack[-1] == _ARRAY
-        if in_array and self._state == _State.VALUE:
+        in_array = bool(self._stack) and self._stack[-1] == ARRAY
+        if in_array and self._state == State.VALUE:
             self._skip_run(self._run[0])
         following = self._skip_space()
         if following < 0:
             return _MORE
         if following == _QUOTE:
             return self._open_string()
-        if following in (_ARRAY, _OBJECT):
+        if following in (ARRAY, OBJECT):
             self._push(following)
-        elif following == _ARRAY_END and self._state == _State.FIRST:
+        elif following == ARRAY_END and self._state == State.FIRST:
             self._pop()
         else:
             return self._scalar()
@@ -291,7 +299,7 @@ class Scanner:
         self._stack.append(bracket)
         self._position += 1
         self._key = None
-        self._state = _State.FIRST if bracket == _ARRAY else _State.FIRST_KEY
+        self._state = State.FIRST if bracket == ARRAY else State.FIRST_KEY
 
     def _pop(self) -> None:
         self._stack.pop()
@@ -300,7 +308,7 @@ class Scanner:
 
     def _state_after_value(self) -> int:
         self._key = None
-        return _State.AFTER if self._stack else _State.START
+        return State.AFTER if self._stack else State.START
 
     def _scalar(self) -> Found | None:
         match = _scalar.match(self._buffer, self._position)
@@ -317,12 +325,12 @@ class Scanner:
         if self._lacks(self._heads.window):
             return _MORE
         if self._heads.begins(self._buffer, self._position):
-            self._state = _State.WANTED
+            self._state = State.WANTED
             self._checked = 1
         else:
             self._position += 1
             self._after_string = self._state_after_value()
-            self._state = _State.STRING
+            self._state = State.STRING
         return None
 
     def _body_end(self, start: int) -> int:
@@ -364,7 +372,7 @@ class Scanner:
         if too_long:
             self._position = end
             self._after_string = self._state_after_value()
-            self._state = _State.STRING
+            self._state = State.STRING
             return Found(self._buffer[begin:end], None, key, self._line, self._column)
         self._position = end + 1
         self._state = self._state_after_value()
@@ -372,23 +380,23 @@ class Scanner:
         return Found(raw, decode_string(raw), key, self._line, self._column)
 
     def _member(self) -> Found | None:
-        if self._state == _State.KEY:
+        if self._state == State.KEY:
             self._skip_run(self._run[1])
         following = self._skip_space()
-        if following < 0 or self._lacks(_KEY_WINDOW):
+        if following < 0 or self._lacks(KEY_WINDOW):
             return _MORE
-        if following == _OBJECT_END and self._state == _State.FIRST_KEY:
+        if following == OBJECT_END and self._state == State.FIRST_KEY:
             self._pop()
         elif following != _QUOTE:
             self._fail("expected a key in quotes")
         elif match := _key.match(self._buffer, self._position):
             self._position = match.end()
             self._key = decode_string(match.group())
-            self._state = _State.COLON
+            self._state = State.COLON
         else:
             self._position += 1
-            self._after_string = _State.COLON
-            self._state = _State.STRING
+            self._after_string = State.COLON
+            self._state = State.STRING
         return None
 
     def _colon(self) -> Found | None:
@@ -398,7 +406,7 @@ class Scanner:
         if following != _COLON:
             self._fail("expected a colon behind a key")
         self._position += 1
-        self._state = _State.VALUE
+        self._state = State.VALUE
         return None
 
     def _after(self) -> Found | None:
@@ -408,7 +416,7 @@ class Scanner:
         bracket = self._stack[-1]
         if following == _COMMA:
             self._position += 1
-            self._state = _State.VALUE if bracket == _ARRAY else _State.KEY
+            self._state = State.VALUE if bracket == ARRAY else State.KEY
         elif following == _ENDS[bracket]:
             self._pop()
         else:
@@ -418,8 +426,12 @@ class Scanner:
 
 _MORE = Found(b"", None, None, 0, 0)
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
-_ARRAY, _ARRAY_END, _OBJECT, _OBJECT_END = b"[]{}"
-_ENDS = {_ARRAY: _ARRAY_END, _OBJECT: _OBJECT_END}
+ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
+_ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}
+
+
+#: In place of the second pattern of `_runs`: no member of an object is passed over.
+NO_RUN = re.compile(rb"(?!)")
 
 
 def _runs(heads: Heads) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:

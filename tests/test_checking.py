@@ -1,0 +1,171 @@
+"""Checking files of any size: the same verdicts by lines, at once and as the bytes stream by."""
+
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmraw_protocol import MMRawError, schemas
+from mmraw_protocol.codec import parse_json
+from mmraw_protocol.documents import check, check_stream, objects
+from mmraw_protocol.testing import ref_text
+from mmraw_protocol.validation import check_document
+
+REF = ref_text(schemas()["urn:mmraw:ref:v3"]["$defs"]["RefV3"]["examples"][0], "v3")
+ITEM: dict[str, Any] = schemas()["urn:mmraw:item:v1"]["$defs"]["ItemV1"]["examples"][0]
+FEATURES = {
+    "mm_hashes": {"image": ["67f463a70fcc80e6b6c13d2563a723f2"]},
+    "mm_placeholders": {"image": [{"offset": 5, "length": 64}]},
+    "kwargs_data": {"image": [REF]},
+}
+
+
+def reader(data: bytes, seed: int | None = None) -> Callable[[int], bytes]:
+    file = io.BytesIO(data)
+    if seed is None:
+        return file.read
+    sizes = random.Random(seed)
+    return lambda size: file.read(min(size, sizes.choice([1, 5, 17, 300])))
+
+
+#: What files hold: good, and broken in one place.
+parts = st.sampled_from(
+    [
+        REF,
+        REF[:-3],
+        "mmraw:v9:x",
+        "prime_raw_mm_item",
+        ITEM,
+        {**ITEM, "version": 2},
+        {**ITEM, "extra": REF},
+        {"kind": "other", "ref": REF},
+        FEATURES,
+        {**FEATURES, "kwargs_data": {"image": [REF, REF]}},
+        {"mm_hashes": {}, "ref": REF},
+        {"kwargs_data": {"image": [{**ITEM, "version": 2}]}, "mm_hashes": {}},
+        {"features": FEATURES},
+        "text",
+        [1, 2.5, None],
+    ]
+)
+documents = st.recursive(
+    parts,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.sampled_from(["kind", "a", "mm_hashes", "kwargs_data"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+def verdicts(findings: Any) -> Counter[tuple[str, str | None]]:
+    return Counter((one.kind, one.error and one.error.code) for one in findings)
+
+
+@given(documents, st.sampled_from([None, 1]), st.integers())
+def test_a_stream_gives_the_verdicts_of_the_whole(
+    document: Any, indent: int | None, seed: int
+) -> None:
+    data = json.dumps(document, indent=indent).encode()
+    expected = verdicts(check_document(data))
+    streamed = verdicts(finding for _, finding in check_stream(reader(data, seed)))
+    assert streamed == expected
+    checked = check(reader(data))
+    assert sum(checked.counts.values()) == sum(expected.values())
+
+
+@given(st.lists(documents, max_size=6), st.data())
+def test_lines_are_checked_one_by_one_and_a_broken_one_stops_nothing(
+    rows: list[Any], data: st.DataObject
+) -> None:
+    lines = [json.dumps(row).encode() for row in rows]
+    lines.insert(data.draw(st.integers(0, len(lines))), b'"broken')
+    lines.insert(0, b"[]")
+    checked = check(reader(b"\n".join(lines)))
+    expected = Counter(
+        finding.kind for line in lines if line != b'"broken' for finding in check_document(line)
+    )
+    expected["document"] += 1
+    assert Counter(checked.counts) == expected
+
+
+texts = st.one_of(
+    st.recursive(
+        st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        ),
+    ).map(json.dumps),
+    st.text(alphabet='{}[]":,\\u0019-.eE anN', max_size=12),
+    st.sampled_from(
+        ['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', "9007199254740993", '["9007199254740993", 1]',
+         "[" * 300 + "]" * 300, '"\\ud800"', "\ufeff1", "1e999", "-0", '{"x": "\\": 1"}', "NaN"]
+    ),
+)  # fmt: skip
+
+
+@given(texts)
+def test_the_short_way_of_reading_is_as_strict_as_the_long_one(text: str) -> None:
+    refused: MMRawError | None = None
+    try:
+        parse_json(text)
+    except MMRawError as error:
+        refused = error
+    (*found,) = check_document(text)
+    assert [one.error.code for one in found if one.error and one.kind == "document"] == (
+        [refused.code] if refused else []
+    )
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_lines_of_any_length_are_checked(processes: int) -> None:
+    long = b'{"pad": "' + b"x" * 9_000_000 + b'", "a": ["' + REF.encode() + b'", "mmraw:v9:x"]}'
+    data = b"\n".join([json.dumps(REF).encode(), long, long + b"}", json.dumps(ITEM).encode()])
+    checked = check(reader(data), processes=processes)
+    assert checked.counts == {"ref": 5, "document": 1, "envelope": 1}
+    assert [(one.line, one.code) for one in checked.refusals] == [
+        (2, "unsupported_dialect"),
+        (3, "unsupported_dialect"),
+        (3, "invalid_json"),
+    ]
+
+
+def test_an_object_is_gathered_as_far_as_it_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "UNMARKED_BYTES", 2_000_000)
+    padding = "x" * 1_100_000
+    # The outer object shows no mark and is let go; what stands in it is still found whole.
+    outer = {"pad": padding, "rows": [padding, {"deep": FEATURES}, ITEM, padding, REF]}
+    data = json.dumps(outer).encode()
+    assert verdicts(f for _, f in check_stream(reader(data))) == verdicts(check_document(data))
+    # One that shows its marks in time is kept to its limits.
+    late = {"mm_hashes": {}, "kwargs_data": {"image": [padding] * 3}, "mm_placeholders": {}}
+    data = json.dumps(late).encode()
+    assert verdicts(f for _, f in check_stream(reader(data))) == verdicts(check_document(data))
+    # One that shows them too late is refused, and never passed over in silence.
+    hidden = json.dumps({"pad": [padding] * 3, **ITEM}).encode()
+    found = verdicts(finding for _, finding in check_stream(reader(hidden)))
+    assert found == {("envelope", "limit_exceeded"): 1}
+
+
+def test_a_long_document_is_checked_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tracemalloc
+
+    monkeypatch.setattr(objects, "UNMARKED_BYTES", 100_000)
+
+    row = json.dumps({"r": REF, "i": ITEM, "text": "x" * 9_000}, indent=1).encode()
+    pieces = iter([b'{"rows": [', *([(row + b",") * 5] * 80), row, b"]}"])
+    verdicts(finding for _, finding in check_stream(reader(row)))
+    tracemalloc.start()
+    found = Counter(finding.kind for _, finding in check_stream(lambda size: next(pieces, b"")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == {"ref": 401, "envelope": 401}
+    assert peak < 1_200_000 < 400 * len(row) / 3
