@@ -113,6 +113,7 @@ class RefConverter:
         self.storage: Storage | None = storage
         self.limits = limits
         self._places = _places_of(wire.dialect)
+        self._keeps = wire.write and storage is None
         self._fingerprints: dict[tuple[str, str], tuple[str, str] | None] = {}
 
     def convert(self, text: str) -> str:
@@ -122,6 +123,8 @@ class RefConverter:
             MMRawError: what `convert_ref` raises.
         """
         ref = parse_ref(text, limits=self.limits)
+        if self._holds(ref):
+            return self._write(ref)
         losses = _Losses()
         changes: dict[str, Any] = {"run_id": _run_id(ref, self.wire, self.run_id, losses)}
         if self.wire.family is not None and ref.family != self.wire.family:
@@ -141,6 +144,14 @@ class RefConverter:
             store = cast("AssetStore", self.store)
             changes |= _through_store(ref, kind, store, run_id, self.limits)
         return self._write(msgspec.structs.replace(ref, **changes))
+
+    def _holds(self, ref: RawMMRef) -> bool:
+        """Whether the target holds every field as it is: between v2 and v3 it mostly does."""
+        return (
+            self._keeps
+            and (ref.dialect == "v2" or ref.dialect == "v3")
+            and (self.wire.dialect == "v3" or ref.raw_uri is None)
+        )
 
     def _write(self, ref: RawMMRef) -> str:
         failed: MMRawError | None = None

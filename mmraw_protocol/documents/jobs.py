@@ -23,6 +23,9 @@ from .heads import Heads
 ENVELOPE_KEYS = frozenset({"raw_uri", "raw_image_uri", "raw_image_data", "raw_ref"})
 #: Images that a rewriter remembers, so that one that every turn repeats is stored once.
 _REMEMBERED = 65_536
+#: Refs that are not converted again while they are known, and how long one of them may be.
+_KNOWN_REFS = 4096
+_KNOWN_CHARS = 4096
 #: What opens a data: URL; prose about such URLs does not go on like this.
 _DATA_HEAD = re.compile(r"data:image/[^\s,;]{0,80}(?:;[^\s,;]{0,80}){0,8},", re.IGNORECASE)
 
@@ -79,8 +82,18 @@ class _Converting:
         # Inline images stand in base64 within base64; escapes may double what is short.
         self.most = 2 * (inline // 3 * 4 + 4)
 
+        self._known: dict[str, str] = {}
+
     def rewrite(self, text: str, key: str | None) -> str:
-        return self._convert(text)
+        # Each turn of a conversation carries the refs of all before.
+        new = self._known.get(text)
+        if new is None:
+            new = self._convert(text)
+            if len(self._known) >= _KNOWN_REFS:
+                self._known.clear()
+            if len(text) <= _KNOWN_CHARS:
+                self._known[text] = new
+        return new
 
     def take_notes(self) -> list[tuple[str, int]]:
         return []

@@ -12,7 +12,7 @@ import msgspec
 
 from ..codec.jsontext import MAX_DEPTH
 from .heads import Heads
-from .scanner import KEY_AT_END, KEY_WINDOW, Found, decode_string
+from .scanner import KEY_AT_END, KEY_WINDOW, decode_string
 
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _string_end = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -61,12 +61,9 @@ def strings_in(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
     return _strings(block, heads)
 
 
-def found_at(block: bytes, start: int, end: int, bare: bool, heads: Heads) -> Found:
-    """The string that stands there; `place_of` tells its line and column."""
-    raw = block[start:end]
-    text = raw.decode("ascii", "replace") if bare else decode_string(raw)
-    key = _key_of(block, start) if heads.keys else None
-    return Found(raw, text, key, 0, 0, bare)
+def text_of(raw: bytes, bare: bool) -> str:
+    """What a string says that stands in a block."""
+    return raw.decode("ascii", "replace") if bare else decode_string(raw)
 
 
 def place_of(block: bytes, start: int, line: int) -> tuple[int, int]:
@@ -118,7 +115,7 @@ def _end_of(block: bytes, start: int) -> int:
     return match.end()
 
 
-def _key_of(block: bytes, start: int) -> str | None:
+def key_of(block: bytes, start: int) -> str | None:
     """The key under which the value at `start` stands."""
     end = _before_space(block, start)
     if block[end - 1 : end] != b":":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from json.encoder import encode_basestring_ascii
 from typing import Literal, Protocol
 
 import msgspec
 
 from ..errors import ErrorCode, MMRawError
 from .heads import Heads
-from .lines import are_documents, found_at, place_of, strings_in
+from .lines import are_documents, key_of, place_of, strings_in, text_of
 from .pool import open_pool
 from .reader import BLOCK, Block, LineReader
 from .scanner import Found, Scanner
@@ -239,7 +239,7 @@ class _Rewriting:
                 self._write(piece)
                 continue
             tally = Tally()
-            data = _replaced(piece, rewriter, tally, lambda p=piece: (p.line, p.column))
+            data = _replaced(piece, rewriter, tally)
             tally.notes = rewriter.take_notes()
             self._add(tally)
             self._read_so_far(len(piece.raw))
@@ -257,49 +257,55 @@ class _Done(msgspec.Struct):
 def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
     """The rewritten block; None where it is not plainly one document a line."""
     heads = rewriter.heads
-    if not block.whole or not are_documents(block.data, heads):
-        return None
     data, tally = block.data, Tally()
+    if not block.whole or not are_documents(data, heads):
+        return None
     parts: list[bytes] = []
     given = 0
     for start, end, bare in strings_in(data, heads):
-        found = found_at(data, start, end, bare, heads)
-        place = _place(block, start)
-        new = _replaced(found, rewriter, tally, place)
-        if tally.refused and not keep:
-            break
-        if new is not found.raw:
-            parts += (data[given:start], new)
+        raw = data[start:end]
+        text = text_of(raw, bare)
+        new = _answer(rewriter, raw, text, key_of(data, start) if heads.keys else None)
+        if new == text:
+            tally.unchanged += 1
+        elif isinstance(new, str):
+            tally.changed += 1
+            parts += (data[given:start], _spelt(new, bare))
             given = end
+        else:
+            tally.refuse(new, functools.partial(place_of, data, start, block.line))
+            if not keep:
+                break
     parts.append(data[given:])
     tally.notes = rewriter.take_notes()
     return _Done(b"".join(parts) if given else data, tally)
 
 
-def _place(block: Block, start: int) -> Callable[[], tuple[int, int]]:
-    return lambda: place_of(block.data, start, block.line)
-
-
-def _replaced(
-    found: Found, rewriter: Rewriter, tally: Tally, place: Callable[[], tuple[int, int]]
-) -> bytes:
-    """The string's bytes in the output; the very same object where nothing changes."""
-    refused: MMRawError | None = None
-    new = found.text
+def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
+    """The new text, or why the string is refused."""
+    if text is None or len(raw) > rewriter.most:
+        return MMRawError("limit_exceeded", "the string is longer than its limits allow")
     try:
-        if found.text is None or len(found.raw) > rewriter.most:
-            raise MMRawError("limit_exceeded", "the string is longer than its limits allow")
-        new = rewriter.rewrite(found.text, found.key)
+        return rewriter.rewrite(text, key)
     except MMRawError as error:
-        refused = error
-    if refused is not None:
-        tally.refuse(refused, place)
-        return found.raw
-    if new is None or new == found.text:
+        return error
+
+
+def _spelt(text: str, bare: bool) -> bytes:
+    return text.encode("utf-8") if bare else encode_basestring_ascii(text).encode("ascii")
+
+
+def _replaced(found: Found, rewriter: Rewriter, tally: Tally) -> bytes:
+    """The bytes in the output of a string that the scanner found."""
+    new = _answer(rewriter, found.raw, found.text, found.key)
+    if new == found.text:
         tally.unchanged += 1
-        return found.raw
-    tally.changed += 1
-    return new.encode("utf-8") if found.bare else json.dumps(new).encode("ascii")
+    elif isinstance(new, str):
+        tally.changed += 1
+        return _spelt(new, found.bare)
+    else:
+        tally.refuse(new, lambda: (found.line, found.column))
+    return found.raw
 
 
 _workers_rewriter: list[Rewriter] = []
