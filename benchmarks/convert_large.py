@@ -27,7 +27,7 @@ FINGERPRINT = "c2f096345b0d84e6bd2ee38b815cc329"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--shape", choices=("lines", "document"), default="lines")
     parser.add_argument("--command", choices=("convert", "validate"), default="convert")
