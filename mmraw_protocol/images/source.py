@@ -72,7 +72,7 @@ class ImageSource:
                 that does not load), and the codes of data: URLs.
         """
         if isinstance(value, ImageSource):
-            if value.limits == limits:
+            if value.limits is limits or value.limits == limits:
                 return value
             return cls(value.data, value.kind, limits=limits, path=path)
         if isinstance(value, (bytes, bytearray, memoryview)):

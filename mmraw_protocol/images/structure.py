@@ -21,6 +21,8 @@ Format = Literal["png", "jpeg", "webp", "gif"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s")
 _WORD = struct.Struct(">I")
+#: A JPEG segment behind its 0xFF: marker and length.
+_SEGMENT = struct.Struct(">BH").unpack_from
 #: An EXIF block fits one segment; decoders join several at a cost that is quadratic.
 _MOST_EXIF = 16
 #: Markers that stand alone, without a length: TEM, RSTn, SOI, EOI.
@@ -151,21 +153,25 @@ def _walk_jpeg_head(data: bytes, limits: Limits, path: str) -> _Jpeg | None:
     """Segments up to the first scan; None where there is none, which the decoder will say."""
     at, parts, exif = 2, 0, 0
     marker, frame = 0, b""
+    most, size = limits.image_parts, len(data)
     while True:
         parts += 1
-        # Bytes between segments are skipped one by one by decoders.
-        start = data.find(b"\xff", at, at + limits.image_parts)
-        if parts > limits.image_parts or (start < 0 and at + limits.image_parts < len(data)):
+        if parts > most:
             raise _too_many(limits, path)
-        if start < 0 or start + 4 > len(data):
+        start = at
+        if at >= size or data[at] != 0xFF:
+            # Bytes between segments are skipped one by one by decoders.
+            start = data.find(b"\xff", at, at + most)
+            if start < 0 and at + most < size:
+                raise _too_many(limits, path)
+        if start < 0 or start + 4 > size:
             return None
-        code = data[start + 1]
+        code, length = _SEGMENT(data, start + 1)
         if code in (0x00, 0xFF) or code in _ALONE:
             at = start + (1 if code == 0xFF else 2)
             continue
         if code == _SCAN:
             return _Jpeg(start, marker, frame)
-        length = int.from_bytes(data[start + 2 : start + 4], "big")
         if code in _SKIPPED_BYTEWISE:
             parts += length
         elif code in _FRAMES:
