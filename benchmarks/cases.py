@@ -281,7 +281,7 @@ def lines(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "refs.jsonl")
         rows = [f'{{"ref":"{text}"}}\n' for text in material.texts(2000)]
-        path.write_text("".join(rows * 10))
+        path.write_text("".join(rows * 50))
         ours = "import sys; from mmraw_protocol.cli import main; sys.exit(main(sys.argv[1:]))"
         theirs = (
             "import sys, pathlib; from benchmarks.baseline import validate_lines;"
@@ -293,7 +293,7 @@ def lines(rounds: int) -> Iterator[Figure]:
         }
         timing = processes(commands, max(2, rounds // 10))
     yield Figure(
-        "validate 20,000 lines, one process",
+        "validate 100,000 lines, one process",
         "standard library",
         timing.ratio("theirs", "ours"),
         3,

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypedDict, cast
 
 import msgspec
 
+from .. import fastpath
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
 
@@ -151,6 +152,10 @@ def _read(text: str | bytes | memoryview, max_depth: int, max_values: int | None
     if max_values is not None:
         _check_values(document, max_values, path)
     _check_depth(document, max_depth, path)
+    if fastpath.enabled:
+        plain = _parse_plainly(document)
+        if plain is not _BROKEN:
+            return plain
     # The fast paths do without it, and it takes as long to import as half of this package.
     import json
 
@@ -167,6 +172,29 @@ def _read(text: str | bytes | memoryview, max_depth: int, max_values: int | None
 
 
 _BROKEN = object()
+
+#: What may be an integer beyond 2^53-1 or a number beyond the range of doubles.
+_RISKY = r"[0-9]{16}|[eE]\+?[0-9]{3}"
+
+
+def _parse_plainly(document: str) -> Any:
+    """The value of a text without escapes, long numbers and doubled keys; _BROKEN for any other.
+
+    Without escapes each key and each string has two quotes, so that a key that stands twice, and is
+    lost, is missed when the value is written again.
+    """
+    if "\\" in document or not document.isascii():
+        return _BROKEN
+    # Without escapes every second piece between quotes is outside of strings.
+    if re.search(_RISKY, " ".join(document.split('"')[::2])):
+        return _BROKEN
+    try:
+        value = msgspec.json.decode(document)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _BROKEN
+    if msgspec.json.encode(value).count(b'"') != document.count('"'):
+        return _BROKEN
+    return value
 
 
 class _Reader:

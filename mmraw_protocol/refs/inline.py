@@ -40,8 +40,8 @@ def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, st
     begin = comma + 4 * (-comma % 3)
     if begin > len(head):
         return None
-    uri = str(head[start:begin], "ascii")
-    size = _decode_into(uri[comma - start :], sink)
+    pieces = [str(head[start:begin], "latin-1")]
+    size = _decode_into(pieces[0][comma - start :], sink)
     at = len(PREFIX) + begin // 3 * 4
     while size >= 0 and at + PIECE + _TAIL <= len(text):
         # Base64 characters never make a `+` or `/` of the outer layer, so that needs no look.
@@ -52,8 +52,7 @@ def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, st
         part = _decode_into(piece, sink)
         if part < 0:
             return None
-        # CPython lets a string that nobody else holds grow in place.
-        uri += piece
+        pieces.append(piece)
         size += part
         at += PIECE
     tail = decode_url(text[at:])
@@ -66,8 +65,8 @@ def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, st
         return None
     if sink is not None:
         sink(image)
-    uri += last
-    return head[:start] + tail[end:], uri
+    pieces.append(last)
+    return head[:start] + tail[end:], "".join(pieces)
 
 
 def _decode_into(piece: str, sink: Sink | None) -> int:
@@ -86,7 +85,7 @@ def write(data: bytes, place: int, uri: str, limits: Limits) -> str | None:
     if not uri.isascii() or uri[:comma].encode("ascii") not in HEADS or len(uri) == comma:
         return None
     begin = comma + 4 * (-(place + comma) % 3)
-    text = PREFIX + encode_base64url(data[:place] + uri[:begin].encode("ascii"))
+    pieces = [PREFIX, encode_base64url(data[:place] + uri[:begin].encode("ascii"))]
     size = _decode_into(uri[comma:begin], None)
     at = begin
     step = PIECE // 4 * 3
@@ -95,11 +94,11 @@ def write(data: bytes, place: int, uri: str, limits: Limits) -> str | None:
         part = _decode_into(piece, None)
         if part < 0:
             return None
-        text += encode_base64url(piece.encode("ascii"))
+        pieces.append(encode_base64url(piece.encode("ascii")))
         size += part
         at += step
     image = decode_standard(uri, at)
     if size < 0 or image is None or size + len(image) > limits.inline_image_bytes:
         return None
-    text += encode_base64url(uri[at:].encode("ascii") + data[place:])
-    return text
+    pieces.append(encode_base64url(uri[at:].encode("ascii") + data[place:]))
+    return "".join(pieces)
