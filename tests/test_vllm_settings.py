@@ -20,6 +20,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "MMRAW_FAMILIES": "qwen_vl",
         "MMRAW_REFS_ONLY": "false",
         "MMRAW_HANDOVER": "encoded",
+        "MMRAW_ISOLATION": "process",
         "MMRAW_LIMITS": '{"image_pixels": 1000}',
         "MMRAW_WORKERS": " ",
     }
@@ -30,8 +31,17 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         families=("qwen_vl",),
         refs_only=False,
         handover="encoded",
+        isolation="process",
         limits=Limits(image_pixels=1000),
     )
+
+
+def test_images_may_be_decoded_in_processes_of_their_own() -> None:
+    assert Settings().decoder() is None
+    decoder = Settings(isolation="process", workers=3, frames="first").decoder()
+    assert decoder is not None
+    with decoder:
+        assert (decoder.processes, decoder.frames) == (3, "first")
 
 
 def test_a_file_holds_settings_and_the_environment_overrides_it(tmp_path: Path) -> None:
@@ -48,6 +58,7 @@ def test_a_file_holds_settings_and_the_environment_overrides_it(tmp_path: Path) 
         ("CACHE_BYTES", "-1"),
         ("REFS_ONLY", "perhaps"),
         ("HANDOVER", "carrier pigeon"),
+        ("ISOLATION", "room"),
         ("LIMITS", '{"image_pixel": 1}'),
         ("LIMITS", "{"),
         ("STORE_OPTIONS", "[]"),

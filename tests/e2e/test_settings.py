@@ -1,4 +1,4 @@
-"""A server with other settings: encoded handover, tensors allowed, an API key."""
+"""Other settings: decoding in processes, encoded handover, tensors allowed, an API key."""
 
 import copy
 import json
@@ -25,6 +25,7 @@ def route(start: Start, store: LocalStore) -> Route:
         "--mm-processor-kwargs=" + json.dumps({"max_pixels": LARGEST}),
         api_key=KEY,
         MMRAW_HANDOVER="encoded",
+        MMRAW_ISOLATION="process",
         MMRAW_REFS_ONLY="false",
         MMRAW_CACHE_BYTES="0",
         MMRAW_FAMILIES="qwen_vl",

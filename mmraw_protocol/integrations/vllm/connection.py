@@ -130,6 +130,7 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
         adapters={adapter.family: adapter},
         families=[adapter.family] if allowed else [],
         frames=settings.frames,
+        isolation=settings.decoder(),
     )
     return Resolver(
         materializer,

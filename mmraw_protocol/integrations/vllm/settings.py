@@ -15,6 +15,7 @@ from ...codec import parse_json
 from ...environment import image_dir
 from ...errors import MMRawError
 from ...images.decode import Frames
+from ...images.isolation import IsolatedDecoder
 from ...materialize import cache_bytes_from_environment
 
 PREFIX = "MMRAW_"
@@ -38,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         family: The model's family, where it cannot be told from the model's type.
         refs_only: Refuse tensors and URLs (content_parts): whoever sends one under somebody's
             mm_hash puts it into the engine's caches for everybody.
+        isolation: `process` decodes in processes of their own, one for each worker, so that a
+            decoder that crashes or hangs costs one image and not the server; by default images are
+            decoded in threads of the server's process.
         frames: `single` refuses animations, `first` takes their first frame.
         handover: How vLLM gets a processed image: `direct` hands over the tensors themselves,
             `encoded` writes them as base64, as a client would.
@@ -56,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     families: tuple[str, ...] | None = None
     family: str | None = None
     refs_only: bool = True
+    isolation: Literal["process"] | None = None
     frames: Frames = "single"
     handover: Handover = "direct"
     workers: int = 4
@@ -89,6 +94,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def body_limit(self) -> int:
         """Most bytes of a request's body."""
         return self.limits.features_bytes if self.max_body_bytes is None else self.max_body_bytes
+
+    def decoder(self) -> IsolatedDecoder | None:
+        """The processes that decode, or None for this one."""
+        if self.isolation is None:
+            return None
+        return IsolatedDecoder(processes=self.workers, limits=self.limits, frames=self.frames)
 
     @property
     def cache_size(self) -> int:
@@ -154,6 +165,7 @@ _EXPECTED = {
     "families": "expected names of families",
     "frames": "expected single or first",
     "handover": "expected direct or encoded",
+    "isolation": "expected process, or nothing",
     "limits": "expected an object of limits by their names in limits.json",
     "max_body_bytes": "expected a whole number of bytes from 0",
     "refs_only": "expected true or false",
