@@ -57,14 +57,32 @@ type Places = Pick<RawMMRef, "raw_uri" | "raw_image_id">;
 export function convertRef(text: string, options: ConvertOptions = {}): string {
   const { to = "v3", runId = null, config, store = null, limits = DEFAULT_LIMITS } = options;
   const wire = wireOf(to);
+  const label = runId === null ? null : normalizeRunId(runId, limits);
   const ref = parseRef(text, limits);
   const losses: Losses = { missing: [], lost: [] };
-  const run_id = runIdOf(ref, wire, runId, losses, limits);
-  const fingerprint = fingerprintOf(ref, wire, config, losses);
-  if (wire.family !== null && ref.family !== wire.family) losses.lost.push("family");
-  const places = sourcesOf(ref, wire, losses, store, limits);
+  const run_id = runIdOf(ref, wire, label, losses);
+  let { fingerprint } = ref;
+  if (wire.family !== null && ref.family !== wire.family) losses.lost.push("family", "payload");
+  else fingerprint = fingerprintOf(ref, wire, config, losses);
+  const kind = wantedSource(ref, wire);
+  if (kind !== null && store === null) noteLosses(ref, kind, losses);
   raise(losses, to);
-  return writeRef({ ...ref, run_id, fingerprint, ...places }, wire, limits);
+  let places: Places = { raw_uri: ref.raw_uri, raw_image_id: null };
+  if (kind !== null && store !== null) places = throughStore(ref, kind, store, limits);
+  else if (hasPlace(wire, "raw_image_id")) places = { ...places, raw_image_id: storedName(ref) };
+  return write({ ...ref, run_id, fingerprint, ...places }, wire, limits);
+}
+
+/** The text; a payload that is too long for a ref of parts is a loss. */
+function write(ref: RawMMRef, wire: WireDialect, limits: Limits): string {
+  try {
+    return writeRef(ref, wire, limits);
+  } catch (error) {
+    const tooLong = error instanceof MMRawError && error.code === "limit_exceeded";
+    if (!tooLong || wire.encoding !== "segments") throw error;
+    const reason = `${wire.dialect} would lose payload: a ref of it is too short for it`;
+    throw new MMRawError("not_convertible", reason, "$.payload");
+  }
 }
 
 function raise({ missing, lost }: Losses, to: string): void {
@@ -82,11 +100,9 @@ function hasPlace(wire: WireDialect, attribute: string): boolean {
 function runIdOf(
   ref: RawMMRef,
   wire: WireDialect,
-  given: string | null,
+  label: string | null,
   losses: Losses,
-  limits: Limits,
 ): string | null {
-  const label = given === null ? null : normalizeRunId(given, limits);
   if (hasPlace(wire, "run_id")) {
     if (ref.run_id === null && label === null) losses.missing.push("run_id");
     return ref.run_id ?? label;
@@ -128,56 +144,40 @@ function bothFingerprints(
   ];
 }
 
-/** raw_uri and raw_image_id as the target can hold them. */
-function sourcesOf(
-  ref: RawMMRef,
-  wire: WireDialect,
-  losses: Losses,
-  store: AssetStore | null,
-  limits: Limits,
-): Places {
-  const name = storedName(ref);
+/** A source of another kind than the ref's own: a stored name, the bytes, or a file: label. */
+type Kind = "raw_image_id" | "data" | "label";
+
+/** The kind that the source must change to, or null where the target holds it as it is. */
+function wantedSource(ref: RawMMRef, wire: WireDialect): Kind | null {
   const inline = isInline(ref);
-  if (hasPlace(wire, "raw_uri") && hasPlace(wire, "raw_image_id")) {
-    return { raw_uri: ref.raw_uri, raw_image_id: name };
-  }
-  let wanted: "raw_image_id" | "data" | "label" = "raw_image_id";
   if (hasPlace(wire, "raw_image_id")) {
-    if (ref.raw_uri === null) return { raw_uri: null, raw_image_id: name };
-  } else {
-    wanted = wire.dialect === "unversioned-data" ? "data" : "label";
-    const fits = wanted === "data" ? inline && name === null : !inline && ref.raw_uri !== null;
-    if (fits) return { raw_uri: ref.raw_uri, raw_image_id: null };
+    return hasPlace(wire, "raw_uri") || ref.raw_uri === null ? null : "raw_image_id";
   }
-  if (store !== null) return throughStore(ref, wanted, store, limits);
-  noteLosses(ref, wanted, losses);
-  return { raw_uri: ref.raw_uri, raw_image_id: name };
+  if (wire.dialect === "unversioned-data") return inline && ref.raw_image_id === null ? null : "data";
+  return ref.raw_uri !== null && !inline ? null : "label";
 }
 
 /** Without a store no source can change its kind. */
-function noteLosses(
-  ref: RawMMRef,
-  wanted: "raw_image_id" | "data" | "label",
-  losses: Losses,
-): void {
+function noteLosses(ref: RawMMRef, wanted: Kind, losses: Losses): void {
   const uri = DIALECTS[ref.dialect].fields.find(([, name]) => name === "raw_uri")?.[0] ?? "raw_uri";
   const inline = isInline(ref);
   if (wanted === "raw_image_id") {
     if (storedName(ref) === null) losses.missing.push("raw_image_id (pass a store)");
     losses.lost.push(uri);
-  } else if (wanted === "data") {
-    if (inline) losses.lost.push("raw_image_id");
-    else losses.missing.push("raw_image_data (pass a store)");
-  } else {
-    losses.missing.push("raw_image_uri (pass a store)");
-    if (inline) losses.lost.push(uri);
+    return;
   }
+  if (wanted === "label" || !inline) {
+    const needed = wanted === "label" ? "raw_image_uri" : "raw_image_data";
+    losses.missing.push(`${needed} (pass a store)`);
+  }
+  if (ref.raw_image_id !== null) losses.lost.push("raw_image_id");
+  if (ref.raw_uri !== null && !(wanted === "data" && inline)) losses.lost.push(uri);
 }
 
 /** The source in another kind, its bytes read once and verified. */
 function throughStore(
   ref: RawMMRef,
-  wanted: "raw_image_id" | "data" | "label",
+  wanted: Kind,
   store: AssetStore,
   limits: Limits,
 ): Places {
