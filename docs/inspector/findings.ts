@@ -48,7 +48,8 @@ function fields(finding: Finding): HTMLElement {
     const value = el("td", { class: "value" }, el("code", {}, shorten(plainText(field.value))));
     const text = field.title === null ? "not defined by the schema" : `${field.title}. ${field.description ?? ""}`;
     const line = el("tr", {}, el("td", {}, el("code", {}, shorten(field.name, 80))), value, el("td", {}, text));
-    if (finding.faults.some((fault) => isAt(fault, field.name))) line.className = "fault";
+    const unknown = field.title === null && finding.faults.some(({ code }) => code === "unknown_field");
+    if (unknown || finding.faults.some((fault) => isAt(fault, field.name))) line.className = "fault";
     return line;
   });
   return table(["field", "value", "meaning"], rows);
