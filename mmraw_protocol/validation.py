@@ -19,7 +19,7 @@ from .refs import is_ref, parse_ref
 
 __all__ = ["Finding", "check_document", "check_value"]
 
-Kind = Literal["ref", "envelope", "features", "document"]
+Kind = Literal["ref", "envelope", "features", "document", "file"]
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ Exit codes: 0 all well; 1 an input was refused; 2 the command was called wrongly
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -77,17 +78,43 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    _open_streams()
     args = build_parser().parse_args(argv)
+    try:
+        code = _run(args)
+        # Here and not at exit, where nobody is left to say what went wrong.
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (head, less); what was not yet printed goes nowhere, silently.
+        _discard_output()
+        return 0
+    except OSError as error:
+        reason = error.strerror or "unknown reason"
+    _discard_output()
+    print(f"mmraw: cannot read the input or write the output: {reason}", file=sys.stderr)
+    return 1
+
+
+def _run(args: argparse.Namespace) -> int:
     failed: MMRawError | None = None
     try:
         return args.run(args)
     except MMRawError as error:
         failed = error
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader went away (head, less); what was not yet printed goes nowhere, silently.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     print_error(failed, as_json=args.json)
     return 1
+
+
+def _open_streams() -> None:
+    """Gives a process that was started without them (`<&-`, `>&-`) streams of nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -46,10 +46,14 @@ def _decode(data: bytes) -> str:
     if len(data) > DEFAULT_LIMITS.features_bytes:
         raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
     try:
-        return data.decode("utf-8").strip()
+        text = data.decode("utf-8").strip()
     except UnicodeDecodeError:
-        pass
-    raise MMRawError("invalid_encoding", "the input is not UTF-8")
+        text = None
+    if text is None:
+        raise MMRawError("invalid_encoding", "the input is not UTF-8")
+    if not text:
+        raise MMRawError("invalid_json", "the input is empty")
+    return text
 
 
 def is_file(argument: str) -> bool:
@@ -71,7 +75,12 @@ def read_messages(argument: str | None) -> list[Any]:
         document = cast("dict[str, Any]", document).get("messages")
     if not isinstance(document, list):
         raise MMRawError("invalid_type", "expected a list of messages, or an object that has one")
-    return cast("list[Any]", document)
+    messages = cast("list[Any]", document)
+    for index, message in enumerate(messages):
+        # A list of conversations would else be one without images.
+        if not isinstance(message, dict):
+            raise MMRawError("invalid_type", "expected a message, an object", f"$[{index}]")
+    return messages
 
 
 def parse_offsets(text: str) -> list[int]:

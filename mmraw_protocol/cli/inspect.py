@@ -24,6 +24,8 @@ EXAMPLE = "mmraw inspect mmraw:v3:eyJmYW1pbHkiOi…"
 
 Row = tuple[str, str, str]
 
+_FEATURES = {"kwargs_data", "mm_hashes", "mm_placeholders"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
@@ -56,6 +58,10 @@ def explain_text(text: str) -> tuple[str, Any, list[Row]]:
             return f"envelope, dialect {item.dialect}", item.to_dict(), _item_rows(item)
         if "features" in keys and "kwargs_data" not in keys:
             text = json.dumps(keys["features"])
+        elif not _FEATURES & keys.keys():
+            document = None
+    if not isinstance(document, dict):
+        raise MMRawError("invalid_type", "expected a ref, an envelope or a features body")
     features = parse_features(text)
     return "features body", features.to_dict(), _features_rows(features)
 

@@ -11,7 +11,7 @@ import msgspec
 from ..adapters import Adapter, families, get_adapter
 from ..errors import MMRawError
 from ..images import ImageSource
-from .options import adapter_of, add_family
+from .options import adapters_of, add_family
 from .output import error_dict, print_json, print_table
 
 NAME = "layout"
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a row for each image and family; 1 where a family refuses one."""
-    adapters = [adapter_of(args)] if args.family else [get_adapter(name) for name in families()]
+    adapters = adapters_of(args) or [get_adapter(name) for name in families()]
     rows = [_row(what, adapter) for what in args.what for adapter in adapters]
     if args.json:
         print_json(rows)

@@ -10,7 +10,7 @@ from ..errors import MMRawError
 from ..features import parse_features
 from ..materialize import MaterializedImage, Materializer
 from .inputs import read_text
-from .options import adapter_of, add_family, add_store, store_of
+from .options import adapters_of, add_family, add_store, store_of
 from .output import print_json, print_table, size_of
 
 NAME = "materialize"
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes one PNG per image; the first image that is refused ends the command."""
-    adapters = {args.family: adapter_of(args)} if args.family else {}
+    adapters = {adapter.family: adapter for adapter in adapters_of(args)}
     store = store_of(args, create=False)
     materializer = Materializer(store, cache_bytes=0, adapters=adapters)
     rows: list[dict[str, Any]] = []

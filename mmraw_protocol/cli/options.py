@@ -14,11 +14,20 @@ from ..errors import MMRawError
 
 def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """--family, --config, --placeholder."""
-    parser.add_argument("--family", default=None if required else "qwen_vl", required=required)
+    parser.add_argument(
+        "--family",
+        default=None if required else "qwen_vl",
+        required=required,
+        help="family of image layouts, for example qwen_vl or kimi_k25",
+    )
     parser.add_argument(
         "--config", help="preprocessor_config.json, a checkpoint's folder, or a preset's name"
     )
-    parser.add_argument("--placeholder", choices=("single", "expanded"), help="for kimi_k25")
+    parser.add_argument(
+        "--placeholder",
+        choices=("single", "expanded"),
+        help="for kimi_k25: one pad for an image (single, the default), or one for each token",
+    )
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +60,26 @@ def _processes(text: str) -> int:
 
 
 def adapter_of(args: argparse.Namespace) -> Adapter:
-    """The adapter that the options ask for."""
+    """The adapter that the options ask for.
+
+    Raises:
+        MMRawError: unknown_family, invalid_config, unsupported_option.
+    """
     return get_adapter(args.family, args.config, placeholder=args.placeholder)
+
+
+def adapters_of(args: argparse.Namespace) -> list[Adapter]:
+    """The adapter of --family; none where it is absent, which leaves the family to the input.
+
+    Raises:
+        MMRawError: unsupported_option (knobs of nobody), and what `adapter_of` raises.
+    """
+    if args.family:
+        return [adapter_of(args)]
+    if args.config or args.placeholder:
+        message = "--config and --placeholder are a family's: name it with --family"
+        raise MMRawError("unsupported_option", message)
+    return []
 
 
 def store_of(

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from ..documents import MOST_REFUSALS, Checked, check
+from ..errors import MMRawError
+from ..validation import Finding
 from .options import add_processes
 from .output import print_json, print_table, progress_bar
 from .rewriting import opened
@@ -29,9 +31,7 @@ def run(args: argparse.Namespace) -> int:
     total = Checked()
     refusals: list[dict[str, Any]] = []
     for name in args.files:
-        title = f"validate {Path(name).name}"
-        with opened(name) as (source, size), progress_bar(title, size) as progress:
-            checked = check(source.read, processes=args.processes, progress=progress)
+        checked = _check_file(name, args.processes)
         total.merge(checked)
         refusals += [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
     summary = {
@@ -47,9 +47,23 @@ def run(args: argparse.Namespace) -> int:
     return 1 if total.refused else 0
 
 
+def _check_file(name: str, processes: int) -> Checked:
+    """What is in a file; one that cannot be read is a refusal, and the others are still checked."""
+    failed: MMRawError | None = None
+    try:
+        title = f"validate {Path(name).name}"
+        with opened(name) as (source, size), progress_bar(title, size) as progress:
+            return check(source.read, processes=processes, progress=progress)
+    except MMRawError as error:
+        failed = error
+    checked = Checked()
+    checked.add(0, Finding("file", failed))
+    return checked
+
+
 def _print(summary: dict[str, Any]) -> None:
     for row in summary["refusals"]:
-        where = f"{row['file']}:{row['line']}"
+        where = f"{row['file']}:{row['line']}" if row["line"] else row["file"]
         print(f"{where}: {row['kind']} refused: {row['code']} at {row['path']}: {row['message']}")
     checked = ", ".join(f"{count} {kind}" for kind, count in sorted(summary["checked"].items()))
     print(f"checked {checked or 'nothing'}; refused {summary['refused']}")

@@ -181,9 +181,10 @@ def _parse_plainly(document: str) -> Any:
     """The value of a text without escapes, long numbers and doubled keys; _BROKEN for any other.
 
     Without escapes each key and each string has two quotes, so that a key that stands twice, and is
-    lost, is missed when the value is written again.
+    lost, is missed when the value is written again. A large text would cost more than three times
+    its size that way.
     """
-    if "\\" in document or not document.isascii():
+    if len(document) > LARGE or "\\" in document or not document.isascii():
         return _BROKEN
     # Without escapes every second piece between quotes is outside of strings.
     if re.search(_RISKY, " ".join(document.split('"')[::2])):

@@ -103,9 +103,12 @@ def run_demo(pictures: list[Path], store: AssetStore) -> list[Journey]:
     """Every family on every route.
 
     Raises:
-        MMRawError: whatever a picture is refused for, with its place in the conversation.
+        MMRawError: whatever a picture is refused for, with its place in `pictures`.
     """
-    originals = [decode_rgb(ImageSource.open(path).data).rgb for path in pictures]
+    originals = [
+        decode_rgb(ImageSource.open(picture, path=f"$[{index}]").data, path=f"$[{index}]").rgb
+        for index, picture in enumerate(pictures)
+    ]
     return [
         _travel(pictures, originals, get_adapter(family), storage, dialect, store)
         for family in FAMILIES

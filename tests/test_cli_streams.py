@@ -1,0 +1,106 @@
+"""The command line where its files, its streams or its options are not what they should be."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmraw_protocol.cli import main
+from mmraw_protocol.conformance.vectors import vectors_folder
+
+MMRAW = str(Path(sys.executable).parent / "mmraw")
+JPEG = vectors_folder() / "images" / "rgb_320x200.jpg"
+REF = "mmraw:v2:r:f:0123456789abcdef:image:0123456789abcdef:a.png:e30"
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    """A command as a shell runs it, `mmraw` being the installed one."""
+    path = os.pathsep.join([str(Path(MMRAW).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """The error of a command that ends with 1."""
+    assert main([*arguments, "--json"]) == 1
+    return json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize("command", ["schema", "inspect <&-", "layout 3x3 --json"])
+def test_closed_streams_are_empty_streams(command: str) -> None:
+    done = shell(f"mmraw {command} >&-")
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (1 if "<&-" in command else 0)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("command", ["schema ref:v3", "inspect nothing --json", "layout 3x3"])
+def test_output_that_cannot_be_written_is_said_and_ends_with_one(command: str) -> None:
+    done = shell(f"mmraw {command} > /dev/full")
+    assert done.returncode == 1
+    assert (
+        done.stderr == "mmraw: cannot read the input or write the output: No space left on device\n"
+    )
+
+
+def test_a_reader_that_goes_away_is_no_fault() -> None:
+    done = shell("mmraw schema ref:v3 | true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_options_of_a_family_need_the_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "layout", "3x3", "--config", "qwen2_vl")["code"] == "unsupported_option"
+    for option in (["--config", "qwen2_vl"], ["--placeholder", "expanded"]):
+        assert refused(capsys, "materialize", REF, *option)["code"] == "unsupported_option"
+
+
+def test_a_list_of_conversations_is_not_one_without_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {"type": "image", "image": str(JPEG)}
+    file = tmp_path / "messages.json"
+    file.write_text(json.dumps([[{"role": "user", "content": [part]}]]))
+    error = refused(capsys, "pack", str(file), "--storage", "inline")
+    assert (error["code"], error["path"]) == ("invalid_type", "$[0]")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the input is empty"),
+        ("[1]", "expected a ref, an envelope or a features body"),
+        ('{"messages": []}', "expected a ref, an envelope or a features body"),
+    ],
+)
+def test_inspect_says_what_it_expects(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "document.json"
+    file.write_text(text)
+    assert refused(capsys, "inspect", str(file))["message"] == words
+
+
+def test_validate_counts_a_file_that_cannot_be_read_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts.jsonl"
+    file.write_text(REF + "\n")
+    missing = tmp_path / "missing.jsonl"
+    assert main(["validate", str(missing), str(tmp_path), str(file), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["checked"] == {"file": 2, "ref": 1}
+    assert report["refused_by_code"] == {"source_unavailable": 2}
+    assert [row["file"] for row in report["refusals"]] == [str(missing), str(tmp_path)]
+
+
+def test_the_demo_names_the_picture_that_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    error = refused(capsys, "demo", str(JPEG), str(broken), "--out", str(tmp_path / "out"))
+    assert (error["code"], error["path"]) == ("image_undecodable", "$[1]")
