@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypedDict, cast
 
 import msgspec
@@ -17,12 +16,14 @@ import msgspec
 from .. import fastpath
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
+from . import jsonbulk
+from .jsonbulk import MAX_INTEGER as MAX_INTEGER
+from .jsonlarge import set_aside
 
 #: Keys that may occur nowhere in a raw item: they would carry processed tensors.
 PROCESSED_KEYS = frozenset({"pixel_values", "image_embeds", "image_features"})
+_PROCESSED_KEYS_BYTES = frozenset(name.encode("ascii") for name in PROCESSED_KEYS)
 
-#: Integers beyond are rounded by readers that hold numbers as doubles.
-MAX_INTEGER = 2**53 - 1
 #: Nesting of any document but a payload. Ours need six levels.
 MAX_DEPTH = 256
 
@@ -30,12 +31,6 @@ MAX_DEPTH = 256
 _SURROGATE_ESCAPE = r"\\u[dD][89a-fA-F]"
 #: Documents beyond this many bytes are read in a way that bounds memory.
 LARGE = 1 << 18
-#: What makes a lawful document large: strings that begin so and are of these characters alone.
-_BULK_HEADS = ("data:", "mmraw:v3:")
-_BULK_HEADS_BYTES = tuple(head.encode("ascii") for head in _BULK_HEADS)
-_BULK_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-:;,\\"
-_BULK_LENGTH = 4096
-_CHUNK = 1 << 16
 
 
 def parse_json(
@@ -95,7 +90,7 @@ def check_large_json(
     Raises:
         MMRawError: what `parse_json` raises.
     """
-    rest = _set_aside(text)
+    rest = set_aside(text)
     if max_text is not None and len(rest) > max_text:
         message = f"more than {max_text} bytes beside the base64 of images"
         raise MMRawError("limit_exceeded", message, path)
@@ -107,110 +102,157 @@ def check_large_json(
     _read(rest, max_depth, max_values, path)
 
 
-def _set_aside(text: str | bytes | memoryview) -> str | bytes:
-    """The document with the text of each inline image and ref replaced by its length and checksum.
-
-    The strict reader then works on little text. Equal strings, and so equal keys, stay equal.
-    """
-    if isinstance(text, str):
-        return "".join(_without_bulk(text, '"', _BULK_HEADS))
-    return b"".join(_without_bulk(bytes(text), b'"', _BULK_HEADS_BYTES))
-
-
-def _without_bulk(text: Any, quote: Any, heads: Any) -> Iterator[Any]:
-    kept = at = 0
-    while (at := text.find(quote, at) + 1) > 0:
-        if not text.startswith(heads, at):
-            continue
-        end = text.find(quote, at)
-        if end - at < _BULK_LENGTH or (checksum := _plain_checksum(text, at, end)) is None:
-            continue
-        yield text[kept:at]
-        token = f"{end - at}:{checksum}"
-        yield token if isinstance(text, str) else token.encode("ascii")
-        kept = at = end
-    yield text[kept:] if kept else text
-
-
-def _plain_checksum(text: str | bytes, start: int, end: int) -> int | None:
-    """A checksum of text[start:end]; None where it holds what the strict reader must see."""
-    if text[end - 1 : end] in ("\\", b"\\"):
-        return None
-    checksum = 0
-    for at in range(start, end, _CHUNK):
-        # One character more, so that no escape is cut in two.
-        part = text[at : min(at + _CHUNK + 1, end)]
-        data = part.encode("utf-8", "replace") if isinstance(part, str) else part
-        if data.translate(None, _BULK_CHARACTERS) or (b"\\" in data and b"\\u" in data):
-            return None
-        checksum = zlib.crc32(data, checksum)
-    return checksum
-
-
 def _read(text: str | bytes | memoryview, max_depth: int, max_values: int | None, path: str) -> Any:
-    document = text if isinstance(text, str) else _utf8(text, path)
-    if max_values is not None:
-        _check_values(document, max_values, path)
-    _check_depth(document, max_depth, path)
-    if fastpath.enabled:
-        plain = _parse_plainly(document)
-        if plain is not _BROKEN:
-            return plain
-    # The fast paths do without it, and it takes as long to import as half of this package.
-    import json
-
-    reader = _Reader(path)
-    try:
-        value = reader.decoder.decode(document)
-    except json.JSONDecodeError:
-        value = _BROKEN
-    if value is _BROKEN:
-        raise MMRawError("invalid_json", "not one strict JSON document", path)
-    if re.search(_SURROGATE_ESCAPE, document) or not document.isascii():
-        _check_strings(value, path)
-    return value
+    data = _utf8(text, path)
+    if _cut_if_strict(data, max_depth, max_values, path) is not None:
+        try:
+            return msgspec.json.decode(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            pass
+    return _read_in_order(text, data, path)
 
 
-_BROKEN = object()
+def check_json(
+    data: bytes,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_values: int | None = None,
+    max_text: int | None = None,
+    path: str = "$",
+) -> None:
+    """Refuses what `parse_json` refuses; where it can, builds no value.
 
-#: What may be an integer beyond 2^53-1 or a number beyond the range of doubles.
-_RISKY = r"[0-9]{16}|[eE]\+?[0-9]{3}"
-
-
-def _parse_plainly(document: str) -> Any:
-    """The value of a text without escapes, long numbers and doubled keys; _BROKEN for any other.
-
-    Without escapes each key and each string has two quotes, so that a key that stands twice, and is
-    lost, is missed when the value is written again. A large text would cost more than three times
-    its size that way.
+    Raises:
+        MMRawError: what `parse_json` raises.
     """
-    if len(document) > LARGE or "\\" in document or not document.isascii():
-        return _BROKEN
-    # Without escapes every second piece between quotes is outside of strings.
-    if re.search(_RISKY, " ".join(document.split('"')[::2])):
-        return _BROKEN
+    if max_values is not None and len(data) > LARGE:
+        parse_json(data, max_depth=max_depth, max_values=max_values, max_text=max_text, path=path)
+    elif _cut_if_strict(_utf8(data, path), max_depth, max_values, path) is None:
+        _read_in_order(data, data, path)
+
+
+def check_raw_json(
+    data: bytes, *, max_values: int, max_text: int | None = None, path: str = "$"
+) -> None:
+    """What is refused before any other fault of a document; where it can, builds no value.
+
+    Raises:
+        MMRawError: what `parse_json` raises; processed_payload (at any depth).
+    """
+    pieces = value = None
+    if len(data) > LARGE:
+        value = parse_json(data, max_values=max_values, max_text=max_text, path=path)
+    else:
+        pieces = _cut_if_strict(_utf8(data, path), MAX_DEPTH, max_values, path)
+        if pieces is None:
+            value = _read_in_order(data, data, path)
+        elif b"\\" not in data and _PROCESSED_KEYS_BYTES.isdisjoint(pieces[1::2]):
+            return
+        else:
+            keys = jsonbulk.keys(pieces)
+            if keys is None:
+                value = msgspec.json.decode(data)
+            elif not _PROCESSED_KEYS_BYTES.isdisjoint(keys):
+                raise processed_payload(path)
+    if holds_processed_key(value):
+        raise processed_payload(path)
+
+
+def _cut_if_strict(
+    data: bytes, max_depth: int, max_values: int | None, path: str
+) -> list[bytes] | None:
+    """The text cut at its quotes if searches over the whole of it prove it strict; or None.
+
+    Raises:
+        MMRawError: what they prove to be wrong.
+    """
+    if max_values is not None and jsonbulk.holds_more(data, max_values):
+        raise MMRawError("limit_exceeded", f"more than {max_values} values", path)
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path)
+    if jsonbulk.is_deeper(data, max_depth):
+        raise MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
+    # Cut into pieces, a large text would take too much memory.
+    if not fastpath.enabled or len(data) > LARGE or not jsonbulk.is_json(data):
+        return None
+    pieces = jsonbulk.cut(data)
+    if pieces is None:
+        return None
+    fault = jsonbulk.fault(data, pieces, path)
+    if isinstance(fault, MMRawError):
+        raise fault
+    return pieces if fault is None else None
+
+
+def _utf8(text: str | bytes | memoryview, path: str) -> bytes:
+    if isinstance(text, str):
+        # A surrogate in it is named when all else is right; until then only marks are counted.
+        return text.encode("utf-8", "surrogatepass")
+    data = bytes(text)
+    if data.isascii():
+        return data
     try:
-        value = msgspec.json.decode(document)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return _BROKEN
-    if msgspec.json.encode(value).count(b'"') != document.count('"'):
-        return _BROKEN
-    return value
+        str(data, "utf-8")
+        return data
+    except UnicodeDecodeError:
+        pass
+    raise MMRawError("invalid_encoding", "not UTF-8", path)
+
+
+def _read_in_order(text: str | bytes | memoryview, data: bytes, path: str) -> Any:
+    """The value, read by hooks that meet the faults of a text in the order of the text."""
+    document = text if isinstance(text, str) else str(data, "utf-8")
+    reader = _Reader(path, data)
+    if len(data) <= LARGE:
+        # Most texts that come here are refused. Only objects are wanted: no hook of ours is called.
+        objects: list[list[tuple[str, Any]]] = []
+        fault = reader.fault(document, objects.append)
+        for pairs in objects:
+            if len(pairs) > 1:
+                reader.pairs(pairs)
+        if fault is not None:
+            raise fault
+    # The values are few, or nothing is known to be wrong.
+    value: list[Any] = []
+    fault = reader.fault(document, reader.pairs, value)
+    if fault is not None:
+        raise fault
+    if re.search(_SURROGATE_ESCAPE, document) or not document.isascii():
+        _check_strings(value[0], path)
+    return value[0]
 
 
 class _Reader:
     """A JSON decoder whose hooks refuse what the standard library would let pass."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        # Where no number can be too long, none is looked at: hooks take most of the time.
+        self.parse_int = self.integer if jsonbulk.has_long_integers(data) else None
+        self.parse_float = self.number if jsonbulk.has_long_numbers(data) else None
+
+    def fault(
+        self, document: str, pairs_hook: Callable[[Any], Any], value: list[Any] | None = None
+    ) -> MMRawError | None:
+        """Why it is refused; otherwise `value`, where given, receives what was read."""
+        # The fast paths do without it, and it takes as long to import as half of this package.
         import json
 
-        self.path = path
-        self.decoder = json.JSONDecoder(
-            object_pairs_hook=self.pairs,
-            parse_int=self.integer,
-            parse_float=self.number,
+        decoder = json.JSONDecoder(
+            object_pairs_hook=pairs_hook,
+            parse_int=self.parse_int,
+            parse_float=self.parse_float,
             parse_constant=self.constant,
         )
+        try:
+            found = decoder.decode(document)
+        except json.JSONDecodeError:
+            return MMRawError("invalid_json", "not one strict JSON document", self.path)
+        except MMRawError as error:
+            return error
+        if value is not None:
+            value.append(found)
+        return None
 
     def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -219,80 +261,19 @@ class _Reader:
         return result
 
     def integer(self, digits: str) -> int:
-        # The length bounds the cost: a long run of digits would take quadratic time.
-        if len(digits) > 17 or abs(value := int(digits)) > MAX_INTEGER:
-            raise MMRawError("invalid_value", "an integer is beyond 2^53-1", self.path)
-        return value
+        failed = jsonbulk.number_fault(digits, self.path)
+        if failed is not None:
+            raise failed
+        return int(digits)
 
     def number(self, digits: str) -> float:
-        value = float(digits)
-        if math.isinf(value):
-            raise MMRawError("invalid_value", "a number is beyond the range of doubles", self.path)
-        return value
+        failed = jsonbulk.number_fault(digits, self.path)
+        if failed is not None:
+            raise failed
+        return float(digits)
 
     def constant(self, _: str) -> NoReturn:
         raise MMRawError("invalid_json", "NaN and Infinity are not JSON", self.path)
-
-
-def _utf8(data: bytes | memoryview, path: str) -> str:
-    try:
-        return str(data, "utf-8")
-    except UnicodeDecodeError:
-        pass
-    raise MMRawError("invalid_encoding", "not UTF-8", path)
-
-
-def _check_depth(text: str, limit: int, path: str) -> None:
-    """Counts brackets before any parser recurses into them."""
-    if text.startswith("\ufeff"):
-        raise MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path)
-    if text.count("[") + text.count("{") <= limit:
-        return
-    depth = 0
-    for start, end in _outside_strings(text):
-        for at in range(start, end):
-            char = text[at]
-            if char in "[{":
-                depth += 1
-                if depth > limit:
-                    message = f"nested deeper than {limit} levels"
-                    raise MMRawError("limit_exceeded", message, path)
-            elif char in "]}":
-                depth -= 1
-
-
-def _check_values(text: str, limit: int, path: str) -> None:
-    """Counts what stands before values, for each costs many times its length once it is read."""
-    if sum(text.count(mark) for mark in ",[{") <= limit:
-        return
-    count = 0
-    for start, end in _outside_strings(text):
-        count += sum(text.count(mark, start, end) for mark in ",[{")
-        if count > limit:
-            raise MMRawError("limit_exceeded", f"more than {limit} values", path)
-
-
-def _outside_strings(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of every stretch that is in no string."""
-    at = 0
-    while True:
-        quote = text.find('"', at)
-        yield at, quote if quote >= 0 else len(text)
-        if quote < 0:
-            return
-        end = text.find('"', quote + 1)
-        while end >= 0 and _is_escaped(text, end):
-            end = text.find('"', end + 1)
-        if end < 0:
-            return
-        at = end + 1
-
-
-def _is_escaped(text: str, at: int) -> bool:
-    before = at
-    while text[before - 1] == "\\":
-        before -= 1
-    return (at - before) % 2 == 1
 
 
 def _children(value: Any) -> list[Any] | None:

@@ -16,15 +16,15 @@ from ..codec import (
     check_payload_value,
     decode_base64url,
     explain,
-    holds_processed_key,
     parse_json,
 )
 from ..codec.jsontext import (
     LARGE,
+    check_json,
     check_json_value,
     check_large_json,
+    check_raw_json,
     document_bounds,
-    processed_payload,
 )
 from ..errors import MMRawError
 from . import fast
@@ -153,7 +153,7 @@ def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limit
         raise _refusal(data, failed, wire, path, limits)
     if len(data) <= LARGE and msgspec.json.encode(value) != data:
         # Only the canonical text of a value is known to hold no duplicate keys and the like.
-        parse_json(data, **document_bounds(limits), path=path)
+        check_json(data, **document_bounds(limits), path=path)
     return value
 
 
@@ -162,11 +162,9 @@ def _refusal(
 ) -> MMRawError:
     """Why a typed decode failed; broken JSON and processed tensors come before all else."""
     try:
-        value = parse_json(data, **document_bounds(limits), path=path)
+        check_raw_json(data, **document_bounds(limits), path=path)
     except MMRawError as error:
         return error
-    if holds_processed_key(value):
-        return processed_payload(path)
     if isinstance(failed, msgspec.ValidationError):
         return explain(failed, wire.schema, path)
     return MMRawError("invalid_json", "not one strict JSON document", path)
@@ -180,7 +178,7 @@ def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
     if wire.dialect == "v3" and "run_id" not in head.names:
         wire = DIALECTS["v3-runless"]
     if wire.dialect == "unversioned-data" and head.is_later:
-        parse_json(data, **document_bounds(limits))
+        check_json(data, **document_bounds(limits))
         message = "an unversioned ref without fingerprint is of a dialect that is not read"
         raise MMRawError("unsupported_dialect", message)
     struct = wire.listed.get(head.family or "")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent.parent
 LOCAL, DISK = "mmraw_protocol/assets/local.py", "mmraw_protocol/assets/disk.py"
 JSON, MATERIALIZE = "mmraw_protocol/codec/jsontext.py", "mmraw_protocol/materialize.py"
+BULK = "mmraw_protocol/codec/jsonbulk.py"
 DECODE, HEADER = "mmraw_protocol/images/decode.py", "mmraw_protocol/images/header.py"
 ISOLATION, WORKER = "mmraw_protocol/images/isolation.py", "mmraw_protocol/images/worker.py"
 
@@ -110,14 +111,32 @@ GUARDS = [
     ),
     Guard(
         "values are counted",
-        JSON,
+        BULK,
         "if count > limit:",
         "if False:",
         "tests/test_codec.py -k values_are_counted",
     ),
-    Guard("nesting is counted", JSON, "if depth > limit:", "if False:", "tests/test_codec.py"),
     Guard(
-        "duplicate keys", JSON, "if len(result) != len(pairs):", "if False:", "tests/test_codec.py"
+        "nesting is counted",
+        BULK,
+        "if max(accumulate(steps, initial=depth)) > limit:",
+        "if False:",
+        "tests/test_codec.py",
+    ),
+    Guard("duplicate keys", BULK, "if twice:", "if False:", "tests/test_codec.py"),
+    Guard(
+        "duplicate keys before another fault",
+        JSON,
+        "if len(result) != len(pairs):",
+        "if False:",
+        "tests/test_strict_json.py",
+    ),
+    Guard(
+        "long numbers",
+        BULK,
+        "if has_long_numbers(outside):",
+        "if False:",
+        "tests/test_codec.py",
     ),
     Guard(
         "text beside images",

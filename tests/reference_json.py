@@ -1,0 +1,90 @@
+"""A strict JSON reader that goes by the order of the text: slow, and plain enough to be believed.
+
+The package's reader proves most texts strict or faulty by searches; this is what it is held to.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from mmraw_protocol import MMRawError
+
+MAX_INTEGER = 2**53 - 1
+
+
+def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -> Any:
+    """The value, or the error of the first fault."""
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError:
+            raise MMRawError("invalid_encoding", "not UTF-8", path) from None
+    _count(text, max_depth, max_values, path)
+
+    def pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise MMRawError("duplicate_key", "an object holds the same key twice", path)
+        return dict(pairs)
+
+    def integer(digits: str) -> int:
+        if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+            raise MMRawError("invalid_value", "an integer is beyond 2^53-1", path)
+        return int(digits)
+
+    def number(digits: str) -> float:
+        if math.isinf(float(digits)):
+            raise MMRawError("invalid_value", "a number is beyond the range of doubles", path)
+        return float(digits)
+
+    def constant(_: str) -> NoReturn:
+        raise MMRawError("invalid_json", "not one strict JSON document", path)
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_int=integer,
+            parse_float=number,
+            parse_constant=constant,
+        )
+    except json.JSONDecodeError:
+        raise MMRawError("invalid_json", "not one strict JSON document", path) from None
+    if re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
+        raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
+    return value
+
+
+def _count(text: str, max_depth: int, max_values: int | None, path: str) -> None:
+    outside = "".join(_outside_strings(text))
+    if max_values is not None and sum(map(outside.count, ",[{")) > max_values:
+        raise MMRawError("limit_exceeded", f"more than {max_values} values", path)
+    if text.startswith("\ufeff"):
+        raise MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path)
+    depth = 0
+    for char in outside:
+        depth += (char in "[{") - (char in "]}")
+        if depth > max_depth:
+            raise MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
+
+
+def _outside_strings(text: str) -> Iterator[str]:
+    is_inside = is_escaped = False
+    for char in text:
+        if not is_inside:
+            yield char
+            is_inside, is_escaped = char == '"', False
+        elif is_escaped:
+            is_escaped = False
+        elif char == "\\":
+            is_escaped = True
+        elif char == '"':
+            is_inside = False
+
+
+def holds_key(value: Any, names: frozenset[str]) -> bool:
+    """Whether one of the names is a key at any depth."""
+    if isinstance(value, dict):
+        return not names.isdisjoint(value) or any(holds_key(v, names) for v in value.values())
+    return isinstance(value, list) and any(holds_key(item, names) for item in value)
