@@ -132,11 +132,15 @@ def _is_annotation(name: str) -> bool:
 
 
 def _same(left: Any, right: Any) -> bool:
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    if isinstance(left, str) and isinstance(right, str):
+        return left == right
+    # As text, since 1, 1.0 and true are equal values.
+    return left is right or json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
 def _differ(old: Json, new: Json, *names: str) -> bool:
-    return any((n in old) != (n in new) or not _same(old.get(n), new.get(n)) for n in names)
+    found = [name for name in names if name in old or name in new]
+    return any((n in old) != (n in new) or not _same(old[n], new[n]) for n in found)
 
 
 def _sides(old: Any, new: Any) -> str:
