@@ -164,6 +164,7 @@ def test_a_checkpoint_configuration_is_read(
         ("qwen_vl", {"patch_size": 16.0}),
         ("qwen_vl", {"patch_size": -1}),
         ("qwen_vl", {"size": [1]}),
+        ("qwen_vl", {"image_processor_type": "CLIPImageProcessor", "crop_size": 224}),
         ("qwen_vl", "/nowhere/at/all"),
         ("qwen_vl", 5),
     ],

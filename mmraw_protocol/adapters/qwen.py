@@ -134,5 +134,10 @@ def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
     base = PRESETS["qwen2_vl" if document.get("patch_size") == 14 else "qwen3_vl"]
     knobs = msgspec.structs.asdict(base)
     edges = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
-    found = {**edges, **{name: document[name] for name in knobs if document.get(name) is not None}}
-    return knobs | {name: value for name, value in found.items() if value is not None}
+    both = {**edges, **{name: document[name] for name in knobs if document.get(name) is not None}}
+    found = {name: value for name, value in both.items() if value is not None}
+    if not found:
+        # Another model's file: the defaults in its place would be wrong without a word.
+        message = "none of the family's knobs is there: patch_size, merge_size, size and others"
+        raise MMRawError("invalid_config", message)
+    return knobs | found

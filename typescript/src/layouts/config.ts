@@ -86,12 +86,13 @@ function qwenKnobs(document: JsonObject, defaults: JsonObject): JsonObject {
   // What is absent takes the published value of the line that the patch size tells.
   const patch = get(document, "patch_size");
   const older = patch === 14 || (patch instanceof JsonFloat && patch.value === 14);
-  return {
-    ...defaults,
-    ...(older ? OLDER_QWEN : {}),
-    ...edges,
-    ...present(document, Object.keys(defaults)),
-  };
+  const found = { ...edges, ...present(document, Object.keys(defaults)) };
+  if (Object.keys(found).length === 0) {
+    // Another model's file: the defaults in its place would be wrong without a word.
+    const reason = "none of the family's knobs is there: patch_size, merge_size, size and others";
+    throw new MMRawError("invalid_config", reason);
+  }
+  return { ...defaults, ...(older ? OLDER_QWEN : {}), ...found };
 }
 
 function isSet(value: JsonValue | undefined): value is JsonValue {
