@@ -5,7 +5,7 @@ Source: spec/README.md, section "Envelopes"; schemas urn:mmraw:item:*.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
@@ -24,7 +24,7 @@ from .codec import (
 from .codec.jsontext import check_json_value, document_bounds, processed_payload
 from .errors import MMRawError
 from .grids import is_plain_grid
-from .refs import Payload, check_payload, check_sources, fast, plain_json
+from .refs import Payload, check_payload, check_sources, fast, plain_json, stored
 from .refs.model import payload_grid
 
 __all__ = ["ItemDialect", "RawMMItem", "make_item", "parse_item"]
@@ -34,6 +34,7 @@ VERSION = 1
 
 ItemDialect = Literal["v1", "unversioned-uri", "unversioned-data"]
 
+_PlainItems = list[PlainItemV1]
 _plain_kinds: dict[str, type[PlainItemV1]] = {
     name: cast("type[PlainItemV1]", kind) for kind, name in ITEM_V1_FAMILIES.items()
 }
@@ -173,11 +174,12 @@ def typed_item(item: Any, limits: Limits) -> PlainItemV1 | RawMMItem | None:
         is_plain = (
             item.dialect == "v1"
             and item.modality == "image"
-            and fast.FAMILY_OF.get(type(item.payload)) == item.family
+            and type(item.family) is str
+            and stored.FAMILY_OF.get(type(item.payload)) == item.family
             and (item.vllm_modality is None or item.vllm_modality)
             and (item.raw_ref is None or (type(item.raw_ref) is str and item.raw_ref.isascii()))
             and type(item.marked) is bool
-            and fast.is_typed(item.payload, limits)
+            and stored.payload_text(item.payload, limits) is not None
         )
         return item if is_plain else None
     if type(item) is not dict:
@@ -191,6 +193,23 @@ def typed_item(item: Any, limits: Limits) -> PlainItemV1 | RawMMItem | None:
     if value.vllm_modality == "":
         return None
     return value if value.raw_ref is msgspec.UNSET or value.raw_ref.isascii() else None
+
+
+def typed_items(items: Sequence[Any], limits: Limits) -> list[PlainItemV1 | RawMMItem] | None:
+    """`typed_item` of each, all objects at once; what is None may be right all the same.
+
+    Still unchecked are raw_ref, and vllm_modality, which may be "".
+
+    Raises:
+        ValueError, TypeError, AttributeError: Where something in one is not what it should be.
+    """
+    if set(map(type, items)) == {dict}:
+        for item in items:
+            if not _is_plain_json(item.get("payload")):
+                return None
+        return cast(Any, msgspec.convert(list(items), _PlainItems))
+    values = [typed_item(item, limits) for item in items]
+    return None if any(value is None for value in values) else cast(Any, values)
 
 
 def _is_plain_json(payload: Any) -> bool:

@@ -61,13 +61,13 @@ def test_only_canonical_base64_is_decoded(text: str) -> None:
 @contextmanager
 def without_the_fast_library() -> Iterator[None]:
     """Base64 by the standard library alone."""
-    saved = base64text._decode, base64text._encode
+    saved = base64text._decode, base64text.encode_base64
     base64text._decode = base64text._standard_decode
-    base64text._encode = base64text._standard_encode
+    base64text.encode_base64 = base64text._standard_encode
     try:
         yield
     finally:
-        base64text._decode, base64text._encode = saved
+        base64text._decode, base64text.encode_base64 = saved
 
 
 def encoded_back(text: str, encode: Any, decode: Any) -> bytes | None:

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import enum
+import itertools
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -25,7 +26,7 @@ from mmraw_protocol import (
 )
 from mmraw_protocol._generated import plain, types
 from mmraw_protocol.codec import base64text, encode_base64, encode_base64url
-from mmraw_protocol.refs import fast, inline
+from mmraw_protocol.refs import fast, inline, stored
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
 
 FIELDS = {
@@ -225,6 +226,70 @@ PAYLOADS: tuple[Any, ...] = (
 UNTYPED: st.SearchStrategy[Any] = ODD | st.sampled_from(
     (b"abcd", Color.RED, dt.date(2020, 1, 1), object(), Text("exp42"), "\ud800", *PAYLOADS)
 )
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Row(NamedTuple):
+    t: Any
+    h: int
+    w: int
+
+
+def equals() -> list[tuple[str, Any]]:
+    """For each field of a plain ref a value that is equal to it, and of another type."""
+    grids = ((True, 16, 16), (1.0, 16, 16), (Number.ONE, 16, 16), Row(1, 16, 16), Row(True, 16, 16))
+    texts = ("family", "fingerprint", "mm_hash", "modality", "raw_image_id", "run_id")
+    return [
+        *(("payload", qwen((grid,))) for grid in grids),
+        *((name, Text(FIELDS[name])) for name in texts),
+    ]
+
+
+@pytest.mark.parametrize(("name", "value"), equals())
+def test_what_is_remembered_of_a_value_is_not_taken_for_its_equals(name: str, value: Any) -> None:
+    ref = parse_ref(text_of(FIELDS))
+    assert stored.write(ref, DEFAULT_LIMITS) == text_of(FIELDS)
+    odd = msgspec.structs.replace(ref, **{name: value})
+    assert odd == ref
+    both(lambda: format_ref(odd))
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    ref = parse_ref(text_of(FIELDS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "_REMEMBERED", 3)
+        for number in range(10):
+            grid = ((1, 2, 2 + 2 * number),)
+            odd = msgspec.structs.replace(ref, payload=qwen(grid), run_id=f"run{number}")
+            assert parse_ref(format_ref(odd)) == odd
+        assert len(stored._templates) <= 3
+        assert len(stored._grids) <= 3
+
+
+HASH = "67f463a70fcc80e6b6c13d2563a723f2"
+
+
+STEMS = (
+    HASH, HASH[:16], HASH * 2, HASH[:15], HASH[:17], HASH.upper(), HASH[:30] + "_g", HASH + " ", "",
+    "é" * 32, HASH * 4 + "00",
+)  # fmt: skip
+ENDINGS = (".jpg", ".png", ".gif", ".webp", ".JPG", "", ".jpg.jpg", ".jp")
+HASHES: tuple[Any, ...] = (
+    HASH, HASH[:16], HASH[:15], HASH[:17], HASH * 4, HASH * 4 + "0", HASH.upper(),
+    HASH[:30] + " f", "g" * 32, b"0" * 32,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("limits", [DEFAULT_LIMITS, TIGHT])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_hashes_and_names_are_written_alike(ending: str, limits: Limits) -> None:
+    ref = parse_ref(text_of({**FIELDS, "run_id": "r"}))
+    for stem, mm_hash in itertools.product(STEMS, HASHES):
+        odd = msgspec.structs.replace(ref, mm_hash=mm_hash, raw_image_id=stem + ending)
+        both(lambda odd=odd: format_ref(odd, limits=limits))
 
 
 @pytest.mark.parametrize("dialect", ["v3", "v2"])

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from test_fastpath import INLINE, KIMI, LABEL, ODD, TIGHT, Text, both, kimi, qwen
+from test_fastpath import FIELDS, INLINE, KIMI, LABEL, ODD, TIGHT, Text, both, equals, kimi, qwen
 
 from mmraw_protocol import (
     DEFAULT_LIMITS,
@@ -124,6 +124,19 @@ def test_odd_typed_envelopes_are_read_alike(name: str, value: Any) -> None:
     except MMRawError as error:
         found = error.code, error.path
     assert found == careful
+
+
+@pytest.mark.parametrize(("name", "value"), equals())
+def test_equal_envelopes_of_other_types_are_built_alike(name: str, value: Any) -> None:
+    field = {"fingerprint": "layout_fingerprint", "modality": "vllm_modality"}.get(name, name)
+    if field in ("mm_hash", "run_id"):
+        return
+    plain = msgspec.structs.replace(
+        TYPED, vllm_modality="image", raw_image_id=FIELDS["raw_image_id"]
+    )
+    odd = msgspec.structs.replace(plain, **{field: value})
+    assert odd == plain
+    both(lambda: build_features(mm_data([plain, odd]), run_id="exp42"))
 
 
 @given(

@@ -41,19 +41,15 @@ def _standard_encode(data: bytes | memoryview) -> str:
 _decode: Callable[[str, None, bool], bytes] = (
     _standard_decode if _pybase64 is None else cast(Any, _pybase64.b64decode)
 )
-_encode: Callable[[bytes | memoryview], str] = (
+#: Standard alphabet, with padding (RFC 4648, section 4). The encoder itself: it is called most.
+encode_base64: Callable[[bytes | memoryview], str] = (
     _standard_encode if _pybase64 is None else _pybase64.b64encode_as_string
 )
 
 
-def encode_base64(data: bytes | memoryview) -> str:
-    """Standard alphabet, with padding (RFC 4648, section 4)."""
-    return _encode(data)
-
-
 def encode_base64url(data: bytes | memoryview) -> str:
     """URL alphabet, without padding (RFC 4648, section 5)."""
-    text = _encode(data).rstrip("=")
+    text = encode_base64(data).rstrip("=")
     if "+" in text or "/" in text:
         return text.encode("ascii").translate(_TO_URL).decode("ascii")
     return text
@@ -61,7 +57,7 @@ def encode_base64url(data: bytes | memoryview) -> str:
 
 def encode_plain(data: bytes) -> str:
     """`encode_base64url` for ASCII without any of `>?~` and DEL, which alone make `-` and `_`."""
-    return _encode(data).rstrip("=")
+    return encode_base64(data).rstrip("=")
 
 
 def decode_base64(text: str, path: str = "$") -> bytes:

@@ -6,26 +6,25 @@ placeholders in ascending order need no sorting.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from .._generated.limits import Limits
-from .._generated.plain import ITEM_V1_FAMILIES, MM_HASH, PlainFeatures
+from .._generated.plain import MM_HASH, PlainFeatures, PlainItemV1
 from .._generated.types import PlaceholderRange
-from ..codec.base64text import encode_plain
+from ..codec.base64text import encode_base64
 from ..codec.jsontext import LARGE, MAX_INTEGER
 from ..errors import MMRawError
-from ..grids import is_plain_grid
-from ..items import RawMMItem, typed_item
-from ..refs import RawMMRef, fast
-from ..refs.model import payload_grid
+from ..items import RawMMItem, typed_items
+from ..refs import RawMMRef, fast, stored
+from ..refs.fast import V3
+from ..refs.stored import EXTENSIONS, LEAST, MOST, SHORTEST, payload_text, stem
 from .model import Features, MultiModalData
 
 _HEX = MM_HASH.allowed
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(PlainFeatures).decode
 _Refusal = (msgspec.MsgspecError, MMRawError, ValueError, TypeError, KeyError, AttributeError)
 
@@ -39,18 +38,27 @@ def build(data: MultiModalData, run_id: str | None, limits: Limits) -> dict[str,
         return None
     if not 0 < len(items) == len(hashes) == len(places) or len(items) > limits.features_images:
         return None
-    rows = _Rows(run_id, limits)
+    body = _Body(run_id, limits)
     try:
-        for item, mm_hash, place in zip(items, hashes, places, strict=True):
-            if not rows.add(item, mm_hash, place):
-                return None
-        return rows.body()
+        values = typed_items(items, limits)
+        if values is not None and body.add(values, hashes, places):
+            return body.finished()
     except (*_Refusal, UnicodeError, RecursionError):
-        return None
+        pass
+    return None
 
 
-class _Rows:
-    """The images of a body, one after the other."""
+class _Column(NamedTuple):
+    """What the images of one family and fingerprint share, and where their values go."""
+
+    template: stored.Template
+    texts: list[str]
+    hashes: list[str]
+    places: list[dict[str, int]]
+
+
+class _Body:
+    """A body of plain images."""
 
     def __init__(self, run_id: str, limits: Limits) -> None:
         self.run_id = run_id
@@ -58,85 +66,113 @@ class _Rows:
         self.kwargs_data: dict[str, list[str]] = {}
         self.mm_hashes: dict[str, list[str]] = {}
         self.mm_placeholders: dict[str, list[dict[str, int]]] = {}
-        self.digits: list[str] = []
-        self.labels: Any = None
-        self.end = 0
-        self.ascending = True
+        self.columns: dict[tuple[Any, ...], _Column] = {}
+        #: Stems of names that are not their hash; they must be of hex digits, too.
+        self.stems: list[str] = []
 
-    def add(self, item: Any, mm_hash: Any, place: Any) -> bool:
-        """Whether the image is plain so far; its digits are looked at with all others'."""
-        limits = self.limits
-        value = typed_item(item, limits)
-        if value is None:
-            return False
-        family = value.family if type(value) is RawMMItem else ITEM_V1_FAMILIES[type(value)]
-        modality = value.vllm_modality or "image"
-        labels = (family, value.layout_fingerprint, modality)
-        if labels != self.labels:
-            if not fast.are_plain_labels(
-                self.run_id, value.layout_fingerprint, modality, family, limits
-            ):
+    def add(
+        self, items: Sequence[PlainItemV1 | RawMMItem], hashes: Sequence[Any], places: Sequence[Any]
+    ) -> bool:
+        """Whether all images are plain, but for their digits. One loop: each call here shows."""
+        limits, known = self.limits, self.columns
+        longest_name = min(stored.LONGEST, limits.raw_image_id_bytes)
+        last, is_ascending = 0, True
+        for value, mm_hash, place in zip(items, hashes, places, strict=True):
+            payload: Any = value.payload
+            name: Any = value.raw_image_id
+            labels: Any = (
+                type(payload),
+                value.layout_fingerprint,
+                value.vllm_modality,
+                value.raw_ref,
+            )
+            column = known.get(labels) or self.column(*labels)
+            if column is None:
                 return False
-            self.labels = labels
-            for mapping in (self.kwargs_data, self.mm_hashes, self.mm_placeholders):
-                cast("dict[str, Any]", mapping).setdefault(modality, [])
-        name, uri = value.raw_image_id, value.raw_uri
+            (_, head, behind_hash, behind_payload, tail), texts, kept, spans = column
+            if (
+                value.raw_uri is None
+                and type(mm_hash) is type(name) is str
+                and LEAST <= len(mm_hash) <= MOST
+                and SHORTEST <= len(name) <= longest_name
+            ):
+                grid = payload_text(payload, limits)
+                if grid is None:
+                    return False
+                if name.removeprefix(mm_hash) not in EXTENSIONS:
+                    self.stems.append(stem(name))
+                text = f"{head}{mm_hash}{behind_hash}{grid}{behind_payload}{name}{tail}"
+                text = V3 + encode_base64(text.encode()).rstrip("=")
+            else:
+                text = self.other(value, mm_hash)
+                if text is None:
+                    return False
+            if type(place) is PlaceholderRange:
+                offset, length = place.offset, place.length
+            else:
+                offset, length = place["offset"], place["length"]
+                if len(place) != 2:
+                    return False
+            if not (type(offset) is type(length) is int and 0 <= offset <= MAX_INTEGER):
+                return False
+            if not 0 < length <= MAX_INTEGER:
+                return False
+            if offset < last:
+                is_ascending = False
+            last = offset + length
+            texts.append(text)
+            kept.append(mm_hash)
+            spans.append({"length": length, "offset": offset})
+        return is_ascending or _are_apart(
+            [
+                (span["offset"], span["length"])
+                for rows in self.mm_placeholders.values()
+                for span in rows
+            ]
+        )
+
+    def column(
+        self, kind: Any, fingerprint: Any, vllm_modality: Any, raw_ref: Any
+    ) -> _Column | None:
+        """A column that is new; None where its labels are not plain."""
+        if vllm_modality == "" or not (
+            raw_ref is msgspec.UNSET or raw_ref is None or raw_ref.isascii()
+        ):
+            return None
+        modality = vllm_modality or "image"
+        template = stored.template_of(
+            kind, stored.FAMILY_OF[kind], fingerprint, modality, self.run_id
+        )
+        if template is None or template.longest > self.limits.name_chars:
+            return None
+        column = _Column(
+            template,
+            self.kwargs_data.setdefault(modality, []),
+            self.mm_hashes.setdefault(modality, []),
+            self.mm_placeholders.setdefault(modality, []),
+        )
+        self.columns[kind, fingerprint, vllm_modality, raw_ref] = column
+        return column
+
+    def other(self, value: PlainItemV1 | RawMMItem, mm_hash: Any) -> str | None:
+        """The text of an image that carries its bytes, or whose name is no hash."""
         ref = RawMMRef(
-            family=family,
+            family=stored.FAMILY_OF[type(value.payload)],
             fingerprint=value.layout_fingerprint,
             mm_hash=mm_hash,
-            modality=modality,
+            modality=value.vllm_modality or "image",
             payload=value.payload,
-            raw_image_id=name,
-            raw_uri=uri,
+            raw_image_id=value.raw_image_id,
+            raw_uri=value.raw_uri,
             run_id=self.run_id,
         )
-        if (
-            name is not None
-            and uri is None
-            and name[-4:] in fast.EXTENSIONS
-            and 20 <= len(name) <= limits.raw_image_id_bytes
-            and MM_HASH.least <= len(mm_hash) <= MM_HASH.most
-            and is_plain_grid(payload_grid(value.payload), limits)
-        ):
-            self.digits.append(mm_hash + name[:-4])
-            text = fast.V3 + encode_plain(_encode(ref))
-        else:
-            text = fast.write(ref, "v3", limits)
-            if text is None:
-                return False
-        self.kwargs_data[modality].append(text)
-        self.mm_hashes[modality].append(mm_hash)
-        self.mm_placeholders[modality].append(self.placeholder(place))
-        return True
+        return fast.write(ref, "v3", self.limits)
 
-    def placeholder(self, place: Any) -> dict[str, int]:
-        """A placeholder as plain JSON."""
-        if type(place) is PlaceholderRange:
-            offset, length, size = place.offset, place.length, 2
-        else:
-            offset, length, size = place["offset"], place["length"], len(place)
-        if size != 2 or type(offset) is not int or type(length) is not int:
-            raise ValueError
-        if not (0 <= offset <= MAX_INTEGER and 0 < length <= MAX_INTEGER):
-            raise ValueError
-        if offset < self.end:
-            self.ascending = False
-        self.end = offset + length
-        return {"length": length, "offset": offset}
-
-    def body(self) -> dict[str, Any] | None:
-        """The body, where the digits of all images are digits and no placeholders overlap."""
-        if "".join(self.digits).encode().translate(None, _HEX):
-            return None
-        if not self.ascending and not _are_apart(
-            [
-                (row["offset"], row["length"])
-                for rows in self.mm_placeholders.values()
-                for row in rows
-            ]
-        ):
-            return None
+    def finished(self) -> dict[str, Any] | None:
+        """The body, where the digits of all images are digits."""
+        for digits in (*self.mm_hashes.values(), self.stems):
+            if "".join(digits).encode().translate(None, _HEX):
+                return None
         return {
             "kwargs_data": self.kwargs_data,
             "mm_hashes": self.mm_hashes,

@@ -13,13 +13,13 @@ What is proved, and how, once a typed decode without patterns has succeeded:
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import Any, cast
+from functools import cache
+from typing import Any
 
 import msgspec
 
 from .._generated.limits import Limits
-from .._generated.plain import FINGERPRINT, MM_HASH, MODALITY, REF_V3_FAMILIES, PlainRefV3
+from .._generated.plain import MM_HASH, MODALITY, REF_V3_FAMILIES, PlainRefV3
 from .._generated.types import KimiK25Payload, QwenVlPayload
 from .._generated.wire import PAYLOADS
 from ..codec.base64text import (
@@ -31,10 +31,11 @@ from ..codec.base64text import (
     encode_plain,
 )
 from ..codec.datauri import HEADS, LABEL_CHARACTERS, LABEL_LENGTH
-from ..grids import MERGE_SIZE, is_plain_grid
+from ..grids import is_plain_grid
 from . import inline
 from .checks import longest_object
 from .model import RawMMRef, payload_grid
+from .stored import FAMILY_OF, longest_label, payload_text
 
 _NAME = MODALITY.allowed
 #: `~` would make a `-` of base64url.
@@ -42,14 +43,12 @@ _LABEL = LABEL_CHARACTERS.replace(b"~", b"")
 _HEX = MM_HASH.allowed
 V3 = inline.PREFIX
 _V2 = "mmraw:v2:"
-EXTENSIONS = frozenset({".jpg", ".png", ".gif"})
 #: A ref up to this length cannot exceed the limits that belong to inline images.
 _SMALL = 8192
 
 _decode = msgspec.json.Decoder(PlainRefV3).decode
 _encode = msgspec.json.Encoder().encode
 _payload_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in PAYLOADS.items()}
-FAMILY_OF = {kind: name for name, kind in PAYLOADS.items()}
 _Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 #: Longer objects are no plain ones: what is remembered of them stays small.
@@ -100,7 +99,7 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
     family = REF_V3_FAMILIES[type(value)]
     run_id, fingerprint, modality = value.run_id, value.fingerprint, value.modality
     if not (
-        0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
+        0 < longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
         and MM_HASH.least <= len(value.mm_hash) <= MM_HASH.most
         and not value.mm_hash.encode().translate(None, _HEX)
         and (name is None or _has_plain_ends(name, limits))
@@ -185,7 +184,7 @@ def parse_v2(text: str, limits: Limits) -> RawMMRef | None:
     if _encode(payload) != data:
         return None
     if not (
-        0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
+        0 < longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
         and MM_HASH.least <= len(mm_hash) <= MM_HASH.most
         and not mm_hash.encode().translate(None, _HEX)
         and _has_plain_ends(raw_image_id, limits)
@@ -211,35 +210,22 @@ def write(ref: RawMMRef, dialect: str, limits: Limits) -> str | None:
     as such, and goes the careful way.
     """
     payload, uri, name = ref.payload, ref.raw_uri, ref.raw_image_id
+    if dialect not in ("v3", "v2"):
+        return None
     try:
-        if uri is None and name is not None and ref.dialect == dialect == "v3":
-            # What renderers write most: an image stored by its content.
-            data = _encode(ref)
-            if (
-                len(data) <= _PLAIN_BYTES
-                and FAMILY_OF[type(payload)] == ref.family
-                and _are_digits(ref.mm_hash, name, limits)
-                and is_typed(payload, limits)
-                and 0
-                < _longest_label(ref.run_id, ref.fingerprint, ref.modality, ref.family)
-                <= limits.name_chars
-            ):
-                return V3 + encode_plain(data)
         is_inline = uri is not None and uri.startswith("data:")
         if ref.dialect != "v3" or is_inline:
             ref = msgspec.structs.replace(ref, dialect="v3", raw_uri="" if is_inline else uri)
         data = _encode(ref)
         if len(data) > _PLAIN_BYTES or FAMILY_OF.get(type(payload)) != ref.family:
             return None
-        longest = _longest_label(ref.run_id, ref.fingerprint, ref.modality, ref.family)
-        if not 0 < longest <= limits.name_chars or not is_typed(payload, limits):
+        longest = longest_label(ref.run_id, ref.fingerprint, ref.modality, ref.family)
+        if not 0 < longest <= limits.name_chars or payload_text(payload, limits) is None:
             return None
         if name is None:
             if not is_inline or not _is_hash(ref.mm_hash):
                 return None
-        elif not _are_digits(ref.mm_hash, name, limits) and not (
-            _is_hash(ref.mm_hash) and is_plain_name(name, limits)
-        ):
+        elif not _is_hash(ref.mm_hash) or not is_plain_name(name, limits):
             return None
         if dialect == "v2":
             return None if uri is not None or name is None else _v2_text(ref, limits)
@@ -252,26 +238,6 @@ def write(ref: RawMMRef, dialect: str, limits: Limits) -> str | None:
     except (*_Refusal, TypeError, ValueError, AttributeError, KeyError):
         return None
     return V3 + encode_plain(data)
-
-
-def is_typed(payload: Any, limits: Limits) -> bool:
-    """Whether a payload that a caller made holds one plain grid, and what else its type allows."""
-    if type(payload) is not QwenVlPayload:
-        again = _payload_decoders["kimi_k25"](_encode(payload))
-        return again == payload and is_plain_grid(payload_grid(again), limits)
-    grids: Any = payload.image_grid_thw
-    (grid,) = grids
-    if type(grids) is not tuple or type(grid) is not tuple:
-        return False
-    t, h, w = cast("tuple[Any, Any, Any]", grid)
-    return (
-        type(t) is type(h) is type(w) is int
-        and t > 0
-        and h > 0
-        and w > 0
-        and not (h % MERGE_SIZE or w % MERGE_SIZE)
-        and t * h * w <= limits.grid_patches
-    )
 
 
 def _v2_text(ref: RawMMRef, limits: Limits) -> str | None:
@@ -290,24 +256,7 @@ def are_plain_labels(
     """Labels by their lengths, characters and beginnings."""
     if len(run_id) + len(fingerprint) + len(modality) > _PLAIN_BYTES:
         return False
-    return 0 < _longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
-
-
-@lru_cache(maxsize=1024)
-def _longest_label(run_id: Any, fingerprint: Any, modality: Any, family: Any) -> int:
-    """Length of the longest label, 0 where one is not plain; a run repeats them in every ref."""
-    labels = (run_id, fingerprint, modality, family)
-    if not all(isinstance(label, str) and label.isascii() for label in labels):
-        return 0
-    if run_id.startswith(("run_", ".")) or not run_id or not modality:
-        return 0
-    if not FINGERPRINT.least <= len(fingerprint) <= FINGERPRINT.most:
-        return 0
-    if fingerprint.encode("ascii").translate(None, FINGERPRINT.allowed):
-        return 0
-    if f"{run_id}{modality}".encode("ascii").translate(None, _NAME):
-        return 0
-    return max(len(run_id), len(modality), len(family))
+    return 0 < longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
 
 
 def _is_hash(mm_hash: str) -> bool:
@@ -331,16 +280,6 @@ def _has_plain_ends(name: str, limits: Limits) -> bool:
         and name[0] != "-"
         and name[-1] != "."
         and len(name) <= limits.raw_image_id_bytes
-    )
-
-
-def _are_digits(mm_hash: str, name: str, limits: Limits) -> bool:
-    """The common case at once: a hash, and a name of hex digits with a usual extension."""
-    if name[-4:] not in EXTENSIONS or not 20 <= len(name) <= limits.raw_image_id_bytes:
-        return False
-    digits = name[:-4] if name.startswith(mm_hash) else mm_hash + name[:-4]
-    return MM_HASH.least <= len(mm_hash) <= MM_HASH.most and not digits.encode().translate(
-        None, _HEX
     )
 
 

@@ -11,7 +11,7 @@ from .._generated.limits import DEFAULT_LIMITS, Limits
 from .._generated.wire import DIALECTS, Dialect, WireDialect
 from ..codec import canonical_json, encode_base64url
 from ..errors import MMRawError
-from . import fast
+from . import fast, stored
 from .checks import normalize_run_id
 from .model import RawMMRef
 from .reading import parse_ref
@@ -26,13 +26,18 @@ def format_ref(ref: RawMMRef, dialect: str = "v3", *, limits: Limits = DEFAULT_L
         MMRawError: invalid_dialect, not_convertible (a field that the dialect has no place for),
             and what `parse_ref` raises.
     """
+    if fastpath.enabled and type(ref) is RawMMRef:
+        text = None
+        if dialect == "v3" and ref.raw_uri is None:
+            # What renderers write most: an image stored by its content.
+            text = stored.write(ref, limits)
+        if text is None:
+            text = fast.write(ref, dialect, limits)
+        if text is not None:
+            return text
     wire = DIALECTS.get(dialect)
     if wire is None or not wire.write:
         raise MMRawError("invalid_dialect", "write v3 or v2; other dialects are for convert_ref")
-    if fastpath.enabled and isinstance(ref, RawMMRef):  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = fast.write(ref, dialect, limits)
-        if text is not None:
-            return text
     return write_ref(ref, wire, limits)
 
 
