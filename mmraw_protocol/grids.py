@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from .errors import MMRawError
 
@@ -39,3 +41,9 @@ def is_plain_grid(grid: Grid | None, limits: Limits) -> bool:
         return False
     t, h, w = grid
     return not (h % MERGE_SIZE or w % MERGE_SIZE) and t * h * w <= limits.grid_patches
+
+
+def are_plain_grids(grids: Sequence[Grid], limits: Limits) -> bool:
+    """Whether `is_plain_grid` holds for each of at least one."""
+    patches = [t * h * w for t, h, w in grids if not (h % MERGE_SIZE or w % MERGE_SIZE)]
+    return len(patches) == len(grids) and max(patches) <= limits.grid_patches

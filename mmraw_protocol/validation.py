@@ -107,7 +107,7 @@ def check_value(
             ]
         elif isinstance(item, dict):
             fields = cast("dict[str, Any]", item)
-            kind = _kind_of(fields)
+            kind = kind_of(fields)
             if kind is not None:
                 yield _check(kind, fields, place, limits)
             else:
@@ -120,7 +120,8 @@ def check_value(
                 ]
 
 
-def _kind_of(fields: dict[str, Any]) -> Kind | None:
+def kind_of(fields: dict[str, Any]) -> Kind | None:
+    """Whether an object is an envelope or a features body, by the keys that tell them."""
     if fields.get("kind") == KIND:
         return "envelope"
     if "kwargs_data" in fields and "mm_hashes" in fields:

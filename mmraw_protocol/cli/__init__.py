@@ -7,54 +7,56 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import MMRawError
-from . import (
-    compat,
-    completion,
-    conformance,
-    convert,
-    demo,
-    doctor,
-    generate,
-    inline,
-    inspect,
-    layout,
-    materialize,
-    offload,
-    pack,
-    schema,
-    store,
-    validate,
-)
 from .output import print_error
 
-COMMANDS = (
-    demo,
-    pack,
-    generate,
-    inspect,
-    materialize,
-    layout,
-    validate,
-    store,
-    schema,
-    conformance,
-    compat,
-    doctor,
-    completion,
-    convert,
-    offload,
-    inline,
-)
+#: Each command (the module of that name) and its help; the module is imported where it runs.
+COMMANDS = {
+    "demo": "send real pictures over the wire in every way, verify them, and write a report",
+    "pack": (
+        "turn chat messages (JSON) into the features body of a request; without --offsets the"
+        " placeholders count every special token as one token and every other UTF-8 byte as "
+        "one"
+    ),
+    "generate": (
+        "send a conversation to a server (POST /inference/v1/generate) and print the answer; "
+        "the released renderers package makes the prompt, or --token-ids and --offsets bring "
+        "your own"
+    ),
+    "inspect": "explain a ref, an envelope or a features body",
+    "materialize": "turn a ref or a features body back into verified pictures in a folder",
+    "layout": "show the grid and the tokens of a size (640x480) or an image file",
+    "validate": (
+        "check every ref, envelope and features body in files (JSON or JSON lines, of any size)"
+    ),
+    "store": "look after a store of images: check it, collect what nothing refers to, copy it",
+    "schema": "list the JSON Schemas of the protocol, or print one",
+    "conformance": (
+        "answer the conformance protocol (serve), or hold any implementation to it (run)"
+    ),
+    "compat": "list every change between two versions of spec/, and whom it breaks",
+    "doctor": "check this installation: extras and versions, the store, a self-test of the vectors",
+    "completion": "print a completion script for a shell",
+    "convert": (
+        "move every ref in files (JSON, JSON lines or plain refs, of any size) to another dialect"
+    ),
+    "offload": (
+        "store every data: image in files (JSON or JSON lines) once and put its URL in its place"
+    ),
+    "inline": (
+        "put every image of a store back into files (JSON or JSON lines), in place of its URL"
+    ),
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every command."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser with every command, or with the options of one alone ("" for none)."""
     parser = argparse.ArgumentParser(
         prog="mmraw",
         description="The contract by which images travel through multimodal RL.",
@@ -63,12 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mmraw-protocol {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMANDS:
+    for name, text in COMMANDS.items():
+        if only is not None and name != only:
+            commands.add_parser(name, help=text)
+            continue
+        module = importlib.import_module(f".{name}", __package__)
         child = commands.add_parser(
-            module.NAME,
-            help=module.HELP,
-            description=module.HELP,
-            epilog=f"example: {module.EXAMPLE}",
+            name, help=text, description=text, epilog=f"example: {module.EXAMPLE}"
         )
         child.add_argument("--json", action="store_true", help="print JSON for machines")
         module.add_arguments(child)
@@ -79,7 +82,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     _open_streams()
-    args = build_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    # What stands before a command takes no values, so that the first word is the command.
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    args = build_parser(command).parse_args(arguments)
     try:
         code = _run(args)
         # Here and not at exit, where nobody is left to say what went wrong.

@@ -11,8 +11,6 @@ from ..compat.sources import read_spec
 from ..schemas import spec_folder
 from .output import print_json, print_table
 
-NAME = "compat"
-HELP = "list every change between two versions of spec/, and whom it breaks"
 EXAMPLE = "mmraw compat v1.0 spec --strict reader"
 
 _CHOICES: tuple[Strictness, ...] = ("none", "reader", "writer", "any")

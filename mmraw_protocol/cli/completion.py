@@ -8,8 +8,6 @@ import contextlib
 from ..errors import MMRawError
 from .output import print_json
 
-NAME = "completion"
-HELP = "print a completion script for a shell"
 EXAMPLE = "mmraw completion bash >> ~/.bashrc"
 
 SHELLS = ("bash", "zsh", "tcsh")

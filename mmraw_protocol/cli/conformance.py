@@ -22,8 +22,6 @@ from ..conformance.vectors import Vector, read_vectors
 from ..errors import MMRawError
 from .output import print_json, print_table, progress_bar
 
-NAME = "conformance"
-HELP = "answer the conformance protocol (serve), or hold any implementation to it (run)"
 EXAMPLE = "mmraw conformance run --junit report.xml -- node implementation.js"
 
 #: The command gave no right answer to `start`.

@@ -10,8 +10,6 @@ from ..documents import ConvertJob
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 
-NAME = "convert"
-HELP = "move every ref in files (JSON, JSON lines or plain refs, of any size) to another dialect"
 EXAMPLE = "mmraw convert old.jsonl --to v3 --run-id exp42 --out new.jsonl"
 
 

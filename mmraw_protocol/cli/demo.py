@@ -21,8 +21,6 @@ from ..errors import MMRawError
 from ..materialize import Materializer
 from .output import print_json, print_table, size_of
 
-NAME = "demo"
-HELP = "send real pictures over the wire in every way, verify them, and write a report"
 EXAMPLE = "mmraw demo my.jpg other.png"
 
 

@@ -14,8 +14,6 @@ from ..errors import MMRawError
 from .options import add_store, store_of
 from .output import error_dict, print_json, print_table
 
-NAME = "doctor"
-HELP = "check this installation: extras and versions, the store, a self-test of the vectors"
 EXAMPLE = "mmraw doctor --store outputs/run_exp42/assets/images"
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)[^;]*; .*extra == [\"']([A-Za-z0-9_.-]+)[\"']")

@@ -23,11 +23,6 @@ from .output import print_json
 if TYPE_CHECKING:
     from ..integrations.client import Completion
 
-NAME = "generate"
-HELP = (
-    "send a conversation to a server (POST /inference/v1/generate) and print the answer; the "
-    "released renderers package makes the prompt, or --token-ids and --offsets bring your own"
-)
 EXAMPLE = (
     "mmraw generate messages.json --server http://localhost:8000 --model Qwen/Qwen3-VL-2B-Instruct "
     "--storage inline --max-tokens 64"

@@ -9,8 +9,6 @@ from ..documents import InlineJob, StorePlace
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 
-NAME = "inline"
-HELP = "put every image of a store back into files (JSON or JSON lines), in place of its URL"
 EXAMPLE = "mmraw inline rollouts.jsonl --store run_exp42/assets/images --out whole.jsonl"
 
 

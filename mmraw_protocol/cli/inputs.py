@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from .._generated.limits import DEFAULT_LIMITS
 from ..codec import parse_json
@@ -54,6 +56,27 @@ def _decode(data: bytes) -> str:
     if not text:
         raise MMRawError("invalid_json", "the input is empty")
     return text
+
+
+@contextmanager
+def opened(name: str) -> Generator[tuple[IO[bytes], int | None], None, None]:
+    """A file (or - for standard input) and its size where that is known.
+
+    Raises:
+        MMRawError: source_unavailable.
+    """
+    if name == "-":
+        yield sys.stdin.buffer, None
+        return
+    file: IO[bytes] | None = None
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115 (closed below; the error must leave no context)
+    except (OSError, ValueError):
+        file = None
+    if file is None:
+        raise MMRawError("source_unavailable", "the file cannot be read")
+    with file:
+        yield file, Path(name).stat().st_size
 
 
 def is_file(argument: str) -> bool:

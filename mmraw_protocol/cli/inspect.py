@@ -18,8 +18,6 @@ from ..refs import RawMMRef, parse_ref
 from .inputs import read_text
 from .output import print_json, print_table, shorten, size_of
 
-NAME = "inspect"
-HELP = "explain a ref, an envelope or a features body"
 EXAMPLE = "mmraw inspect mmraw:v3:eyJmYW1pbHkiOi…"
 
 Row = tuple[str, str, str]

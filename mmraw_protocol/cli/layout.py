@@ -14,8 +14,6 @@ from ..images import ImageSource
 from .options import adapters_of, add_family
 from .output import error_dict, print_json, print_table
 
-NAME = "layout"
-HELP = "show the grid and the tokens of a size (640x480) or an image file"
 EXAMPLE = "mmraw layout 1920x1080 photo.jpg --family kimi_k25"
 
 _SIZE = re.compile(r"([0-9]{1,10})x([0-9]{1,10})")

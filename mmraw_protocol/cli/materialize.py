@@ -13,8 +13,6 @@ from .inputs import read_text
 from .options import adapters_of, add_family, add_store, store_of
 from .output import print_json, print_table, size_of
 
-NAME = "materialize"
-HELP = "turn a ref or a features body back into verified pictures in a folder"
 EXAMPLE = "mmraw materialize features.json --store run_x/assets/images --out pictures"
 
 

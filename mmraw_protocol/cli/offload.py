@@ -8,8 +8,6 @@ from ..documents import OffloadJob
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 
-NAME = "offload"
-HELP = "store every data: image in files (JSON or JSON lines) once and put its URL in its place"
 EXAMPLE = "mmraw offload rollouts.jsonl --store run_exp42/assets/images --in-place"
 
 

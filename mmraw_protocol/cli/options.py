@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import environment
-from ..adapters import Adapter, get_adapter
-from ..assets import AssetStore, LocalStore, ObjectStore, open_store
 from ..errors import MMRawError
+
+if TYPE_CHECKING:
+    from ..adapters import Adapter
+    from ..assets import AssetStore
 
 
 def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -65,6 +67,8 @@ def adapter_of(args: argparse.Namespace) -> Adapter:
     Raises:
         MMRawError: unknown_family, invalid_config, unsupported_option.
     """
+    from ..adapters import get_adapter
+
     return get_adapter(args.family, args.config, placeholder=args.placeholder)
 
 
@@ -90,6 +94,8 @@ def store_of(
     Raises:
         MMRawError: store_invalid, store_permission.
     """
+    from ..assets import open_store
+
     place = args.store or environment.image_dir()
     if place is None:
         if required:
@@ -102,6 +108,8 @@ def store_of(
 
 def label_of(store: AssetStore | None) -> str:
     """The run's label by the environment, or by the store's place; None stands for inline."""
+    from ..assets import LocalStore, ObjectStore
+
     directory = store.root if isinstance(store, LocalStore) else None
     if isinstance(store, ObjectStore):
         directory = Path("/").joinpath(store.place.bucket, *store.place.prefix)

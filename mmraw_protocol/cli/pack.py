@@ -12,11 +12,6 @@ from .inputs import parse_offsets, read_messages
 from .options import adapter_of, add_family, add_store, label_of, store_of
 from .output import print_json
 
-NAME = "pack"
-HELP = (
-    "turn chat messages (JSON) into the features body of a request; without --offsets the "
-    "placeholders count every special token as one token and every other UTF-8 byte as one"
-)
 EXAMPLE = "mmraw pack messages.json --family qwen_vl --storage inline --run-id exp42"
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
 from .. import environment
-from ..documents import Job, Report, StorePlace, rewrite, whole_output
+from ..documents.jobs import StorePlace
+from ..documents.output import whole_output
+from ..documents.rewriting import Job, Report, rewrite
 from ..errors import ERRORS, MMRawError
+from .inputs import opened
 from .options import add_processes
 from .output import error_dict, print_json, progress_bar, size_of
 
@@ -167,27 +168,6 @@ def _target(args: argparse.Namespace, name: str) -> Path | IO[bytes] | None:
     if args.in_place:
         return Path(name)
     return cast("Path | None", args.out) or sys.stdout.buffer
-
-
-@contextmanager
-def opened(name: str) -> Generator[tuple[IO[bytes], int | None], None, None]:
-    """A file (or - for standard input) and its size where that is known.
-
-    Raises:
-        MMRawError: source_unavailable.
-    """
-    if name == "-":
-        yield sys.stdin.buffer, None
-        return
-    file: IO[bytes] | None = None
-    try:
-        file = Path(name).open("rb")  # noqa: SIM115 (closed below; the error must leave no context)
-    except (OSError, ValueError):
-        file = None
-    if file is None:
-        raise MMRawError("source_unavailable", "the file cannot be read")
-    with file:
-        yield file, Path(name).stat().st_size
 
 
 def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: IO[str]) -> None:

@@ -8,8 +8,6 @@ from ..errors import MMRawError
 from ..schemas import schemas
 from .output import print_json, print_table
 
-NAME = "schema"
-HELP = "list the JSON Schemas of the protocol, or print one"
 EXAMPLE = "mmraw schema urn:mmraw:ref:v3"
 
 

@@ -8,15 +8,13 @@ from typing import Any
 
 import msgspec
 
-from ..documents import MOST_REFUSALS, Checked, check
+from ..documents.checking import MOST_REFUSALS, Checked, check
 from ..errors import MMRawError
 from ..validation import Finding
+from .inputs import opened
 from .options import add_processes
 from .output import print_json, print_table, progress_bar
-from .rewriting import opened
 
-NAME = "validate"
-HELP = "check every ref, envelope and features body in files (JSON or JSON lines, of any size)"
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
 
 

@@ -4,11 +4,17 @@
 command line. `check` reads files as `mmraw validate` does.
 """
 
-from .checking import MOST_REFUSALS, Checked, Refused, check, check_stream
-from .heads import Heads
-from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
-from .output import Output, whole_output
-from .rewrite import Job, OnError, Refusal, Report, Rewriter, Tally, rewrite
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checking import MOST_REFUSALS, Checked, Refused, check, check_stream
+    from .heads import Heads
+    from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
+    from .output import Output, whole_output
+    from .rewriting import Job, OnError, Refusal, Report, Rewriter, Tally, rewrite
 
 __all__ = [
     "MOST_REFUSALS",
@@ -31,3 +37,35 @@ __all__ = [
     "rewrite",
     "whole_output",
 ]
+
+#: The module of each name: checking needs no stores, rewriting no checks.
+_MODULES = {
+    "Checked": "checking",
+    "ConvertJob": "jobs",
+    "Heads": "heads",
+    "InlineJob": "jobs",
+    "Job": "rewriting",
+    "MOST_REFUSALS": "checking",
+    "OffloadJob": "jobs",
+    "OnError": "rewriting",
+    "Output": "output",
+    "Refusal": "rewriting",
+    "Refused": "checking",
+    "Report": "rewriting",
+    "Rewriter": "rewriting",
+    "StorePlace": "jobs",
+    "Tally": "rewriting",
+    "check": "checking",
+    "check_stream": "checking",
+    "rewrite": "rewriting",
+    "whole_output": "output",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value

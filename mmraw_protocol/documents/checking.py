@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,10 +14,14 @@ from ..errors import ErrorCode, MMRawError
 from ..features import parse_features
 from ..items import parse_item
 from ..refs import parse_ref
-from ..validation import Finding, check_document
+from ..validation import Finding, Kind, check_document
+from .bulk import plain_parts
 from .objects import ObjectScanner, OpenObject
 from .pool import open_pool
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 #: Refusals that a report names one by one; it counts them all.
 MOST_REFUSALS = 100
@@ -42,9 +46,14 @@ class Checked(msgspec.Struct):
     refused: dict[str, int] = {}
     refusals: list[Refused] = []
 
+    def count(self, counts: Mapping[Kind, int]) -> None:
+        """Counts things in which nothing is wrong."""
+        for kind, number in counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + number
+
     def add(self, line: int, finding: Finding) -> None:
         """Counts one thing."""
-        self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
+        self.count({finding.kind: 1})
         error = finding.error
         if error is None:
             return
@@ -156,11 +165,16 @@ def _check_block(block: Block, reader: LineReader, limits: Limits) -> Checked:
 def check_lines(block: Block, limits: Limits) -> Checked:
     """Every line of a block as a document of its own."""
     checked = Checked()
-    for number, line in enumerate(block.data.split(b"\n"), start=block.line):
-        text = line.strip()
-        if text:
-            for finding in check_document(text, limits=limits):
-                checked.add(number, finding)
+    lines = block.data.split(b"\n")
+    for start, end, counts in plain_parts(lines, limits):
+        if counts is not None:
+            checked.count(counts)
+            continue
+        for number, line in enumerate(lines[start:end], start=block.line + start):
+            text = line.strip()
+            if text:
+                for finding in check_document(text, limits=limits):
+                    checked.add(number, finding)
     return checked
 
 

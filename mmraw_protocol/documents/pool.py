@@ -6,10 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..errors import MMRawError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def open_pool(
         MMRawError: decoder_unavailable, where a worker ended early.
     """
     import multiprocessing
+    from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
     # Spawned, not forked: this process may have threads (the progress bar is one).
     context = multiprocessing.get_context("spawn")

@@ -94,7 +94,7 @@ def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawM
         return None
     name = value.raw_image_id
     sources = (name is not None) + (uri is not None)
-    if _skeletons().get(data.translate(None, _NAME)) != sources or not sources:
+    if skeletons().get(data.translate(None, _NAME)) != sources or not sources:
         return None
     family = REF_V3_FAMILIES[type(value)]
     run_id, fingerprint, modality = value.run_id, value.fingerprint, value.modality
@@ -136,7 +136,7 @@ def is_plain_source(
 
 
 @cache
-def _skeletons() -> dict[bytes, int]:
+def skeletons() -> dict[bytes, int]:
     """The skeleton of each plain v3 object, and how many sources such an object has.
 
     Which source it is the skeleton does not tell; as many keys as it has were found.

@@ -6,8 +6,6 @@ import argparse
 
 from . import fsck, gc, sync
 
-NAME = "store"
-HELP = "look after a store of images: check it, collect what nothing refers to, copy it"
 EXAMPLE = "mmraw store fsck rollouts.jsonl --store outputs/run_exp42/assets/images"
 
 COMMANDS = (fsck, gc, sync)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
 from json.encoder import encode_basestring_ascii
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -17,6 +16,9 @@ from .lines import are_documents, key_of, place_of, strings_in, text_of
 from .pool import open_pool
 from .reader import BLOCK, Block, LineReader
 from .scanner import Found, Scanner
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 #: What happens where a string is refused: stop without any output, or leave it as it is.
 OnError = Literal["fail", "keep"]

@@ -1,0 +1,125 @@
+"""Lines that are plain documents with plain refs: checked many at a time, in C.
+
+Nothing here finds a fault: where a part of the lines cannot be proved to be without any, it is made
+smaller, and what is left is told apart line by line (`check_document`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Union
+
+import msgspec
+
+from .. import fastpath
+from .._generated.limits import Limits
+from ..codec.jsontext import MAX_INTEGER
+from ..errors import MMRawError
+from ..features import parse_features
+from ..items import parse_item
+from ..refs import bulk
+from ..refs.model import PREFIX
+from ..validation import Kind, kind_of
+
+#: Lines that are looked at together, at most and at least.
+_MOST, _LEAST = 256, 8
+#: Levels of brackets in a plain line; the reader of each is made of two of the next.
+_LEVELS = 7
+
+_PREFIX = PREFIX.encode("ascii")
+
+
+def _values(levels: int) -> Any:
+    """The type of a JSON value that breaks no bound of `parse_json`."""
+    number = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+    kind: Any = None
+    for _ in range(levels + 1):
+        inner = () if kind is None else (list[kind], dict[str, kind])
+        kind = Union[(None, bool, number, float, str, *inner)]
+    return kind
+
+
+_decode = msgspec.json.Decoder(_values(_LEVELS)).decode
+_encode = msgspec.json.Encoder().encode
+_Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def plain_parts(
+    lines: list[bytes], limits: Limits
+) -> Iterator[tuple[int, int, dict[Kind, int] | None]]:
+    """(start, end, counts) of consecutive lines; None for counts where a fault may be in them."""
+    at, size = 0, _MOST
+    while at < len(lines):
+        part = lines[at : at + size]
+        counts = _counts(part, limits) if fastpath.enabled else None
+        if counts is None and size > _LEAST and fastpath.enabled:
+            size //= 4
+            continue
+        yield at, at + len(part), counts
+        at += len(part)
+        if counts is not None:
+            size = min(2 * size, _MOST)
+
+
+def _counts(lines: list[bytes], limits: Limits) -> dict[Kind, int] | None:
+    """How many of each kind are in lines in which nothing is wrong; None where that is open."""
+    bare = [line for line in lines if line.startswith(_PREFIX)]
+    others = [line for line in lines if line and not line.startswith(_PREFIX)]
+    values = _documents(others)
+    if values is None:
+        return None
+    refs, objects = _things(values)
+    refs += [line.rstrip().decode("ascii", "replace") for line in bare]
+    if refs and not bulk.are_plain(refs, limits):
+        return None
+    counts: dict[Kind, int] = {"ref": len(refs)} if refs else {}
+    try:
+        for kind, value in objects:
+            if kind == "envelope":
+                parse_item(value, limits=limits)
+            else:
+                parse_features(value, limits=limits)
+            counts[kind] = counts.get(kind, 0) + 1
+    except MMRawError:
+        return None
+    return counts
+
+
+def _documents(lines: list[bytes]) -> list[Any] | None:
+    """The value of each line, where each is one document as `parse_json` takes it.
+
+    A key that stands twice is lost with its value, and its quotes are missed when the values are
+    written again: a quote within a string is spelt the same both times.
+    """
+    try:
+        values = [_decode(line) for line in lines]
+    except _Refusal:
+        return None
+    text = b"\n".join(lines)
+    if b"{" not in text:
+        return values
+    if b"\\u0022" in text or _encode(values).count(b'"') != text.count(b'"'):
+        return None
+    return values
+
+
+def _things(values: list[Any]) -> tuple[list[str], list[tuple[Kind, Any]]]:
+    """Every ref, and every envelope and features body, as `check_value` tells them."""
+    refs: list[str] = []
+    objects: list[tuple[Kind, Any]] = []
+    stack: list[Iterable[Any]] = [values]
+    while stack:
+        for item in stack.pop():
+            kind = type(item)  # pyright: ignore[reportUnknownVariableType]
+            if kind is str:
+                if item[:6] == PREFIX:
+                    refs.append(item)
+            elif kind is dict:
+                found = kind_of(item) if "kind" in item or "mm_hashes" in item else None
+                if found is None:
+                    stack.append(item.values())
+                else:
+                    objects.append((found, item))
+            elif kind is list:
+                stack.append(item)
+    return refs, objects
