@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -57,9 +57,10 @@ def is_json(data: bytes) -> bool:
 def cut(data: bytes) -> list[bytes] | None:
     """The text cut at the quotes of its strings: outside, a string, outside, and so on.
 
-    None where a backslash stands outside strings, and so the text is no JSON.
+    None where a backslash outside strings makes that unclear: the text is no JSON.
     """
-    if b"\\" not in data:
+    if b"\\" not in data or b'\\"' not in data:
+        # No quote is escaped.
         return data.split(b'"')
     # No string of JSON holds these bytes: strings that differ differ still.
     data = data.replace(b"\\\\", b"\0\0")
@@ -115,12 +116,11 @@ def _is_escaped(data: bytes, at: int, start: int) -> bool:
 
 def is_deeper(data: bytes, limit: int) -> bool:
     """Whether brackets open more than `limit` levels, counted before any parser recurses."""
-    if data.count(b"[") + data.count(b"{") <= limit:
+    opened = data.count(b"[") + data.count(b"{")
+    if opened <= limit:
         return False
     # Of brackets that close at once, none holds another: without them there is one level less.
-    others = data.replace(b"[]", b"") if b"[]" in data else data
-    others = others.replace(b"{}", b"") if b"{}" in others else others
-    if others.count(b"[") + others.count(b"{") < limit:
+    if opened - data.count(b"[]") - data.count(b"{}") < limit:
         return False
     depth = 0
     for part in outside_strings(data):
@@ -148,14 +148,21 @@ def holds_more(data: bytes, limit: int) -> bool:
     return False
 
 
-def fault(data: bytes, pieces: list[bytes], path: str) -> MMRawError | str | None:
+class Cut(NamedTuple):
+    """A text cut at the quotes of its strings, and its strings, each once."""
+
+    pieces: list[bytes]
+    strings: set[bytes]
+
+
+def fault(data: bytes, parts: Cut, path: str) -> MMRawError | str | None:
     """What is wrong with JSON text (see `is_json`) that was cut: None, the one fault, `UNSURE`."""
     number = None
     if has_long_numbers(data):
-        outside = b'"'.join(pieces[::2])
+        outside = b'"'.join(parts.pieces[::2])
         if has_long_numbers(outside):
             number = _number_fault(outside, path)
-    twice = _holds_key_twice(data, pieces)
+    twice = _holds_key_twice(data, parts)
     if twice is None or (twice and number is not None):
         return UNSURE
     if twice:
@@ -207,13 +214,11 @@ def _number_fault(outside: bytes, path: str) -> MMRawError | None:
     return None
 
 
-def _holds_key_twice(data: bytes, pieces: list[bytes]) -> bool | None:
+def _holds_key_twice(data: bytes, parts: Cut) -> bool | None:
     """Whether an object holds a key twice; None where this does not tell."""
-    if b"\\" not in data:
-        strings = pieces[1::2]
-        if len(set(strings)) == len(strings):
-            return False
-    found = keys(pieces)
+    if b"\\" not in data and len(parts.strings) == len(parts.pieces) // 2:
+        return False
+    found = keys(parts.pieces)
     if found is not None and len(set(found)) == len(found):
         return False
     if b"\\u003" in data:

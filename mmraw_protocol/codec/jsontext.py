@@ -132,35 +132,39 @@ def check_json(
 
 
 def check_raw_json(
-    data: bytes, *, max_values: int, max_text: int | None = None, path: str = "$"
+    data: bytes,
+    *,
+    max_values: int,
+    max_text: int | None = None,
+    path: str = "$",
+    is_json: bool = False,
 ) -> None:
     """What is refused before any other fault of a document; where it can, builds no value.
+
+    `is_json` says that msgspec has read the text, whatever type it wanted.
 
     Raises:
         MMRawError: what `parse_json` raises; processed_payload (at any depth).
     """
-    pieces = value = None
     if len(data) > LARGE:
         value = parse_json(data, max_values=max_values, max_text=max_text, path=path)
+    elif (parts := _cut_if_strict(_utf8(data, path), MAX_DEPTH, max_values, path, is_json)) is None:
+        value = _read_in_order(data, data, path)
+    elif b"\\" not in data and _PROCESSED_KEYS_BYTES.isdisjoint(parts.strings):
+        return
+    elif (keys := jsonbulk.keys(parts.pieces)) is None:
+        value = msgspec.json.decode(data)
+    elif _PROCESSED_KEYS_BYTES.isdisjoint(keys):
+        return
     else:
-        pieces = _cut_if_strict(_utf8(data, path), MAX_DEPTH, max_values, path)
-        if pieces is None:
-            value = _read_in_order(data, data, path)
-        elif b"\\" not in data and _PROCESSED_KEYS_BYTES.isdisjoint(pieces[1::2]):
-            return
-        else:
-            keys = jsonbulk.keys(pieces)
-            if keys is None:
-                value = msgspec.json.decode(data)
-            elif not _PROCESSED_KEYS_BYTES.isdisjoint(keys):
-                raise processed_payload(path)
+        raise processed_payload(path)
     if holds_processed_key(value):
         raise processed_payload(path)
 
 
 def _cut_if_strict(
-    data: bytes, max_depth: int, max_values: int | None, path: str
-) -> list[bytes] | None:
+    data: bytes, max_depth: int, max_values: int | None, path: str, is_json: bool = False
+) -> jsonbulk.Cut | None:
     """The text cut at its quotes if searches over the whole of it prove it strict; or None.
 
     Raises:
@@ -173,15 +177,16 @@ def _cut_if_strict(
     if jsonbulk.is_deeper(data, max_depth):
         raise MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
     # Cut into pieces, a large text would take too much memory.
-    if not fastpath.enabled or len(data) > LARGE or not jsonbulk.is_json(data):
+    if not fastpath.enabled or len(data) > LARGE or not (is_json or jsonbulk.is_json(data)):
         return None
     pieces = jsonbulk.cut(data)
     if pieces is None:
         return None
-    fault = jsonbulk.fault(data, pieces, path)
+    parts = jsonbulk.Cut(pieces, set(pieces[1::2]))
+    fault = jsonbulk.fault(data, parts, path)
     if isinstance(fault, MMRawError):
         raise fault
-    return pieces if fault is None else None
+    return parts if fault is None else None
 
 
 def _utf8(text: str | bytes | memoryview, path: str) -> bytes:

@@ -150,7 +150,8 @@ def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limit
         failed = error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
         value = None
     if failed is not None:
-        raise _refusal(data, failed, wire, path, limits)
+        # All of an object has been read once, for its head.
+        raise _refusal(data, failed, wire, path, limits, is_json=path == "$")
     if len(data) <= LARGE and msgspec.json.encode(value) != data:
         # Only the canonical text of a value is known to hold no duplicate keys and the like.
         check_json(data, **document_bounds(limits), path=path)
@@ -158,11 +159,16 @@ def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limit
 
 
 def _refusal(
-    data: bytes, failed: msgspec.MsgspecError, wire: WireDialect, path: str, limits: Limits
+    data: bytes,
+    failed: msgspec.MsgspecError,
+    wire: WireDialect,
+    path: str,
+    limits: Limits,
+    is_json: bool = False,
 ) -> MMRawError:
     """Why a typed decode failed; broken JSON and processed tensors come before all else."""
     try:
-        check_raw_json(data, **document_bounds(limits), path=path)
+        check_raw_json(data, **document_bounds(limits), path=path, is_json=is_json)
     except MMRawError as error:
         return error
     if isinstance(failed, msgspec.ValidationError):
