@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import baseline, growth, material, report
+from benchmarks import baseline, growth, material, reliability, report
 from benchmarks.__main__ import main
 from benchmarks.measure import interleaved
 from mmraw_protocol import build_features, format_ref, parse_ref
@@ -55,3 +55,11 @@ def test_the_baseline_does_the_same_work() -> None:
 def test_a_conversation_is_built_and_read_both_ways() -> None:
     names = [name for name, _ in growth.conversations(2, 3)]
     assert names[:2] == ["built turn by turn", "built anew each turn"]
+
+
+def test_the_chart_of_refusals_has_a_point_for_each_length() -> None:
+    series = reliability.measure((1000, 2000))
+    assert {name for name, _ in series} >= {"envelope", "features body", "json.loads"}
+    for _, rows in series:
+        assert [length for length, _ in rows] == [1000, 2000]
+        assert all(seconds > 0 for _, seconds in rows)
