@@ -104,3 +104,26 @@ def test_the_demo_names_the_picture_that_is_refused(
     broken.write_bytes(b"no picture")
     error = refused(capsys, "demo", str(JPEG), str(broken), "--out", str(tmp_path / "out"))
     assert (error["code"], error["path"]) == ("image_undecodable", "$[1]")
+
+
+def test_a_refused_image_is_named_by_its_place_in_the_body(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {"type": "image", "image": str(JPEG)}
+    file = tmp_path / "messages.json"
+    file.write_text(json.dumps([{"role": "user", "content": [part, part]}]))
+    store = tmp_path / "run_a" / "assets" / "images"
+    options = ["--family", "kimi_k25", "--store", str(store)]
+    assert main(["pack", str(file), *options]) == 0
+    body = tmp_path / "features.json"
+    body.write_text(capsys.readouterr().out)
+    error = refused(capsys, "materialize", str(body), "--out", str(tmp_path / "out"))
+    assert error["path"] == "$.kwargs_data.vision_chunk[0].raw_image_id"
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf"])
+def test_an_answer_is_waited_for_so_many_seconds(
+    timeout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["conformance", "run", "--timeout", timeout, "--", "true"]) == 1
+    assert "must be positive numbers" in capsys.readouterr().err

@@ -76,8 +76,9 @@ def run(args: argparse.Namespace) -> int:
     """Serves, or runs and reports."""
     if args.part == "serve":
         return serve(sys.stdin.buffer, sys.stdout.buffer)
-    if args.timeout <= 0 or args.jobs < 1:
-        raise MMRawError("invalid_value", "--timeout and --jobs must be positive")
+    # So written, since nothing is more than NaN.
+    if not 0 < args.timeout < float("inf") or args.jobs < 1:
+        raise MMRawError("invalid_value", "--timeout and --jobs must be positive numbers")
     everything = list(read_vectors())
     vectors = [vector for vector in everything if _is_wanted(vector, args.filter)]
     if not vectors:

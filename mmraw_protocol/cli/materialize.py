@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..codec import key_in_path
 from ..errors import MMRawError
 from ..features import parse_features
 from ..materialize import MaterializedImage, Materializer
@@ -82,7 +83,14 @@ def _refs(text: str) -> list[tuple[str, Any, dict[str, Any], str]]:
             "modality": slot.modality,
             "placeholder_length": slot.placeholder.length,
         }
-        found.append((f"{number:03d}", slot.ref, beside, f"$.kwargs_data[{number}]"))
+        found.append(
+            (
+                f"{number:03d}",
+                slot.ref,
+                beside,
+                f"$.kwargs_data{key_in_path(slot.modality)}[{slot.index}]",
+            )
+        )
     return found
 
 
