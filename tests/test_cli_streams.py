@@ -47,6 +47,17 @@ def test_output_that_cannot_be_written_is_said_and_ends_with_one(command: str) -
     )
 
 
+@pytest.mark.parametrize("encoding", ["ascii:strict", "utf-8:strict"])
+def test_names_beyond_the_terminals_encoding_are_escaped(encoding: str, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xc3\xa9.jpg")
+    (tmp_path / name).write_bytes(JPEG.read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for arguments in (["layout", name], ["inspect", "--help"]):
+        command = [MMRAW, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_reader_that_goes_away_is_no_fault() -> None:
     done = shell("mmraw schema ref:v3 | true")
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -115,10 +116,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _open_streams() -> None:
-    """Gives a process that was started without them (`<&-`, `>&-`) streams of nothing."""
+    """Streams that take what commands print.
+
+    A process that was started without them (`<&-`, `>&-`) gets streams of nothing. A name that the
+    terminal's encoding does not know is printed with escapes.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    streams: tuple[object, object] = (sys.stdout, sys.stderr)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:
