@@ -35,6 +35,25 @@ def fills(size: int) -> list[str]:
     ]
 
 
+def hard(size: int) -> dict[str, str]:
+    """Values of that many bytes for which searches over the whole text do not decide."""
+    numbers = ",".join(["1"] * (size // 2 - 30))
+    keys = ",".join(f'"\\u00{n % 90 + 33:02x}{n:x}":1' for n in range(size // 13))
+    return {
+        "a broken end": "[" + ",".join(['{"a":1}'] * (size // 8 - 1)) + ",x]",
+        "equal keys in many objects": "[" + ",".join(['{"a":1}'] * (size // 8)) + "]",
+        "escaped keys": "{" + keys + "}",
+        "a key twice and a long integer": f'[{numbers},9007199254740993,{{"a":1,"a":2}}]',
+        "a broken end behind a long integer": f"[{numbers},1234567890123456,x]",
+    }
+
+
+def hard_ref(family: str, value: str) -> str:
+    """A ref that is refused for a value beside its fields."""
+    body = f'{{"family":"{family}",{HEAD},"payload":{{}},"x":{value}}}'
+    return "mmraw:v3:" + encode_base64url(body.encode())
+
+
 def bodies(family: str, size: int) -> list[str]:
     """Objects of a ref that are refused."""
     room = size - 300
@@ -85,6 +104,11 @@ def main() -> None:
             f"a refused ref of {SIZE} bytes, family {family}: worst {worst[0] * 1e6:.0f} us"
             f" (promised {bound}), {worst[1]:.1f} times json.loads on the same body"
         )
+    for name, value in hard(SIZE * 3 // 4 - 300).items():
+        text = hard_ref("qwen_vl", value)
+        seconds = best(lambda text=text: refuse(parse_ref, text), 30)
+        ratio = seconds / best(lambda value=value: baseline(value), 30)
+        print(f"hard, {name}: {seconds * 1e6:.0f} us, {ratio:.1f} times json.loads")
     for name, reader in (("envelope", parse_item), ("features", parse_features)):
         times = [
             max(best(lambda f=f, r=reader: refuse(r, f), 3) for f in fills(size))

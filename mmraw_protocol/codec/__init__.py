@@ -10,10 +10,10 @@ from .hashes import mm_hash_of, sha256_hex
 from .jsontext import (
     PROCESSED_KEYS,
     canonical_json,
-    check_payload_value,
     holds_processed_key,
     parse_json,
 )
+from .payload import check_payload_value
 
 __all__ = [
     "PROCESSED_KEYS",

@@ -34,6 +34,8 @@ _ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG = b"0" * 16
 # Compiled where it is used (and kept by re): few texts have such numbers.
 _SUSPECT_NUMBER = rb"[0-9][0-9.eE+-]{15,}|[0-9][0-9.]*[eE]\+?[0-9]{3,}"
+#: Pieces are looked at one by one up to this many; a value is built faster than that of more.
+_FEW = 128
 _SPACE = b" \t\r\n"
 
 _pass_over = msgspec.json.Decoder(msgspec.Raw).decode
@@ -160,7 +162,7 @@ def fault(data: bytes, parts: Cut, path: str) -> MMRawError | str | None:
     number = None
     if has_long_numbers(data):
         outside = b'"'.join(parts.pieces[::2])
-        if has_long_numbers(outside):
+        if has_long_numbers(outside) and (has_long_integers(outside) or not _can_decode(data)):
             number = _number_fault(outside, path)
     twice = _holds_key_twice(data, parts)
     if twice is None or (twice and number is not None):
@@ -171,7 +173,9 @@ def fault(data: bytes, parts: Cut, path: str) -> MMRawError | str | None:
 
 
 def keys(pieces: list[bytes]) -> list[bytes] | None:
-    """The keys of a text that was cut; None where one is escaped."""
+    """The keys of a text that was cut; None where one is escaped, or strings are many."""
+    if len(pieces) > _FEW:
+        return None
     followed = zip(pieces[1::2], pieces[2::2], strict=False)
     found = [text for text, after in followed if after.lstrip(_SPACE).startswith(b":")]
     together = b"".join(found)
@@ -202,6 +206,15 @@ def has_long_numbers(text: bytes) -> bool:
     """
     alike = text.translate(_ALIKE, b"+")
     return _LONG in alike or (b"e" in alike and b"e000" in alike)
+
+
+def _can_decode(data: bytes) -> bool:
+    """Whether msgspec makes a value of it; it refuses numbers beyond doubles."""
+    try:
+        _decode(data)
+    except _Refusal:
+        return False
+    return True
 
 
 def _number_fault(outside: bytes, path: str) -> MMRawError | None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypedDict, cast
 import msgspec
 
 from .. import fastpath
-from .._generated.limits import DEFAULT_LIMITS, Limits
+from .._generated.limits import Limits
 from ..errors import MMRawError
 from . import jsonbulk
 from .jsonbulk import MAX_INTEGER as MAX_INTEGER
@@ -152,12 +152,14 @@ def check_raw_json(
         value = _read_in_order(data, data, path)
     elif b"\\" not in data and _PROCESSED_KEYS_BYTES.isdisjoint(parts.strings):
         return
-    elif (keys := jsonbulk.keys(parts.pieces)) is None:
-        value = msgspec.json.decode(data)
-    elif _PROCESSED_KEYS_BYTES.isdisjoint(keys):
-        return
-    else:
+    elif (keys := jsonbulk.keys(parts.pieces)) is not None:
+        if _PROCESSED_KEYS_BYTES.isdisjoint(keys):
+            return
         raise processed_payload(path)
+    else:
+        value = msgspec.json.decode(data)
+        if not names_processed(value):
+            return
     if holds_processed_key(value):
         raise processed_payload(path)
 
@@ -266,6 +268,8 @@ class _Reader:
         return result
 
     def integer(self, digits: str) -> int:
+        if len(digits) < 16:
+            return int(digits)
         failed = jsonbulk.number_fault(digits, self.path)
         if failed is not None:
             raise failed
@@ -281,7 +285,7 @@ class _Reader:
         raise MMRawError("invalid_json", "NaN and Infinity are not JSON", self.path)
 
 
-def _children(value: Any) -> list[Any] | None:
+def children(value: Any) -> list[Any] | None:
     """What a container holds, keys apart; None for a leaf."""
     if isinstance(value, dict):
         return list(cast("dict[str, Any]", value).values())
@@ -290,23 +294,23 @@ def _children(value: Any) -> list[Any] | None:
     return None
 
 
-def _walk(value: Any) -> Iterator[tuple[Any, int]]:
+def walk(value: Any) -> Iterator[tuple[Any, int]]:
     """Every value below `value` with its depth, without recursion."""
     stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
         item, depth = stack.pop()
         yield item, depth
-        children = _children(item)
-        if children:
-            stack.extend((child, depth + 1) for child in children)
+        below = children(item)
+        if below:
+            stack.extend((child, depth + 1) for child in below)
 
 
 def _check_strings(value: Any, path: str) -> None:
-    for item, _ in _walk(value):
-        _check_leaf(item, path)
+    for item, _ in walk(value):
+        check_leaf(item, path)
 
 
-def _check_leaf(item: Any, path: str) -> None:
+def check_leaf(item: Any, path: str) -> None:
     """Refuses what has no place in JSON: by type, by range, by lone surrogates."""
     if item is None or isinstance(item, bool):
         return
@@ -339,40 +343,27 @@ def _check_text(text: str, path: str) -> None:
     raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
 
 
-def check_payload_value(
-    value: Any, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.payload"
-) -> dict[str, Any]:
-    """An opaque payload: a JSON object within the limits that holds no processed tensors.
-
-    Raises:
-        MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded,
-            processed_payload.
-    """
-    if not isinstance(value, dict):
-        raise MMRawError("invalid_type", "expected a JSON object", path)
-    for count, (item, depth) in enumerate(_walk(cast(Any, value)), start=1):
-        if depth > limits.payload_depth and _children(item) is not None:
-            message = f"nested deeper than {limits.payload_depth} levels"
-            raise MMRawError("limit_exceeded", message, path)
-        if count > limits.payload_nodes:
-            raise MMRawError("limit_exceeded", f"more than {limits.payload_nodes} values", path)
-        _check_leaf(item, path)
-        if isinstance(item, dict) and not PROCESSED_KEYS.isdisjoint(cast("dict[str, Any]", item)):
-            raise processed_payload(path)
-    return cast("dict[str, Any]", value)
-
-
 def processed_payload(path: str) -> MMRawError:
     """The error for pixel_values and its like."""
     names = ", ".join(sorted(PROCESSED_KEYS))
     return MMRawError("processed_payload", f"raw items carry none of {names}", path)
 
 
+def names_processed(value: Any) -> bool:
+    """Whether the name of a key of processed tensors occurs anywhere, in a string perhaps."""
+    try:
+        # Written again, no key is escaped.
+        text = msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return True
+    return any(name in text for name in _PROCESSED_KEYS_BYTES)
+
+
 def holds_processed_key(value: Any) -> bool:
     """Whether a key of processed tensors occurs at any depth."""
     return any(
         isinstance(item, dict) and not PROCESSED_KEYS.isdisjoint(cast("dict[str, Any]", item))
-        for item, _ in _walk(value)
+        for item, _ in walk(value)
     )
 
 
@@ -382,10 +373,10 @@ def check_json_value(value: Any, *, path: str = "$") -> None:
     Raises:
         MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded (nesting).
     """
-    for item, depth in _walk(value):
+    for item, depth in walk(value):
         if depth > MAX_DEPTH:
             raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels", path)
-        _check_leaf(item, path)
+        check_leaf(item, path)
 
 
 def canonical_json(value: Any, *, path: str = "$") -> str:

@@ -16,7 +16,6 @@ from ..codec import (
     check_payload_value,
     decode_base64url,
     explain,
-    parse_json,
 )
 from ..codec.jsontext import (
     LARGE,
@@ -26,6 +25,7 @@ from ..codec.jsontext import (
     check_raw_json,
     document_bounds,
 )
+from ..codec.payload import read_payload
 from ..errors import MMRawError
 from . import fast
 from .checks import check_payload, check_sources, longest_object, normalize_run_id
@@ -133,12 +133,8 @@ def _decode_payload(data: bytes, family: str, wire: WireDialect, limits: Limits)
     """The payload of a segments dialect: typed for listed families."""
     struct = PAYLOADS.get(family)
     if struct is None:
-        return check_payload_value(_strict_payload(data, limits), limits=limits)
+        return read_payload(data, limits)
     return _typed(data, struct, wire, "$.payload", limits)
-
-
-def _strict_payload(data: bytes | memoryview, limits: Limits) -> Any:
-    return parse_json(data, max_depth=limits.payload_depth, path="$.payload")
 
 
 def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limits) -> Any:
@@ -195,7 +191,7 @@ def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
     raw = memoryview(value.payload)
     if len(raw) > limits.payload_bytes:
         raise _payload_too_long(limits)
-    payload = check_payload_value(_strict_payload(raw, limits), limits=limits)
+    payload = read_payload(raw, limits)
     return _model(value, wire, limits, payload=payload)
 
 
