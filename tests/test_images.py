@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmraw_protocol import Limits, MMRawError
+from mmraw_protocol import Limits, MMRawError, fastpath
 from mmraw_protocol.codec import encode_base64, sha256_hex
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.images import ImageSource, decode_rgb, read_header
+from mmraw_protocol.images.plain import jpeg_header
 
 IMAGES = vectors_folder() / "images"
 BAD_IMAGES = vectors_folder() / "bad_images"
@@ -184,6 +185,72 @@ def test_damaged_files_raise_the_one_error_alone(
         data[at % len(data)] = value
     with contextlib.suppress(MMRawError):
         decode_rgb(bytes(data[:cut]))
+
+
+def segment(code: int, body: bytes) -> bytes:
+    return bytes([0xFF, code]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+#: What stands before the first scan of some file, well or ill.
+segments = st.one_of(
+    st.builds(
+        segment,
+        st.sampled_from([0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC8, 0xDB, 0xDD, 0xE0, 0xE1, 0xE2, 0xED,
+                         0xEE, 0xF0, 0xFE]),
+        st.one_of(
+            st.sampled_from([b"JFIF\x00\x01", b"JFIF\x00\x01\x02", b"Exif\x00\x00MM", b"Adobe\x00",
+                             b"ICC_PROFILE\x00\x01", b"ICC_PROFILE\x00\x01\x01abc", b"MPF\x00",
+                             b"Photoshop 3.0\x00", b"Photoshop 3.0\x008BIM", bytes(65),
+                             bytes([16]) + bytes(128), bytes(66), bytes(130), b""]),
+            st.sampled_from([1, 2, 3, 4]).map(
+                lambda n: bytes([8, 0, 4, 0, 5, n]) + b"".join(bytes([i, 17, 0]) for i in range(n))
+            ),
+            st.binary(max_size=12),
+        ),
+    ),
+    st.sampled_from([b"\xff", b"\x00", b"\xff\xd8", b"\xff\x01", segment(0xDB, bytes(65))]),
+)  # fmt: skip
+jpegs = st.one_of(
+    st.builds(
+        lambda head, tail: b"\xff\xd8" + b"".join(head) + tail,
+        st.lists(segments, max_size=6),
+        st.sampled_from(
+            [segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x00\xff\xd9", b"", b"\xff"]
+        ),
+    ),
+    st.builds(
+        lambda data, at, value: data[:at] + bytes([value]) + data[at + 1 :],
+        st.sampled_from(
+            [picture(kind="JPEG"), picture("L", kind="JPEG"), picture("CMYK", kind="JPEG")]
+        ),
+        st.integers(2, 300),
+        st.integers(0, 255),
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(jpegs, st.sampled_from([Limits(), Limits(image_parts=3), Limits(image_side=4)]))
+def test_a_jpeg_has_the_same_header_with_its_decoder_and_without(
+    data: bytes, limits: Limits
+) -> None:
+    def header() -> Any:
+        try:
+            return read_header(data, limits=limits)
+        except MMRawError as error:
+            return error.code, error.path, error.message
+
+    short = header()
+    with fastpath.disabled():
+        assert header() == short
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\x00\x00MM"}])
+def test_a_plain_jpeg_is_described_without_its_decoder(mode: str, options: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (50, 40)).save(buffer, "JPEG", comment=b"made here", **options)
+    assert jpeg_header(buffer.getvalue(), Limits()) == (50, 40, mode)
 
 
 def test_memory_while_decoding_is_bounded(tmp_path: Path) -> None:

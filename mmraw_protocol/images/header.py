@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .. import fastpath
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
+from .plain import jpeg_header
 from .structure import Format, check_head, format_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_JPEG = b"\xff\xd8\xff"
 _EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
 #: First bytes of formats that are refused by name rather than as broken.
 _OTHER_FORMATS = (
@@ -101,6 +104,13 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
     """
+    if fastpath.enabled and data.startswith(_JPEG) and len(data) <= limits.inline_image_bytes:
+        _decoders()  # with or without the short way, an installation reads pictures or does not
+        plain = jpeg_header(data, limits)
+        if plain is not None:
+            width, height, mode = plain
+            check_size((width, height), limits, path)
+            return ImageHeader(width=width, height=height, format="jpeg", mode=mode, frames=1)
     return open_image(data, limits, path)[1]
 
 
