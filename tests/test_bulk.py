@@ -21,7 +21,7 @@ from mmraw_protocol import (
     parse_ref,
     schemas,
 )
-from mmraw_protocol.documents import check
+from mmraw_protocol.documents import ConvertJob, OnError, Report, check, rewrite
 from mmraw_protocol.documents.bulk import plain_parts
 from mmraw_protocol.refs import bulk
 from mmraw_protocol.testing import near_misses, ref_text, refs
@@ -167,6 +167,50 @@ BAD = [
 def test_lines_get_the_same_verdicts_in_bulk_as_one_by_one(rows: list[str], end: str) -> None:
     # The first line is short and whole: a file that begins with an open bracket is one document.
     data = end.join(["[]", *rows]).encode("utf-8", "surrogatepass")
+    checked = check(io.BytesIO(data).read)
+    with fastpath.disabled():
+        assert check(io.BytesIO(data).read) == checked
+
+
+OLD = [format_ref(stored(number), "v2") for number in range(30)]
+ROWS = [
+    *(json.dumps({"id": 1, "ref": ref}) for ref in OLD),
+    *OLD[:3],
+    REF,
+    json.dumps([REF, "x", OLD[5]]),
+    json.dumps({"prose": f'so "{OLD[4]}" it is', OLD[2]: 1}),
+]
+REFUSED = [json.dumps([OLD[0], OLD[1] + "x", OLD[2]]), "mmraw:v9:x", '"\\u006dmraw:v2:x"']
+
+
+@given(
+    st.lists(st.sampled_from(ROWS * 6 + REFUSED), max_size=60),
+    st.sampled_from(["v3", "v2"]),
+    st.sampled_from(["fail", "keep"]),
+    st.sampled_from([1 << 20, 3000]),
+)
+@example(ROWS * 12 + REFUSED + ROWS * 12, "v3", "keep", 1 << 20)
+@example(ROWS * 12 + REFUSED + ROWS * 12, "v3", "fail", 1 << 20)
+def test_strings_are_rewritten_together_as_one_by_one(
+    rows: list[str], to: str, on_error: OnError, block: int
+) -> None:
+    data = "\n".join(rows).encode()
+
+    def converted() -> tuple[bytes, Report]:
+        out: list[bytes] = []
+        read = io.BytesIO(data).read
+        job = ConvertJob(to=to)
+        report = rewrite(read, out.append, job, on_error=on_error, block=block)
+        return b"".join(out), report
+
+    together = converted()
+    with fastpath.disabled():
+        assert converted() == together
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_one_fault_is_found_among_good_lines(row: str) -> None:
+    data = "\n".join(["[]", *GOOD, row, *GOOD]).encode("utf-8", "surrogatepass")
     checked = check(io.BytesIO(data).read)
     with fastpath.disabled():
         assert check(io.BytesIO(data).read) == checked

@@ -30,6 +30,9 @@ MOST_PLACES = 100
 class Rewriter(Protocol):
     """Gives strings anew.
 
+    It may have a method `rewrite_all` besides, which takes many texts at once. It gives each as
+    `rewrite` would, in ASCII without `"` and backslash, or None where they must come one by one.
+
     Attributes:
         heads: Which strings it wants to see.
         most: Bytes of the longest one that it takes, as it stands in the document.
@@ -45,6 +48,12 @@ class Rewriter(Protocol):
     def take_notes(self) -> list[tuple[str, int]]:
         """What there is to tell of the strings since the last call: names with sizes in bytes."""
         ...
+
+
+#: Start, end, and whether it is a bare line: a string in a block.
+Place = tuple[int, int, bool]
+#: Strings that a rewriter is given together.
+_MOST_TOGETHER, _LEAST_TOGETHER = 256, 16
 
 
 class Job(Protocol):
@@ -262,25 +271,85 @@ def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
     data, tally = block.data, Tally()
     if not block.whole or not are_documents(data, heads):
         return None
-    parts: list[bytes] = []
-    given = 0
-    for start, end, bare in strings_in(data, heads):
+    rewriting = _BlockRewriting(block, rewriter, tally, keep)
+    rewriting.run(list(strings_in(data, heads)))
+    tally.notes = rewriter.take_notes()
+    return _Done(rewriting.result(), tally)
+
+
+class _BlockRewriting:
+    """A block on its way: many strings together where the rewriter can, else one by one."""
+
+    def __init__(self, block: Block, rewriter: Rewriter, tally: Tally, keep: bool) -> None:
+        self._data, self._line = block.data, block.line
+        self._rewriter, self._tally, self._keep = rewriter, tally, keep
+        self._parts: list[bytes] = []
+        self._given = 0
+
+    def result(self) -> bytes:
+        """The block's new bytes."""
+        if not self._given:
+            return self._data
+        return b"".join([*self._parts, self._data[self._given :]])
+
+    def run(self, places: list[Place]) -> None:
+        """Rewrites the strings at these places."""
+        together = getattr(self._rewriter, "rewrite_all", None)
+        at, size = 0, _MOST_TOGETHER
+        while at < len(places):
+            some = places[at : at + size]
+            if together is not None and self._together(some, together):
+                size = min(2 * size, _MOST_TOGETHER)
+            elif not all(map(self._one, some)):
+                return
+            else:
+                size = _LEAST_TOGETHER
+            at += len(some)
+
+    def _together(
+        self, places: list[Place], rewrite: Callable[[list[str]], list[str] | None]
+    ) -> bool:
+        """Whether the rewriter took all strings at once."""
+        data = self._data
+        inner = [(start, end) if bare else (start + 1, end - 1) for start, end, bare in places]
+        joined = b"\n".join([data[start:end] for start, end in inner])
+        if b"\\" in joined or not joined.isascii():
+            return False
+        texts = joined.decode("ascii").split("\n")
+        new = rewrite(texts) if len(texts) == len(places) else None
+        if new is None:
+            return False
+        if new == texts:
+            self._tally.unchanged += len(texts)
+            return True
+        given, parts = self._given, self._parts
+        for (start, end), text, other in zip(inner, texts, new, strict=True):
+            if other == text:
+                self._tally.unchanged += 1
+                continue
+            self._tally.changed += 1
+            parts += (data[given:start], other.encode("ascii"))
+            given = end
+        self._given = given
+        return True
+
+    def _one(self, place: Place) -> bool:
+        """Whether to go on behind this string."""
+        data, (start, end, bare) = self._data, place
         raw = data[start:end]
         text = text_of(raw, bare)
-        new = _answer(rewriter, raw, text, key_of(data, start) if heads.keys else None)
+        key = key_of(data, start) if self._rewriter.heads.keys else None
+        new = _answer(self._rewriter, raw, text, key)
         if new == text:
-            tally.unchanged += 1
+            self._tally.unchanged += 1
         elif isinstance(new, str):
-            tally.changed += 1
-            parts += (data[given:start], _spelt(new, bare))
-            given = end
+            self._tally.changed += 1
+            self._parts += (data[self._given : start], _spelt(new, bare))
+            self._given = end
         else:
-            tally.refuse(new, functools.partial(place_of, data, start, block.line))
-            if not keep:
-                break
-    parts.append(data[given:])
-    tally.notes = rewriter.take_notes()
-    return _Done(b"".join(parts) if given else data, tally)
+            self._tally.refuse(new, functools.partial(place_of, data, start, self._line))
+            return self._keep
+        return True
 
 
 def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
