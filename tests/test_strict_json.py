@@ -9,8 +9,8 @@ import reference_json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmraw_protocol import MMRawError
-from mmraw_protocol.codec import jsonbulk, jsontext, parse_json
+from mmraw_protocol import Limits, MMRawError, fastpath, parse_ref
+from mmraw_protocol.codec import encode_base64url, jsonbulk, jsontext, parse_json
 from mmraw_protocol.codec.jsontext import PROCESSED_KEYS, check_json, check_raw_json
 
 #: Sound and broken, by themselves and beside one another.
@@ -116,3 +116,21 @@ def test_nesting_is_counted_exactly(limit: int) -> None:
         for depth in (limit - 1, limit, limit + 1):
             wanted = verdict(reference_json.read, text, depth, None, "$")
             assert verdict(parse_json, text, max_depth=depth) == wanted
+
+
+@settings(max_examples=150)
+@given(texts(), st.sampled_from([1, 2, 64]), st.sampled_from([2, 4, 4096]))
+@example("[1,2]", 64, 3)
+@example("[1,2]", 64, 4)
+@example('"pixel_values"', 64, 4096)
+def test_opaque_payloads_are_held_to_the_same_limits(text: str, depth: int, nodes: int) -> None:
+    body = (
+        f'{{"family":"another","fingerprint":"{"0" * 16}","mm_hash":"{"0" * 16}",'
+        f'"modality":"image","payload":{{"x":{text}}},"raw_image_id":"a.png","run_id":"r"}}'
+    )
+    ref = "mmraw:v3:" + encode_base64url(body.encode("utf-8", "surrogatepass"))
+    limits = Limits(payload_depth=depth, payload_nodes=nodes)
+    found = verdict(parse_ref, ref, limits=limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastpath, "enabled", False)
+        assert verdict(parse_ref, ref, limits=limits) == found

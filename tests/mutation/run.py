@@ -134,7 +134,7 @@ GUARDS = [
     Guard(
         "long numbers",
         BULK,
-        "if has_long_numbers(outside):",
+        "if has_long_numbers(outside) and (has_long_integers(outside) or not _can_decode(data)):",
         "if False:",
         "tests/test_codec.py",
     ),
