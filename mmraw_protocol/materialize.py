@@ -28,7 +28,7 @@ from .images import decode_rgb
 from .images.decode import Frames
 from .images.isolation import IsolatedDecoder
 from .metrics import Stats
-from .refs import RawMMRef, parse_ref
+from .refs import RawMMRef, read_ref
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -162,9 +162,9 @@ class Materializer:
         """
         failed: MMRawError | None = None
         try:
-            parsed = parse_ref(ref, limits=self.limits) if isinstance(ref, str) else ref
+            parsed, data = self._parsed(ref)
             _compare_outer(parsed, mm_hash, modality)
-            return self._cached(parsed, mm_hash, modality, placeholder_length)
+            return self._cached(parsed, data, mm_hash, modality, placeholder_length)
         except MMRawError as error:
             failed = error
         with self._lock:
@@ -263,17 +263,32 @@ class Materializer:
             adapter = self._adapters[family] = get_adapter(family)
         return adapter
 
+    def _parsed(self, ref: RawMMRef | str) -> tuple[RawMMRef, bytes | None]:
+        """The ref, and the bytes of an inline image if its text was read here."""
+        if not isinstance(ref, str):
+            return ref, None
+        pieces: list[bytes] = []
+        parsed, is_read = read_ref(ref, pieces.append, limits=self.limits)
+        return parsed, b"".join(pieces) if is_read else None
+
     def _cached(
-        self, ref: RawMMRef, mm_hash: str | None, modality: str | None, length: int | None
+        self,
+        ref: RawMMRef,
+        data: bytes | None,
+        mm_hash: str | None,
+        modality: str | None,
+        length: int | None,
     ) -> MaterializedImage:
         if not self._cache.capacity:
             with self._lock:
                 self._stats.misses += 1
-            return self._make(ref, length)
+            return self._make(ref, data, length)
         if self.store is not None and not ref.is_inline:
             self.store.check_run(ref.run_id)
         key = self.cache_key(ref, mm_hash=mm_hash, modality=modality, placeholder_length=length)
-        return self._cache.get(key, lambda: self._make(ref, length), lambda item: len(item.rgb))
+        return self._cache.get(
+            key, lambda: self._make(ref, data, length), lambda item: len(item.rgb)
+        )
 
     def cache_key(
         self,
@@ -296,16 +311,17 @@ class Materializer:
             fields["adapter"] = None
         return sha256_hex(canonical_json(fields).encode("ascii"))
 
-    def _make(self, ref: RawMMRef, length: int | None) -> MaterializedImage:
+    def _make(self, ref: RawMMRef, data: bytes | None, length: int | None) -> MaterializedImage:
         started = time.perf_counter()
         try:
-            return self._decode_and_compare(ref, length)
+            return self._decode_and_compare(ref, self._read(ref) if data is None else data, length)
         finally:
             with self._lock:
                 self._stats.seconds += time.perf_counter() - started
 
-    def _decode_and_compare(self, ref: RawMMRef, length: int | None) -> MaterializedImage:
-        data = self._read(ref)
+    def _decode_and_compare(
+        self, ref: RawMMRef, data: bytes, length: int | None
+    ) -> MaterializedImage:
         with self._lock:
             self._stats.bytes_read += len(data)
         digest = verify_source(ref, data)

@@ -26,7 +26,7 @@ from mmraw_protocol import (
 )
 from mmraw_protocol._generated import plain, types
 from mmraw_protocol.codec import base64text, encode_base64, encode_base64url
-from mmraw_protocol.refs import fast, inline, stored
+from mmraw_protocol.refs import fast, inline, read_ref, stored
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
 
 FIELDS = {
@@ -367,6 +367,12 @@ def test_tables_and_plain_structs_cover_what_the_typed_ones_hold() -> None:
         assert msgspec.structs.fields(typed)[0].name == msgspec.structs.fields(bare)[0].name
 
 
+def verdict(text: str) -> RawMMRef:
+    """What is read of a text whose image is not held."""
+    ref, _ = read_ref(text, lambda _: None, keep_uri=False)
+    return msgspec.structs.replace(ref, raw_uri=None) if ref.is_inline else ref
+
+
 @given(
     size=st.integers(30, 700),
     stored=st.booleans(),
@@ -393,6 +399,11 @@ def test_images_are_read_and_written_in_pieces_alike(
         assert ref is not None
         assert ref.raw_uri == uri
         assert b"".join(pieces) == data
+        pieces.clear()
+        found, was_read = read_ref(text, pieces.append, keep_uri=False)
+        assert was_read
+        assert b"".join(pieces) == data
+        assert msgspec.structs.replace(found, raw_uri=uri) == ref
         assert fast.write(ref, "v3", DEFAULT_LIMITS) == text
         both(lambda: parse_ref(text))
         both(lambda: format_ref(ref))
@@ -401,7 +412,9 @@ def test_images_are_read_and_written_in_pieces_alike(
             at %= len(uri)
             broken = uri[:at] + char + uri[at + 1 :]
             both(lambda: parse_ref(text_of({**fields, "raw_uri": broken})))
+            both(lambda: verdict(text_of({**fields, "raw_uri": broken})))
             both(lambda: format_ref(msgspec.structs.replace(ref, raw_uri=broken)))
         else:
             at %= len(text)
             both(lambda: parse_ref(text[:at] + char + text[at + 1 :]))
+            both(lambda: verdict(text[:at] + char + text[at + 1 :]))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref
+from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref, materialize
 from mmraw_protocol.adapters import Adapter, get_adapter
 from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.cache import SingleFlightCache
@@ -107,6 +107,19 @@ def test_checks_come_in_their_order() -> None:
 def test_a_kimi_token_count_that_lies_is_refused() -> None:
     payload = {"grid_thws": [list(KIMI.layout(320, 200).grid_thw)], "num_media_tokens": 7}
     assert code_of(Materializer(), ref_of(JPEG, KIMI, payload=payload)) == "grid_mismatch"
+
+
+@pytest.mark.parametrize("data", [JPEG, OTHER, JPEG + bytes(200_000)], ids=len)
+def test_an_inline_image_is_decoded_once(data: bytes) -> None:
+    ref, made = ref_of(data, QWEN), Materializer(adapters={"qwen_vl": QWEN}, cache_bytes=0)
+    expected = made.materialize(ref)
+    with pytest.MonkeyPatch.context() as patch:
+        # What decodes the raw_uri of a ref that was read elsewhere.
+        patch.setattr(materialize, "parse_data_uri", None)
+        found = made.materialize(format_ref(ref))
+    assert (found.rgb, found.sha256) == (expected.rgb, sha256_hex(data))
+    wrong = msgspec.structs.replace(ref, mm_hash="0" * 32)
+    assert code_of(made, format_ref(wrong)) == code_of(made, wrong) == "hash_mismatch"
 
 
 def test_without_a_store_only_inline_refs() -> None:

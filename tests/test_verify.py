@@ -37,6 +37,23 @@ def test_an_inline_image_is_verified_as_text_and_as_ref(size: int) -> None:
         assert verify_ref(text)[1] == sha256_hex(data)
 
 
+@pytest.mark.parametrize("size", [1, 100, 100_000, 256_000])
+def test_a_verdict_alone_is_the_same_and_holds_no_image(size: int) -> None:
+    data = IMAGE[:size]
+    text = format_ref(ref_of(data))
+    kept, digest = verify_ref(text)
+    for given in (text, kept):
+        ref, found = verify_ref(given, keep_uri=False)
+        assert found == digest
+        assert ref == msgspec.structs.replace(kept, raw_uri=None)
+        with fastpath.disabled():
+            assert verify_ref(given, keep_uri=False) == (ref, found)
+    wrong = msgspec.structs.replace(kept, mm_hash="0" * 32)
+    with pytest.raises(MMRawError) as caught:
+        verify_ref(format_ref(wrong), keep_uri=False)
+    assert caught.value.code == "hash_mismatch"
+
+
 @pytest.mark.parametrize("size", [1, 100_000])
 def test_other_bytes_than_the_hash_names_are_refused(size: int) -> None:
     other = ref_of(IMAGE[:size])

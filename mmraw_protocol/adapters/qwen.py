@@ -62,16 +62,19 @@ class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
             MMRawError: invalid_value (a side below 1), aspect_ratio, limit_exceeded.
         """
         self.check_size(width, height, limits)
-        if max(width, height) / min(width, height) > limits.image_aspect:
+        aspect = width / height if width > height else height / width
+        if aspect > limits.image_aspect:
             message = f"the image is longer than {limits.image_aspect} to 1"
             raise MMRawError("aspect_ratio", message)
         knobs = self.config
-        h, w = qwen_grid(
-            width, height, knobs.patch_size, knobs.merge_size, knobs.min_pixels, knobs.max_pixels
-        )
-        grid = check_grid((1, h, w), merge_size=knobs.merge_size, limits=limits, path="$.grid_thw")
-        tokens = h * w // knobs.merge_size**2
-        resized = (w * knobs.patch_size, h * knobs.patch_size)
+        patch, merge = knobs.patch_size, knobs.merge_size
+        h, w = qwen_grid(width, height, patch, merge, knobs.min_pixels, knobs.max_pixels)
+        grid = (1, h, w)
+        # On the merge raster it is by construction.
+        if h * w > limits.grid_patches:
+            check_grid(grid, merge_size=merge, limits=limits, path="$.grid_thw")
+        tokens = h * w // (merge * merge)
+        resized = (w * patch, h * patch)
         return Layout(
             grid_thw=grid,
             num_tokens=tokens,

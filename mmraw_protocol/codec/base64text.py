@@ -30,7 +30,7 @@ except ImportError:  # the extra `vision` brings it; the verdicts are the same w
     _pybase64 = None
 
 
-def _standard_decode(text: str, _: None = None, __: bool = True) -> bytes:
+def _standard_decode(text: str | bytes, _: None = None, __: bool = True) -> bytes:
     return binascii.a2b_base64(text)
 
 
@@ -38,7 +38,7 @@ def _standard_encode(data: bytes | memoryview) -> str:
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
-_decode: Callable[[str, None, bool], bytes] = (
+_decode: Callable[[str | bytes, None, bool], bytes] = (
     _standard_decode if _pybase64 is None else cast(Any, _pybase64.b64decode)
 )
 #: Standard alphabet, with padding (RFC 4648, section 4). The encoder itself: it is called most.
@@ -126,7 +126,7 @@ def decode_url(text: str, start: int = 0) -> bytes | None:
     return data if data is not None and len(data) == size else None
 
 
-def attempt(text: str) -> bytes | None:
+def attempt(text: str | bytes) -> bytes | None:
     """What the decoder makes of it; fewer bytes than there should be where it skipped any."""
     try:
         return _decode(text, None, True)

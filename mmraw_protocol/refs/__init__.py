@@ -5,7 +5,7 @@ Source: spec/README.md, sections "Refs" and "Order of checks"; schemas urn:mmraw
 
 from .checks import check_payload, check_raw_image_id, check_sources, normalize_run_id
 from .model import Payload, RawMMRef, is_ref, plain_json
-from .reading import parse_ref, ref_from_fields
+from .reading import parse_ref, read_ref, ref_from_fields
 from .writing import format_ref, write_any, write_ref
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "normalize_run_id",
     "parse_ref",
     "plain_json",
+    "read_ref",
     "ref_from_fields",
     "write_any",
     "write_ref",

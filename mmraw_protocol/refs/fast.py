@@ -43,28 +43,30 @@ _LABEL = LABEL_CHARACTERS.replace(b"~", b"")
 _HEX = MM_HASH.allowed
 V3 = inline.PREFIX
 _V2 = "mmraw:v2:"
-#: A ref up to this length cannot exceed the limits that belong to inline images.
-_SMALL = 8192
+#: Longer objects are no plain ones: what is remembered of them stays small.
+_PLAIN_BYTES = 4096
+#: A longer text is a plain one only where an inline image makes it so.
+_SMALL = len(V3) + _PLAIN_BYTES // 3 * 4
 
 _decode = msgspec.json.Decoder(PlainRefV3).decode
 _encode = msgspec.json.Encoder().encode
 _payload_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in PAYLOADS.items()}
 _Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
-#: Longer objects are no plain ones: what is remembered of them stays small.
-_PLAIN_BYTES = 4096
 
-
-def parse_v3(text: str, limits: Limits, sink: inline.Sink | None = None) -> RawMMRef | None:
+def parse_v3(
+    text: str, limits: Limits, sink: inline.Sink | None = None, keep_uri: bool = True
+) -> RawMMRef | None:
     """The ref of a plain text that starts with `mmraw:v3:`; an inline image's bytes go to `sink`.
 
-    They may have gone there although the answer is None.
+    They may have gone there although the answer is None. Without `keep_uri` the raw_uri of a long
+    text is only the beginning of the right one.
     """
     image = None
     if len(text) > _SMALL:
         if len(text) // 4 * 3 > longest_object(limits):
             return None
-        split = inline.read(text, limits, sink)
+        split = inline.read(text, limits, sink, keep_uri)
         if split is None:
             return None
         data, image = split

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._generated.limits import Limits
-from ..codec.base64text import PIECE, attempt, decode_standard, decode_url, encode_base64url
+from ..codec.base64text import (
+    PIECE,
+    attempt,
+    decode_standard,
+    decode_url,
+    encode_base64,
+    encode_base64url,
+)
 from ..codec.datauri import HEADS
 
 Sink = Callable[[bytes], object]
@@ -24,11 +31,14 @@ _TAIL = 1024
 _LONGEST = 32
 
 
-def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, str] | None:
+def read(
+    text: str, limits: Limits, sink: Sink | None = None, keep_uri: bool = True
+) -> tuple[bytes, str] | None:
     """The JSON of a v3 ref with "" for its data: URL, and that URL; None where that is not plain.
 
     The URL's base64 is checked on the way; its bytes go to `sink`, in pieces. They may have gone
-    there where the answer is None.
+    there where the answer is None. Without `keep_uri` the URL ends where its base64 begins or
+    soon behind, and no copy of the image is ever held.
     """
     head = decode_url(text[len(PREFIX) : len(PREFIX) + _HEAD])
     start = 0 if head is None else head.find(b'"data:image/') + 1
@@ -41,18 +51,18 @@ def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, st
     if begin > len(head):
         return None
     pieces = [str(head[start:begin], "latin-1")]
-    size = _decode_into(pieces[0][comma - start :], sink)
+    size = _decode_into(head[comma:begin], sink)
     at = len(PREFIX) + begin // 3 * 4
     while size >= 0 and at + PIECE + _TAIL <= len(text):
         # Base64 characters never make a `+` or `/` of the outer layer, so that needs no look.
-        data = attempt(text[at : at + PIECE])
-        if data is None or len(data) != PIECE // 4 * 3:
+        piece = attempt(text[at : at + PIECE])
+        if piece is None or len(piece) != PIECE // 4 * 3:
             return None
-        piece = str(data, "latin-1")
         part = _decode_into(piece, sink)
         if part < 0:
             return None
-        pieces.append(piece)
+        if keep_uri:
+            pieces.append(str(piece, "latin-1"))
         size += part
         at += PIECE
     tail = decode_url(text[at:])
@@ -65,11 +75,12 @@ def read(text: str, limits: Limits, sink: Sink | None = None) -> tuple[bytes, st
         return None
     if sink is not None:
         sink(image)
-    pieces.append(last)
+    if keep_uri:
+        pieces.append(last)
     return head[:start] + tail[end:], "".join(pieces)
 
 
-def _decode_into(piece: str, sink: Sink | None) -> int:
+def _decode_into(piece: bytes, sink: Sink | None) -> int:
     """Decodes base64 from the middle of an image: whole groups without padding. -1 otherwise."""
     data = attempt(piece)
     if data is None or len(data) != len(piece) // 4 * 3:
@@ -85,16 +96,18 @@ def write(data: bytes, place: int, uri: str, limits: Limits) -> str | None:
     if not uri.isascii() or uri[:comma].encode("ascii") not in HEADS or len(uri) == comma:
         return None
     begin = comma + 4 * (-(place + comma) % 3)
-    pieces = [PREFIX, encode_base64url(data[:place] + uri[:begin].encode("ascii"))]
-    size = _decode_into(uri[comma:begin], None)
+    start = uri[:begin].encode("ascii")
+    pieces = [PREFIX, encode_base64url(data[:place] + start)]
+    size = _decode_into(start[comma:], None)
     at = begin
     step = PIECE // 4 * 3
     while size >= 0 and at + step < len(uri):
-        piece = uri[at : at + step]
+        piece = uri[at : at + step].encode("ascii")
         part = _decode_into(piece, None)
         if part < 0:
             return None
-        pieces.append(encode_base64url(piece.encode("ascii")))
+        # Base64 characters never make a `-` or `_` of the outer layer, and fill whole groups.
+        pieces.append(encode_base64(piece))
         size += part
         at += step
     image = decode_standard(uri, at)

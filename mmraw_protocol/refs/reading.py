@@ -29,6 +29,7 @@ from ..codec.payload import read_payload
 from ..errors import MMRawError
 from . import fast
 from .checks import check_payload, check_sources, longest_object, normalize_run_id
+from .inline import Sink
 from .model import PREFIX, RawMMRef
 
 
@@ -48,6 +49,23 @@ def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
         if ref is not None:
             return ref
     return _parse_carefully(text, limits)
+
+
+def read_ref(
+    text: str, sink: Sink, *, keep_uri: bool = True, limits: Limits = DEFAULT_LIMITS
+) -> tuple[RawMMRef, bool]:
+    """`parse_ref`, and whether the bytes of an inline image went to `sink`, in pieces.
+
+    Where they did not, some may have gone there all the same. Without `keep_uri` the raw_uri of a
+    ref whose image went to `sink` may be cut off.
+
+    Raises:
+        MMRawError: what `parse_ref` raises.
+    """
+    if fastpath.enabled and isinstance(text, str) and text.startswith(fast.V3):  # pyright: ignore[reportUnnecessaryIsInstance]
+        ref = fast.parse_v3(text, limits, sink, keep_uri)
+        return (_parse_carefully(text, limits), False) if ref is None else (ref, ref.is_inline)
+    return parse_ref(text, limits=limits), False
 
 
 def _parse_carefully(text: str, limits: Limits) -> RawMMRef:
