@@ -32,7 +32,7 @@ from ..codec.base64text import (
 )
 from ..codec.datauri import HEADS, LABEL_CHARACTERS, LABEL_LENGTH
 from ..grids import is_plain_grid
-from . import inline
+from . import inline, stored
 from .checks import longest_object
 from .model import RawMMRef, payload_grid
 from .stored import FAMILY_OF, longest_label, payload_text
@@ -80,43 +80,51 @@ def parse_v3(
     if len(data) > _PLAIN_BYTES:
         # Before anything is built of it: one wide character makes a string four times its length.
         return None
+    is_known = False
     try:
         value = _decode(data)
-        uri = value.raw_uri
+        family, uri, name = REF_V3_FAMILIES[type(value)], value.raw_uri, value.raw_image_id
+        if uri is None and name is not None:
+            # What is written most is known by what would be written.
+            written = stored.json_of(family, value, limits)
+            is_known = written is not None and written.encode() == data
         if image is not None:
             # What was taken out must have been the source, and no other field.
             if uri != "":
                 return None
             uri = image
         elif uri is not None:
-            if not is_plain_source(uri, value.raw_image_id, limits, sink):
+            if not is_plain_source(uri, name, limits, sink):
                 return None
             data = data.replace(uri.encode("ascii"), b"", 1)
+        if not is_known and not _is_plain(value, family, data, uri, limits):
+            return None
     except _Refusal:
-        return None
-    name = value.raw_image_id
-    sources = (name is not None) + (uri is not None)
-    if skeletons().get(data.translate(None, _NAME)) != sources or not sources:
-        return None
-    family = REF_V3_FAMILIES[type(value)]
-    run_id, fingerprint, modality = value.run_id, value.fingerprint, value.modality
-    if not (
-        0 < longest_label(run_id, fingerprint, modality, family) <= limits.name_chars
-        and MM_HASH.least <= len(value.mm_hash) <= MM_HASH.most
-        and not value.mm_hash.encode().translate(None, _HEX)
-        and (name is None or _has_plain_ends(name, limits))
-        and is_plain_grid(payload_grid(value.payload), limits)
-    ):
         return None
     return RawMMRef(
         family=family,
-        fingerprint=fingerprint,
+        fingerprint=value.fingerprint,
         mm_hash=value.mm_hash,
-        modality=modality,
+        modality=value.modality,
         payload=value.payload,
         raw_image_id=name,
         raw_uri=uri,
-        run_id=run_id,
+        run_id=value.run_id,
+    )
+
+
+def _is_plain(value: PlainRefV3, family: str, data: bytes, uri: str | None, limits: Limits) -> bool:
+    """Whether `data`, its raw_uri taken out, is canonical and all else is as it should be."""
+    name = value.raw_image_id
+    sources = (name is not None) + (uri is not None)
+    longest = longest_label(value.run_id, value.fingerprint, value.modality, family)
+    return (
+        sources > 0
+        and skeletons().get(data.translate(None, _NAME)) == sources
+        and 0 < longest <= limits.name_chars
+        and _is_hash(value.mm_hash)
+        and (name is None or _has_plain_ends(name, limits))
+        and is_plain_grid(payload_grid(value.payload), limits)
     )
 
 

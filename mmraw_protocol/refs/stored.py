@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from .._generated.limits import Limits
-from .._generated.plain import FINGERPRINT, MM_HASH, MODALITY
+from .._generated.plain import FINGERPRINT, MM_HASH, MODALITY, PlainRefV3
 from .._generated.types import QwenVlPayload
 from .._generated.wire import PAYLOADS
 from ..codec.base64text import encode_base64
@@ -31,7 +31,7 @@ SHORTEST, LONGEST = LEAST + 4, MOST + 4
 #: A longer label is no plain one: what is remembered stays small.
 _LONGEST_LABEL = 512
 #: What is remembered at most, of each kind; then it is begun anew.
-_REMEMBERED = 4096
+_REMEMBERED = 2048
 #: Stands where a field's value comes, and is in no plain value.
 _GAP = "?"
 
@@ -60,16 +60,24 @@ _grids: dict[tuple[int, int, int], tuple[str, int]] = {}
 
 def write(ref: RawMMRef, limits: Limits) -> str | None:
     """The v3 text of a ref without raw_uri; None where it is not plain."""
+    text = json_of(ref.family, ref, limits)
+    # Nothing in it makes a `+` or `/`, so that one alphabet is the other.
+    return None if text is None else PREFIX + encode_base64(text.encode()).rstrip("=")
+
+
+def json_of(family: str, ref: RawMMRef | PlainRefV3, limits: Limits) -> str | None:
+    """The canonical JSON of a ref without raw_uri; None where it is not plain."""
     payload, mm_hash = ref.payload, ref.mm_hash
     name: Any = ref.raw_image_id
     try:
-        labels = (type(payload), ref.family, ref.fingerprint, ref.modality, ref.run_id)
+        labels = (type(payload), family, ref.fingerprint, ref.modality, ref.run_id)
         template = _templates.get(labels) or template_of(*labels)
         if template is None:
             return None
+        longest, head, behind_hash, behind_payload, tail = template
         # Digits come in pairs here, as in every digest.
         if (
-            template[0] > limits.name_chars
+            longest > limits.name_chars
             or not (type(mm_hash) is type(name) is str and LEAST <= len(mm_hash) <= MOST)
             or not SHORTEST <= len(name) <= LONGEST
             or len(name) > limits.raw_image_id_bytes
@@ -85,10 +93,7 @@ def write(ref: RawMMRef, limits: Limits) -> str | None:
             return None
     except _Refusal:
         return None
-    _, head, behind_hash, behind_payload, tail = template
-    text = f"{head}{mm_hash}{behind_hash}{grid}{behind_payload}{name}{tail}"
-    # Nothing in it makes a `+` or `/`, so that one alphabet is the other.
-    return PREFIX + encode_base64(text.encode()).rstrip("=")
+    return f"{head}{mm_hash}{behind_hash}{grid}{behind_payload}{name}{tail}"
 
 
 def stem(name: str) -> str:
