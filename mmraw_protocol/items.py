@@ -205,7 +205,13 @@ def typed_items(items: Sequence[Any], limits: Limits) -> list[PlainItemV1 | RawM
     """
     if set(map(type, items)) == {dict}:
         for item in items:
-            if not _is_plain_json(item.get("payload")):
+            payload = item.get("payload")
+            if type(payload) is dict and len(cast("dict[Any, Any]", payload)) == 1:
+                # One row of one grid, the commonest.
+                (rows,) = cast("dict[Any, list[Any]]", payload).values()
+                if type(rows) is list and len(rows) == 1 and type(rows[0]) is list:
+                    continue
+            if not _is_plain_json(payload):
                 return None
         return cast(Any, msgspec.convert(list(items), _PlainItems))
     values = [typed_item(item, limits) for item in items]

@@ -266,7 +266,7 @@ def test_what_is_remembered_is_bounded() -> None:
             odd = msgspec.structs.replace(ref, payload=qwen(grid), run_id=f"run{number}")
             assert parse_ref(format_ref(odd)) == odd
         assert len(stored._templates) <= 3
-        assert len(stored._grids) <= 3
+        assert len(stored.grids) <= 3
 
 
 HASH = "67f463a70fcc80e6b6c13d2563a723f2"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from .._generated.limits import Limits
-from .._generated.plain import MM_HASH, PlainFeatures, PlainItemV1
+from .._generated.plain import MM_HASH, PlainFeatures, PlainItemV1, PlainItemV1QwenVl
 from .._generated.types import PlaceholderRange
 from ..codec.base64text import encode_base64
 from ..codec.jsontext import LARGE, MAX_INTEGER
@@ -21,10 +21,11 @@ from ..errors import MMRawError
 from ..items import RawMMItem, typed_items
 from ..refs import RawMMRef, fast, stored
 from ..refs.fast import V3
-from ..refs.stored import EXTENSIONS, LEAST, MOST, SHORTEST, payload_text, stem
+from ..refs.stored import EXTENSIONS, LEAST, MOST, SHORTEST, grids, payload_text, stem
 from .model import Features, MultiModalData
 
 _HEX = MM_HASH.allowed
+_UNKNOWN = (None, 0)
 _decode = msgspec.json.Decoder(PlainFeatures).decode
 _Refusal = (msgspec.MsgspecError, MMRawError, ValueError, TypeError, KeyError, AttributeError)
 
@@ -96,7 +97,13 @@ class _Body:
                 and LEAST <= len(mm_hash) <= MOST
                 and SHORTEST <= len(name) <= longest_name
             ):
-                grid = payload_text(payload, limits)
+                grid = None
+                if type(value) is PlainItemV1QwenVl:
+                    # Just converted: its integers are integers.
+                    grid, patches = grids.get(payload.image_grid_thw[0], _UNKNOWN)
+                    if patches > limits.grid_patches:
+                        return False
+                grid = grid or payload_text(payload, limits)
                 if grid is None:
                     return False
                 if name.removeprefix(mm_hash) not in EXTENSIONS:
@@ -143,7 +150,7 @@ class _Body:
         template = stored.template_of(
             kind, stored.FAMILY_OF[kind], fingerprint, modality, self.run_id
         )
-        if template is None or template.longest > self.limits.name_chars:
+        if template is None or template[0] > self.limits.name_chars:
             return None
         column = _Column(
             template,
@@ -210,8 +217,9 @@ def _is_cheap(text: str | bytes, limits: Limits) -> bool:
         return True
     marks = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
     values = sum(text.count(mark) for mark in cast(Any, marks))
-    wide = "\\u" in text if isinstance(text, str) else b"\\u" in text
-    return text.isascii() and not wide and values <= 5 * limits.features_images + 256
+    # Any escape, since one character is found much faster than two; plain texts have none.
+    escaped = "\\" in text if isinstance(text, str) else b"\\" in text
+    return text.isascii() and not escaped and values <= 5 * limits.features_images + 256
 
 
 def _is_closed(text: str | bytes, wire: PlainFeatures) -> bool:

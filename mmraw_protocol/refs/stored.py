@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from binascii import unhexlify
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -42,20 +42,14 @@ _encode = msgspec.json.Encoder().encode
 _payload_decoders = {kind: msgspec.json.Decoder(kind).decode for kind in PAYLOADS.values()}
 
 
-class Template(NamedTuple):
-    """The JSON of the refs that share their labels, but for mm_hash, payload and raw_image_id."""
-
-    #: Characters of the longest label, to be held against the limits.
-    longest: int
-    head: str
-    behind_hash: str
-    behind_payload: str
-    tail: str
-
+#: The JSON of the refs that share their labels, but for mm_hash, payload and raw_image_id: what
+#: stands before, between and behind them. First comes the length of the longest label, which is
+#: held against the limits.
+Template = tuple[int, str, str, str, str]
 
 _templates: dict[tuple[Any, ...], Template] = {}
 #: The JSON of a payload by its grid, and the patches of that, to be held against the limits.
-_grids: dict[tuple[int, int, int], tuple[str, int]] = {}
+grids: dict[tuple[int, int, int], tuple[str, int]] = {}
 
 
 def write(ref: RawMMRef, limits: Limits) -> str | None:
@@ -133,7 +127,8 @@ def template_of(
             raw_image_id=_GAP,
             run_id=run_id,
         )
-        template = Template(longest, *_encode(blank).decode().split(_GAP))
+        head, behind_hash, behind_payload, tail = _encode(blank).decode().split(_GAP)
+        template = (longest, head, behind_hash, behind_payload, tail)
         _remember(_templates, labels, template)
     return template
 
@@ -166,12 +161,12 @@ def payload_text(payload: Any, limits: Limits) -> str | None:
         again = _payload_decoders[type(payload)](data)
         is_plain = again == payload and is_plain_grid(payload_grid(again), limits)
         return data.decode() if is_plain else None
-    grids: Any = payload.image_grid_thw
-    (grid,) = grids
+    rows: Any = payload.image_grid_thw
+    (grid,) = rows
     t, h, w = grid
-    if not (type(grids) is type(grid) is tuple and type(t) is type(h) is type(w) is int):
+    if not (type(rows) is type(grid) is tuple and type(t) is type(h) is type(w) is int):
         return None
-    found = _grids.get(grid)
+    found = grids.get(grid)
     if found is None:
         patches = t * h * w
         if t <= 0 or h <= 0 or w <= 0 or h % MERGE_SIZE or w % MERGE_SIZE:
@@ -179,7 +174,7 @@ def payload_text(payload: Any, limits: Limits) -> str | None:
         if patches > limits.grid_patches:
             return None
         found = (_encode(payload).decode(), patches)
-        _remember(_grids, grid, found)
+        _remember(grids, grid, found)
     text, patches = found
     return text if patches <= limits.grid_patches else None
 
