@@ -99,6 +99,16 @@ def test_workers_are_used_again_and_replaced_when_they_died(faulty: IsolatedDeco
     assert faulty.decode(b"pid").width != first
 
 
+def test_a_worker_that_died_before_an_image_costs_that_image_nothing(
+    faulty: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = faulty.decode(b"pid").width
+    os.kill(first, signal.SIGKILL)
+    # As if it had died between the look at it and the request.
+    monkeypatch.setattr("mmraw_protocol.images.isolation._Worker.is_alive", lambda _: True)
+    assert faulty.decode(b"pid").width != first
+
+
 def state_of(pid: int) -> str:
     """A process's state as /proc says it; Z where it is gone."""
     try:

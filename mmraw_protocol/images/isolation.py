@@ -89,9 +89,17 @@ class IsolatedDecoder:
         """
         self._after_fork()
         with self._free:
-            worker = self._take()
+            worker, reused = self._take()
             try:
                 found = worker.decode(data, self)
+                if found is None and reused:
+                    # It may have died before this image came to it: a fresh worker tells.
+                    worker.stop()
+                    worker = self._start()
+                    found = worker.decode(data, self)
+                if found is None:
+                    message = "the decoder crashed on this image"
+                    raise MMRawError("image_undecodable", message, path)
             except BaseException:
                 worker.stop()
                 raise
@@ -114,15 +122,19 @@ class IsolatedDecoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _take(self) -> _Worker:
+    def _take(self) -> tuple[_Worker, bool]:
+        """A worker, and whether it decoded before."""
         with self._lock:
             if self._closed:
                 raise MMRawError("decoder_unavailable", "the decoder was closed")
             while self._idle:
                 worker = self._idle.pop()
                 if worker.is_alive():
-                    return worker
+                    return worker, True
                 worker.stop()
+        return self._start(), False
+
+    def _start(self) -> _Worker:
         return _Worker(self._decoder, self.memory_bytes, self.seconds)
 
     def _give_back(self, worker: _Worker) -> None:
@@ -193,11 +205,11 @@ class _Worker:
         """Ends the process at once."""
         self._stop()
 
-    def decode(self, data: bytes, settings: IsolatedDecoder) -> DecodedImage | MMRawError:
-        """The pixels or the refusal; after a crash or a time-out the worker is of no more use.
+    def decode(self, data: bytes, settings: IsolatedDecoder) -> DecodedImage | MMRawError | None:
+        """The pixels, the refusal, or None after a crash; then the worker is of no more use.
 
         Raises:
-            MMRawError: image_undecodable (a crash), decode_timeout.
+            MMRawError: image_undecodable (an answer that cannot be), decode_timeout.
         """
         limits = settings.limits
         request = Request(len(data), settings.frames, msgspec.structs.asdict(limits))
@@ -210,7 +222,7 @@ class _Worker:
             body = self._receive(settings.seconds)
         answer = _answer_of(body)
         if answer is None:
-            raise MMRawError("image_undecodable", "the decoder crashed on this image")
+            return None
         if answer.code:
             return MMRawError(cast(ErrorCode, answer.code), answer.message)
         # The worker is not trusted: what it says is held against the limits once more.
