@@ -148,7 +148,7 @@ $(MINIMUM_STAMP): $(MINIMUM_LOCK) pyproject.toml | $(PY)
 	@touch $@
 
 test-minimum: $(MINIMUM_STAMP) ## run the tests with the oldest versions that the package allows
-	$(VENV)/minimum/bin/python -m pytest -n $(WORKERS)
+	$(VENV)/minimum/bin/python -m pytest -n $(WORKERS) --hypothesis-profile quick
 
 # Universal: one file for Python 3.10 and later. UV names another uv, e.g. make lock UV=uv
 UV ?= $(VENV)/uv/bin/uv

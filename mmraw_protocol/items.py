@@ -146,7 +146,7 @@ def _plain_item(item: Any, limits: Limits) -> RawMMItem | None:
             or not is_plain_grid(payload_grid(value.payload), limits)
         ):
             return None
-    except (ValueError, TypeError, AttributeError):
+    except (msgspec.MsgspecError, ValueError, TypeError, AttributeError):
         return None
     if isinstance(value, RawMMItem):
         return value
