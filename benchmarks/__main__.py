@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import growth
-from .cases import GROUPS, Figure, floors
+from . import files, growth
+from .cases import GROUPS, Figure, floors, shared
 from .measure import machine
 from .report import figure_row, markdown, write
 
@@ -22,12 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     """Measures; 0 whatever the figures are: a busy machine is no failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="rounds of each comparison (30)")
-    parser.add_argument("--only", choices=[*GROUPS, "growth"], help="one group alone")
+    parser.add_argument("--only", choices=[*GROUPS, "growth", "files"], help="one group alone")
     parser.add_argument("--out", type=Path, help="folder for JSON, charts and the table")
     parser.add_argument(
         "--largest", type=int, default=40 * 2**20, help="bytes of the largest image"
     )
     parser.add_argument("--most", type=int, default=10_000, help="images of the largest body")
+    parser.add_argument("--megabytes", type=float, default=200, help="of the file in processes")
     parser.add_argument("--processors", default="", help="an interpreter that has transformers")
     args = parser.parse_args(argv)
     os.chdir(ROOT)
@@ -38,15 +39,23 @@ def main(argv: list[str] | None = None) -> int:
             figures += group(args.rounds)
     if args.processors:
         figures += _processors(args.processors, max(2, args.rounds // 4), result)
+    result["growth"] = {}
+    if args.only in (None, "files"):
+        results = files.shared(max(2, args.rounds // 6), args.megabytes)
+        figures += shared(results, args.megabytes)
+        result["growth"]["files"] = {
+            "title": f"One file of {args.megabytes:g} MB of lines, by the clock",
+            "across": "processes",
+            "series": files.series(results),
+        }
     result["figures"] = [figure_row(figure) for figure in figures]
     result["floors"] = floors(args.rounds)
-    result["growth"] = {}
     if args.only in (None, "growth"):
-        result["growth"] = _growth(max(2, args.rounds // 10), args.largest, args.most)
+        result["growth"] |= _growth(max(2, args.rounds // 10), args.largest, args.most)
     result["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     print(markdown(result))
     if args.out is not None:
-        write(result, args.out)
+        write(result, args.out, group=args.only)
     return 0
 
 

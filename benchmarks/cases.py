@@ -27,7 +27,7 @@ from mmraw_protocol.adapters.qwen import qwen_grid
 from mmraw_protocol.codec import encode_base64url
 from mmraw_protocol.images import ImageSource
 
-from . import baseline, material
+from . import baseline, files, material
 from .measure import Timing, Work, interleaved, processes, python
 
 
@@ -281,31 +281,37 @@ def imports(rounds: int) -> Iterator[Figure]:
 
 
 def lines(rounds: int) -> Iterator[Figure]:
-    """A file of refs, as whole processes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "refs.jsonl")
-        rows = [f'{{"ref":"{text}"}}\n' for text in material.texts(2000)]
-        path.write_text("".join(rows * 50))
-        ours = "import sys; from mmraw_protocol.cli import main; sys.exit(main(sys.argv[1:]))"
-        theirs = (
-            "import sys, pathlib; from benchmarks.baseline import validate_lines;"
-            " print(validate_lines(pathlib.Path(sys.argv[1])))"
+    """Files of refs, as whole processes."""
+    count = 300_000  # so that the start of a process counts little
+    for command, timing in files.against_the_standard_library(max(2, rounds // 6), count):
+        yield Figure(
+            f"{command} {count:,} lines, one process",
+            "standard library",
+            timing.ratio("theirs", "ours"),
+            3,
+            False,
+            "x faster",
+            timing.median("ours"),
+            timing.spread("theirs", "ours"),
         )
-        commands = {
-            "ours": [*python(ours), "validate", str(path), "--json"],
-            "theirs": [*python(theirs), str(path)],
-        }
-        timing = processes(commands, max(2, rounds // 10))
-    yield Figure(
-        "validate 100,000 lines, one process",
-        "standard library",
-        timing.ratio("theirs", "ours"),
-        3,
-        False,
-        "x faster",
-        timing.median("ours"),
-        timing.spread("theirs", "ours"),
-    )
+
+
+def shared(results: dict[str, files.Shared], megabytes: float) -> Iterator[Figure]:
+    """Two processes against one, by the clock."""
+    for command, result in results.items():
+        timing = Timing({str(number): samples for number, samples in result.clock.items()})
+        work = Timing({str(number): samples for number, samples in result.processor.items()})
+        more = work.ratio("2", "1")
+        yield Figure(
+            f"{command} {megabytes:g} MB on two processes, by the clock",
+            f"one process (processor time in all: x {more:.2f})",
+            timing.ratio("1", "2"),
+            1.7,
+            False,
+            "x faster",
+            timing.median("2"),
+            timing.spread("1", "2"),
+        )
 
 
 def floors(rounds: int) -> dict[str, float]:

@@ -16,10 +16,16 @@ _COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 400, 70, 20, 40, 50
 
 
-def write(result: dict[str, Any], folder: Path) -> None:
-    """results.json and one SVG a chart in `folder`/performance; the table in performance.md."""
+def write(result: dict[str, Any], folder: Path, group: str | None = None) -> None:
+    """results.json and one SVG a chart in `folder`/performance; the table in performance.md.
+
+    What one group alone measured takes the place of its rows and charts in what is there.
+    """
     place = folder / "performance"
     place.mkdir(parents=True, exist_ok=True)
+    if group is not None and (place / "results.json").exists():
+        before = json.loads((place / "results.json").read_text(encoding="utf-8"))
+        result = merged(before, result, group)
     (place / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for name, chart in result["growth"].items():
         (place / f"{name}.svg").write_text(svg(**chart), encoding="utf-8")
@@ -28,6 +34,20 @@ def write(result: dict[str, Any], folder: Path) -> None:
         text = page.read_text(encoding="utf-8")
         head, tail = text.split(BEGIN)[0], text.split(END)[1]
         page.write_text(f"{head}{BEGIN}\n{markdown(result)}{END}{tail}", encoding="utf-8")
+
+
+def merged(before: dict[str, Any], result: dict[str, Any], group: str) -> dict[str, Any]:
+    """All results, with those of one group that was measured alone."""
+    new = {row["work"]: row for row in result["figures"]}
+    rows = [new.pop(row["work"], row) for row in before["figures"]]
+    alone = {"rounds": result["rounds"]}
+    alone |= {name: result["machine"][name] for name in ("load_before", "load_after")}
+    return {
+        **before,
+        "figures": [*rows, *new.values()],
+        "growth": {**before["growth"], **result["growth"]},
+        "alone": {**before.get("alone", {}), group: alone},
+    }
 
 
 def figure_row(figure: Figure) -> dict[str, Any]:
@@ -45,6 +65,11 @@ def markdown(result: dict[str, Any]) -> str:
         f"{machine['system']}; {machine['python']}, {packages}; load {load}; "
         f"{result['rounds']} rounds."
     )
+    for group, run in result.get("alone", {}).items():
+        about += (
+            f" Group {group} was measured again by itself: load {run['load_before']} before, "
+            f"{run['load_after']} after; {run['rounds']} rounds."
+        )
     lines = [
         about,
         "",

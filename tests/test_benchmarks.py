@@ -2,28 +2,33 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import baseline, growth, material, reliability, report
+from benchmarks import baseline, files, growth, material, reliability, report
 from benchmarks.__main__ import main
 from benchmarks.measure import interleaved
 from mmraw_protocol import build_features, format_ref, parse_ref
 
 
-@pytest.mark.parametrize("group", ["refs", "images", "store", "growth"])
+@pytest.mark.parametrize("group", ["refs", "images", "store", "files", "growth"])
 def test_a_group_is_measured_and_reported(
-    group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(files, "PROCESSES", (1, 2))
     page = tmp_path / "performance.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    options = ["--rounds", "2", "--largest", "20000", "--most", "10", "--only", group]
+    options = ["--rounds", "2", "--largest", "20000", "--most", "10", "--megabytes", "0.01"]
+    options += ["--only", group]
     assert main([*options, "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "performance/results.json").read_text())
     assert result["machine"]["cores"]
     if group == "growth":
         assert len(list((tmp_path / "performance").glob("*.svg"))) == len(result["growth"]) == 3
-    else:
+    elif group == "files":
+        assert (tmp_path / "performance/files.svg").exists()
+    if group != "growth":
         assert result["figures"]
         assert all(row["value"] > 0 and row["baseline"] for row in result["figures"])
     text = page.read_text()
@@ -31,6 +36,19 @@ def test_a_group_is_measured_and_reported(
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert report.markdown(result) in capsys.readouterr().out
+
+
+def test_a_group_by_itself_takes_the_place_of_its_rows() -> None:
+    def result(load: float, *works: tuple[str, int]) -> dict[str, Any]:
+        machine = {"load_before": load, "load_after": load, "cores": 2}
+        rows = [{"work": work, "value": value} for work, value in works]
+        return {"machine": machine, "rounds": 3, "figures": rows, "growth": {"a": 1}}
+
+    before, alone = result(1.0, ("x", 1), ("y", 2)), result(2.0, ("y", 5), ("z", 6))
+    both = report.merged(before, alone, "group")
+    assert {row["work"]: row["value"] for row in both["figures"]} == {"x": 1, "y": 5, "z": 6}
+    assert both["machine"] == before["machine"]
+    assert both["alone"]["group"] == {"rounds": 3, "load_before": 2.0, "load_after": 2.0}
 
 
 def test_contestants_take_turns() -> None:

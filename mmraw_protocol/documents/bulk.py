@@ -63,12 +63,20 @@ def plain_parts(
 
 def _counts(lines: list[bytes], limits: Limits) -> dict[Kind, int] | None:
     """How many of each kind are in lines in which nothing is wrong; None where that is open."""
-    bare = [line for line in lines if line.startswith(_PREFIX)]
-    others = [line for line in lines if line and not line.startswith(_PREFIX)]
-    values = _documents(others)
-    if values is None:
+    bare: list[bytes] = []
+    lines = [*filter(None, lines)]
+    text = b"\n".join(lines)
+    if text.startswith(_PREFIX) or b"\n" + _PREFIX in text:
+        bare = [line for line in lines if line.startswith(_PREFIX)]
+        lines = [line for line in lines if not line.startswith(_PREFIX)]
+        text = b"\n".join(lines)
+    try:
+        values = [_decode(line) for line in lines]
+    except _Refusal:
         return None
-    refs, objects = _things(values)
+    refs, objects, strings = _things(values)
+    if not _is_complete(text, values, None if objects else strings):
+        return None
     refs += [line.rstrip().decode("ascii", "replace") for line in bare]
     if refs and not bulk.are_plain(refs, limits):
         return None
@@ -85,36 +93,41 @@ def _counts(lines: list[bytes], limits: Limits) -> dict[Kind, int] | None:
     return counts
 
 
-def _documents(lines: list[bytes]) -> list[Any] | None:
-    """The value of each line, where each is one document as `parse_json` takes it.
+def _is_complete(text: bytes, values: list[Any], strings: int | None) -> bool:
+    """Whether no key stands twice: one that does is lost with its value, and its quotes are missed.
 
-    A key that stands twice is lost with its value, and its quotes are missed when the values are
-    written again: a quote within a string is spelt the same both times.
+    Args:
+        text: The lines.
+        values: What they say.
+        strings: How many strings the values hold, keys among them; None where nobody counted.
     """
-    try:
-        values = [_decode(line) for line in lines]
-    except _Refusal:
-        return None
-    text = b"\n".join(lines)
     if b"{" not in text:
-        return values
-    if b"\\u0022" in text or _encode(values).count(b'"') != text.count(b'"'):
-        return None
-    return values
+        return True
+    quotes = text.count(b'"')
+    if strings is not None and b"\\" not in text:
+        return quotes == 2 * strings
+    # A quote within a string is spelt the same when it is written again.
+    return b"\\u0022" not in text and _encode(values).count(b'"') == quotes
 
 
-def _things(values: list[Any]) -> tuple[list[str], list[tuple[Kind, Any]]]:
-    """Every ref, and every envelope and features body, as `check_value` tells them."""
+def _things(values: list[Any]) -> tuple[list[str], list[tuple[Kind, Any]], int]:
+    """Every ref, and every envelope and features body, as `check_value` tells them.
+
+    The number is that of all strings and keys, where there are neither envelopes nor bodies.
+    """
     refs: list[str] = []
     objects: list[tuple[Kind, Any]] = []
+    strings = 0
     stack: list[Iterable[Any]] = [values]
     while stack:
         for item in stack.pop():
             kind = type(item)  # pyright: ignore[reportUnknownVariableType]
             if kind is str:
+                strings += 1
                 if item[:6] == PREFIX:
                     refs.append(item)
             elif kind is dict:
+                strings += len(item)
                 found = kind_of(item) if "kind" in item or "mm_hashes" in item else None
                 if found is None:
                     stack.append(item.values())
@@ -122,4 +135,4 @@ def _things(values: list[Any]) -> tuple[list[str], list[tuple[Kind, Any]]]:
                     objects.append((found, item))
             elif kind is list:
                 stack.append(item)
-    return refs, objects
+    return refs, objects, strings

@@ -16,15 +16,18 @@ from ..items import parse_item
 from ..refs import parse_ref
 from ..validation import Finding, Kind, check_document
 from .bulk import plain_parts
-from .objects import ObjectScanner, OpenObject
 from .pool import open_pool
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
+    from .objects import ObjectScanner, OpenObject
+
 #: Refusals that a report names one by one; it counts them all.
 MOST_REFUSALS = 100
+
+_OWN_BLOCK = 1 << 16
 
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
@@ -89,7 +92,8 @@ def check(
         progress: Told how many bytes are read.
         limits: Of refs, envelopes and features.
     """
-    reader = LineReader(_counting(read, progress))
+    # Blocks for other processes are large; what this one takes in fits the processor's cache.
+    reader = LineReader(_counting(read, progress), block=BLOCK if processes > 1 else _OWN_BLOCK)
     first = reader.next_block()
     checked = Checked()
     if first is None:
@@ -235,6 +239,8 @@ def check_stream(
 
     An envelope or a features body is gathered whole, up to its limits; refs inside belong to it.
     """
+    from .objects import ObjectScanner
+
     inline = limits.inline_image_bytes // 3 * 4 + limits.payload_bytes + 8192
     scanner = ObjectScanner(
         read, most=2 * (inline // 3 * 4 + 4), most_object=limits.features_bytes, line=line

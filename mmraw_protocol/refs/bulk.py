@@ -17,7 +17,7 @@ from .._generated.limits import Limits
 from .._generated.plain import MM_HASH, MODALITY, REF_V3_FAMILIES, PlainRefV3
 from .._generated.types import KimiK25Payload, QwenVlPayload
 from .._generated.wire import PAYLOADS
-from ..codec.base64text import LAST, PADDING, attempt, encode_plain
+from ..codec.base64text import LAST, PADDING, attempt_all, encode_plain
 from ..grids import Grid, are_plain_grids
 from . import fast
 from .model import RawMMRef
@@ -64,19 +64,20 @@ def _all_begin(texts: Sequence[str], beginning: str) -> bool:
 
 def _documents(bodies: Sequence[str]) -> list[bytes] | None:
     """What canonical, unpadded base64 stands for; `-` and `_` do not occur where JSON is plain."""
-    sizes = [len(body) for body in bodies]
-    try:
-        documents = [
-            attempt(body if not size & 3 else body + PADDING[size & 3])
+    sizes = [*map(len, bodies)]
+    documents = attempt_all(
+        [
+            body if not size & 3 else body + PADDING[size & 3]
             for body, size in zip(bodies, sizes, strict=True)
         ]
-        if [body for body in bodies if body[-1] not in LAST[len(body) & 3]]:
-            return None
-        # Each makes its share or less, so that all make theirs together where each does.
-        whole = sum(map(len, documents)) == sum([size * 3 // 4 for size in sizes])  # pyright: ignore[reportArgumentType]
-    except (TypeError, IndexError):  # one that is no base64, or empty
+    )
+    if documents is None or not min(sizes):
         return None
-    return documents if whole else None  # pyright: ignore[reportReturnType]
+    if [body for body in bodies if body[-1] not in LAST[len(body) & 3]]:
+        return None
+    # Each makes its share or less, so that all make theirs together where each does.
+    whole = sum(map(len, documents)) == sum([size * 3 // 4 for size in sizes])
+    return documents if whole else None
 
 
 def _read_v3(texts: Sequence[str], limits: Limits) -> tuple[list[Any], bytes] | None:

@@ -1,0 +1,115 @@
+"""Files of lines: whole commands in processes of their own, on one processor and on several."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import material
+from .growth import Series
+from .measure import Timing, processes, python
+
+_OURS = "import sys; from mmraw_protocol.cli import main; sys.exit(main(sys.argv[1:]))"
+_VALIDATE = (
+    "import sys, pathlib; from benchmarks.baseline import validate_lines;"
+    " print(validate_lines(pathlib.Path(sys.argv[1])))"
+)
+_CONVERT = (
+    "import sys, pathlib; from benchmarks.baseline import upgrade_lines;"
+    " print(upgrade_lines(*map(pathlib.Path, sys.argv[1:])))"
+)
+#: Distinct lines of a file; a larger one repeats them at a distance that no memory spans.
+_DISTINCT = 200_000
+#: Processes that share a file in the chart.
+PROCESSES = (1, 2, 3, 4)
+
+
+def write_lines(path: Path, dialect: str, count: int, least_bytes: int = 0) -> int:
+    """Lines of an object with two numbers and a ref each; how many bytes that is."""
+    lines = [
+        json.dumps({"id": number, "reward": number % 7 / 7, "ref": text}) + "\n"
+        for number, text in enumerate(material.texts(count, dialect))
+    ]
+    data = "".join(lines).encode()
+    with path.open("wb") as file:
+        while file.tell() < max(least_bytes, 1):
+            file.write(data)
+        return file.tell()
+
+
+def against_the_standard_library(rounds: int, count: int) -> Iterator[tuple[str, Timing]]:
+    """Both sides' processor time for `count` lines, start and end of the process included."""
+    with tempfile.TemporaryDirectory() as folder:
+        old, new, out = (Path(folder, name) for name in ("v2.jsonl", "v3.jsonl", "out.jsonl"))
+        write_lines(old, "v2", count)
+        write_lines(new, "v3", count)
+        validate = {
+            "ours": [*python(_OURS), "validate", str(new), "--json"],
+            "theirs": [*python(_VALIDATE), str(new)],
+        }
+        yield "validate", processes(validate, rounds)
+        convert = {
+            "ours": [*python(_OURS), "convert", str(old), "--out", str(out), "--json"],
+            "theirs": [*python(_CONVERT), str(old), str(out)],
+        }
+        yield "convert", processes(convert, rounds)
+
+
+class Shared:
+    """What a command took with some number of processes, in each round.
+
+    Attributes:
+        clock: Seconds by the clock.
+        processor: Seconds of all processes together.
+    """
+
+    def __init__(self) -> None:
+        self.clock: dict[int, list[float]] = {number: [] for number in PROCESSES}
+        self.processor: dict[int, list[float]] = {number: [] for number in PROCESSES}
+
+
+def shared(rounds: int, megabytes: float) -> dict[str, Shared]:
+    """validate and convert on one to four processes, taking turns."""
+    results = {"validate": Shared(), "convert": Shared()}
+    with tempfile.TemporaryDirectory() as folder:
+        for command, result in results.items():
+            path, out = Path(folder, f"{command}.jsonl"), Path(folder, "out.jsonl")
+            size = int(megabytes * 1e6)
+            count = min(_DISTINCT, max(size // 400, 10))
+            write_lines(path, "v2" if command == "convert" else "v3", count, size)
+            call = [*python(_OURS), command, str(path), "--json"]
+            call += ["--out", str(out)] if command == "convert" else []
+            for _ in range(rounds):
+                for number in PROCESSES:
+                    clock, processor = _timed([*call, "--processes", str(number)])
+                    result.clock[number].append(clock)
+                    result.processor[number].append(processor)
+            path.unlink()
+    return results
+
+
+def _timed(call: list[str]) -> tuple[float, float]:
+    started = time.perf_counter()
+    child = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+    # What the child waited for is counted with it, and so are its workers.
+    _, status, usage = os.wait4(child.pid, 0)
+    elapsed = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        sys.exit(f"{call} ended with {child.returncode}")
+    return elapsed, usage.ru_utime + usage.ru_stime
+
+
+def series(results: dict[str, Shared]) -> list[Series]:
+    """The best round's seconds by the clock: other work on the machine only adds to them."""
+    found: list[Series] = []
+    for command, result in results.items():
+        best = {number: min(samples) for number, samples in result.clock.items()}
+        found.append((command, [(number, best[number]) for number in PROCESSES]))
+    return found
