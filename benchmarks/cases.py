@@ -160,7 +160,7 @@ def inline(rounds: int) -> Iterator[Figure]:
     plain = baseline.parse_v3(text)
     yield faster(
         "format an inline image, 5,000,000 bytes",
-        lambda: format_ref(ref), lambda: baseline.format_v3(plain), 8, max(2, rounds // 3), 8,
+        lambda: format_ref(ref), lambda: baseline.format_v3(plain), 8, rounds, 8,
     )  # fmt: skip
 
 

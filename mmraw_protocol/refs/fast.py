@@ -35,7 +35,7 @@ from ..grids import is_plain_grid
 from . import inline, stored
 from .checks import longest_object
 from .model import RawMMRef, payload_grid
-from .stored import FAMILY_OF, longest_label, payload_text
+from .stored import FAMILY_OF, longest_label, payload_decoders, payload_text
 
 _NAME = MODALITY.allowed
 #: `~` would make a `-` of base64url.
@@ -50,7 +50,7 @@ _SMALL = len(V3) + _PLAIN_BYTES // 3 * 4
 
 _decode = msgspec.json.Decoder(PlainRefV3).decode
 _encode = msgspec.json.Encoder().encode
-_payload_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in PAYLOADS.items()}
+_payload_decoders = {name: payload_decoders[kind] for name, kind in PAYLOADS.items()}
 _Refusal = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 

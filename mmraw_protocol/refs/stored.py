@@ -39,7 +39,7 @@ _Refusal = (
     msgspec.MsgspecError, ValueError, TypeError, AttributeError, KeyError, RecursionError
 )  # fmt: skip
 _encode = msgspec.json.Encoder().encode
-_payload_decoders = {kind: msgspec.json.Decoder(kind).decode for kind in PAYLOADS.values()}
+payload_decoders = {kind: msgspec.json.Decoder(kind).decode for kind in PAYLOADS.values()}
 
 
 #: The JSON of the refs that share their labels, but for mm_hash, payload and raw_image_id: what
@@ -158,7 +158,7 @@ def payload_text(payload: Any, limits: Limits) -> str | None:
     """
     if type(payload) is not QwenVlPayload:
         data = _encode(payload)
-        again = _payload_decoders[type(payload)](data)
+        again = payload_decoders[type(payload)](data)
         is_plain = again == payload and is_plain_grid(payload_grid(again), limits)
         return data.decode() if is_plain else None
     rows: Any = payload.image_grid_thw
