@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from mmraw_protocol import MMRawError
 from mmraw_protocol.adapters import get_adapter
 from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.cli import COMMANDS, main
+from mmraw_protocol.cli import main
 from mmraw_protocol.messages import (
     find_images,
     inline_messages,
@@ -194,10 +194,6 @@ def test_messages_of_a_saved_rollout_come_back_unchanged(
     assert after == before
 
 
-@pytest.mark.skipif(
-    not {"offload", "inline"} <= {command.NAME for command in COMMANDS},
-    reason="this mmraw has no commands offload and inline",
-)
 def test_a_saved_rollout_is_offloaded_validated_and_comes_back_unchanged(
     pictures: list[Any],
     tmp_path: Path,
