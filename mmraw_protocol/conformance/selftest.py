@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from .answers import judge
 from .harness import answer
-from .vectors import Vector, expand, read_vectors, same, workspace
+from .vectors import Vector, expand, read_vectors, workspace
 
 Verdict = Literal["passed", "failed", "skipped"]
 
@@ -47,10 +48,6 @@ def check(vector: Vector, folder: Path) -> Verdict:
     """Whether one vector holds here."""
     given = expand(vector.input, folder)
     reply: dict[str, Any] = answer({"cmd": "run", "seq": 0, "op": vector.op, "input": given}) or {}
-    error = reply.get("error", {})
-    if error.get("code") == "missing_dependency":
+    if reply.get("error", {}).get("code") == "missing_dependency":
         return "skipped"
-    if vector.error is not None:
-        return "passed" if error.get("code") == vector.error["code"] else "failed"
-    good = reply.get("ok") is True and same(reply["result"], vector.result)
-    return "passed" if good else "failed"
+    return "passed" if judge(vector, reply, strict_codes=True).status == "passed" else "failed"
