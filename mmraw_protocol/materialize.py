@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import msgspec
 
@@ -25,7 +25,7 @@ from .codec import canonical_json, parse_data_uri, sha256_hex
 from .errors import MMRawError
 from .features.model import Slot
 from .images import decode_rgb
-from .images.decode import Frames
+from .images.decode import Frames, Isolation
 from .images.isolation import IsolatedDecoder
 from .metrics import Stats
 from .refs import RawMMRef, read_ref
@@ -89,9 +89,13 @@ class Materializer:
         frames: `single` refuses animations, `first` takes their first frame.
         isolation: `process` decodes in worker processes, so that a decoder that crashes, hangs or
             outgrows its memory costs one image and not the server; an `IsolatedDecoder` does so
-            with settings of one's own (its limits and frames count). None decodes in this process.
+            with settings of one's own (its limits and frames count). `auto` decodes in this
+            process, and in workers that the whole process shares what would take more than 8 bytes
+            a pixel and 32 MiB here (see `decode_rgb`). `off` starts no process, whatever memory
+            an image takes.
 
-    Safe to share between threads. `close` ends workers and threads, as the end of the process does.
+    Safe to share between threads. `close` ends the threads, and the workers of `process`; those
+    that are shared end with the process.
     """
 
     def __init__(
@@ -103,10 +107,10 @@ class Materializer:
         adapters: Mapping[str, Adapter] | None = None,
         families: Iterable[str] | None = None,
         frames: Frames = "single",
-        isolation: Literal["process"] | IsolatedDecoder | None = None,
+        isolation: Isolation | IsolatedDecoder = "auto",
     ) -> None:
-        if isinstance(isolation, str) and isolation != "process":
-            message = "isolation is 'process', an IsolatedDecoder or None"
+        if not isinstance(isolation, IsolatedDecoder) and isolation not in get_args(Isolation):
+            message = "isolation is 'auto', 'process', 'off' or an IsolatedDecoder"
             raise MMRawError("unsupported_option", message)
         self.store = store
         self.limits = limits
@@ -121,7 +125,7 @@ class Materializer:
         self._owns_decoder = isolation == "process"
         if isolation == "process":
             isolation = IsolatedDecoder(limits=limits, frames=frames)
-        self._isolated = isolation
+        self._isolation: Isolation | IsolatedDecoder = isolation
 
     def close(self) -> None:
         """Ends the threads for asyncio, and the workers that this object started."""
@@ -129,8 +133,8 @@ class Materializer:
             threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
-        if self._isolated is not None and self._owns_decoder:
-            self._isolated.close()
+        if self._owns_decoder and isinstance(self._isolation, IsolatedDecoder):
+            self._isolation.close()
 
     def __enter__(self) -> Materializer:
         return self
@@ -325,10 +329,11 @@ class Materializer:
         with self._lock:
             self._stats.bytes_read += len(data)
         digest = verify_source(ref, data)
-        if self._isolated is None:
-            decoded = decode_rgb(data, limits=self.limits, frames=self.frames)
+        if isinstance(self._isolation, IsolatedDecoder):
+            decoded = self._isolation.decode(data)
         else:
-            decoded = self._isolated.decode(data)
+            how = self._isolation
+            decoded = decode_rgb(data, limits=self.limits, frames=self.frames, isolation=how)
         adapter = self.adapter_for(ref.family)
         expected = _compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
         return MaterializedImage(

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from mmraw_protocol.images import DecodedImage, decode_rgb
+from mmraw_protocol.images.decode import DecodedImage, decode_here
 
 
 def decode(data: bytes, **options: Any) -> DecodedImage:
@@ -24,6 +24,7 @@ def decode(data: bytes, **options: Any) -> DecodedImage:
             time.sleep(3600)
         case b"memory":
             bytearray(8 << 30)
+            return DecodedImage(width=1, height=1, format="png", rgb=b"abc")
         case b"error":
             raise KeyError("something of the decoder's own")
         case b"lie":
@@ -34,4 +35,4 @@ def decode(data: bytes, **options: Any) -> DecodedImage:
             return DecodedImage(
                 width=os.getpid(), height=1, format="png", rgb=bytes(3 * os.getpid())
             )
-    return decode_rgb(data, **options)
+    return decode_here(data, **options)

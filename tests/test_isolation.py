@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.adapters import get_adapter
@@ -46,19 +48,65 @@ def refused(work: Any, *args: Any) -> MMRawError:
     return caught.value
 
 
-def test_the_pixels_are_the_same() -> None:
-    with IsolatedDecoder(processes=1) as decoder:
-        for path in sorted((vectors_folder() / "images").iterdir()):
-            data = path.read_bytes()
-            try:
-                expected: Any = decode_rgb(data)
-            except MMRawError as error:
-                expected = error.code
-            try:
-                found: Any = decoder.decode(data)
-            except MMRawError as error:
-                found = error.code
-            assert found == expected, path.name
+def outcome(data: bytes, **options: Any) -> Any:
+    """The image, or everything that an error says."""
+    try:
+        return decode_rgb(data, **options)
+    except MMRawError as error:
+        return error.code, error.path, error.message
+
+
+def files() -> list[Path]:
+    """Every image that the vectors hold, sound or not."""
+    return sorted(path for name in ("images", "bad_images") for path in folder(name).iterdir())
+
+
+def folder(name: str) -> Path:
+    return vectors_folder() / name
+
+
+def test_every_image_has_the_same_pixels_or_error_in_a_worker() -> None:
+    for path in files():
+        data = path.read_bytes()
+        for frames in ("single", "first"):
+            how: Any = {"frames": frames, "path": "$.image[3]"}
+            here = outcome(data, isolation="off", **how)
+            assert outcome(data, isolation="process", **how) == here, path.name
+
+
+@settings(max_examples=100)
+@given(
+    path=st.sampled_from([path for path in files() if 0 < path.stat().st_size < 100_000]),
+    edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4),
+    cut=st.one_of(st.none(), st.integers(0, 3000)),
+)
+def test_a_damaged_image_has_the_same_pixels_or_error_in_a_worker(
+    path: Path, edits: list[tuple[int, int]], cut: int | None
+) -> None:
+    data = bytearray(path.read_bytes())
+    for at, value in edits:
+        data[at % len(data)] = value
+    damaged = bytes(data[:cut])
+    assert outcome(damaged, isolation="process") == outcome(damaged, isolation="off")
+
+
+def test_what_takes_too_much_here_needs_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    with IsolatedDecoder() as decoder:
+        monkeypatch.setattr("mmraw_protocol.images.isolation.SHARED", decoder)
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        assert decode_rgb(JPEG) == decode_rgb(JPEG, isolation="off")
+        monkeypatch.setattr("mmraw_protocol.images.memory.BYTES_BESIDES", 0)
+        error = refused(lambda: decode_rgb(JPEG, path="$.image[3]"))
+        assert (error.code, error.path) == ("decoder_unavailable", "$.image[3]")
+        assert "isolation='off'" in error.message
+        assert decode_rgb(JPEG, isolation="off").width == 320
+        ref = inline_ref()
+        with Materializer(cache_bytes=0) as materializer:
+            assert refused(materializer.materialize, ref).code == "decoder_unavailable"
+        with Materializer(cache_bytes=0, isolation="off") as materializer:
+            assert materializer.materialize(ref).width == 320
+    wrong: Any = "thread"
+    assert refused(lambda: decode_rgb(JPEG, isolation=wrong)).code == "unsupported_option"
 
 
 @pytest.mark.parametrize(
@@ -159,10 +207,58 @@ def test_no_worker_outlives_the_process_that_started_it(end: str) -> None:
         time.sleep(0.01)
 
 
-def test_a_materializer_decodes_in_isolation() -> None:
+_FORK = """
+import os, signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+from mmraw_protocol.images.isolation import IsolatedDecoder
+decoder = IsolatedDecoder(processes=2, seconds=600, decoder="isolation_faults:decode")
+parents = decoder.decode(b"pid").width
+held, hold = os.pipe()
+if sys.argv[2] == "busy":
+    threading.Thread(target=decoder.decode, args=(b"sleep",), daemon=True).start()
+    while decoder._idle:
+        pass
+child = os.fork()
+if child:
+    os.waitpid(child, 0) if sys.argv[2] == "idle" else os.read(held, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+found = []
+threads = [
+    threading.Thread(target=lambda: found.append(decoder.decode(b"pid").width)) for _ in range(8)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(parents, *found, flush=True)
+os.write(hold, b"x")
+if sys.argv[2] == "busy":
+    # The child lives on, and its parent does not.
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_a_fork_has_workers_of_its_own_and_keeps_none_of_its_parent_alive(state: str) -> None:
+    command = [sys.executable, "-c", _FORK, str(Path(__file__).parent), state]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        parents, *found = map(int, process.stdout.readline().split())
+        assert len(found) == 8
+        assert parents not in found
+        assert len(set(found)) <= 2
+        until = time.monotonic() + 20
+        while state_of(parents) != "Z":
+            assert time.monotonic() < until, "the worker lives on"
+            time.sleep(0.01)
+
+
+def inline_ref() -> RawMMRef:
+    """A ref that holds the JPEG."""
     adapter = get_adapter("qwen_vl")
     found = adapter.describe(JPEG)
-    ref = RawMMRef(
+    return RawMMRef(
         family="qwen_vl",
         fingerprint=adapter.fingerprint(),
         mm_hash=found.mm_hash,
@@ -171,6 +267,10 @@ def test_a_materializer_decodes_in_isolation() -> None:
         raw_uri=f"data:image/jpeg;base64,{encode_base64(JPEG)}",
         run_id="exp42",
     )
+
+
+def test_a_materializer_decodes_in_isolation() -> None:
+    ref = inline_ref()
     with Materializer(cache_bytes=0, isolation="process") as materializer:
         assert materializer.materialize(ref).rgb == decode_rgb(JPEG).rgb
 

@@ -7,6 +7,7 @@ import pytest
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.adapters import get_adapter
 from mmraw_protocol.assets import CachedStore, LocalStore
+from mmraw_protocol.images.isolation import IsolatedDecoder
 from mmraw_protocol.integrations.vllm import Settings
 from mmraw_protocol.integrations.vllm.families import FAMILIES, family_of, server_adapter
 
@@ -37,9 +38,9 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
 
 
 def test_images_may_be_decoded_in_processes_of_their_own() -> None:
-    assert Settings().decoder() is None
+    assert [Settings().decoder(), Settings(isolation="off").decoder()] == ["auto", "off"]
     decoder = Settings(isolation="process", workers=3, frames="first").decoder()
-    assert decoder is not None
+    assert isinstance(decoder, IsolatedDecoder)
     with decoder:
         assert (decoder.processes, decoder.frames) == (3, "first")
 

@@ -1,4 +1,7 @@
-"""From encoded bytes to RGB pixels."""
+"""From encoded bytes to RGB pixels: in this process, or in one of its own where it takes too much.
+
+Which of both is decided here and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,16 @@ import msgspec
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import MMRawError
 from .header import ImageHeader, open_image
+from .memory import fits_bound
 from .structure import check_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Frames = Literal["single", "first"]
+#: Which images are decoded in processes of their own: those that would take more memory here than
+#: is promised, all, or none.
+Isolation = Literal["auto", "process", "off"]
 
 #: Pixels that are converted at a time, so that no second copy of the whole picture is made.
 _STRIP_PIXELS = 1 << 18
@@ -42,24 +49,47 @@ def decode_rgb(
     *,
     limits: Limits = DEFAULT_LIMITS,
     frames: Frames = "single",
+    isolation: Isolation = "auto",
     path: str = "$",
 ) -> DecodedImage:
     """The pixels as Pillow's `convert("RGB")` gives them: EXIF not applied, alpha dropped.
 
-    Resident memory grows by at most 8 bytes a pixel (4 of the decoder, 3 of the answer), with two
-    exceptions that lie in the decoders: 10 for a progressive JPEG with full colour resolution, 16
-    for WebP.
+    Resident memory of this process grows by at most 8 bytes a pixel and 32 MiB. What Pillow's
+    decoder would take more for is decoded in a worker process, with the same pixels and refusals:
+    WebP from 3.6 megapixels, progressive JPEG with full colour resolution from 14 (CMYK: 7), files
+    with megabytes of metadata. The workers start when they are first needed, serve this whole
+    process and end with it; a fork starts its own.
 
     Args:
         data: The encoded image.
         limits: Bytes, parts, scans, pixels and sides, checked before decoding.
         frames: `single` refuses animations, `first` takes their first frame.
+        isolation: `process` decodes every image in the workers; `off` decodes here, whatever
+            memory it takes, for where no process can be started.
         path: For errors.
 
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded,
-            multiple_frames, decoder_unavailable.
+            multiple_frames, decoder_unavailable; from workers also decode_timeout.
     """
+    if isolation == "off" or (isolation == "auto" and fits_bound(data, limits)):
+        return decode_here(data, limits=limits, frames=frames, path=path)
+    if isolation not in ("auto", "process"):
+        raise MMRawError("unsupported_option", "isolation is 'auto', 'process' or 'off'")
+    # Nobody whose images are small loads what starts processes.
+    from .isolation import SHARED
+
+    return SHARED.decode(data, limits=limits, frames=frames, path=path)
+
+
+def decode_here(
+    data: bytes,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    frames: Frames = "single",
+    path: str = "$",
+) -> DecodedImage:
+    """`decode_rgb` in this process, whatever memory it takes."""
     image, header = open_image(data, limits, path)
     with closing(image):
         if header.frames != 1 and frames != "first":

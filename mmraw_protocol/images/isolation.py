@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import weakref
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -32,10 +32,11 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path'];"
     "from mmraw_protocol.images.worker import main; main(sys.argv[1])"
 )
-_DECODER = "mmraw_protocol.images.decode:decode_rgb"
+_DECODER = "mmraw_protocol.images.decode:decode_here"
 #: A start takes a fraction of a second; on a machine under heavy load it may take long.
 _START_SECONDS = 60.0
 _MOST_ANSWER = 1 << 16
+_SHARED_SECONDS = 60.0
 
 
 class IsolatedDecoder:
@@ -51,7 +52,7 @@ class IsolatedDecoder:
         decoder: `module:function` that decodes in the worker.
 
     Workers start when they are needed and end with this object, or with this process, however it
-    ends. After a fork the child starts workers of its own.
+    ends. After a fork the child starts workers of its own, and keeps none of the parent's alive.
     """
 
     def __init__(
@@ -66,46 +67,65 @@ class IsolatedDecoder:
     ) -> None:
         if processes < 1 or seconds <= 0:
             raise MMRawError("unsupported_option", "expected at least one process and some time")
-        if memory_bytes is None:
-            memory_bytes = 20 * limits.image_pixels + 4 * limits.inline_image_bytes + (1 << 27)
         self.processes = processes
         self.seconds = seconds
         self.memory_bytes = memory_bytes
         self.limits = limits
         self.frames: Frames = frames
         self._decoder = decoder
-        self._free = threading.BoundedSemaphore(processes)
-        self._idle: list[_Worker] = []
-        self._lock = threading.Lock()
-        self._owner = os.getpid()
         self._closed = False
+        self.forget()
+        _DECODERS.add(self)
 
-    def decode(self, data: bytes, *, path: str = "$") -> DecodedImage:
+    def decode(
+        self,
+        data: bytes,
+        *,
+        limits: Limits | None = None,
+        frames: Frames | None = None,
+        path: str = "$",
+    ) -> DecodedImage:
         """The pixels of an image, as `decode_rgb` gives them.
+
+        Args:
+            data: The encoded image.
+            limits: For this image in place of this object's own.
+            frames: For this image in place of this object's own.
+            path: For errors.
 
         Raises:
             MMRawError: what `decode_rgb` raises; image_undecodable also where the decoder crashed,
                 decode_timeout, decoder_unavailable (no worker starts, or this is closed).
         """
-        self._after_fork()
-        with self._free:
-            worker, reused = self._take()
-            try:
-                found = worker.decode(data, self)
-                if found is None and reused:
-                    # It may have died before this image came to it: a fresh worker tells.
-                    worker.stop()
-                    worker = self._start()
-                    found = worker.decode(data, self)
-                if found is None:
-                    message = "the decoder crashed on this image"
-                    raise MMRawError("image_undecodable", message, path)
-            except BaseException:
-                worker.stop()
-                raise
-            self._give_back(worker)
+        job = self._job(limits or self.limits, frames or self.frames)
+        found: DecodedImage | MMRawError | None = None
+        try:
+            with self._free:
+                found = self._decode(data, job)
+        except MMRawError as error:
+            found = error
+        if found is None:
+            found = MMRawError("image_undecodable", "the decoder crashed on this image")
         if isinstance(found, MMRawError):
             raise found.at(path)
+        return found
+
+    def _decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError | None:
+        """What a worker says; None after a crash."""
+        worker, reused = self._take()
+        found = None
+        try:
+            found = worker.decode(data, job)
+            if found is None and reused:
+                # It may have died before this image came to it: a fresh worker tells.
+                worker.stop()
+                worker = self._start()
+                found = worker.decode(data, job)
+        finally:
+            if found is None:
+                worker.stop()
+        if found is not None:
+            self._give_back(worker)
         return found
 
     def close(self) -> None:
@@ -122,6 +142,12 @@ class IsolatedDecoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _job(self, limits: Limits, frames: Frames) -> _Job:
+        memory = self.memory_bytes
+        if memory is None:
+            memory = 20 * limits.image_pixels + 4 * limits.inline_image_bytes + (1 << 27)
+        return _Job(limits, frames, memory, self.seconds)
+
     def _take(self) -> tuple[_Worker, bool]:
         """A worker, and whether it decoded before."""
         with self._lock:
@@ -135,7 +161,7 @@ class IsolatedDecoder:
         return self._start(), False
 
     def _start(self) -> _Worker:
-        return _Worker(self._decoder, self.memory_bytes, self.seconds)
+        return _Worker(self._decoder, self.seconds)
 
     def _give_back(self, worker: _Worker) -> None:
         with self._lock:
@@ -144,20 +170,26 @@ class IsolatedDecoder:
                 return
         worker.stop()
 
-    def _after_fork(self) -> None:
-        if self._owner == os.getpid():
-            return
-        # The parent's workers stay the parent's; what its threads held here is held by nobody.
-        self._owner = os.getpid()
-        self._idle = []
+    def forget(self) -> None:
+        """Starts without workers; what a fork's parent held here is held by nobody."""
+        self._idle: list[_Worker] = []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(self.processes)
+
+
+class _Job(NamedTuple):
+    """How one image is decoded."""
+
+    limits: Limits
+    frames: Frames
+    memory_bytes: int
+    seconds: float
 
 
 class _Worker:
     """One process, and the ends of its pipes."""
 
-    def __init__(self, decoder: str, memory_bytes: int, seconds: float) -> None:
+    def __init__(self, decoder: str, seconds: float) -> None:
         self._buffer = b""
         self._shared = _shared_file()
         requests, self._requests = os.pipe()
@@ -170,7 +202,6 @@ class _Worker:
             answers=answers,
             shared=self._shared,
             life=life,
-            memory_bytes=memory_bytes,
             seconds=seconds,
             decoder=decoder,
         )
@@ -189,12 +220,16 @@ class _Worker:
             os.close(descriptor)
         ours = (self._shared, self._requests, self._answers, self._life)
         self._stop = weakref.finalize(self, _stop, self._process, ours, os.getpid())
+        _WORKERS.add(self)
         started = False
         with contextlib.suppress(MMRawError):
             started = self._process is not None and self._receive(_START_SECONDS) == b""
         if not started:
             self.stop()
-            message = "the decoder's process does not start; see that this Python can run itself"
+            message = (
+                "the decoder's process does not start; see that this Python can run itself,"
+                " or decode in this process with isolation='off'"
+            )
             raise MMRawError("decoder_unavailable", message)
 
     def is_alive(self) -> bool:
@@ -205,21 +240,21 @@ class _Worker:
         """Ends the process at once."""
         self._stop()
 
-    def decode(self, data: bytes, settings: IsolatedDecoder) -> DecodedImage | MMRawError | None:
+    def decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError | None:
         """The pixels, the refusal, or None after a crash; then the worker is of no more use.
 
         Raises:
             MMRawError: image_undecodable (an answer that cannot be), decode_timeout.
         """
-        limits = settings.limits
-        request = Request(len(data), settings.frames, msgspec.structs.asdict(limits))
+        limits = msgspec.structs.asdict(job.limits)
+        request = Request(len(data), job.frames, limits, job.memory_bytes)
         body: bytes | None = None
         # A worker that died a moment ago shows as a broken pipe, memory that is used up as another.
         with contextlib.suppress(OSError):
             os.ftruncate(self._shared, 0)
             _write(self._shared, data)
             send(self._requests, msgspec.msgpack.encode(request))
-            body = self._receive(settings.seconds)
+            body = self._receive(job.seconds)
         answer = _answer_of(body)
         if answer is None:
             return None
@@ -227,7 +262,7 @@ class _Worker:
             return MMRawError(cast(ErrorCode, answer.code), answer.message)
         # The worker is not trusted: what it says is held against the limits once more.
         size = 3 * answer.width * answer.height
-        if not 0 < size <= 3 * limits.image_pixels:
+        if not 0 < size <= 3 * job.limits.image_pixels:
             raise MMRawError("image_undecodable", "the decoder gave an impossible size")
         rgb = os.pread(self._shared, size, 0)
         # Its pages are given back now, not when the next image comes.
@@ -289,3 +324,20 @@ def _stop(process: Any, descriptors: tuple[int, ...], owner: int) -> None:
     if process is not None and owner == os.getpid():
         process.kill()
         process.wait()
+
+
+def _in_child_of_fork() -> None:
+    """The parent's workers stay the parent's, and end with it: no end of their pipes is kept."""
+    for worker in list(_WORKERS):
+        worker.stop()
+    for decoder in list(_DECODERS):
+        decoder.forget()
+
+
+_WORKERS: weakref.WeakSet[_Worker] = weakref.WeakSet()
+_DECODERS: weakref.WeakSet[IsolatedDecoder] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child_of_fork)
+
+#: For `decode_rgb`. Time is generous: what memory sends here is not under suspicion.
+SHARED = IsolatedDecoder(processes=min(4, os.cpu_count() or 1), seconds=_SHARED_SECONDS)

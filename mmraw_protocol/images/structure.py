@@ -42,10 +42,12 @@ class Parts(NamedTuple):
     Attributes:
         size: (width, height), where the walk reads them and a decoder would allocate by them.
         frames: Number of frames, where the walk counts them.
+        texts: Bytes of a GIF's comments and other extensions.
     """
 
     size: tuple[int, int] | None = None
     frames: int | None = None
+    texts: int = 0
 
 
 def format_of(data: bytes) -> Format | None:
@@ -68,11 +70,11 @@ def check_head(data: bytes, format: Format, limits: Limits, path: str = "$") -> 
     if format == "png":
         _walk_png(data, limits, path, whole=False)
     elif format == "jpeg":
-        _walk_jpeg_head(data, limits, path)
+        walk_jpeg_head(data, limits, path)
     elif format == "gif":
-        return _walk_gif(data, limits, path)
+        return walk_gif(data, limits, path)
     else:
-        return Parts(size=_webp_size(data))
+        return Parts(size=webp_size(data))
     return Parts()
 
 
@@ -141,7 +143,7 @@ def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> None:
         raise _broken("the file ends before its last chunk", path)
 
 
-class _Jpeg(NamedTuple):
+class Jpeg(NamedTuple):
     """A JPEG's head: where the first scan's marker stands, and the frame's marker and segment."""
 
     scan: int
@@ -149,7 +151,7 @@ class _Jpeg(NamedTuple):
     frame: bytes
 
 
-def _walk_jpeg_head(data: bytes, limits: Limits, path: str) -> _Jpeg | None:
+def walk_jpeg_head(data: bytes, limits: Limits, path: str = "$") -> Jpeg | None:
     """Segments up to the first scan; None where there is none, which the decoder will say."""
     at, parts, exif = 2, 0, 0
     marker, frame = 0, b""
@@ -171,7 +173,7 @@ def _walk_jpeg_head(data: bytes, limits: Limits, path: str) -> _Jpeg | None:
             at = start + (1 if code == 0xFF else 2)
             continue
         if code == _SCAN:
-            return _Jpeg(start, marker, frame)
+            return Jpeg(start, marker, frame)
         if code in _SKIPPED_BYTEWISE:
             parts += length
         elif code in _FRAMES:
@@ -186,7 +188,7 @@ def _walk_jpeg_head(data: bytes, limits: Limits, path: str) -> _Jpeg | None:
 
 def _walk_jpeg(data: bytes, limits: Limits, path: str) -> None:
     """All scans up to the end marker, counted, and whether they can hold the picture at all."""
-    head = _walk_jpeg_head(data, limits, path)
+    head = walk_jpeg_head(data, limits, path)
     if head is None:
         return
     at, scans, parts, end = head.scan, 0, 0, len(data)
@@ -211,7 +213,7 @@ def _walk_jpeg(data: bytes, limits: Limits, path: str) -> None:
         raise _broken("the scans are too short for the size that the header claims", path)
 
 
-def _least_bits(head: _Jpeg) -> int:
+def _least_bits(head: Jpeg) -> int:
     """What any encoder needs for the first component, by Huffman coding (ITU-T T.81, F.1.2).
 
     A block of a sequential image takes at least a code for its first coefficient and one for the
@@ -229,26 +231,27 @@ def _least_bits(head: _Jpeg) -> int:
     return bits * wide * high
 
 
-def _walk_gif(data: bytes, limits: Limits, path: str) -> Parts:
+def walk_gif(data: bytes, limits: Limits, path: str = "$") -> Parts:
     """All blocks up to the trailer, their frames counted; size is the largest that is claimed."""
     if len(data) < 13:
         return Parts()
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    parts = frames = sub_blocks = 0
+    parts = frames = sub_blocks = texts = 0
     # An encoder fills sub-blocks (255 bytes); a file of tiny ones is made to be slow.
     most_sub_blocks = limits.image_parts + len(data) // 32
     while at < len(data) and data[at] != 0x3B:
         parts += 1
         if parts > limits.image_parts:
             raise _too_many(limits, path)
+        start, is_text = at, data[at] == 0x21
         if data[at] == 0x2C and at + 10 <= len(data):
             left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, at + 1)
             if not frames:
                 width, height = max(width, left + wide), max(height, top + high)
             frames += 1
             at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-        elif data[at] == 0x21:
+        elif is_text:
             at += 2
         else:
             # Decoders skip what is no block, byte by byte.
@@ -260,10 +263,11 @@ def _walk_gif(data: bytes, limits: Limits, path: str) -> Parts:
             if sub_blocks > most_sub_blocks:
                 raise _too_many(limits, path)
         at += 1
-    return Parts(size=(width, height), frames=frames)
+        texts += at - start if is_text else 0
+    return Parts(size=(width, height), frames=frames, texts=texts)
 
 
-def _webp_size(data: bytes) -> tuple[int, int] | None:
+def webp_size(data: bytes) -> tuple[int, int] | None:
     """The canvas's size (RFC 9649); the decoder allocates by it as soon as it is opened."""
     kind = data[12:16]
     if kind == b"VP8X" and len(data) >= 30:

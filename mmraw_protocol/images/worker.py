@@ -24,11 +24,12 @@ _LENGTH = struct.Struct(">I")
 
 
 class Request(msgspec.Struct):
-    """Decode the first `size` bytes of the shared file."""
+    """Decode the first `size` bytes of the shared file, in so much more memory at the most."""
 
     size: int
     frames: str
     limits: dict[str, int]
+    memory_bytes: int
 
 
 class Answer(msgspec.Struct):
@@ -49,7 +50,6 @@ class Setup(msgspec.Struct):
     answers: int
     shared: int
     life: int
-    memory_bytes: int
     seconds: float
     decoder: str
 
@@ -74,7 +74,7 @@ def main(setup_json: str) -> None:
     module, _, name = setup.decoder.partition(":")
     decode: Callable[..., DecodedImage] = getattr(importlib.import_module(module), name)
     _warm_up()
-    _bound_memory(setup.memory_bytes)
+    base = _address_space()
     send(setup.answers, b"")
     buffer = b""
     while part := os.read(setup.requests, 1 << 16):
@@ -85,6 +85,7 @@ def main(setup_json: str) -> None:
         buffer = buffer[_LENGTH.size + len(body) :]
         _bound_time(setup.seconds)
         request = msgspec.msgpack.decode(body, type=Request)
+        _bound_memory(base, request.memory_bytes)
         send(setup.answers, msgspec.msgpack.encode(_answer(request, setup.shared, decode)))
 
 
@@ -123,16 +124,26 @@ def _end_with_parent(life: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _bound_memory(more: int) -> None:
-    """Lets the address space grow by so many bytes at most, and forbids core dumps."""
+def _address_space() -> int:
+    """Bytes of address space that this process has when it is idle; 0 where nobody says it."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    return 0
+
+
+def _bound_memory(base: int, more: int) -> None:
+    """Lets the address space outgrow `base` by so many bytes at most, and forbids core dumps."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[0])
-        size = pages * resource.getpagesize() + more
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        hard: Any = resource.getrlimit(resource.RLIMIT_AS)[1]
+        size = base + more if hard < 0 else min(base + more, hard)
+        if base:
+            resource.setrlimit(resource.RLIMIT_AS, (size, hard))
 
 
 def _bound_time(seconds: float) -> None:

@@ -18,6 +18,7 @@ LOCAL, DISK = "mmraw_protocol/assets/local.py", "mmraw_protocol/assets/disk.py"
 JSON, MATERIALIZE = "mmraw_protocol/codec/jsontext.py", "mmraw_protocol/materialize.py"
 BULK = "mmraw_protocol/codec/jsonbulk.py"
 DECODE, HEADER = "mmraw_protocol/images/decode.py", "mmraw_protocol/images/header.py"
+MEMORY = "mmraw_protocol/images/memory.py"
 ISOLATION, WORKER = "mmraw_protocol/images/isolation.py", "mmraw_protocol/images/worker.py"
 
 
@@ -221,6 +222,55 @@ GUARDS = [
         "check_whole(data, header.format, limits, path)",
         "pass",
         "tests/test_images.py -k verdict",
+    ),
+    Guard(
+        "memory of pixels",
+        MEMORY,
+        "_WEBP = 16",
+        "_WEBP = 8",
+        "tests/test_decoding_memory.py -k lossless",
+    ),
+    Guard(
+        "memory of coefficients",
+        MEMORY,
+        "max(_coefficients(data, head), _RGB * pixels)",
+        "_RGB * pixels",
+        "tests/test_decoding_memory.py -k CMYK",
+    ),
+    Guard(
+        "memory of scans that stand apart",
+        MEMORY,
+        "and in_scan >= frame[5]:",
+        "and True:",
+        "tests/test_decoding_memory.py -k separate",
+    ),
+    Guard(
+        "memory of unpacked texts",
+        MEMORY,
+        "growth += 12 * length + 5 * unpacked",
+        "growth += 12 * length",
+        "tests/test_decoding_memory.py -k many",
+    ),
+    Guard(
+        "workers for what takes too much",
+        DECODE,
+        '(isolation == "auto" and fits_bound(data, limits))',
+        'isolation == "auto"',
+        "tests/test_isolation.py -k needs_a_worker",
+    ),
+    Guard(
+        "memory in a worker",
+        WORKER,
+        "        _bound_memory(base, request.memory_bytes)\n",
+        "",
+        "tests/test_isolation.py -k memory",
+    ),
+    Guard(
+        "a fork keeps no worker of its parent",
+        ISOLATION,
+        "    os.register_at_fork(after_in_child=_in_child_of_fork)\n",
+        "    pass\n",
+        "tests/test_isolation.py -k fork",
     ),
     Guard(
         "time in a worker",

@@ -14,7 +14,7 @@ from ...assets import AssetStore, open_store
 from ...codec import parse_json
 from ...environment import image_dir
 from ...errors import MMRawError
-from ...images.decode import Frames
+from ...images.decode import Frames, Isolation
 from ...images.isolation import IsolatedDecoder
 from ...materialize import cache_bytes_from_environment
 
@@ -40,8 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         refs_only: Refuse tensors and URLs (content_parts): whoever sends one under somebody's
             mm_hash puts it into the engine's caches for everybody.
         isolation: `process` decodes in processes of their own, one for each worker, so that a
-            decoder that crashes or hangs costs one image and not the server; by default images are
-            decoded in threads of the server's process.
+            decoder that crashes or hangs costs one image and not the server. `auto` decodes in
+            threads of the server's process, and in other processes only what would take more than
+            8 bytes a pixel and 32 MiB in this one. `off` starts no process.
         frames: `single` refuses animations, `first` takes their first frame.
         handover: How vLLM gets a processed image: `direct` hands over the tensors themselves,
             `encoded` writes them as base64, as a client would.
@@ -60,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     families: tuple[str, ...] | None = None
     family: str | None = None
     refs_only: bool = True
-    isolation: Literal["process"] | None = None
+    isolation: Isolation = "auto"
     frames: Frames = "single"
     handover: Handover = "direct"
     workers: int = 4
@@ -95,10 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Most bytes of a request's body."""
         return self.limits.features_bytes if self.max_body_bytes is None else self.max_body_bytes
 
-    def decoder(self) -> IsolatedDecoder | None:
-        """The processes that decode, or None for this one."""
-        if self.isolation is None:
-            return None
+    def decoder(self) -> IsolatedDecoder | Isolation:
+        """The processes that decode every image, or when others than this one do."""
+        if self.isolation != "process":
+            return self.isolation
         return IsolatedDecoder(processes=self.workers, limits=self.limits, frames=self.frames)
 
     @property
@@ -165,7 +166,7 @@ _EXPECTED = {
     "families": "expected names of families",
     "frames": "expected single or first",
     "handover": "expected direct or encoded",
-    "isolation": "expected process, or nothing",
+    "isolation": "expected auto, process or off",
     "limits": "expected an object of limits by their names in limits.json",
     "max_body_bytes": "expected a whole number of bytes from 0",
     "refs_only": "expected true or false",

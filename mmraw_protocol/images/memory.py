@@ -1,0 +1,108 @@
+"""What decoding adds to a process's memory, told from the encoded bytes before a decoder sees them.
+
+The figures are those of Pillow's decoders (docs/reliability.md has the measurements), rounded up:
+who is told that an image fits can rely on it, and some that would fit are sent elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+from .._generated.limits import Limits
+from ..errors import MMRawError
+from .structure import Jpeg, format_of, walk_gif, walk_jpeg_head, webp_size
+
+#: The promise: resident memory grows by so much for each pixel, and so much besides.
+BYTES_PER_PIXEL = 8
+BYTES_BESIDES = 32 << 20
+#: A decoder's tables, one strip of converted pixels, and what allocators round up: 3 MiB measured.
+_OVERHEAD = 4 << 20
+_RGB = 3
+#: Two canvases, the copy of one of them, and the picture, at four bytes each.
+_WEBP = 16
+#: Most bytes that one compressed text of a PNG may unpack to, and most that zlib makes of one byte.
+_TEXT, _EXPANSION = 1 << 20, 1032
+_SEQUENTIAL = (0xC0, 0xC1)
+_CHUNK = struct.Struct(">I4s").unpack_from
+
+
+def fits_bound(data: bytes, limits: Limits) -> bool:
+    """Whether decoding an image in this process keeps the promise; True for what it refuses."""
+    if len(data) > limits.inline_image_bytes:
+        return True
+    pixels = growth = 0
+    # What has too many parts is refused before it is opened.
+    with contextlib.suppress(MMRawError):
+        pixels, growth = _growth_of(data, limits)
+    if pixels > limits.image_pixels:
+        return True
+    return growth + _OVERHEAD <= BYTES_PER_PIXEL * pixels + BYTES_BESIDES
+
+
+def _growth_of(data: bytes, limits: Limits) -> tuple[int, int]:
+    """Pixels, and most bytes that decoding adds.
+
+    The pixels of PNG and GIF take 7 bytes at the most, which the promise covers whatever their
+    number: of these formats only what stands beside the pixels is counted.
+    """
+    kind = format_of(data)
+    if kind == "png":
+        return 0, _png_texts(data, limits)
+    if kind == "gif":
+        # Comments are copied; the walk costs some time, so only where it can matter.
+        small = 3 * len(data) + _OVERHEAD <= BYTES_BESIDES
+        return 0, 0 if small else 3 * walk_gif(data, limits).texts
+    if kind == "webp":
+        width, height = webp_size(data) or (0, 0)
+        # The file is copied twice, and its metadata once more.
+        return width * height, _WEBP * width * height + 3 * len(data)
+    head = walk_jpeg_head(data, limits) if kind == "jpeg" else None
+    return (0, 3 * len(data) if kind else 0) if head is None else _jpeg_growth(data, head)
+
+
+def _jpeg_growth(data: bytes, head: Jpeg) -> tuple[int, int]:
+    frame = head.frame
+    if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
+        return 0, 3 * head.scan
+    height, width = struct.unpack_from(">HH", frame, 1)
+    count, pixels = frame[5], width * height
+    picture = (1 if count == 1 else 4) * pixels
+    # The answer is made when the coefficients are gone; segments are copied up to three times.
+    return pixels, picture + max(_coefficients(data, head), _RGB * pixels) + 3 * head.scan
+
+
+def _coefficients(data: bytes, head: Jpeg) -> int:
+    """Bytes of all coefficients, where the first scan does not give them for all components.
+
+    Two bytes each, in whole MCUs (ITU-T T.81, A.2.4).
+    """
+    frame = head.frame
+    in_scan = data[head.scan + 4] if len(data) > head.scan + 4 else 0
+    if head.marker in _SEQUENTIAL and in_scan >= frame[5]:
+        return 0
+    height, width = struct.unpack_from(">HH", frame, 1)
+    across = [frame[7 + 3 * n] >> 4 for n in range(frame[5])]
+    down = [frame[7 + 3 * n] & 15 for n in range(frame[5])]
+    wide = -(-width // (8 * max(across, default=1) or 8))
+    high = -(-height // (8 * max(down, default=1) or 8))
+    return 128 * wide * high * sum(a * d for a, d in zip(across, down, strict=True))
+
+
+def _png_texts(data: bytes, limits: Limits) -> int:
+    """Most bytes that chunks beside the picture data take: text is unpacked, decoded and copied."""
+    at, growth = 8, 0
+    for _ in range(2 * limits.image_parts + len(data) // 1024):
+        if at + 8 > len(data):
+            break
+        length, kind = _CHUNK(data, at)
+        unpacked = min(_TEXT, _EXPANSION * length)
+        if kind == b"iTXt":
+            # One letter outside the basic plane makes four bytes of each.
+            growth += 12 * length + 5 * unpacked
+        elif kind == b"zTXt":
+            growth += 3 * length + 2 * unpacked
+        elif kind != b"IDAT":
+            growth += 3 * length
+        at += 12 + length
+    return growth
