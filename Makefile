@@ -47,7 +47,15 @@ else
 	@printf '\n!!! NOT TESTED: the TypeScript package. It needs node 20 or later with npm.\n\n' >&2
 endif
 
-test-objects: install ## the object store on a real S3-compatible server, with faults
+# Servers for Azure (from npm) and Google; the one for S3 comes with the development environment.
+AZURITE := tests/environments/azurite
+
+$(AZURITE)/node_modules/.installed: $(AZURITE)/package-lock.json
+	cd $(AZURITE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test-objects: install $(if $(shell command -v npm),$(AZURITE)/node_modules/.installed) ## the object store on real servers: S3 with faults, Azure, Google
+	@$(PY) tests/environments/install.py gcs >/dev/null || printf '\n!!! NOT TESTED: gs://\n\n' >&2
 	$(PY) -m pytest -n $(WORKERS) tests/objects
 
 test-faults: install ## kills at every system call, full disks, races (needs strace)
@@ -167,7 +175,7 @@ lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer 
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MINIMUM_LOCK)
 
-ENVIRONMENTS ?= integrations verifiers vllm
+ENVIRONMENTS ?= gcs integrations verifiers vllm
 lock-environments: ## resolve the environments of tests/environments/ anew
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \
@@ -177,5 +185,5 @@ lock-environments: ## resolve the environments of tests/environments/ anew
 			--output-file $$name.lock || exit 1; done
 
 clean: ## remove the environment, caches and build results
-	rm -rf $(VENV) build dist typescript/dist typescript/node_modules .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist typescript/dist typescript/node_modules $(AZURITE)/node_modules .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

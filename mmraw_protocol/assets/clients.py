@@ -66,7 +66,7 @@ def client_for(place: Place, timeout: float, retries: int, retry_seconds: float)
 def _cloud_options(scheme: str) -> tuple[dict[str, Any], str]:
     """What obstore does not read from the environment, and the endpoint, where one is set."""
     if scheme == "gs":
-        return {}, ""
+        return _google_options()
     if scheme == "az":
         names = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
         return {}, next((os.environ[name] for name in names if os.environ.get(name)), "")
@@ -75,3 +75,13 @@ def _cloud_options(scheme: str) -> tuple[dict[str, Any], str]:
     # One key at a time is what we delete, and what every S3-compatible server understands.
     config["disable_bulk_delete"] = True
     return options, config.get("endpoint") or endpoint_of()
+
+
+def _google_options() -> tuple[dict[str, Any], str]:
+    """An emulator is named and spoken to as by Google's own clients: without credentials."""
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    if not emulator:
+        return {}, os.environ.get("GOOGLE_BASE_URL", "")
+    url = emulator if "://" in emulator else f"http://{emulator}"
+    # obstore leaves out credentials of readers only; a token of any text keeps it from asking.
+    return {"config": {"base_url": url.rstrip("/"), "bearer_token": "none"}}, url

