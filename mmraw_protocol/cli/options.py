@@ -50,7 +50,7 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
         type=_processes,
         default=1,
         metavar="N",
-        help="workers that share the lines of a file (default: 1)",
+        help="processes that share the lines of a file (default: 1)",
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ..documents.checking import MOST_REFUSALS, Checked, check
+from ..documents.checking import MOST_REFUSALS, Checked
+from ..documents.sharing import check_file
 from ..errors import MMRawError
 from ..validation import Finding
 from .inputs import opened
@@ -51,7 +52,7 @@ def _check_file(name: str, processes: int) -> Checked:
     try:
         title = f"validate {Path(name).name}"
         with opened(name) as (source, size), progress_bar(title, size) as progress:
-            return check(source.read, processes=processes, progress=progress)
+            return check_file(source, processes=processes, progress=progress)
     except MMRawError as error:
         failed = error
     checked = Checked()

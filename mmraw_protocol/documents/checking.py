@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 #: Refusals that a report names one by one; it counts them all.
 MOST_REFUSALS = 100
 
-_OWN_BLOCK = 1 << 16
+#: What one process takes in at once: it fits the processor's cache.
+OWN_BLOCK = 1 << 16
 
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
@@ -65,12 +66,14 @@ class Checked(msgspec.Struct):
             refusal = Refused(line, finding.kind, error.code, error.path, error.message)
             self.refusals.append(refusal)
 
-    def merge(self, other: Checked) -> None:
-        """Adds what was found in a later part."""
+    def merge(self, other: Checked, lines_before: int = 0) -> None:
+        """Adds what was found in a later part, whose line 1 has so many lines before it."""
         for mine, theirs in ((self.counts, other.counts), (self.refused, other.refused)):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
-        self.refusals += other.refusals[: MOST_REFUSALS - len(self.refusals)]
+        for refusal in other.refusals[: MOST_REFUSALS - len(self.refusals)]:
+            line = refusal.line + lines_before
+            self.refusals.append(msgspec.structs.replace(refusal, line=line))
 
 
 def check(
@@ -92,20 +95,26 @@ def check(
         progress: Told how many bytes are read.
         limits: Of refs, envelopes and features.
     """
-    # Blocks for other processes are large; what this one takes in fits the processor's cache.
-    reader = LineReader(_counting(read, progress), block=BLOCK if processes > 1 else _OWN_BLOCK)
+    reader = LineReader(_counting(read, progress), block=BLOCK if processes > 1 else OWN_BLOCK)
     first = reader.next_block()
     checked = Checked()
     if first is None:
         return checked
     reader.unread(first.data, first.line)
-    if _is_part_of_a_document(first):
+    if is_part_of_a_document(first):
         _check_whole(reader, checked, limits)
     elif processes > 1:
         _check_lines_in_parallel(reader, checked, limits, processes)
     else:
-        while block := reader.next_block():
-            checked.merge(_check_block(block, reader, limits))
+        checked = check_blocks(reader, limits)
+    return checked
+
+
+def check_blocks(reader: LineReader, limits: Limits) -> Checked:
+    """Every line that the reader gives."""
+    checked = Checked()
+    while block := reader.next_block():
+        checked.merge(_check_block(block, reader, limits))
     return checked
 
 
@@ -126,7 +135,7 @@ def _counting(
     return counted
 
 
-def _is_part_of_a_document(block: Block) -> bool:
+def is_part_of_a_document(block: Block) -> bool:
     """Whether the first line opens brackets that it does not close, as pretty-printed JSON does."""
     text = block.data.lstrip()
     line = text.partition(b"\n")[0]

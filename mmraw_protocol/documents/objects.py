@@ -67,6 +67,11 @@ class ObjectScanner(Scanner):
         self._held_start = 0
         self._closed: list[tuple[OpenObject, bytes | None]] = []
 
+    def _place(self) -> str:
+        # The line is told with each finding, and who reads a part of a file knows no other number.
+        self._count(self._position)
+        return f"byte {self._column} of the line"
+
     @property
     def may_be_inside(self) -> bool:
         """Whether what is read now may turn out to belong to an envelope or a features body."""

@@ -42,8 +42,13 @@ def open_pool(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     if broken:
-        message = "a worker process ended early (out of memory?); try with one process"
-        raise MMRawError("decoder_unavailable", message)
+        raise ended_early()
+
+
+def ended_early() -> MMRawError:
+    """The error that stands for a worker's end."""
+    message = "a worker process ended early (out of memory?); try with one process"
+    return MMRawError("decoder_unavailable", message)
 
 
 def _start(start: Callable[[], object] | None) -> None:

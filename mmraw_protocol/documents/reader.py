@@ -34,6 +34,11 @@ class LineReader:
         self._held = b""
         self._line = 1
 
+    @property
+    def line(self) -> int:
+        """The number of the next line."""
+        return self._line
+
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, and none at the end."""
         if self._held:

@@ -216,10 +216,12 @@ class Scanner:
             self._column += position - self._counted
         self._counted = position
 
+    def _place(self) -> str:
+        """Where the next byte stands, for messages."""
+        return f"line {self.line}, byte {self._column}"
+
     def _fail(self, reason: str) -> NoReturn:
-        self._count(self._position)
-        place = f"line {self._line}, byte {self._column}"
-        raise MMRawError("invalid_json", f"not JSON at {place}: {reason}")
+        raise MMRawError("invalid_json", f"not JSON at {self._place()}: {reason}")
 
     def _skip_space(self) -> int:
         """The next byte behind whitespace, or -1 where there is none yet."""
@@ -262,7 +264,8 @@ class Scanner:
         end = len(self._buffer) if end < 0 else end
         raw = self._buffer[self._position : end].rstrip()
         if len(raw) > self._most:
-            raise MMRawError("limit_exceeded", f"line {self.line} is longer than a ref may be")
+            message = f"longer than a ref may be, at {self._place()}"
+            raise MMRawError("limit_exceeded", message)
         self._count(self._position)
         self._position += len(raw)
         text = raw.decode("utf-8", "replace")
@@ -294,7 +297,7 @@ class Scanner:
 
     def _push(self, bracket: int) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            message = f"nested deeper than {MAX_DEPTH} levels at line {self.line}"
+            message = f"nested deeper than {MAX_DEPTH} levels at {self._place()}"
             raise MMRawError("limit_exceeded", message)
         self._stack.append(bracket)
         self._position += 1
