@@ -21,7 +21,7 @@ def decode(data: bytes, **options: Any) -> DecodedImage:
             while True:
                 pass
         case b"sleep":
-            time.sleep(3600)
+            time.sleep(120)
         case b"memory":
             bytearray(8 << 30)
             return DecodedImage(width=1, height=1, format="png", rgb=b"abc")

@@ -222,6 +222,7 @@ child = os.fork()
 if child:
     os.waitpid(child, 0) if sys.argv[2] == "idle" else os.read(held, 1)
     os.kill(os.getpid(), signal.SIGKILL)
+signal.alarm(60)
 found = []
 threads = [
     threading.Thread(target=lambda: found.append(decoder.decode(b"pid").width)) for _ in range(8)

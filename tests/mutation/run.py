@@ -282,7 +282,7 @@ GUARDS = [
     Guard(
         "sizes a worker gives",
         ISOLATION,
-        "if not 0 < size <= 3 * limits.image_pixels:",
+        "if not 0 < size <= 3 * job.limits.image_pixels:",
         "if False:",
         "tests/test_isolation.py -k lie",
     ),
