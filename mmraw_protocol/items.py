@@ -21,7 +21,8 @@ from .codec import (
     holds_processed_key,
     parse_json,
 )
-from .codec.jsontext import check_json_value, document_bounds, processed_payload
+from .codec.jsonfew import check_few_values, names_listed_family
+from .codec.jsontext import check_json_value, document_bounds, processed_payload, utf8_of
 from .errors import MMRawError
 from .grids import is_plain_grid
 from .refs import Payload, check_payload, check_sources, fast, plain_json, stored
@@ -120,6 +121,9 @@ def parse_item(
         item = item.to_dict()
     if isinstance(item, (str, bytes)):
         _check_length(len(item), limits, path)
+        text = utf8_of(item, path)
+        if names_listed_family(text):
+            check_few_values(text, limits, path)
         item = parse_json(item, **document_bounds(limits), path=path)
     if not isinstance(item, Mapping):
         raise MMRawError("invalid_type", "an envelope is a JSON object", path)

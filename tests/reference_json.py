@@ -1,4 +1,4 @@
-"""A strict JSON reader that goes by the order of the text: slow, and plain enough to be believed.
+"""A strict JSON reader that looks at every value: slow, and plain enough to be believed.
 
 The package's reader proves most texts strict or faulty by searches; this is what it is held to.
 """
@@ -15,7 +15,7 @@ MAX_INTEGER = 2**53 - 1
 
 
 def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -> Any:
-    """The value, or the error of the first fault."""
+    """The value, or the error of the first kind of fault that the text has."""
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -23,19 +23,26 @@ def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -
             raise MMRawError("invalid_encoding", "not UTF-8", path) from None
     _count(text, max_depth, max_values, path)
 
+    objects: list[Any] = []
+    numbers: list[str] = []
+    twice: list[str] = []
+
     def pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        objects.append(pairs)
         if len(dict(pairs)) != len(pairs):
-            raise MMRawError("duplicate_key", "an object holds the same key twice", path)
+            twice.append("an object holds the same key twice")
         return dict(pairs)
 
     def integer(digits: str) -> int:
         if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-            raise MMRawError("invalid_value", "an integer is beyond 2^53-1", path)
+            numbers.append("an integer is beyond 2^53-1")
+            return 0
         return int(digits)
 
     def number(digits: str) -> float:
         if math.isinf(float(digits)):
-            raise MMRawError("invalid_value", "a number is beyond the range of doubles", path)
+            numbers.append("a number is beyond the range of doubles")
+            return 0.0
         return float(digits)
 
     def constant(_: str) -> NoReturn:
@@ -51,8 +58,11 @@ def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -
         )
     except json.JSONDecodeError:
         raise MMRawError("invalid_json", "not one strict JSON document", path) from None
-    if re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
+    if re.search("[\ud800-\udfff]", json.dumps([objects, value], ensure_ascii=False)):
         raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
+    for code, faults in (("invalid_value", numbers), ("duplicate_key", twice)):
+        for message in faults:
+            raise MMRawError(code, message, path)
     return value
 
 

@@ -1,4 +1,4 @@
-"""The strict JSON reader finds by searches what one finds that goes by the order of the text."""
+"""The strict JSON reader finds by searches what one finds that looks at every value."""
 
 import json
 from collections.abc import Callable
@@ -65,6 +65,12 @@ def verdict(work: Callable[..., Any], *given: Any, **more: Any) -> tuple[str, ..
 @example('[{"a":1,"a":2},x', 256, None)
 @example('["\\ud800",x', 256, None)
 @example('["\ud800"]', 256, None)
+@example('{"a":"\ud800","a":9007199254740992}', 256, None)
+@example("\ud800", 256, None)
+@example('{"a":"\\\\ud800"}', 256, None)
+@example('{"a":"\\\\\\ud800"}', 256, None)
+@example('{"\\u003a":":","\\\\u003a":1}', 256, None)
+@example('[{"a":1,"a":2},0.1e400,"x"]', 256, None)
 @example('"\ud800' + "\\ud83d\\ude00", 256, None)
 @example('[\\"[[[[', 3, None)
 @example('["]","[","]"]', 1, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
@@ -16,13 +15,12 @@ _LONGEST_HEAD = max(map(len, _MEDIA_TYPES))
 #: How a data: image starts.
 HEADS = frozenset(head.encode("ascii") for head in _MEDIA_TYPES)
 
-_LABEL = r"file://(?:localhost)?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*/([A-Za-z0-9_.-]+)"
 #: The most characters of a file: label, and which ones it may have.
 LABEL_LENGTH = 4096
 LABEL_CHARACTERS = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,;=:@%-/"
 )
-
+_NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 #: Characters that are decoded at a time where only the verdict counts; a multiple of four.
 _CHUNK = 1 << 16
@@ -105,8 +103,17 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
     Raises:
         MMRawError: invalid_raw_uri.
     """
-    match = re.fullmatch(_LABEL, text) if len(text) <= LABEL_LENGTH else None
-    if match is None:
+    # No pattern: on long paths it takes a hundred times as long.
+    name = text.rpartition("/")[2]
+    is_label = (
+        len(text) <= LABEL_LENGTH
+        and text.startswith(("file:///", "file://localhost/"))
+        and text.isascii()
+        and not text.encode("ascii").translate(None, LABEL_CHARACTERS)
+        and name
+        and not name.encode("ascii").translate(None, _NAME_CHARACTERS)
+    )
+    if not is_label:
         message = "expected a local file: URL that ends in the stored image's name"
         raise MMRawError("invalid_raw_uri", message, path)
-    return match.group(1)
+    return name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NoReturn, TypedDict, cast
 
 import msgspec
@@ -28,7 +28,8 @@ _PROCESSED_KEYS_BYTES = frozenset(name.encode("ascii") for name in PROCESSED_KEY
 MAX_DEPTH = 256
 
 # Compiled where it is used (and kept by re): the fast paths do without it.
-_SURROGATE_ESCAPE = r"\\u[dD][89a-fA-F]"
+_SURROGATE_ESCAPE = rb"\\u[dD][89a-fA-F]"
+_SURROGATE_PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 #: Documents beyond this many bytes are read in a way that bounds memory.
 LARGE = 1 << 18
 
@@ -62,7 +63,7 @@ def parse_json(
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
-    raise MMRawError("invalid_json", "not one strict JSON document", path)
+    raise jsonbulk.not_json(path)
 
 
 class Bounds(TypedDict):
@@ -103,13 +104,13 @@ def check_large_json(
 
 
 def _read(text: str | bytes | memoryview, max_depth: int, max_values: int | None, path: str) -> Any:
-    data = _utf8(text, path)
-    if _cut_if_strict(data, max_depth, max_values, path) is not None:
+    data = utf8_of(text, path)
+    if _is_strict(data, max_depth, max_values, path):
         try:
             return msgspec.json.decode(data)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             pass
-    return _read_in_order(text, data, path)
+    return _read_slowly(text, data, path)
 
 
 def check_json(
@@ -127,8 +128,8 @@ def check_json(
     """
     if max_values is not None and len(data) > LARGE:
         parse_json(data, max_depth=max_depth, max_values=max_values, max_text=max_text, path=path)
-    elif _cut_if_strict(_utf8(data, path), max_depth, max_values, path) is None:
-        _read_in_order(data, data, path)
+    elif not _is_strict(utf8_of(data, path), max_depth, max_values, path):
+        _read_slowly(data, data, path)
 
 
 def check_raw_json(
@@ -137,37 +138,34 @@ def check_raw_json(
     max_values: int,
     max_text: int | None = None,
     path: str = "$",
-    is_json: bool = False,
+    is_json: bool | None = None,
 ) -> None:
     """What is refused before any other fault of a document; where it can, builds no value.
 
-    `is_json` says that msgspec has read the text, whatever type it wanted.
+    `is_json` says whether msgspec read the text, whatever type it wanted; None: it did not try.
 
     Raises:
         MMRawError: what `parse_json` raises; processed_payload (at any depth).
     """
     if len(data) > LARGE:
-        value = parse_json(data, max_values=max_values, max_text=max_text, path=path)
-    elif (parts := _cut_if_strict(_utf8(data, path), MAX_DEPTH, max_values, path, is_json)) is None:
-        value = _read_in_order(data, data, path)
-    elif b"\\" not in data and _PROCESSED_KEYS_BYTES.isdisjoint(parts.strings):
+        parse_json(data, max_values=max_values, max_text=max_text, path=path)
+    elif not _is_strict(utf8_of(data, path), MAX_DEPTH, max_values, path, is_json):
+        _read_slowly(data, data, path)
+    if b"\\u00" not in data and not any(name in data for name in _PROCESSED_KEYS_BYTES):
         return
-    elif (keys := jsonbulk.keys(parts.pieces)) is not None:
-        if _PROCESSED_KEYS_BYTES.isdisjoint(keys):
-            return
-        raise processed_payload(path)
-    else:
-        value = msgspec.json.decode(data)
-        if not names_processed(value):
-            return
-    if holds_processed_key(value):
+    value = msgspec.json.decode(data)
+    if names_processed(value) and holds_processed_key(value):
         raise processed_payload(path)
 
 
-def _cut_if_strict(
-    data: bytes, max_depth: int, max_values: int | None, path: str, is_json: bool = False
-) -> jsonbulk.Cut | None:
-    """The text cut at its quotes if searches over the whole of it prove it strict; or None.
+def _is_strict(
+    data: bytes,
+    max_depth: int,
+    max_values: int | None,
+    path: str,
+    is_json: bool | None = None,
+) -> bool:
+    """Whether searches over the whole of a text prove it strict; large texts are not searched.
 
     Raises:
         MMRawError: what they prove to be wrong.
@@ -179,110 +177,105 @@ def _cut_if_strict(
     if jsonbulk.is_deeper(data, max_depth):
         raise MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
     # Cut into pieces, a large text would take too much memory.
-    if not fastpath.enabled or len(data) > LARGE or not (is_json or jsonbulk.is_json(data)):
-        return None
-    pieces = jsonbulk.cut(data)
-    if pieces is None:
-        return None
-    parts = jsonbulk.Cut(pieces, set(pieces[1::2]))
-    fault = jsonbulk.fault(data, parts, path)
-    if isinstance(fault, MMRawError):
+    if not fastpath.enabled or len(data) > LARGE:
+        return False
+    if is_json is False or (is_json is None and not jsonbulk.is_json(data)):
+        raise jsonbulk.broken(data, path)
+    fault = jsonbulk.fault(data, path)
+    if fault is not None:
         raise fault
-    return parts if fault is None else None
+    return True
 
 
-def _utf8(text: str | bytes | memoryview, path: str) -> bytes:
+def utf8_of(text: str | bytes | memoryview, path: str) -> bytes:
+    """The text as bytes.
+
+    Raises:
+        MMRawError: invalid_encoding.
+    """
     if isinstance(text, str):
         # A surrogate in it is named when all else is right; until then only marks are counted.
-        return text.encode("utf-8", "surrogatepass")
+        if text.isascii() or len(text) <= LARGE:
+            return text.encode("utf-8", "surrogatepass")
+        # At once, an encoder takes four bytes for each character of a text beyond Latin.
+        steps = range(0, len(text), jsonbulk.WINDOW)
+        parts = (text[at : at + jsonbulk.WINDOW] for at in steps)
+        return b"".join([part.encode("utf-8", "surrogatepass") for part in parts])
     data = bytes(text)
-    if data.isascii():
+    if jsonbulk.is_utf8(data):
         return data
-    try:
-        str(data, "utf-8")
-        return data
-    except UnicodeDecodeError:
-        pass
     raise MMRawError("invalid_encoding", "not UTF-8", path)
 
 
-def _read_in_order(text: str | bytes | memoryview, data: bytes, path: str) -> Any:
-    """The value, read by hooks that meet the faults of a text in the order of the text."""
+def _read_slowly(text: str | bytes | memoryview, data: bytes, path: str) -> Any:
+    """The value, by hooks that note what the standard library would let pass."""
     document = text if isinstance(text, str) else str(data, "utf-8")
     reader = _Reader(path, data)
-    if len(data) <= LARGE:
-        # Most texts that come here are refused. Only objects are wanted: no hook of ours is called.
-        objects: list[list[tuple[str, Any]]] = []
-        fault = reader.fault(document, objects.append)
-        for pairs in objects:
-            if len(pairs) > 1:
-                reader.pairs(pairs)
-        if fault is not None:
-            raise fault
-    # The values are few, or nothing is known to be wrong.
-    value: list[Any] = []
-    fault = reader.fault(document, reader.pairs, value)
-    if fault is not None:
-        raise fault
-    if re.search(_SURROGATE_ESCAPE, document) or not document.isascii():
-        _check_strings(value[0], path)
-    return value[0]
+    value = reader.read(document)
+    if _holds_lone_surrogate(data):
+        raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
+    if reader.number_fault is not None:
+        raise reader.number_fault
+    if reader.holds_key_twice:
+        raise jsonbulk.key_twice(path)
+    return value
+
+
+def _holds_lone_surrogate(data: bytes) -> bool:
+    """Whether JSON text holds one as it is, or escaped."""
+    if not jsonbulk.is_utf8(data):
+        return True
+    if b"\\u" not in data:
+        return False
+    rest = re.sub(_SURROGATE_PAIR, b"_", data.replace(b"\\\\", b"__"))
+    return re.search(_SURROGATE_ESCAPE, rest) is not None
 
 
 class _Reader:
-    """A JSON decoder whose hooks refuse what the standard library would let pass."""
+    """A JSON decoder whose hooks note numbers out of range and keys that occur twice."""
 
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path
+        self.number_fault: MMRawError | None = None
+        self.holds_key_twice = False
         # Where no number can be too long, none is looked at: hooks take most of the time.
         self.parse_int = self.integer if jsonbulk.has_long_integers(data) else None
         self.parse_float = self.number if jsonbulk.has_long_numbers(data) else None
 
-    def fault(
-        self, document: str, pairs_hook: Callable[[Any], Any], value: list[Any] | None = None
-    ) -> MMRawError | None:
-        """Why it is refused; otherwise `value`, where given, receives what was read."""
+    def read(self, document: str) -> Any:
         # The fast paths do without it, and it takes as long to import as half of this package.
         import json
 
         decoder = json.JSONDecoder(
-            object_pairs_hook=pairs_hook,
+            object_pairs_hook=self.pairs,
             parse_int=self.parse_int,
             parse_float=self.parse_float,
             parse_constant=self.constant,
         )
         try:
-            found = decoder.decode(document)
+            return decoder.decode(document)
         except json.JSONDecodeError:
-            return MMRawError("invalid_json", "not one strict JSON document", self.path)
-        except MMRawError as error:
-            return error
-        if value is not None:
-            value.append(found)
-        return None
+            pass
+        raise jsonbulk.not_json(self.path)
 
     def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
-        if len(result) != len(pairs):
-            raise MMRawError("duplicate_key", "an object holds the same key twice", self.path)
+        self.holds_key_twice |= len(result) != len(pairs)
         return result
 
     def integer(self, digits: str) -> int:
-        if len(digits) < 16:
-            return int(digits)
-        failed = jsonbulk.number_fault(digits, self.path)
-        if failed is not None:
-            raise failed
-        return int(digits)
+        return int(digits) if len(digits) < 16 or self.is_in_range(digits) else 0
 
     def number(self, digits: str) -> float:
-        failed = jsonbulk.number_fault(digits, self.path)
-        if failed is not None:
-            raise failed
-        return float(digits)
+        return float(digits) if self.is_in_range(digits) else 0.0
+
+    def is_in_range(self, digits: str) -> bool:
+        fault = jsonbulk.number_fault(digits.encode("ascii"), self.path)
+        self.number_fault = self.number_fault or fault
+        return fault is None
 
     def constant(self, _: str) -> NoReturn:
-        raise MMRawError("invalid_json", "NaN and Infinity are not JSON", self.path)
+        raise jsonbulk.not_json(self.path)
 
 
 def children(value: Any) -> list[Any] | None:
@@ -303,11 +296,6 @@ def walk(value: Any) -> Iterator[tuple[Any, int]]:
         below = children(item)
         if below:
             stack.extend((child, depth + 1) for child in below)
-
-
-def _check_strings(value: Any, path: str) -> None:
-    for item, _ in walk(value):
-        check_leaf(item, path)
 
 
 def check_leaf(item: Any, path: str) -> None:

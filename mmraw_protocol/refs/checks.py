@@ -20,6 +20,15 @@ def normalize_run_id(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = 
         MMRawError: invalid_type, invalid_run_id, limit_exceeded.
     """
     _check_string("RunId", text, path)
+    return run_label(text, limits, path)
+
+
+def run_label(text: str, limits: Limits, path: str = "$.run_id") -> str:
+    """`normalize_run_id` of text that fits the schema.
+
+    Raises:
+        MMRawError: limit_exceeded.
+    """
     if len(text) > limits.name_chars:
         message = f"run_id is longer than {limits.name_chars} characters"
         raise MMRawError("limit_exceeded", message, path)
@@ -35,10 +44,14 @@ def check_raw_image_id(
         MMRawError: invalid_type, invalid_raw_image_id, limit_exceeded.
     """
     _check_string("RawImageId", text, path)
+    _check_name_length(text, limits, path)
+    return text
+
+
+def _check_name_length(text: str, limits: Limits, path: str) -> None:
     if len(text) > limits.raw_image_id_bytes:
         message = f"raw_image_id is longer than {limits.raw_image_id_bytes} bytes"
         raise MMRawError("limit_exceeded", message, path)
-    return text
 
 
 def _check_string(name: str, value: str, path: str) -> None:
@@ -87,6 +100,8 @@ def check_sources(
             empty_source, limit_exceeded.
     """
     if raw_image_id is not None:
+        # What comes from a ref fits the schema; a long one is not looked at again.
+        _check_name_length(raw_image_id, limits, "$.raw_image_id")
         check_raw_image_id(raw_image_id, limits=limits)
     if raw_uri is None:
         if raw_image_id is None:

@@ -31,6 +31,7 @@ from ..codec.base64text import (
     encode_plain,
 )
 from ..codec.datauri import HEADS, LABEL_CHARACTERS, LABEL_LENGTH
+from ..codec.jsonbulk import has_long_integers
 from ..grids import is_plain_grid
 from . import inline, stored
 from .checks import longest_object
@@ -45,6 +46,8 @@ V3 = inline.PREFIX
 _V2 = "mmraw:v2:"
 #: Longer objects are no plain ones: what is remembered of them stays small.
 _PLAIN_BYTES = 4096
+#: Most refs without an image are shorter.
+_SHORT = 1024
 #: A longer text is a plain one only where an inline image makes it so.
 _SMALL = len(V3) + _PLAIN_BYTES // 3 * 4
 
@@ -79,6 +82,9 @@ def parse_v3(
             return None
     if len(data) > _PLAIN_BYTES:
         # Before anything is built of it: one wide character makes a string four times its length.
+        return None
+    if len(data) > _SHORT and has_long_integers(data):
+        # Thousands of digits take long to decode, and are no part of any ref.
         return None
     is_known = False
     try:

@@ -16,7 +16,9 @@ from ..codec import (
     check_payload_value,
     decode_base64url,
     explain,
+    jsonbulk,
 )
+from ..codec.jsonfew import check_few_json, check_few_values, listed_family
 from ..codec.jsontext import (
     LARGE,
     check_json,
@@ -24,11 +26,12 @@ from ..codec.jsontext import (
     check_large_json,
     check_raw_json,
     document_bounds,
+    utf8_of,
 )
 from ..codec.payload import read_payload
 from ..errors import MMRawError
 from . import fast
-from .checks import check_payload, check_sources, longest_object, normalize_run_id
+from .checks import check_payload, check_sources, longest_object, run_label
 from .inline import Sink
 from .model import PREFIX, RawMMRef
 
@@ -152,33 +155,48 @@ def _decode_payload(data: bytes, family: str, wire: WireDialect, limits: Limits)
     struct = PAYLOADS.get(family)
     if struct is None:
         return read_payload(data, limits)
-    return _typed(data, struct, wire, "$.payload", limits)
+    data = utf8_of(data, "$.payload")
+    if jsonbulk.is_json(data):
+        check_few_values(data, limits, "$.payload")
+        return _typed_few(data, struct, wire, limits, "$.payload")
+    return _typed(data, struct, wire, limits, "$.payload", is_json=False)
 
 
-def _typed(data: bytes, struct: Any, wire: WireDialect, path: str, limits: Limits) -> Any:
-    """A typed decode of JSON text that is as strict as `parse_json`."""
-    failed: msgspec.MsgspecError | None = None
-    try:
-        value = msgspec.json.decode(data, type=struct)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        failed = error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
-        value = None
+def _typed(
+    data: bytes,
+    struct: Any,
+    wire: WireDialect,
+    limits: Limits,
+    path: str = "$",
+    is_json: bool | None = True,
+) -> Any:
+    """A typed decode of JSON text that is as strict as `parse_json`.
+
+    `is_json` says whether msgspec has read all of it, for its head; None: it has not tried.
+    """
+    value, failed = _decode(data, struct)
     if failed is not None:
-        # All of an object has been read once, for its head.
-        raise _refusal(data, failed, wire, path, limits, is_json=path == "$")
+        raise _refusal(data, failed, wire, limits, path, is_json)
     if len(data) <= LARGE and msgspec.json.encode(value) != data:
         # Only the canonical text of a value is known to hold no duplicate keys and the like.
         check_json(data, **document_bounds(limits), path=path)
     return value
 
 
+def _decode(data: bytes, struct: Any) -> tuple[Any, msgspec.MsgspecError | None]:
+    try:
+        return msgspec.json.decode(data, type=struct), None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return None, error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
+
+
 def _refusal(
     data: bytes,
     failed: msgspec.MsgspecError,
     wire: WireDialect,
-    path: str,
     limits: Limits,
-    is_json: bool = False,
+    path: str,
+    is_json: bool | None,
 ) -> MMRawError:
     """Why a typed decode failed; broken JSON and processed tensors come before all else."""
     try:
@@ -187,25 +205,38 @@ def _refusal(
         return error
     if isinstance(failed, msgspec.ValidationError):
         return explain(failed, wire.schema, path)
-    return MMRawError("invalid_json", "not one strict JSON document", path)
+    return jsonbulk.not_json(path)
+
+
+def _typed_few(data: bytes, struct: Any, wire: WireDialect, limits: Limits, path: str = "$") -> Any:
+    """`_typed` of JSON text that `check_few_values` let pass."""
+    if not fastpath.enabled or len(data) > LARGE:
+        return _typed(data, struct, wire, limits, path)
+    check_few_json(data, path)
+    value, failed = _decode(data, struct)
+    if failed is not None:
+        raise explain(cast(msgspec.ValidationError, failed), wire.schema, path)
+    return value
 
 
 def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
     """A dialect that is one JSON object, possibly under the v3 tag without run_id."""
-    if len(data) > LARGE:
-        check_large_json(data, **document_bounds(limits))
+    data = utf8_of(data, "$")
     head = _head(data, wire, limits)
     if wire.dialect == "v3" and "run_id" not in head.names:
         wire = DIALECTS["v3-runless"]
+    struct = wire.listed.get(head.family or "")
+    if struct is not None:
+        check_few_values(data, limits)
+    if len(data) > LARGE:
+        check_large_json(data, **document_bounds(limits))
     if wire.dialect == "unversioned-data" and head.is_later:
         check_json(data, **document_bounds(limits))
         message = "an unversioned ref without fingerprint is of a dialect that is not read"
         raise MMRawError("unsupported_dialect", message)
-    struct = wire.listed.get(head.family or "")
     if struct is not None:
-        value = _typed(data, struct, wire, "$", limits)
-        return _model(value, wire, limits)
-    value = _typed(data, wire.opaque, wire, "$", limits)
+        return _model(_typed_few(data, struct, wire, limits), wire, limits)
+    value = _typed(data, wire.opaque, wire, limits)
     raw = memoryview(value.payload)
     if len(raw) > limits.payload_bytes:
         raise _payload_too_long(limits)
@@ -216,12 +247,13 @@ def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
 class _Head(msgspec.Struct):
     """What must be known of an object before it can be decoded by its type."""
 
-    family: Any = msgspec.UNSET
-    fingerprint: Any = msgspec.UNSET
-    run_id: Any = msgspec.UNSET
+    family: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    fingerprint: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    run_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_HEAD = _Head.__struct_fields__
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
@@ -236,15 +268,20 @@ class _Seen(msgspec.Struct, frozen=True):
 
 def _head(data: bytes, wire: WireDialect, limits: Limits) -> _Seen:
     failed: msgspec.MsgspecError | None = None
+    is_json = None
     head = _Head()
     try:
         head = _head_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        failed = error if isinstance(error, msgspec.MsgspecError) else msgspec.DecodeError()
+    except msgspec.MsgspecError as error:
+        failed = error
+        # A wrong type is noticed before what stands behind it.
+        is_json = None if isinstance(error, msgspec.ValidationError) else False
+    except (UnicodeError, RecursionError):
+        failed = msgspec.DecodeError()
     if failed is not None:
-        raise _refusal(data, failed, wire, "$", limits)
-    names = frozenset(n for n in _Head.__struct_fields__ if getattr(head, n) is not msgspec.UNSET)
-    return _Seen(names, head.family if isinstance(head.family, str) else None)
+        raise _refusal(data, failed, wire, limits, "$", is_json)
+    names = frozenset(n for n in _HEAD if getattr(head, n) is not msgspec.UNSET)
+    return _Seen(names, listed_family(head.family))
 
 
 def _payload_too_long(limits: Limits) -> MMRawError:
@@ -272,7 +309,7 @@ def _model(
         payload=typed,
         raw_image_id=getattr(value, "raw_image_id", None),
         raw_uri=getattr(value, "raw_uri", None),
-        run_id=None if run_id is None else intern(normalize_run_id(run_id, limits=limits)),
+        run_id=None if run_id is None else intern(run_label(run_id, limits)),
     )
     _check_names(ref, limits)
     check_payload(ref.payload, limits=limits)

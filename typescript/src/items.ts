@@ -11,14 +11,14 @@ import {
   processedPayload,
 } from "./codec/canonical.js";
 import { anyObject, Faults, WHOLE } from "./codec/check.js";
-import { parseJson } from "./codec/json.js";
+import { readJson, strict } from "./codec/json.js";
 import { get, has, isObject } from "./codec/values.js";
 import type { JsonObject, JsonValue } from "./codec/values.js";
 import { MMRawError, within } from "./errors.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
 import { ITEMS, PAYLOADS } from "./generated/wire.js";
-import { checkPayload, isListedFamily } from "./payloads.js";
+import { checkFewValues, checkPayload, isListedFamily } from "./payloads.js";
 import type { Payload } from "./payloads.js";
 import { payloadTooLong } from "./refs.js";
 import { checkSources } from "./sources.js";
@@ -103,7 +103,10 @@ export function readItem(
   let document: unknown = item;
   if (typeof item === "string" || item instanceof Uint8Array) {
     checkLength(item.length, limits, path);
-    document = parseJson(item, { path });
+    const read = readJson(item, { path });
+    const listed = isObject(read.value) && isListedFamily(get(read.value, "family"));
+    if (listed) checkFewValues(read, limits, path);
+    document = strict(read);
   }
   if (!isObject(document)) {
     throw new MMRawError("invalid_type", "an envelope is a JSON object", path);

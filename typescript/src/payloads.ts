@@ -1,6 +1,9 @@
 /** What a family's payload holds, and the rules of it that no schema can say. */
+import { PROCESSED_KEYS, processedPayload } from "./codec/canonical.js";
+import type { Document } from "./codec/json.js";
 import { has } from "./codec/values.js";
 import type { JsonObject } from "./codec/values.js";
+import { MMRawError } from "./errors.js";
 import { PAYLOADS } from "./generated/wire.js";
 import type { ListedFamily } from "./generated/wire.js";
 import type { KimiK25Payload, Payload, QwenVlPayload } from "./generated/types.js";
@@ -14,6 +17,17 @@ export type { KimiK25Payload, Payload, QwenVlPayload };
 /** Whether spec/ types the payload of `family`. */
 export function isListedFamily(family: unknown): family is ListedFamily {
   return typeof family === "string" && has(PAYLOADS, family);
+}
+
+/** A key of processed tensors, spelt without escapes: no backslash stands before a string. */
+const PROCESSED_KEY = new RegExp(`(?<!\\\\)"(?:${PROCESSED_KEYS.join("|")})"[ \\t\\r\\n]*:`);
+
+/** Refuses JSON of a listed family's ref, envelope or payload that holds too many values. */
+export function checkFewValues(document: Document, limits: Limits, path = "$"): void {
+  if (document.marks <= limits.listed_values) return;
+  if (PROCESSED_KEY.test(document.text)) throw processedPayload(path);
+  const reason = `more than ${limits.listed_values} values, where this family has some twenty`;
+  throw new MMRawError("limit_exceeded", reason, path);
 }
 
 const GRID_KEYS: { readonly [F in ListedFamily]: string } = {

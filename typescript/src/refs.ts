@@ -7,7 +7,7 @@ import { decodeBase64Url } from "./codec/base64.js";
 import { checkPayloadValue, holdsProcessedKey, processedPayload } from "./codec/canonical.js";
 import { byFamily, Faults, WHOLE } from "./codec/check.js";
 import type { Check } from "./codec/check.js";
-import { MAX_DEPTH, parseJson, readJson } from "./codec/json.js";
+import { MAX_DEPTH, parseJson, readJson, strict } from "./codec/json.js";
 import type { Document } from "./codec/json.js";
 import { get, has, isObject } from "./codec/values.js";
 import type { JsonObject } from "./codec/values.js";
@@ -17,7 +17,7 @@ import type { Limits } from "./generated/limits.js";
 import { DIALECTS, PAYLOADS } from "./generated/wire.js";
 import type { Dialect, WireDialect } from "./generated/wire.js";
 import { normalizeRunId } from "./names.js";
-import { checkPayload, isListedFamily } from "./payloads.js";
+import { checkFewValues, checkPayload, isListedFamily } from "./payloads.js";
 import type { Payload } from "./payloads.js";
 import { checkSources } from "./sources.js";
 
@@ -145,7 +145,9 @@ function segmentPayload(
   const family = values["family"];
   if (!isListedFamily(family)) return opaquePayload(data, limits);
   const path = "$.payload";
-  const value = parseJson(data, { path });
+  const document = readJson(data, { path });
+  checkFewValues(document, limits, path);
+  const value = strict(document);
   checkTyped(value, path, PAYLOADS[family], faults);
   return value;
 }
@@ -170,9 +172,11 @@ function readDocument(
 ): RawMMRef | null {
   const document = readJson(data, { maxDepth: MAX_DEPTH });
   const { value } = document;
-  const wire = dialectWithin(value, tag);
   const family = isObject(value) ? get(value, "family") : undefined;
   const listed = isListedFamily(family);
+  if (listed) checkFewValues(document, limits);
+  strict(document);
+  const wire = dialectWithin(value, tag);
   const payload = listed ? PAYLOADS[family] : byFamily;
   const check: Check = (item, path, rule, noted) => wire.check(item, path, rule, noted, payload);
   checkTyped(value, "$", check, faults);

@@ -6,7 +6,7 @@
  */
 import { MMRawError } from "../errors.js";
 import type { ErrorCode } from "../generated/errors.js";
-import { checkStrings, hasLoneSurrogate } from "./strings.js";
+import { hasLoneSurrogate } from "./strings.js";
 import { has, JsonFloat, keepOrder } from "./values.js";
 import type { JsonObject, JsonValue } from "./values.js";
 
@@ -22,13 +22,26 @@ export interface ReadOptions {
 
 /** One strict JSON document. */
 export function parseJson(text: string | Uint8Array, options: ReadOptions = {}): JsonValue {
-  return readJson(text, options).value;
+  return strict(readJson(text, options));
 }
 
-/** A document, and the text of the member `payload` of its outermost object, as it stands there. */
+/** A document that is JSON. */
 export interface Document {
+  /** Of equal keys the last. */
   readonly value: JsonValue;
+  readonly text: string;
+  /** The text of the member `payload` of its outermost object, as it stands there. */
   readonly payload: string;
+  /** Commas and opening brackets outside of strings: values, or a little more. */
+  readonly marks: number;
+  /** What a strict reader refuses all the same: a number out of range, else a key that is there twice. */
+  readonly fault: MMRawError | null;
+}
+
+/** The value of a document, or its fault. */
+export function strict(document: Document): JsonValue {
+  if (document.fault !== null) throw document.fault;
+  return document.value;
 }
 
 export function readJson(text: string | Uint8Array, options: ReadOptions = {}): Document {
@@ -37,8 +50,8 @@ export function readJson(text: string | Uint8Array, options: ReadOptions = {}): 
   if (source.startsWith("\ufeff")) {
     throw new MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path);
   }
-  checkDepth(source, maxDepth, path);
-  return new Reader(source, path, lenient).document();
+  const marks = countMarks(source, maxDepth, path);
+  return new Reader(source, path, lenient).document(marks);
 }
 
 export function decodeUtf8(data: Uint8Array, path = "$"): string {
@@ -49,9 +62,10 @@ export function decodeUtf8(data: Uint8Array, path = "$"): string {
   }
 }
 
-/** Counts brackets before the reader recurses into them. */
-function checkDepth(text: string, limit: number, path: string): void {
+/** Counts commas and opening brackets, before the reader recurses into those. */
+function countMarks(text: string, limit: number, path: string): number {
   let depth = 0;
+  let marks = 0;
   let inside = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -60,7 +74,10 @@ function checkDepth(text: string, limit: number, path: string): void {
       else if (code === 0x22) inside = false;
     } else if (code === 0x22) {
       inside = true;
+    } else if (code === 0x2c) {
+      marks++;
     } else if (code === 0x5b || code === 0x7b) {
+      marks++;
       if (++depth > limit) {
         throw new MMRawError("limit_exceeded", `nested deeper than ${limit} levels`, path);
       }
@@ -68,6 +85,7 @@ function checkDepth(text: string, limit: number, path: string): void {
       depth--;
     }
   }
+  return marks;
 }
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
@@ -91,8 +109,11 @@ const LITERALS: readonly (readonly [string, JsonValue])[] = [
 class Reader {
   private at = 0;
   private payload = "";
-  /** Whether an escape gave a surrogate, which may be a lone one. */
+  /** Whether an escape in the string that is read gave a surrogate, which may be a lone one. */
   private odd = false;
+  private lone = false;
+  private numberFault: MMRawError | null = null;
+  private keyFault: MMRawError | null = null;
 
   constructor(
     private readonly text: string,
@@ -100,13 +121,16 @@ class Reader {
     private readonly lenient: boolean,
   ) {}
 
-  document(): Document {
+  document(marks: number): Document {
     this.blanks();
     const value = this.value(1);
     this.blanks();
     if (this.at !== this.text.length) throw this.broken();
-    if (!this.lenient && (this.odd || hasLoneSurrogate(this.text))) checkStrings(value, this.path);
-    return { value, payload: this.payload };
+    if (!this.lenient && (this.lone || hasLoneSurrogate(this.text))) {
+      throw this.error("invalid_encoding", "a string holds a lone surrogate");
+    }
+    const fault = this.lenient ? null : (this.numberFault ?? this.keyFault);
+    return { value, text: this.text, payload: this.payload, marks, fault };
   }
 
   private error(code: ErrorCode, reason: string): MMRawError {
@@ -155,10 +179,11 @@ class Reader {
       // A sum with 0 makes 0 of -0.
       if (Number.isSafeInteger(value)) return value + 0;
       if (this.lenient) return BigInt(digits);
-      throw this.error("invalid_value", "an integer is beyond 2^53-1");
+      this.numberFault ??= this.error("invalid_value", "an integer is beyond 2^53-1");
+      return 0;
     }
-    if (!Number.isFinite(value) && !this.lenient) {
-      throw this.error("invalid_value", "a number is beyond the range of doubles");
+    if (!Number.isFinite(value)) {
+      this.numberFault ??= this.error("invalid_value", "a number is beyond the range of doubles");
     }
     return new JsonFloat(value);
   }
@@ -166,12 +191,16 @@ class Reader {
   private string(): string {
     let result = "";
     this.at++;
+    this.odd = false;
     for (;;) {
       const start = this.at;
       this.plain();
       result += this.text.slice(start, this.at);
       const char = this.text[this.at++];
-      if (char === '"') return result;
+      if (char === '"') {
+        this.lone ||= this.odd && hasLoneSurrogate(result);
+        return result;
+      }
       if (char !== "\\") throw this.broken();
       result += this.escape();
     }
@@ -245,9 +274,7 @@ class Reader {
       if (char !== ",") throw this.broken();
       this.blanks();
     }
-    if (twice && !this.lenient) {
-      throw this.error("duplicate_key", "an object holds the same key twice");
-    }
+    if (twice) this.keyFault ??= this.error("duplicate_key", "an object holds the same key twice");
     keepOrder(result, keys);
     return result;
   }

@@ -1,7 +1,5 @@
 /** Strings that are well-formed, and their order. */
 import { MMRawError } from "../errors.js";
-import { walk } from "./walk.js";
-import { isObject } from "./values.js";
 
 /** Whether a surrogate stands without its other half. */
 export function hasLoneSurrogate(text: string): boolean {
@@ -18,14 +16,6 @@ export function hasLoneSurrogate(text: string): boolean {
 export function checkText(text: string, path: string): void {
   if (hasLoneSurrogate(text)) {
     throw new MMRawError("invalid_encoding", "a string holds a lone surrogate", path);
-  }
-}
-
-/** Refuses lone surrogates in strings and keys, at any depth. */
-export function checkStrings(value: unknown, path: string): void {
-  for (const { item } of walk(value)) {
-    if (typeof item === "string") checkText(item, path);
-    else if (isObject(item)) Object.keys(item).forEach((key) => checkText(key, path));
   }
 }
 
