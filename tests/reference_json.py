@@ -60,9 +60,10 @@ def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -
         raise MMRawError("invalid_json", "not one strict JSON document", path) from None
     if re.search("[\ud800-\udfff]", json.dumps([objects, value], ensure_ascii=False)):
         raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
-    for code, faults in (("invalid_value", numbers), ("duplicate_key", twice)):
-        for message in faults:
-            raise MMRawError(code, message, path)
+    if numbers:
+        raise MMRawError("invalid_value", numbers[0], path)
+    if twice:
+        raise MMRawError("duplicate_key", twice[0], path)
     return value
 
 
