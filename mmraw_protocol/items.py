@@ -21,8 +21,14 @@ from .codec import (
     holds_processed_key,
     parse_json,
 )
-from .codec.jsonfew import check_few_values, names_listed_family
-from .codec.jsontext import check_json_value, document_bounds, processed_payload, utf8_of
+from .codec.jsonfew import check_few_values, names_listed_family, parse_few_json
+from .codec.jsontext import (
+    LARGE,
+    check_json_value,
+    document_bounds,
+    processed_payload,
+    utf8_of,
+)
 from .errors import MMRawError
 from .grids import is_plain_grid
 from .refs import Payload, check_payload, check_sources, fast, plain_json, stored
@@ -124,6 +130,8 @@ def parse_item(
         text = utf8_of(item, path)
         if names_listed_family(text):
             check_few_values(text, limits, path)
+            if fastpath.enabled and len(text) <= LARGE:
+                return _parse_object(parse_few_json(text, path), limits, path)
         item = parse_json(item, **document_bounds(limits), path=path)
     if not isinstance(item, Mapping):
         raise MMRawError("invalid_type", "an envelope is a JSON object", path)
