@@ -50,7 +50,7 @@ def read(
     begin = comma + 4 * (-comma % 3)
     if begin > len(head):
         return None
-    pieces = [str(head[start:begin], "latin-1")]
+    uri = str(head[start:begin], "latin-1")
     size = _decode_into(head[comma:begin], sink)
     at = len(PREFIX) + begin // 3 * 4
     while size >= 0 and at + PIECE + _TAIL <= len(text):
@@ -62,7 +62,8 @@ def read(
         if part < 0:
             return None
         if keep_uri:
-            pieces.append(str(piece, "latin-1"))
+            # CPython appends in place, as long as no other name holds it: no second copy is made.
+            uri += str(piece, "latin-1")
         size += part
         at += PIECE
     tail = decode_url(text[at:])
@@ -76,8 +77,8 @@ def read(
     if sink is not None:
         sink(image)
     if keep_uri:
-        pieces.append(last)
-    return head[:start] + tail[end:], "".join(pieces)
+        uri += last
+    return head[:start] + tail[end:], uri
 
 
 def _decode_into(piece: bytes, sink: Sink | None) -> int:
