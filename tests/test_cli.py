@@ -101,6 +101,35 @@ def test_layout_of_sizes_and_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert "aspect_ratio" in run(capsys, "layout", "1000x1", code=1)
 
 
+def test_layout_of_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Piped:
+        buffer = io.BytesIO(JPEG.read_bytes())
+
+    monkeypatch.setattr("sys.stdin", Piped)
+    piped = run_json(capsys, "layout", "-")
+    named = run_json(capsys, "layout", str(JPEG))
+    assert len(piped) == 2
+    assert [{**row, "image": ""} for row in piped] == [{**row, "image": ""} for row in named]
+
+
+def test_materialize_takes_a_whole_request(
+    messages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = json.loads(run(capsys, "pack", str(messages), "--storage", "inline"))
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"model": "m", "token_ids": [1], "features": features}))
+    rows = run_json(capsys, "materialize", str(request), "--out", str(tmp_path / "out"))
+    assert [(row["width"], row["height"]) for row in rows] == [(320, 200), (150, 90)]
+    features["kwargs_data"]["image"][1] = "mmraw:v9:"
+    request.write_text(json.dumps({"features": features}))
+    error = json.loads(
+        run(capsys, "materialize", str(request), "--out", str(tmp_path / "out"), "--json", code=1)
+    )
+    assert error["error"]["path"] == "$.features.kwargs_data.image[1]"
+
+
 def test_validate_finds_everything_wherever_it_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,21 @@ def _decode(data: bytes) -> str:
     return text
 
 
+def read_image(argument: str) -> str | bytes:
+    """The bytes of `-` (standard input); anything else names an image itself.
+
+    Raises:
+        MMRawError: limit_exceeded.
+    """
+    if argument != "-":
+        return argument
+    most = DEFAULT_LIMITS.inline_image_bytes
+    data = sys.stdin.buffer.read(most + 1)
+    if len(data) > most:
+        raise MMRawError("limit_exceeded", f"an image has at most {most} bytes")
+    return data
+
+
 @contextmanager
 def opened(name: str) -> Generator[tuple[IO[bytes], int | None], None, None]:
     """A file (or - for standard input) and its size where that is known.

@@ -11,6 +11,7 @@ import msgspec
 from ..adapters import Adapter, families, get_adapter
 from ..errors import MMRawError
 from ..images import ImageSource
+from .inputs import read_image
 from .options import adapters_of, add_family
 from .output import error_dict, print_json, print_table
 
@@ -21,7 +22,9 @@ _SIZE = re.compile(r"([0-9]{1,10})x([0-9]{1,10})")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument("what", nargs="+", metavar="WxH|IMAGE")
+    parser.add_argument(
+        "what", nargs="+", metavar="WxH|IMAGE", help="a size, an image, or - for standard input"
+    )
     add_family(parser)
     parser.set_defaults(family=None)
 
@@ -29,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints a row for each image and family; 1 where a family refuses one."""
     adapters = adapters_of(args) or [get_adapter(name) for name in families()]
-    rows = [_row(what, adapter) for what in args.what for adapter in adapters]
+    # Standard input is read once, however many families look at it.
+    images = [(what, read_image(what)) for what in args.what]
+    rows = [_row(what, image, adapter) for what, image in images for adapter in adapters]
     if args.json:
         print_json(rows)
     else:
@@ -38,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any("error" in row for row in rows) else 0
 
 
-def _row(what: str, adapter: Adapter) -> dict[str, Any]:
+def _row(what: str, image: str | bytes, adapter: Adapter) -> dict[str, Any]:
     row: dict[str, Any] = {"image": what, "family": adapter.family}
     try:
-        width, height = _size_of(what)
+        width, height = _size_of(image)
         layout = adapter.layout(width, height)
     except MMRawError as error:
         return {**row, "error": error_dict(error)}
@@ -49,10 +54,10 @@ def _row(what: str, adapter: Adapter) -> dict[str, Any]:
     return row | msgspec.to_builtins(layout)
 
 
-def _size_of(what: str) -> tuple[int, int]:
-    if match := _SIZE.fullmatch(what):
+def _size_of(image: str | bytes) -> tuple[int, int]:
+    if isinstance(image, str) and (match := _SIZE.fullmatch(image)):
         return int(match.group(1)), int(match.group(2))
-    header = ImageSource.open(what).header
+    header = ImageSource.open(image).header
     return header.width, header.height
 
 

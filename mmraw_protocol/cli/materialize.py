@@ -1,14 +1,14 @@
-"""`mmraw materialize`: from a ref or a features body to PNG files."""
+"""`mmraw materialize`: from a ref, a features body or a whole request to PNG files."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ..codec import key_in_path
+from ..codec import key_in_path, parse_json
 from ..errors import MMRawError
-from ..features import parse_features
+from ..features import Features, parse_features
 from ..materialize import MaterializedImage, Materializer
 from .inputs import read_text
 from .options import adapters_of, add_family, add_store, store_of
@@ -19,7 +19,9 @@ EXAMPLE = "mmraw materialize features.json --store run_x/assets/images --out pic
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument("what", nargs="?", help="a ref, a file, or - for standard input")
+    parser.add_argument(
+        "what", nargs="?", help="a ref, a file of a body or request, or - for standard input"
+    )
     parser.add_argument("--out", type=Path, default=Path("pictures"), help="folder to write to")
     add_family(parser)
     parser.set_defaults(family=None)
@@ -77,7 +79,8 @@ def _refs(text: str) -> list[tuple[str, Any, dict[str, Any], str]]:
     if text.startswith("mmraw:"):
         return [("image", text, {}, "$")]
     found: list[tuple[str, Any, dict[str, Any], str]] = []
-    for number, slot in enumerate(parse_features(text).slots()):
+    features, root = _features(text)
+    for number, slot in enumerate(features.slots()):
         beside = {
             "mm_hash": slot.mm_hash,
             "modality": slot.modality,
@@ -88,10 +91,23 @@ def _refs(text: str) -> list[tuple[str, Any, dict[str, Any], str]]:
                 f"{number:03d}",
                 slot.ref,
                 beside,
-                f"$.kwargs_data{key_in_path(slot.modality)}[{slot.index}]",
+                f"{root}.kwargs_data{key_in_path(slot.modality)}[{slot.index}]",
             )
         )
     return found
+
+
+def _features(text: str) -> tuple[Features, str]:
+    """A features body, or that of a generate request; and its path."""
+    document = parse_json(text)
+    if not isinstance(document, dict) or "features" not in document:
+        return parse_features(text), "$"
+    failed: MMRawError | None = None
+    try:
+        return parse_features(cast("dict[str, Any]", document)["features"]), "$.features"
+    except MMRawError as error:
+        failed = error
+    raise failed.at("$.features")
 
 
 def _save(image: Any, target: Path) -> None:
