@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,10 @@ from ..items import parse_item
 from ..refs import parse_ref
 from ..validation import Finding, Kind, check_document
 from .bulk import plain_parts
-from .pool import open_pool
+from .crew import Crew
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ProcessPoolExecutor
-
     from .objects import ObjectScanner, OpenObject
 
 #: Refusals that a report names one by one; it counts them all.
@@ -221,24 +219,18 @@ class _Line:
 def _check_lines_in_parallel(
     reader: LineReader, checked: Checked, limits: Limits, processes: int
 ) -> None:
-    with open_pool(processes) as pool:
-        waiting: deque[Future[Checked] | Checked] = deque()
-        while True:
-            while len(waiting) < processes + 2 and (block := reader.next_block()):
-                waiting.append(_submit(pool, block, reader, limits))
-            if not waiting:
-                return
-            done = waiting.popleft()
-            checked.merge(done if isinstance(done, Checked) else done.result())
+    def work(block: Block) -> Checked:
+        return _check_block(block, reader, limits)
+
+    # A line that is too long for a block is scanned here.
+    open_work = functools.partial(_open_check, limits)
+    with Crew(reader, work, open_work, processes) as crew:
+        for _, found in crew.results():
+            checked.merge(found)
 
 
-def _submit(
-    pool: ProcessPoolExecutor, block: Block, reader: LineReader, limits: Limits
-) -> Future[Checked] | Checked:
-    """A block of lines goes to a worker; a line that is too long for one is scanned here."""
-    if block.whole:
-        return pool.submit(check_lines, block, limits)
-    return _check_block(block, reader, limits)
+def _open_check(limits: Limits) -> Callable[[Block], Checked]:
+    return functools.partial(check_lines, limits=limits)
 
 
 def check_stream(

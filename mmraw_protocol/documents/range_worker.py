@@ -14,18 +14,11 @@ import msgspec
 from .ranges import Task, check_ranges
 
 
-class Setup(msgspec.Struct):
-    """What a worker is told when it starts: where the modules are, and what to do."""
-
-    path: list[str]
-    task: Task
-
-
 def main(text: str) -> None:
     """Takes part in a task."""
-    setup = msgspec.json.decode(text, type=Setup)
+    task = msgspec.json.decode(text, type=Task)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    data = memoryview(msgspec.json.encode([*check_ranges(setup.task)]))
+    data = memoryview(msgspec.json.encode([*check_ranges(task)]))
     while data:
         data = data[os.write(1, data) :]
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from ..errors import ErrorCode, MMRawError
+from .crew import Crew
 from .heads import Heads
 from .lines import are_documents, key_of, place_of, strings_in, text_of
-from .pool import open_pool
 from .reader import BLOCK, Block, LineReader
 from .scanner import Found, Scanner
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ProcessPoolExecutor
 
 #: What happens where a string is refused: stop without any output, or leave it as it is.
 OnError = Literal["fail", "keep"]
@@ -185,34 +182,16 @@ class _Rewriting:
             self._finish(block, rewrite_block(block, self._rewriter, self._keep))
 
     def _run_parallel(self, processes: int) -> None:
-        with open_pool(processes, functools.partial(_open_in_worker, self._job)) as pool:
-            self._feed(pool, deque(), processes + 2)
+        def work(block: Block) -> _Done | None:
+            return rewrite_block(block, self._rewriter, self._keep)
 
-    def _feed(
-        self,
-        pool: ProcessPoolExecutor,
-        waiting: deque[tuple[Block, Future[_Done | None]]],
-        most: int,
-    ) -> None:
-        while True:
-            while len(waiting) < most and (block := self._reader.next_block()):
-                waiting.append((block, pool.submit(_rewrite_in_worker, block, self._keep)))
-            if not waiting:
-                return
-            block, future = waiting.popleft()
-            done = future.result()
-            if done is None:
-                # What follows may belong to the same document: it is read anew behind it.
-                self._unread(waiting)
-            self._finish(block, done)
-
-    def _unread(self, waiting: deque[tuple[Block, Future[_Done | None]]]) -> None:
-        blocks = [block for block, _ in waiting]
-        for _, future in waiting:
-            future.cancel()
-        waiting.clear()
-        if blocks:
-            self._reader.unread(b"".join(block.data for block in blocks), blocks[0].line)
+        open_work = functools.partial(_open_work, self._job, self._keep)
+        with Crew(self._reader, work, open_work, processes) as crew:
+            for block, done in crew.results():
+                if done is None:
+                    # What follows may belong to the same document: it is read anew behind it.
+                    crew.give_back()
+                self._finish(block, done)
 
     def _finish(self, block: Block, done: _Done | None) -> None:
         """Writes what became of a block; without a result it is scanned here."""
@@ -379,12 +358,5 @@ def _replaced(found: Found, rewriter: Rewriter, tally: Tally) -> bytes:
     return found.raw
 
 
-_workers_rewriter: list[Rewriter] = []
-
-
-def _open_in_worker(job: Job) -> None:
-    _workers_rewriter[:] = [job.open()]
-
-
-def _rewrite_in_worker(block: Block, keep: bool) -> _Done | None:
-    return rewrite_block(block, _workers_rewriter[0], keep)
+def _open_work(job: Job, keep: bool) -> Callable[[Block], _Done | None]:
+    return functools.partial(rewrite_block, rewriter=job.open(), keep=keep)

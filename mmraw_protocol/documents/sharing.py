@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
@@ -14,10 +13,9 @@ import msgspec
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from .checking import OWN_BLOCK, Checked, check, is_part_of_a_document
-from .pool import ended_early
-from .range_worker import Setup
 from .ranges import Part, Task, check_ranges, merge_parts
 from .reader import BLOCK, LineReader
+from .workers import ended_early, start_worker
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -27,12 +25,6 @@ if TYPE_CHECKING:
 START_SECONDS = 0.2
 #: Ranges of a file at most: what is found in each is kept until all are done.
 _MOST_RANGES = 1 << 14
-
-#: Python without site-wide surprises: no PYTHON* variables, no current directory.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path'];"
-    "from mmraw_protocol.documents.range_worker import main; main(sys.argv[1])"
-)
 
 
 def check_file(
@@ -109,7 +101,10 @@ def _check_shared(
             left = (time.perf_counter() - started) / part.end * (task.size - part.end)
             if not workers and left >= start_seconds:
                 ranges = -(-(task.size - part.end) // task.range_bytes)
-                workers += [_start(task) for _ in range(min(most, ranges))]
+                workers += [
+                    start_worker("range_worker", task, [task.file])
+                    for _ in range(min(most, ranges))
+                ]
         for worker in workers:
             parts += _answer(worker)
     finally:
@@ -119,22 +114,6 @@ def _check_shared(
     if progress is not None:
         progress(task.size)
     return parts
-
-
-def _start(task: Task) -> Popen[bytes]:
-    from subprocess import PIPE, Popen
-
-    setup = Setup([os.path.abspath(entry) for entry in sys.path], task)
-    with contextlib.suppress(OSError, ValueError):
-        return Popen(
-            [sys.executable, "-I", "-c", _BOOT, msgspec.json.encode(setup).decode()],
-            stdin=PIPE,
-            stdout=PIPE,
-            pass_fds=(task.file,),
-            # Ctrl-C in a terminal is for the parent, which ends its workers itself.
-            start_new_session=True,
-        )
-    raise ended_early()
 
 
 def _answer(worker: Popen[bytes]) -> list[Part]:
