@@ -1,19 +1,19 @@
 """This process and others work on the blocks of one input; results come in the input's order.
 
 A block and its result lie in files that both processes hold open, in memory where the system has
-such; only their lengths go through pipes. So nobody waits for another one to read.
+such; pipes only tell that one is there. So nobody waits for another one to read.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import select
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from .crew_worker import Setup, shared_file, take, write
+from ..errors import MMRawError
+from .crew_worker import Setup, put, shared_file, take
 from .reader import Block, LineReader
 from .workers import ended_early, start_worker
 
@@ -117,29 +117,32 @@ class _Mate:
     def __init__(self, open_work: Callable[[], Callable[[Block], Any]]) -> None:
         self._files = [shared_file() for _ in range(2 * _SLOTS)]
         self._given = self._answered = 0
-        self._answers: deque[int] = deque()
-        self._buffer = b""
-        self._ready = False
+        #: Answers that are there and were not taken; before it is ready, one less than none.
+        self._answers = -1
         setup = Setup(self._files[:_SLOTS], self._files[_SLOTS:])
-        self._process = start_worker("crew_worker", setup, self._files)
-        self._send(self._files[0], pickle.dumps(open_work))
+        try:
+            self._process = start_worker("crew_worker", setup, self._files)
+        except MMRawError:
+            self._close_files()
+            raise
+        self._send(self._files[0], open_work)
 
     def is_free(self) -> bool:
         """Whether it is there and has room for a block."""
         self._receive(wait=False)
-        return self._ready and self._given - self._answered < _SLOTS
+        return self._answers >= 0 and self._given - self._answered < _SLOTS
 
     def give(self, block: Block) -> None:
         """Gives it a block."""
-        self._send(self._files[self._given % _SLOTS], pickle.dumps(block))
+        self._send(self._files[self._given % _SLOTS], block)
         self._given += 1
 
     def has_answered(self, wait: bool) -> bool:
         """Whether the next answer is there."""
-        while not self._answers and wait:
+        while self._answers <= 0 and wait:
             self._receive(wait=True)
         self._receive(wait=False)
-        return bool(self._answers)
+        return self._answers > 0
 
     def answer(self) -> Any:
         """The next answer.
@@ -147,9 +150,9 @@ class _Mate:
         Raises:
             Exception: Whatever was raised there.
         """
-        data = take(self._files[_SLOTS + self._answered % _SLOTS], self._answers.popleft())
+        is_result, value = take(self._files[_SLOTS + self._answered % _SLOTS])
         self._answered += 1
-        is_result, value = pickle.loads(data)
+        self._answers -= 1
         if not is_result:
             raise value
         return value
@@ -158,21 +161,24 @@ class _Mate:
         """Ends the process."""
         with self._process:
             self._process.kill()
+        self._close_files()
+
+    def _close_files(self) -> None:
         for descriptor in self._files:
             os.close(descriptor)
 
-    def _send(self, file: int, data: bytes) -> None:
+    def _send(self, file: int, value: object) -> None:
         assert self._process.stdin is not None
-        write(file, data)
+        put(file, value)
         try:
-            self._process.stdin.write(b"%d\n" % len(data))
+            self._process.stdin.write(b"\n")
             return
         except OSError:
             pass
         raise ended_early()
 
     def _receive(self, *, wait: bool) -> None:
-        """Takes the lengths that came."""
+        """Counts the answers that came."""
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         if not wait and not select.select([pipe], [], [], 0)[0]:
@@ -180,9 +186,4 @@ class _Mate:
         part = os.read(pipe, 1 << 12)
         if not part:
             raise ended_early()
-        *lengths, self._buffer = (self._buffer + part).split(b"\n")
-        if lengths and not self._ready:
-            # The first line says that it is there.
-            self._ready = True
-            del lengths[0]
-        self._answers += map(int, lengths)
+        self._answers += len(part)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import tempfile
-from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -20,30 +21,24 @@ class Setup(msgspec.Struct):
 def main(text: str) -> None:
     """Works on what it is given until there is no more.
 
-    The first thing that it is given opens the work; then blocks follow, slot by slot.
+    The first thing that it is given opens the work; then blocks follow, slot by slot. A byte in
+    either pipe says that something is there.
     """
     setup = msgspec.json.decode(text, type=Setup)
-    lengths = _lengths()
-    work = pickle.loads(take(setup.blocks[0], next(lengths)))()
+    if not os.read(0, 1):
+        return
+    work = take(setup.blocks[0])()
     os.write(1, b"\n")
-    for number, length in enumerate(lengths):
+    number = 0
+    while os.read(0, 1):
         slot = number % len(setup.blocks)
         try:
-            block = pickle.loads(take(setup.blocks[slot], length))
-            answer = (True, work(block))
+            answer = (True, work(take(setup.blocks[slot])))
         except Exception as error:  # noqa: BLE001 (the parent raises it)
             answer = (False, error)
-        data = pickle.dumps(answer)
-        write(setup.results[slot], data)
-        os.write(1, b"%d\n" % len(data))
-
-
-def _lengths() -> Iterator[int]:
-    """The numbers that come, line by line; none when the other process is gone."""
-    buffer = b""
-    while part := os.read(0, 1 << 12):
-        *lines, buffer = (buffer + part).split(b"\n")
-        yield from map(int, lines)
+        put(setup.results[slot], answer)
+        os.write(1, b"\n")
+        number += 1
 
 
 def shared_file() -> int:
@@ -54,13 +49,15 @@ def shared_file() -> int:
         return os.dup(file.fileno())
 
 
-def write(descriptor: int, data: bytes) -> None:
-    """Puts data at the beginning of a file."""
-    view, at = memoryview(data), 0
-    while at < len(view):
-        at += os.pwrite(descriptor, view[at:], at)
+def put(file: int, value: object) -> None:
+    """Writes a value at the beginning of a file; what stood there is of no more use."""
+    os.lseek(file, 0, os.SEEK_SET)
+    with io.BufferedWriter(io.FileIO(file, "w", closefd=False)) as writer:
+        pickle.dump(value, writer, protocol=5)
 
 
-def take(descriptor: int, size: int) -> bytes:
-    """So many bytes from the beginning of a file."""
-    return os.pread(descriptor, size, 0)
+def take(file: int) -> Any:
+    """The value at the beginning of a file, which a process of this one's own wrote."""
+    os.lseek(file, 0, os.SEEK_SET)
+    with io.BufferedReader(io.FileIO(file, closefd=False)) as reader:
+        return pickle.load(reader)
