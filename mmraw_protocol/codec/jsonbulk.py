@@ -111,7 +111,10 @@ def _is_clear(pieces: list[bytes]) -> bool:
 def outside_strings(
     data: bytes, window_size: int | None = None, is_json: bool = False
 ) -> Iterator[bytes]:
-    """What stands in no string, window by window; `is_json` says that the text is JSON."""
+    """What stands in no string, window by window, from a small one on if `window_size` says so.
+
+    `is_json` says that the text is JSON.
+    """
     size = window_size or WINDOW
     first = at = 0
     while at < len(data):
@@ -128,6 +131,7 @@ def outside_strings(
         # An even number of pieces ends within a string, in which the next window begins.
         first = (len(pieces) + 1) % 2
         at = end
+        size = min(4 * size, WINDOW)
 
 
 def _stretches(data: bytes, at: int, is_inside: bool) -> Iterator[tuple[int, int]]:
@@ -182,8 +186,8 @@ def holds_more(data: bytes, limit: int, is_json: bool = False) -> bool:
     if len(data) <= limit or len(data.translate(None, _NO_MARKS)) <= limit:
         return False
     count = 0
-    # Where there are too many, the first few windows show it.
-    for part in outside_strings(data, min(WINDOW, 8 * limit + 512), is_json):
+    # Where there are too many, the first window may show it.
+    for part in outside_strings(data, min(WINDOW, 8 * limit), is_json):
         count += len(part.translate(None, _NO_MARKS))
         if count > limit:
             return True
