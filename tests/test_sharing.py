@@ -191,17 +191,21 @@ def test_progress_moves_on_until_the_end(file: Path) -> None:
     assert done[-1] == size
 
 
-def test_a_worker_that_ends_is_an_error(file: Path, workers: list[Any]) -> None:
+def test_a_worker_that_ends_is_an_error(
+    file: Path, workers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def started_and_killed(*args: Any, **options: Any) -> Any:
+        worker = start(*args, **options)
+        worker.kill()
+        return worker
+
+    monkeypatch.setattr(subprocess, "Popen", started_and_killed)
     file.write_bytes((BAD + b"\n") * 20_000)
     calls: list[int] = []
-
-    def kill(done: int) -> None:
-        calls.append(done)
-        for worker in workers:
-            worker.kill()
-
     with pytest.raises(MMRawError) as caught:
-        shared(file, progress=kill)
+        shared(file, progress=calls.append)
     assert caught.value.code == "decoder_unavailable"
     assert len(workers) == 1
     # It shows at once, and not when all is done.
@@ -209,7 +213,7 @@ def test_a_worker_that_ends_is_an_error(file: Path, workers: list[Any]) -> None:
     # In the end it is missed as well.
     file.write_bytes((BAD + b"\n") * 20)
     with pytest.raises(MMRawError) as caught:
-        shared(file, range_bytes=len(BAD) * 11, progress=kill)
+        shared(file, range_bytes=len(BAD) * 11)
     assert caught.value.code == "decoder_unavailable"
 
 
