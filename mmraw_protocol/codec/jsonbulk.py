@@ -186,8 +186,9 @@ def holds_more(data: bytes, limit: int, is_json: bool = False) -> bool:
     if len(data) <= limit or len(data.translate(None, _NO_MARKS)) <= limit:
         return False
     count = 0
-    # Where there are too many, the first window may show it.
-    for part in outside_strings(data, min(WINDOW, 8 * limit), is_json):
+    # Where there are too many, the first window may show it; escaped quotes are cut out at once.
+    window_size = WINDOW if b'\\"' in data else min(WINDOW, 8 * limit)
+    for part in outside_strings(data, window_size, is_json):
         count += len(part.translate(None, _NO_MARKS))
         if count > limit:
             return True

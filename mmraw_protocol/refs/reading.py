@@ -223,9 +223,9 @@ def _parse_object(data: bytes, wire: WireDialect, limits: Limits) -> RawMMRef:
     """A dialect that is one JSON object, possibly under the v3 tag without run_id."""
     data = utf8_of(data, "$")
     head = _head(data, wire, limits)
-    if wire.dialect == "v3" and "run_id" not in head.names:
+    if wire.dialect == "v3" and head.run_id is msgspec.UNSET:
         wire = DIALECTS["v3-runless"]
-    struct = wire.listed.get(head.family or "")
+    struct = wire.listed.get(listed_family(head.family) or "")
     if struct is not None:
         check_few_values(data, limits)
     if len(data) > LARGE:
@@ -252,36 +252,27 @@ class _Head(msgspec.Struct):
     run_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
+    @property
+    def is_later(self) -> bool:
+        """Whether an unversioned object is of the later form that is not read."""
+        there = self.family is not msgspec.UNSET and self.payload is not msgspec.UNSET
+        return there and self.fingerprint is msgspec.UNSET
 
-_HEAD = _Head.__struct_fields__
+
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    names: frozenset[str]
-    family: str | None
-
-    @property
-    def is_later(self) -> bool:
-        return {"family", "payload"} <= self.names and "fingerprint" not in self.names
-
-
-def _head(data: bytes, wire: WireDialect, limits: Limits) -> _Seen:
-    failed: msgspec.MsgspecError | None = None
+def _head(data: bytes, wire: WireDialect, limits: Limits) -> _Head:
     is_json = None
-    head = _Head()
     try:
-        head = _head_decoder.decode(data)
+        return _head_decoder.decode(data)
     except msgspec.MsgspecError as error:
         failed = error
         # A wrong type is noticed before what stands behind it.
         is_json = None if isinstance(error, msgspec.ValidationError) else False
     except (UnicodeError, RecursionError):
         failed = msgspec.DecodeError()
-    if failed is not None:
-        raise _refusal(data, failed, wire, limits, "$", is_json)
-    names = frozenset(n for n in _HEAD if getattr(head, n) is not msgspec.UNSET)
-    return _Seen(names, listed_family(head.family))
+    raise _refusal(data, failed, wire, limits, "$", is_json)
 
 
 def _payload_too_long(limits: Limits) -> MMRawError:

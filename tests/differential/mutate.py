@@ -36,7 +36,8 @@ HOSTILE: list[Any] = [
     {"grid_thws": [[1, 4, 4]], "num_media_tokens": 4},
     {"grid_thws": [[1, 4, 4]], "num_media_tokens": 0},
     {"grid_thws": [[1, 4, 4]], "num_media_tokens": 1.0}, {"__proto__": 1},
-    [0] * 40, [0] * 70, [[]] * 70, {"a": [{"b": 1}] * 70}, {"pixel_values": [0] * 70},
+    [0] * 40, [0] * 70, [[] for _ in range(70)], {"a": [{"b": 1} for _ in range(70)]},
+    {"pixel_values": [0] * 70},
     ["pixel_values"] * 70, ['"pixel_values":'] * 70,
     {"10": 1, "9": 2, "a": 3}, {"\U0001f600": 1, "\uffff": 2}, {"url": "x"}, {"url": None},
 ]  # fmt: skip
