@@ -16,12 +16,13 @@ import base64
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from .measure import timed_process
 
 FINGERPRINT = "c2f096345b0d84e6bd2ee38b815cc329"
 
@@ -82,13 +83,7 @@ def measure(command: str, source: Path, target: Path, processes: int) -> tuple[f
     call += ["--processes", str(processes), "--json"]
     if command == "convert":
         call += ["--out", str(target)]
-    started = time.perf_counter()
-    child = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{command} ended with {child.returncode}")
+    seconds, usage = timed_process(call)
     # Kilobytes on Linux, bytes on macOS.
     return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import material
 from .growth import Series
-from .measure import Timing, processes, python
+from .measure import Timing, processes, python, timed_process
 
 _OURS = "import sys; from mmraw_protocol.cli import main; sys.exit(main(sys.argv[1:]))"
 _VALIDATE = (
@@ -87,23 +83,11 @@ def shared(rounds: int, megabytes: float) -> dict[str, Shared]:
             call += ["--out", str(out)] if command == "convert" else []
             for _ in range(rounds):
                 for number in PROCESSES:
-                    clock, processor = _timed([*call, "--processes", str(number)])
+                    clock, usage = timed_process([*call, "--processes", str(number)])
                     result.clock[number].append(clock)
-                    result.processor[number].append(processor)
+                    result.processor[number].append(usage.ru_utime + usage.ru_stime)
             path.unlink()
     return results
-
-
-def _timed(call: list[str]) -> tuple[float, float]:
-    started = time.perf_counter()
-    child = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-    # What the child waited for is counted with it, and so are its workers.
-    _, status, usage = os.wait4(child.pid, 0)
-    elapsed = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        sys.exit(f"{call} ended with {child.returncode}")
-    return elapsed, usage.ru_utime + usage.ru_stime
 
 
 def series(results: dict[str, Shared]) -> list[Series]:

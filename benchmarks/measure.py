@@ -72,6 +72,19 @@ def _timed(work: Work, repeats: int) -> float:
     return (time.process_time() - started) / repeats
 
 
+def timed_process(call: list[str]) -> tuple[float, resource.struct_rusage]:
+    """Seconds by the clock of a command, and what it used, its own children included."""
+    started = time.perf_counter()
+    child = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+    # What the child waited for is counted with it, and so are its workers.
+    _, status, usage = os.wait4(child.pid, 0)
+    elapsed = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        sys.exit(f"{call} ended with {child.returncode}")
+    return elapsed, usage
+
+
 def _calibrated(work: Work) -> int:
     """How often a call is repeated in one sample."""
     work()

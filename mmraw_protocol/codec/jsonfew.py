@@ -13,7 +13,7 @@ from .._generated.limits import Limits
 from .._generated.wire import PAYLOADS
 from ..errors import MMRawError
 from . import jsonbulk
-from .jsontext import MAX_DEPTH, PROCESSED_KEYS, processed_payload
+from .jsontext import MAX_DEPTH, PROCESSED_KEYS, PROCESSED_KEYS_BYTES, processed_payload
 
 #: JSON text of the name of a listed family is shorter, however it is escaped.
 _LONGEST_NAME = 256
@@ -29,7 +29,7 @@ def check_few_values(data: bytes, limits: Limits, path: str = "$") -> None:
     """
     if not jsonbulk.holds_more(data, limits.listed_values, is_json=True):
         return
-    spelt = any(jsonbulk.is_spelt_as_key(name.encode("ascii"), data) for name in PROCESSED_KEYS)
+    spelt = any(jsonbulk.is_spelt_as_key(name, data) for name in PROCESSED_KEYS_BYTES)
     if spelt and not jsonbulk.is_deeper(data, MAX_DEPTH):
         raise processed_payload(path)
     message = f"more than {limits.listed_values} values, where this family has some twenty"
@@ -42,11 +42,12 @@ class _Named(msgspec.Struct):
 
 def names_listed_family(data: bytes) -> bool:
     """Whether text is a JSON object whose family spec/ lists."""
-    if not jsonbulk.is_json(data):
+    # What is passed over may be any bytes.
+    if not jsonbulk.is_utf8(data):
         return False
     try:
         return listed_family(msgspec.json.decode(data, type=_Named).family) is not None
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, RecursionError):
         return False
 
 

@@ -22,7 +22,7 @@ from .jsonlarge import set_aside
 
 #: Keys that may occur nowhere in a raw item: they would carry processed tensors.
 PROCESSED_KEYS = frozenset({"pixel_values", "image_embeds", "image_features"})
-_PROCESSED_KEYS_BYTES = frozenset(name.encode("ascii") for name in PROCESSED_KEYS)
+PROCESSED_KEYS_BYTES = frozenset(name.encode("ascii") for name in PROCESSED_KEYS)
 
 #: Nesting of any document but a payload. Ours need six levels.
 MAX_DEPTH = 256
@@ -151,7 +151,7 @@ def check_raw_json(
         parse_json(data, max_values=max_values, max_text=max_text, path=path)
     elif not _is_strict(utf8_of(data, path), MAX_DEPTH, max_values, path, is_json):
         _read_slowly(data, data, path)
-    if b"\\u00" not in data and not any(name in data for name in _PROCESSED_KEYS_BYTES):
+    if b"\\u00" not in data and not any(name in data for name in PROCESSED_KEYS_BYTES):
         return
     value = msgspec.json.decode(data)
     if names_processed(value) and holds_processed_key(value):
@@ -344,7 +344,7 @@ def names_processed(value: Any) -> bool:
         text = msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return True
-    return any(name in text for name in _PROCESSED_KEYS_BYTES)
+    return any(name in text for name in PROCESSED_KEYS_BYTES)
 
 
 def holds_processed_key(value: Any) -> bool:

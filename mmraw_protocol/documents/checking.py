@@ -89,7 +89,7 @@ def check(
 
     Args:
         read: Gives up to so many bytes, and none at the end.
-        processes: Workers that share the lines.
+        processes: That share the lines, this one among them.
         progress: Told how many bytes are read.
         limits: Of refs, envelopes and features.
     """

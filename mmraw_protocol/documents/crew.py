@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from ..errors import MMRawError
-from .crew_worker import Setup, put, shared_file, take
+from ..shared_file import shared_file
+from .crew_worker import Setup, put, take
 from .reader import Block, LineReader
 from .workers import ended_early, start_worker
 
@@ -115,7 +116,7 @@ class _Mate:
     """Another process."""
 
     def __init__(self, open_work: Callable[[], Callable[[Block], Any]]) -> None:
-        self._files = [shared_file() for _ in range(2 * _SLOTS)]
+        self._files = [shared_file("mmraw-block") for _ in range(2 * _SLOTS)]
         self._given = self._answered = 0
         #: Answers that are there and were not taken; before it is ready, one less than none.
         self._answers = -1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import tempfile
 from typing import Any
 
 import msgspec
@@ -39,14 +38,6 @@ def main(text: str) -> None:
         put(setup.results[slot], answer)
         os.write(1, b"\n")
         number += 1
-
-
-def shared_file() -> int:
-    """A file without a name, in memory where the system has such."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("mmraw-block")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def put(file: int, value: object) -> None:

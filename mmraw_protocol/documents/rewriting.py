@@ -129,8 +129,8 @@ def rewrite(
         job: What to do with which strings.
         on_error: `fail` stops at the first refused string (the report is not `complete`); `keep`
             leaves it as it is.
-        processes: Workers that share the blocks of a file of lines; the output's order is the
-            input's. Documents that span lines, and very long lines, are scanned by this process.
+        processes: That share the blocks of a file of lines, this one among them; the output's
+            order is the input's. Documents that span lines, and very long lines, are scanned here.
         progress: Told how many bytes are read.
         note: Given what the rewriter notes, in order.
         block: Bytes of a block of lines.

@@ -12,7 +12,6 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
@@ -22,6 +21,7 @@ import msgspec
 
 from .._generated.limits import DEFAULT_LIMITS, Limits
 from ..errors import ERRORS, ErrorCode, MMRawError
+from ..shared_file import shared_file
 from .decode import DecodedImage, Frames
 from .worker import Answer, Request, Setup, send, split
 
@@ -191,7 +191,7 @@ class _Worker:
 
     def __init__(self, decoder: str, seconds: float) -> None:
         self._buffer = b""
-        self._shared = _shared_file()
+        self._shared = shared_file("mmraw-image")
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         life, self._life = os.pipe()
@@ -300,14 +300,6 @@ def _answer_of(body: bytes | None) -> Answer | None:
     if answer is None or (answer.code and answer.code not in ERRORS):
         return None
     return answer
-
-
-def _shared_file() -> int:
-    """A file without a name, in memory where the system has such."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("mmraw-image")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def _write(descriptor: int, data: bytes) -> None:

