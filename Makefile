@@ -97,7 +97,7 @@ check: install ## format, lint, types, vectors, released and generated files
 	$(BIN)/pyright --pythonpath $(PY)
 	$(PY) -m codegen --check
 	$(PY) -m mmraw_protocol.conformance.lint
-	$(PY) -m mmraw_protocol.compat.released
+	$(PY) -m mmraw_protocol.specdiff.released
 
 # A venv of its own: atheris has wheels for some Pythons only.
 FUZZ_SECONDS ?= 60

@@ -22,10 +22,10 @@ from mmraw_protocol import (
     parse_ref,
     verify_ref,
 )
-from mmraw_protocol.adapters.kimi import kimi_grid
-from mmraw_protocol.adapters.qwen import qwen_grid
-from mmraw_protocol.codec import encode_base64url
+from mmraw_protocol.families.kimi_k25 import kimi_grid
+from mmraw_protocol.families.qwen_vl import qwen_grid
 from mmraw_protocol.images import ImageSource
+from mmraw_protocol.wire.base64 import encode_base64url
 
 from . import baseline, files, material
 from .measure import Timing, Work, interleaved, processes, python

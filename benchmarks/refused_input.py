@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmraw_protocol import MMRawError, parse_features, parse_item, parse_ref
-from mmraw_protocol.codec import encode_base64url
+from mmraw_protocol.wire.base64 import encode_base64url
 
 SIZE = 4096
 HEAD = (

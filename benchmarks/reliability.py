@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmraw_protocol import parse_features, parse_item, parse_ref
-from mmraw_protocol.codec import encode_base64url
+from mmraw_protocol.wire.base64 import encode_base64url
 
 from .growth import Series
 from .refused_input import baseline, best, bodies, fills, refuse

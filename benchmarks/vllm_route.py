@@ -27,9 +27,9 @@ from tiny_models import make_qwen3_vl
 from tokenizers import Tokenizer
 
 from mmraw_protocol import build_features, mm_data
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.messages import pack_images
+from mmraw_protocol.conversation.messages import pack_images
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.stores import LocalStore
 
 PHOTO = Path(__file__).resolve().parent.parent / "examples" / "images" / "coffee.jpg"
 SIZES = ((640, 480), (1920, 1080), (4032, 3024))

@@ -18,7 +18,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     model = build(load_spec(root / "spec"))
     python = emit_python.emit(model) | emit_plain.emit(model) | emit_strategies.emit(model)
     texts = {
-        "mmraw_protocol/_generated": python,
+        "mmraw_protocol/wire/_generated": python,
         "docs/reference/wire": emit_reference.emit(model),
         "typescript/src/generated": emit_typescript.emit(model),
     }

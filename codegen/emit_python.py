@@ -1,4 +1,4 @@
-"""Emits mmraw_protocol/_generated/: msgspec structs, wire table, error codes, limits."""
+"""Emits mmraw_protocol/wire/_generated/: msgspec structs, wire table, error codes, limits."""
 
 from __future__ import annotations
 

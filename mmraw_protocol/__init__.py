@@ -9,31 +9,28 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._generated.limits import DEFAULT_LIMITS, Limits
-from ._generated.types import (
+from ._version import __version__
+from .wire._generated.limits import DEFAULT_LIMITS, Limits
+from .wire._generated.types import (
     KimiK25Layout,
     KimiK25Payload,
     PlaceholderRange,
     QwenVlLayout,
     QwenVlPayload,
 )
-from ._version import __version__
-from .errors import ERRORS, MMRawError
-from .refs import (
-    RawMMRef,
-    check_raw_image_id,
-    format_ref,
-    is_ref,
-    normalize_run_id,
-    parse_ref,
-)
-from .schemas import schemas
+from .wire.errors import ERRORS, MMRawError
+from .wire.ref import RawMMRef, check_raw_image_id, format_ref, is_ref, normalize_run_id, parse_ref
+from .wire.schemas import schemas
 
 if TYPE_CHECKING:
-    from .adapters import get_adapter
-    from .assets import open_store
-    from .convert import convert_ref
-    from .features import (
+    from .conversation.messages import inline_messages, mm_data, offload_messages, pack_images
+    from .families import get_adapter
+    from .images import ImageSource
+    from .materialize import Materializer
+    from .stores import open_store
+    from .stores.verify import verify_ref
+    from .wire.convert import convert_ref
+    from .wire.features import (
         Features,
         FeaturesBuilder,
         MultiModalData,
@@ -41,11 +38,7 @@ if TYPE_CHECKING:
         build_features,
         parse_features,
     )
-    from .images import ImageSource
-    from .items import RawMMItem, make_item, parse_item
-    from .materialize import Materializer
-    from .messages import inline_messages, mm_data, offload_messages, pack_images
-    from .verify import verify_ref
+    from .wire.item import RawMMItem, make_item, parse_item
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -87,25 +80,25 @@ __all__ = [
 ]
 
 _LATER = {
-    "Features": "features",
-    "FeaturesBuilder": "features",
+    "Features": "wire.features",
+    "FeaturesBuilder": "wire.features",
     "ImageSource": "images",
     "Materializer": "materialize",
-    "MultiModalData": "features",
-    "RawMMItem": "items",
-    "RefMemory": "features",
-    "build_features": "features",
-    "convert_ref": "convert",
-    "get_adapter": "adapters",
-    "inline_messages": "messages",
-    "make_item": "items",
-    "mm_data": "messages",
-    "offload_messages": "messages",
-    "open_store": "assets",
-    "pack_images": "messages",
-    "parse_features": "features",
-    "parse_item": "items",
-    "verify_ref": "verify",
+    "MultiModalData": "wire.features",
+    "RawMMItem": "wire.item",
+    "RefMemory": "wire.features",
+    "build_features": "wire.features",
+    "convert_ref": "wire.convert",
+    "get_adapter": "families",
+    "inline_messages": "conversation.messages",
+    "make_item": "wire.item",
+    "mm_data": "conversation.messages",
+    "offload_messages": "conversation.messages",
+    "open_store": "stores",
+    "pack_images": "conversation.messages",
+    "parse_features": "wire.features",
+    "parse_item": "wire.item",
+    "verify_ref": "stores.verify",
 }
 
 

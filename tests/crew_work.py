@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.documents.reader import Block
+from mmraw_protocol.files.reader import Block
 
 Result = tuple[int, int, bytes]
 

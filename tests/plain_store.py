@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from mmraw_protocol import DEFAULT_LIMITS, Limits, MMRawError
-from mmraw_protocol.assets import name_for, verify_object
-from mmraw_protocol.assets.base import check_new_object
-from mmraw_protocol.assets.runs import RunScope
-from mmraw_protocol.codec import sha256_hex
-from mmraw_protocol.refs import check_raw_image_id
+from mmraw_protocol.stores import name_for, verify_object
+from mmraw_protocol.stores.base import check_new_object
+from mmraw_protocol.stores.runs import RunScope
+from mmraw_protocol.wire.hashes import sha256_hex
+from mmraw_protocol.wire.ref import check_raw_image_id
 
 Objects = dict[tuple[str, str], bytes]
 

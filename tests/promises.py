@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mmraw_protocol import ERRORS, MMRawError
-from mmraw_protocol.schemas import spec_folder
+from mmraw_protocol.wire.schemas import spec_folder
 
 #: From this length on, a piece of the input inside a message counts as a repetition.
 REPEATED = 16

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import Limits, MMRawError
-from mmraw_protocol.assets import AssetStore, LocalStore, open_store, sniff_extension
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import AssetStore, LocalStore, open_store, sniff_extension
+from mmraw_protocol.wire.hashes import sha256_hex
 
 DATA = b"\x89PNG\r\n\x1a\n and more"
 NAME = f"{sha256_hex(DATA)}.png"
@@ -390,7 +390,7 @@ def test_a_full_disk_in_a_process_of_its_own(tmp_path: Path) -> None:
     program = (
         "import resource, signal, sys\n"
         "from mmraw_protocol import MMRawError\n"
-        "from mmraw_protocol.assets import LocalStore\n"
+        "from mmraw_protocol.stores import LocalStore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: LocalStore(sys.argv[1]).put(b'x' * 5000)\n"

@@ -16,15 +16,15 @@ from mmraw_protocol import (
     QwenVlPayload,
     RawMMRef,
     convert_ref,
-    fastpath,
     format_ref,
     parse_ref,
-    schemas,
 )
-from mmraw_protocol.documents import ConvertJob, OnError, Report, check, rewrite
-from mmraw_protocol.documents.bulk import plain_parts
-from mmraw_protocol.refs import bulk
+from mmraw_protocol.files import ConvertJob, OnError, Report, check, rewrite
+from mmraw_protocol.files.bulk import plain_parts
 from mmraw_protocol.testing import near_misses, ref_text, refs
+from mmraw_protocol.wire import fastpath
+from mmraw_protocol.wire.ref import bulk
+from mmraw_protocol.wire.schemas import schemas
 
 HASH = "67f463a70fcc80e6b6c13d2563a723f2"
 

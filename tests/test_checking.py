@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmraw_protocol import MMRawError, schemas
-from mmraw_protocol.codec import parse_json
-from mmraw_protocol.documents import check, check_stream, objects
+from mmraw_protocol import MMRawError
+from mmraw_protocol.files import check, check_stream, objects
+from mmraw_protocol.files.validation import check_document
 from mmraw_protocol.testing import ref_text
-from mmraw_protocol.validation import check_document
+from mmraw_protocol.wire.json import parse_json
+from mmraw_protocol.wire.schemas import schemas
 
 REF = ref_text(schemas()["urn:mmraw:ref:v3"]["$defs"]["RefV3"]["examples"][0], "v3")
 ITEM: dict[str, Any] = schemas()["urn:mmraw:item:v1"]["$defs"]["ItemV1"]["examples"][0]

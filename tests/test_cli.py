@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mmraw_protocol import __version__, schemas
+from mmraw_protocol import __version__
 from mmraw_protocol.cli import COMMANDS, main
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.wire.schemas import schemas
 
 IMAGES = vectors_folder() / "images"
 JPEG = IMAGES / "rgb_320x200.jpg"

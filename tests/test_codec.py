@@ -12,18 +12,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.codec import (
-    base64text,
-    canonical_json,
+from mmraw_protocol.testing import json_values
+from mmraw_protocol.wire import base64 as base64text
+from mmraw_protocol.wire.base64 import (
     decode_base64,
     decode_base64url,
     encode_base64,
     encode_base64url,
-    parse_data_uri,
-    parse_file_label,
-    parse_json,
 )
-from mmraw_protocol.testing import json_values
+from mmraw_protocol.wire.data_url import parse_data_uri, parse_file_label
+from mmraw_protocol.wire.json import canonical_json, parse_json
 
 
 def refused(work: Any, *args: Any, **options: Any) -> str | None:

@@ -37,7 +37,7 @@ def test_what_is_committed_is_what_is_generated() -> None:
 
 def test_drift_is_found_and_mended(checkout: Path) -> None:
     assert main(["--check"], checkout) == 0
-    next(iter((checkout / "mmraw_protocol/_generated").glob("types.py"))).write_text("edited")
+    next(iter((checkout / "mmraw_protocol/wire/_generated").glob("types.py"))).write_text("edited")
     assert main(["--check"], checkout) == 1
     assert main([], checkout) == 0
     assert main(["--check"], checkout) == 0

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import main
-from mmraw_protocol.compat.gate import breaking, compare_specs
-from mmraw_protocol.compat.released import GROWS, check_released, release
-from mmraw_protocol.compat.rules import RULES
-from mmraw_protocol.compat.sources import Spec, read_spec, spec_of
-from mmraw_protocol.schemas import spec_folder
+from mmraw_protocol.specdiff.gate import breaking, compare_specs
+from mmraw_protocol.specdiff.released import GROWS, check_released, release
+from mmraw_protocol.specdiff.rules import RULES
+from mmraw_protocol.specdiff.sources import Spec, read_spec, spec_of
+from mmraw_protocol.wire.schemas import spec_folder
 
 Json = dict[str, Any]
 

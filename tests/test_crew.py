@@ -8,9 +8,9 @@ import pytest
 from crew_work import Result
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.documents import ConvertJob, rewrite
-from mmraw_protocol.documents.crew import Crew
-from mmraw_protocol.documents.reader import Block, LineReader
+from mmraw_protocol.files import ConvertJob, rewrite
+from mmraw_protocol.files.crew import Crew
+from mmraw_protocol.files.reader import Block, LineReader
 from mmraw_protocol.testing import ref_text
 
 LINE = b'{"a":1}\n'

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.cli import COMMANDS, main
 from mmraw_protocol.conformance import selftest
 from mmraw_protocol.conformance.vectors import Vector, read_vectors, vectors_folder
+from mmraw_protocol.stores import LocalStore
 
 
 def test_a_good_installation_passes_every_vector() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.documents import Heads, Report, rewrite
+from mmraw_protocol.files import Heads, Report, rewrite
 
 #: What the rewriter below looks for; the same letters also occur elsewhere.
 HEAD = "mm:"

@@ -20,14 +20,15 @@ from mmraw_protocol import (
     MMRawError,
     QwenVlPayload,
     RawMMRef,
-    fastpath,
     format_ref,
     parse_ref,
 )
-from mmraw_protocol._generated import plain, types
-from mmraw_protocol.codec import base64text, encode_base64, encode_base64url
-from mmraw_protocol.refs import fast, inline, read_ref, stored
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
+from mmraw_protocol.wire import base64 as base64text
+from mmraw_protocol.wire import fastpath
+from mmraw_protocol.wire._generated import plain, types
+from mmraw_protocol.wire.base64 import encode_base64, encode_base64url
+from mmraw_protocol.wire.ref import fast, inline, read_ref, stored
 
 FIELDS = {
     "family": "qwen_vl",

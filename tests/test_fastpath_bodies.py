@@ -22,14 +22,14 @@ from mmraw_protocol import (
     RawMMItem,
     RefMemory,
     build_features,
-    fastpath,
     format_ref,
     parse_features,
     parse_item,
     parse_ref,
 )
-from mmraw_protocol.features import fast
 from mmraw_protocol.testing import features, items
+from mmraw_protocol.wire import fastpath
+from mmraw_protocol.wire.features import fast
 
 DIGEST = "67f463a70fcc80e6b6c13d2563a723f2"
 ITEM = {

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from test_fastpath import both
 
-from mmraw_protocol.codec import parse_json
 from mmraw_protocol.testing import json_values
+from mmraw_protocol.wire.json import parse_json
 
 
 def read(text: str | bytes) -> str:

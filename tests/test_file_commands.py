@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from mmraw_protocol import parse_ref
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.cli import main
 from mmraw_protocol.conformance.vectors import vectors_folder
-from mmraw_protocol.convert import convert_ref
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.testing import ref_text
+from mmraw_protocol.wire.convert import convert_ref
 
 IMAGES = vectors_folder() / "images"
 PNG = (IMAGES / "rgb_101x67.png").read_bytes()

@@ -8,9 +8,9 @@ import pytest
 from loopback import ANSWER, answers, running_in_a_thread
 
 from mmraw_protocol import parse_features
-from mmraw_protocol.adapters import get_adapter
 from mmraw_protocol.cli import main
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.families import get_adapter
 
 PICTURE = vectors_folder() / "images" / "rgb_101x67.png"
 REFUSED = {

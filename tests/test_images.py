@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmraw_protocol import Limits, MMRawError, fastpath
-from mmraw_protocol.codec import encode_base64, sha256_hex
+from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.images import ImageSource, decode_rgb, read_header
 from mmraw_protocol.images.plain import jpeg_header
+from mmraw_protocol.wire import fastpath
+from mmraw_protocol.wire.base64 import encode_base64
+from mmraw_protocol.wire.hashes import sha256_hex
 
 IMAGES = vectors_folder() / "images"
 BAD_IMAGES = vectors_folder() / "bad_images"

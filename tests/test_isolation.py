@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmraw_protocol import Limits, MMRawError
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.codec import encode_base64
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.images import decode_rgb
 from mmraw_protocol.images.isolation import IsolatedDecoder
 from mmraw_protocol.materialize import Materializer
-from mmraw_protocol.refs import RawMMRef
+from mmraw_protocol.wire.base64 import encode_base64
+from mmraw_protocol.wire.ref import RawMMRef
 
 JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
 FAULTS = "isolation_faults:decode"

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import KimiK25Layout, Limits, MMRawError, QwenVlLayout
-from mmraw_protocol.adapters import (
+from mmraw_protocol.families import (
     Adapter,
     families,
     get_adapter,
     layout_fingerprint,
     register_adapter,
 )
-from mmraw_protocol.adapters.registry import _factories
+from mmraw_protocol.families.registry import _factories
 
 PUBLISHED = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"]
 sides = st.integers(1, 6000)
@@ -187,7 +187,7 @@ def test_an_unknown_family_is_named() -> None:
 
 
 TOY = """
-from mmraw_protocol.adapters.qwen import QwenVlAdapter
+from mmraw_protocol.families.qwen_vl import QwenVlAdapter
 from mmraw_protocol import QwenVlLayout
 
 class ToyAdapter(QwenVlAdapter):
@@ -206,7 +206,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-family\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[mmraw_protocol.adapters]\ntoy = toy_family:make\nbroken = toy_family:missing\n"
+        "[mmraw_protocol.families]\ntoy = toy_family:make\nbroken = toy_family:missing\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield

@@ -10,17 +10,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref, materialize
-from mmraw_protocol.adapters import Adapter, get_adapter
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.cache import SingleFlightCache
-from mmraw_protocol.codec import encode_base64, sha256_hex
+from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
-from mmraw_protocol.features import PlaceholderRange
-from mmraw_protocol.features.model import Slot
+from mmraw_protocol.families import Adapter, get_adapter
 from mmraw_protocol.images import decode_rgb
-from mmraw_protocol.materialize import CACHE_ENV, Materializer, cache_bytes_from_environment
-from mmraw_protocol.metrics import prometheus_text
+from mmraw_protocol.materialize import materializer as materialize
+from mmraw_protocol.materialize.cache import SingleFlightCache
+from mmraw_protocol.materialize.materializer import (
+    CACHE_ENV,
+    Materializer,
+    cache_bytes_from_environment,
+)
+from mmraw_protocol.materialize.stats import prometheus_text
+from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.base64 import encode_base64
+from mmraw_protocol.wire.features import PlaceholderRange
+from mmraw_protocol.wire.features.model import Slot
+from mmraw_protocol.wire.hashes import sha256_hex
 
 JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
 OTHER = (vectors_folder() / "images" / "rgba_150x90.png").read_bytes()

@@ -12,13 +12,9 @@ from hypothesis import given
 from PIL import Image
 
 from mmraw_protocol import MMRawError, build_features, parse_features
-from mmraw_protocol import environment as env
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore, open_store
-from mmraw_protocol.codec import encode_base64
 from mmraw_protocol.conformance.vectors import vectors_folder
-from mmraw_protocol.materialize import Materializer
-from mmraw_protocol.messages import (
+from mmraw_protocol.conversation import environment as env
+from mmraw_protocol.conversation.messages import (
     find_images,
     image_source,
     inline_messages,
@@ -27,8 +23,12 @@ from mmraw_protocol.messages import (
     offload_messages,
     pack_images,
 )
-from mmraw_protocol.prompts import plain_prompt
+from mmraw_protocol.conversation.prompts import plain_prompt
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.materialize import Materializer
+from mmraw_protocol.stores import LocalStore, open_store
 from mmraw_protocol.testing import messages
+from mmraw_protocol.wire.base64 import encode_base64
 
 PNG = vectors_folder() / "images" / "rgb_101x67.png"
 DATA_URL = f"data:image/png;base64,{encode_base64(PNG.read_bytes())}"

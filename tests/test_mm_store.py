@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from mmraw_protocol import MMRawError, parse_item, parse_ref
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.compat import mm_store
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.legacy import mm_store
+from mmraw_protocol.stores import LocalStore
 
 ROWS = [
     json.loads(line)

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from mmraw_protocol import Limits, MMRawError
-from mmraw_protocol.assets import CachedStore, LocalStore, ObjectStore, open_store
-from mmraw_protocol.assets.aws_profile import profile_options
-from mmraw_protocol.assets.maintenance import delete_older, list_entries, put_named
-from mmraw_protocol.assets.object_errors import store_error
-from mmraw_protocol.assets.place import parse_place
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import CachedStore, LocalStore, ObjectStore, open_store
+from mmraw_protocol.stores.aws_profile import profile_options
+from mmraw_protocol.stores.listing import delete_older, list_entries, put_named
+from mmraw_protocol.stores.object_errors import store_error
+from mmraw_protocol.stores.place import parse_place
+from mmraw_protocol.wire.hashes import sha256_hex
 
 DATA = b"\x89PNG\r\n\x1a\n and more"
 NAME = f"{sha256_hex(DATA)}.png"

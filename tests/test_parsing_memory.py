@@ -11,7 +11,7 @@ import pytest
 from promises import broken_promise
 
 from mmraw_protocol import MMRawError, parse_features, parse_item, parse_ref
-from mmraw_protocol.codec import encode_base64, encode_base64url
+from mmraw_protocol.wire.base64 import encode_base64, encode_base64url
 
 SIZE = 1 << 20
 MARGIN = 256 * 1024

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref, is_ref, parse_ref
-from mmraw_protocol.codec import encode_base64url
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
+from mmraw_protocol.wire.base64 import encode_base64url
 
 WRITTEN = ("v2", "v3")
 DIALECTS = ("v1", "v2", "v3", "v3-runless", "unversioned-uri", "unversioned-data")

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from mmraw_protocol import DEFAULT_LIMITS, schemas
-from mmraw_protocol._generated import types
+from mmraw_protocol import DEFAULT_LIMITS
 from mmraw_protocol.testing import documents, json_values
+from mmraw_protocol.wire._generated import types
+from mmraw_protocol.wire.schemas import schemas
 
 DOCUMENTS = schemas()
 REGISTRY: Any = Registry().with_resources(

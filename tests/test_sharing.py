@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmraw_protocol import MMRawError, schemas
-from mmraw_protocol._generated.limits import DEFAULT_LIMITS
-from mmraw_protocol.documents import MOST_REFUSALS, Checked, check, check_file, reader
-from mmraw_protocol.documents.ranges import Task, check_range, check_ranges, merge_parts
+from mmraw_protocol import MMRawError
+from mmraw_protocol.files import MOST_REFUSALS, Checked, check, check_file, reader
+from mmraw_protocol.files.ranges import Task, check_range, check_ranges, merge_parts
 from mmraw_protocol.testing import ref_text
+from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
+from mmraw_protocol.wire.schemas import schemas
 
 REF = ref_text(schemas()["urn:mmraw:ref:v3"]["$defs"]["RefV3"]["examples"][0], "v3")
 ITEM = schemas()["urn:mmraw:item:v1"]["$defs"]["ItemV1"]["examples"][0]
@@ -312,7 +313,7 @@ def test_an_interrupted_check_ends_its_workers(file: Path, workers: list[Any]) -
 #: It is killed when the worker has taken the range behind its own second one.
 _KILLED = """
 import os, signal, sys
-from mmraw_protocol.documents import check_file
+from mmraw_protocol.files import check_file
 
 def kill(done):
     seen.append(done)

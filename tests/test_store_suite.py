@@ -10,15 +10,9 @@ import pytest
 from plain_store import Objects, PlainStore
 
 from mmraw_protocol import DEFAULT_LIMITS, Limits, MMRawError
-from mmraw_protocol.assets import AssetStore, CachedStore, LocalStore, ObjectStore, StoredObject
-from mmraw_protocol.assets.suite import (
-    RULES,
-    TAMPERING,
-    BrokenRuleError,
-    check_rule,
-    check_store,
-)
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import AssetStore, CachedStore, LocalStore, ObjectStore, StoredObject
+from mmraw_protocol.stores.suite import RULES, TAMPERING, BrokenRuleError, check_rule, check_store
+from mmraw_protocol.wire.hashes import sha256_hex
 
 Backend = tuple[Callable[..., AssetStore], Callable[[str, str, bytes], None]]
 

@@ -18,15 +18,17 @@ from hypothesis import strategies as st
 from plain_store import PlainStore
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import AssetStore, LocalStore, StoredObject, open_store
 from mmraw_protocol.cli import main
-from mmraw_protocol.codec import canonical_json, encode_base64, encode_base64url, sha256_hex
 from mmraw_protocol.conformance.vectors import vectors_folder
-from mmraw_protocol.messages import offload_messages, pack_images
-from mmraw_protocol.store_tools import check, collect, copy_store, read_references
-from mmraw_protocol.store_tools.fsck import ObjectName
-from mmraw_protocol.store_tools.objects import StateFile, Stored
+from mmraw_protocol.conversation.messages import offload_messages, pack_images
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.stores import AssetStore, LocalStore, StoredObject, open_store
+from mmraw_protocol.stores.maintenance import check, collect, copy_store, read_references
+from mmraw_protocol.stores.maintenance.fsck import ObjectName
+from mmraw_protocol.stores.maintenance.objects import StateFile, Stored
+from mmraw_protocol.wire.base64 import encode_base64, encode_base64url
+from mmraw_protocol.wire.hashes import sha256_hex
+from mmraw_protocol.wire.json import canonical_json
 
 PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
 DIALECTS = ("v1", "v2", "v3", "v3-runless", "unversioned-uri")
@@ -560,8 +562,8 @@ def test_a_killed_copy_goes_on_where_it_was(tmp_path: Path) -> None:
     script = f"""
 import os
 from pathlib import Path
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.store_tools import copy_store
+from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.stores.maintenance import copy_store
 def progress(count):
     if count == 25:
         os.kill(os.getpid(), 9)

@@ -9,9 +9,11 @@ import reference_json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmraw_protocol import Limits, MMRawError, fastpath, parse_ref
-from mmraw_protocol.codec import encode_base64url, jsonbulk, jsontext, parse_json
-from mmraw_protocol.codec.jsontext import PROCESSED_KEYS, check_json, check_raw_json
+from mmraw_protocol import Limits, MMRawError, parse_ref
+from mmraw_protocol.wire import fastpath, jsonbulk
+from mmraw_protocol.wire import json as jsontext
+from mmraw_protocol.wire.base64 import encode_base64url
+from mmraw_protocol.wire.json import PROCESSED_KEYS, check_json, check_raw_json, parse_json
 
 #: Sound and broken, by themselves and beside one another.
 PIECES = (

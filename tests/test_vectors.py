@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmraw_protocol import MMRawError, fastpath
+from mmraw_protocol import MMRawError
 from mmraw_protocol.conformance import answer
 from mmraw_protocol.conformance.vectors import (
     Vector,
@@ -19,6 +19,7 @@ from mmraw_protocol.conformance.vectors import (
     vectors_folder,
     workspace,
 )
+from mmraw_protocol.wire import fastpath
 
 VECTORS = list(read_vectors())
 FOLDER = vectors_folder()

@@ -5,8 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mmraw_protocol import MMRawError, RawMMRef, fastpath, format_ref, open_store, verify_ref
-from mmraw_protocol.codec import encode_base64, sha256_hex
+from mmraw_protocol import MMRawError, RawMMRef, format_ref, open_store, verify_ref
+from mmraw_protocol.wire import fastpath
+from mmraw_protocol.wire.base64 import encode_base64
+from mmraw_protocol.wire.hashes import sha256_hex
 
 IMAGE = bytes(range(256)) * 1000
 

@@ -25,8 +25,8 @@ from vllm_stand_in import (
 )
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.integrations.vllm import MMRawMiddleware, Settings
+from mmraw_protocol.stores import LocalStore
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from mmraw_protocol import Limits, MMRawError
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import CachedStore, LocalStore
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.images.isolation import IsolatedDecoder
 from mmraw_protocol.integrations.vllm import Settings
 from mmraw_protocol.integrations.vllm.families import FAMILIES, family_of, server_adapter
+from mmraw_protocol.stores import CachedStore, LocalStore
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from mmraw_protocol import RawMMRef, format_ref
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import AssetStore
-from mmraw_protocol.codec import encode_base64
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.vllm import MMRawMiddleware, Resolver, Settings
 from mmraw_protocol.integrations.vllm.handover import DirectHandover
 from mmraw_protocol.integrations.vllm.metrics import Metrics
 from mmraw_protocol.materialize import MaterializedImage, Materializer
+from mmraw_protocol.stores import AssetStore
+from mmraw_protocol.wire.base64 import encode_base64
 
 GENERATE = "/inference/v1/generate"
 JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()

@@ -15,9 +15,9 @@ from mmraw_protocol import (
     open_store,
     pack_images,
 )
+from mmraw_protocol.conversation.messages import is_image_part
 from mmraw_protocol.demo import example_pictures
 from mmraw_protocol.integrations.client import GenerateClient
-from mmraw_protocol.messages import is_image_part
 
 RUN_ID = "exp42"
 ADAPTER = get_adapter("qwen_vl")

@@ -8,8 +8,8 @@ from typing import Any
 from tokens import PAD
 
 from mmraw_protocol import Materializer, MMRawError, open_store, parse_features
+from mmraw_protocol.conversation.placeholders import check_spans
 from mmraw_protocol.integrations.vllm.errors import error_body
-from mmraw_protocol.spans import check_spans
 
 
 def see(materializer: Materializer, request: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from tokens import PAD
 
 from mmraw_protocol import Materializer, MMRawError, open_store, parse_features
-from mmraw_protocol.spans import check_spans
+from mmraw_protocol.conversation.placeholders import check_spans
 
 
 def batches(rollouts: str, materializer: Materializer) -> Iterator[dict[str, Any]]:

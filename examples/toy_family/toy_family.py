@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from mmraw_protocol import DEFAULT_LIMITS, Limits, MMRawError
-from mmraw_protocol.adapters import FamilyAdapter, Layout, read_config, typed_config
+from mmraw_protocol.families import FamilyAdapter, Layout, read_config, typed_config
 
 
 class TileLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

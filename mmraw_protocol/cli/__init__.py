@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from .._version import __version__
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
 from .output import print_error
 
 #: Each command (the module of that name) and its help; the module is imported where it runs.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from ..compat.gate import Strictness, breaking, compare_specs
-from ..compat.rules import RULES
-from ..compat.sources import read_spec
-from ..schemas import spec_folder
+from ..specdiff.gate import Strictness, breaking, compare_specs
+from ..specdiff.rules import RULES
+from ..specdiff.sources import read_spec
+from ..wire.schemas import spec_folder
 from .output import print_json, print_table
 
 EXAMPLE = "mmraw compat v1.0 spec --strict reader"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
 from .output import print_json
 
 EXAMPLE = "mmraw completion bash >> ~/.bashrc"

@@ -19,7 +19,7 @@ from ..conformance.page import write_page
 from ..conformance.runner import Options, Report, StartError
 from ..conformance.runner import run as run_vectors
 from ..conformance.vectors import Vector, read_vectors
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
 from .output import print_json, print_table, progress_bar
 
 EXAMPLE = "mmraw conformance run --junit report.xml -- node implementation.js"

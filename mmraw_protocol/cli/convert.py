@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from .. import environment
-from ..convert import dialect_names
-from ..documents import ConvertJob
+from ..conversation import environment
+from ..files import ConvertJob
+from ..wire.convert import dialect_names
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 

@@ -7,18 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from ..assets import LocalStore
-from ..demo import (
-    Journey,
-    Refusal,
-    example_pictures,
-    run_demo,
-    show_refusals,
-    write_report,
-)
+from ..demo import Journey, Refusal, example_pictures, run_demo, show_refusals, write_report
 from ..demo.run import RUN_ID
-from ..errors import MMRawError
 from ..materialize import Materializer
+from ..stores import LocalStore
+from ..wire.errors import MMRawError
 from .output import print_json, print_table, size_of
 
 EXAMPLE = "mmraw demo my.jpg other.png"

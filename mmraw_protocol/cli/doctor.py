@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..conformance.selftest import self_test
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
 from .options import add_store, store_of
 from .output import error_dict, print_json, print_table
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from .. import environment
-from ..adapters import Adapter
-from ..codec import parse_json
-from ..errors import MMRawError
-from ..features import MultiModalData
-from ..messages import mm_data, pack_images
+from ..conversation import environment
+from ..conversation.messages import mm_data, pack_images
+from ..families import Adapter
+from ..wire.errors import MMRawError
+from ..wire.features import MultiModalData
+from ..wire.json import parse_json
 from .inputs import parse_offsets, read_file, read_messages
 from .options import adapter_of, add_family, add_store, label_of, store_of
 from .output import print_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import cast
 
-from ..documents import InlineJob, StorePlace
+from ..files import InlineJob, StorePlace
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 

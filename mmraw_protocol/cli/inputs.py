@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from .._generated.limits import DEFAULT_LIMITS
-from ..codec import parse_json
-from ..errors import MMRawError
+from ..wire._generated.limits import DEFAULT_LIMITS
+from ..wire.errors import MMRawError
+from ..wire.json import parse_json
 
 
 def read_text(argument: str | None) -> str:

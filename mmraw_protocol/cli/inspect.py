@@ -6,15 +6,16 @@ import argparse
 import json
 from typing import Any, cast
 
-from .._generated.wire import DIALECTS, RULES
-from ..adapters import get_adapter
-from ..codec import parse_data_uri, parse_json
-from ..errors import MMRawError
-from ..features import Features, parse_features
+from ..families import get_adapter
 from ..images import read_header
-from ..items import RawMMItem, parse_item
-from ..materialize import verify_source
-from ..refs import RawMMRef, parse_ref
+from ..stores.verify import verify_source
+from ..wire._generated.wire import DIALECTS, RULES
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.features import Features, parse_features
+from ..wire.item import RawMMItem, parse_item
+from ..wire.json import parse_json
+from ..wire.ref import RawMMRef, parse_ref
 from .inputs import read_text
 from .output import print_json, print_table, shorten, size_of
 

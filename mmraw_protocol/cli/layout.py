@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ..adapters import Adapter, families, get_adapter
-from ..errors import MMRawError
+from ..families import Adapter, families, get_adapter
 from ..images import ImageSource
+from ..wire.errors import MMRawError
 from .inputs import read_image
 from .options import adapters_of, add_family
 from .output import error_dict, print_json, print_table

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any, cast
 
-from ..codec import key_in_path, parse_json
-from ..errors import MMRawError
-from ..features import Features, parse_features
 from ..materialize import MaterializedImage, Materializer
+from ..wire.errors import MMRawError
+from ..wire.explain import key_in_path
+from ..wire.features import Features, parse_features
+from ..wire.json import parse_json
 from .inputs import read_text
 from .options import adapters_of, add_family, add_store, store_of
 from .output import print_json, print_table, size_of

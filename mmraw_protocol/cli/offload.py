@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..documents import OffloadJob
+from ..files import OffloadJob
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 

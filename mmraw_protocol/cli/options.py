@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import environment
-from ..errors import MMRawError
+from ..conversation import environment
+from ..wire.errors import MMRawError
 
 if TYPE_CHECKING:
-    from ..adapters import Adapter
-    from ..assets import AssetStore
+    from ..families import Adapter
+    from ..stores import AssetStore
 
 
 def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -67,7 +67,7 @@ def adapter_of(args: argparse.Namespace) -> Adapter:
     Raises:
         MMRawError: unknown_family, invalid_config, unsupported_option.
     """
-    from ..adapters import get_adapter
+    from ..families import get_adapter
 
     return get_adapter(args.family, args.config, placeholder=args.placeholder)
 
@@ -94,7 +94,7 @@ def store_of(
     Raises:
         MMRawError: store_invalid, store_permission.
     """
-    from ..assets import open_store
+    from ..stores import open_store
 
     place = args.store or environment.image_dir()
     if place is None:
@@ -108,7 +108,7 @@ def store_of(
 
 def label_of(store: AssetStore | None) -> str:
     """The run's label by the environment, or by the store's place; None stands for inline."""
-    from ..assets import LocalStore, ObjectStore
+    from ..stores import LocalStore, ObjectStore
 
     directory = store.root if isinstance(store, LocalStore) else None
     if isinstance(store, ObjectStore):

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
-from ..errors import ERRORS, MMRawError
+from ..wire.errors import ERRORS, MMRawError
 
 
 def print_json(value: Any, to: IO[str] | None = None) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from .. import environment
-from ..features import build_features
-from ..messages import mm_data, pack_images
-from ..prompts import plain_prompt
+from ..conversation import environment
+from ..conversation.messages import mm_data, pack_images
+from ..conversation.prompts import plain_prompt
+from ..wire.features import build_features
 from .inputs import parse_offsets, read_messages
 from .options import adapter_of, add_family, add_store, label_of, store_of
 from .output import print_json

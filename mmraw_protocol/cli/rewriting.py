@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import IO, Any, cast
 
-from .. import environment
-from ..documents.jobs import StorePlace
-from ..documents.output import whole_output
-from ..documents.rewriting import Job, Report, rewrite
-from ..errors import ERRORS, MMRawError
+from ..conversation import environment
+from ..files.jobs import StorePlace
+from ..files.output import whole_output
+from ..files.rewriting import Job, Report, rewrite
+from ..wire.errors import ERRORS, MMRawError
 from .inputs import opened
 from .options import add_processes
 from .output import error_dict, print_json, progress_bar, size_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import MMRawError
-from ..schemas import schemas
+from ..wire.errors import MMRawError
+from ..wire.schemas import schemas
 from .output import print_json, print_table
 
 EXAMPLE = "mmraw schema urn:mmraw:ref:v3"

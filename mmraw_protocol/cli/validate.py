@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from ..documents.checking import MOST_REFUSALS, Checked
-from ..documents.sharing import check_file
-from ..errors import MMRawError
-from ..validation import Finding
+from ..files.checking import MOST_REFUSALS, Checked
+from ..files.sharing import check_file
+from ..files.validation import Finding
+from ..wire.errors import MMRawError
 from .inputs import opened
 from .options import add_processes
 from .output import print_json, print_table, progress_bar

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
 from .answers import Outcome
 
 _FAILURES = ("failed", "errored")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
 from .._version import __version__
-from ..adapters import families
-from ..convert import dialect_names
-from ..errors import MMRawError
+from ..families import families
+from ..wire.convert import dialect_names
+from ..wire.errors import MMRawError
 from .operations import OPERATIONS
 
 PROTOCOL_VERSION = 1

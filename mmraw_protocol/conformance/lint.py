@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import ERRORS
+from ..wire.errors import ERRORS
 from .operations import OPERATIONS
 from .vectors import KEYS, vectors_folder
 

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from ..adapters import Adapter, get_adapter, layout_fingerprint
-from ..assets import open_store
-from ..codec import parse_data_uri, sha256_hex
-from ..convert import convert_ref
-from ..errors import MMRawError
-from ..features import build_features, parse_features
+from ..conversation.messages import image_source, is_image_part
+from ..families import Adapter, get_adapter, layout_fingerprint
 from ..images import ImageSource
-from ..items import parse_item
 from ..materialize import Materializer
-from ..messages import image_source, is_image_part
-from ..refs import (
+from ..stores import open_store
+from ..wire.convert import convert_ref
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.features import build_features, parse_features
+from ..wire.hashes import sha256_hex
+from ..wire.item import parse_item
+from ..wire.ref import (
     RawMMRef,
     check_raw_image_id,
     parse_ref,

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ..codec import encode_base64url
-from ..schemas import spec_folder
+from ..wire.base64 import encode_base64url
+from ..wire.schemas import spec_folder
 
 #: Keys of a vector, in their order.
 KEYS = ("id", "op", "input", "result", "error", "spec", "note")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
 
 #: In the order of the conversation.
 NAMES = ("coffee.jpg", "cat_alpha.png", "rocket.webp", "camera_exif6.jpg", "horse.gif")

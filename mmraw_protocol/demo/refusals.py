@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from ..assets import AssetStore
-from ..codec import encode_base64url
-from ..errors import MMRawError
 from ..materialize import Materializer
-from ..refs import RawMMRef, format_ref, parse_ref
+from ..stores import AssetStore
+from ..wire.base64 import encode_base64url
+from ..wire.errors import MMRawError
+from ..wire.ref import RawMMRef, format_ref, parse_ref
 
 
 class Refusal(msgspec.Struct, frozen=True):

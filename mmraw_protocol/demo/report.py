@@ -7,9 +7,9 @@ import io
 import json
 from collections.abc import Sequence
 
-from ..adapters import get_adapter
-from ..codec import encode_base64
+from ..families import get_adapter
 from ..materialize import MaterializedImage
+from ..wire.base64 import encode_base64
 from .refusals import Refusal
 from .run import Journey, Step
 

@@ -10,15 +10,15 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
-from ..adapters import Adapter, get_adapter
-from ..assets import AssetStore
-from ..codec import sha256_hex
-from ..environment import Storage
-from ..features import MultiModalData, build_features, parse_features
+from ..conversation.environment import Storage
+from ..conversation.messages import PackedImage, find_images, mm_data, pack_images
+from ..conversation.prompts import plain_prompt
+from ..families import Adapter, get_adapter
 from ..images import ImageSource, decode_rgb
 from ..materialize import MaterializedImage, Materializer
-from ..messages import PackedImage, find_images, mm_data, pack_images
-from ..prompts import plain_prompt
+from ..stores import AssetStore
+from ..wire.features import MultiModalData, build_features, parse_features
+from ..wire.hashes import sha256_hex
 
 RUN_ID = "demo"
 FAMILIES = ("qwen_vl", "kimi_k25")

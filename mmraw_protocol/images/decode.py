@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from .._generated.limits import DEFAULT_LIMITS, Limits
-from ..errors import MMRawError
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
 from .header import ImageHeader, open_image
 from .memory import fits_bound
 from .structure import check_whole

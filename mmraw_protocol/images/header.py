@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import fastpath
-from .._generated.limits import DEFAULT_LIMITS, Limits
-from ..errors import MMRawError
+from ..wire import fastpath
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
 from .plain import jpeg_header
 from .structure import Format, check_head, format_of
 

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from .._generated.limits import DEFAULT_LIMITS, Limits
-from ..errors import ERRORS, ErrorCode, MMRawError
-from ..shared_file import shared_file
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import ERRORS, ErrorCode, MMRawError
 from .decode import DecodedImage, Frames
+from .shared_file import shared_file
 from .worker import Answer, Request, Setup, send, split
 
 __all__ = ["IsolatedDecoder"]

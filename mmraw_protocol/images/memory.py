@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from .._generated.limits import Limits
-from ..errors import MMRawError
+from ..wire._generated.limits import Limits
+from ..wire.errors import MMRawError
 from .structure import Jpeg, format_of, walk_gif, walk_jpeg_head, webp_size
 
 #: The promise: resident memory grows by so much for each pixel, and so much besides.

@@ -6,7 +6,7 @@ and hold what they should. Whatever else there is, and all that is to be refused
 
 from __future__ import annotations
 
-from .._generated.limits import Limits
+from ..wire._generated.limits import Limits
 
 #: Segments of a plain file at most, that of the first scan among them.
 _MOST_PARTS = 64

@@ -12,9 +12,10 @@ from os import PathLike
 from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
-from .._generated.limits import DEFAULT_LIMITS, Limits
-from ..codec import mm_hash_of, parse_data_uri, sha256_hex
-from ..errors import MMRawError
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.hashes import mm_hash_of, sha256_hex
 from .header import ImageHeader, check_size, read_header
 
 Kind = Literal["bytes", "path", "file", "data", "pil"]

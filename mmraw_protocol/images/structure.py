@@ -13,8 +13,8 @@ import struct
 import zlib
 from typing import Literal, NamedTuple
 
-from .._generated.limits import Limits
-from ..errors import MMRawError
+from ..wire._generated.limits import Limits
+from ..wire.errors import MMRawError
 
 Format = Literal["png", "jpeg", "webp", "gif"]
 

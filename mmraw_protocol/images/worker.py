@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from .._generated.limits import Limits
-from ..errors import MMRawError
+from ..wire._generated.limits import Limits
+from ..wire.errors import MMRawError
 from .decode import DecodedImage
 
 _LENGTH = struct.Struct(">I")

@@ -16,12 +16,13 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from .._generated.errors import ErrorCode
-from .._generated.types import PlaceholderRange
-from ..codec import key_in_path, parse_json
-from ..errors import ERRORS, MMRawError
-from ..features import MultiModalData, build_features
-from ..spans import check_spans
+from ..conversation.placeholders import check_spans
+from ..wire._generated.errors import ErrorCode
+from ..wire._generated.types import PlaceholderRange
+from ..wire.errors import ERRORS, MMRawError
+from ..wire.explain import key_in_path
+from ..wire.features import MultiModalData, build_features
+from ..wire.json import parse_json
 
 __all__ = ["Completion", "GenerateClient", "ServerError", "carry"]
 

@@ -18,16 +18,8 @@ from typing import Any, cast
 
 from PIL import Image
 
-from .._generated.limits import DEFAULT_LIMITS, Limits
-from .._generated.types import PlaceholderRange
-from ..adapters import Adapter, Layout
-from ..environment import Storage
-from ..errors import MMRawError
-from ..features import MultiModalData
-from ..grids import MERGE_SIZE
-from ..images import ImageSource
-from ..items import KIND, RawMMItem
-from ..messages import (
+from ..conversation.environment import Storage
+from ..conversation.messages import (
     PackedImage,
     changed,
     find_images,
@@ -35,7 +27,15 @@ from ..messages import (
     pack_images,
     replace_parts,
 )
-from ..spans import check_spans
+from ..conversation.placeholders import check_spans
+from ..families import Adapter, Layout
+from ..images import ImageSource
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.types import PlaceholderRange
+from ..wire.errors import MMRawError
+from ..wire.features import MultiModalData
+from ..wire.grids import MERGE_SIZE
+from ..wire.item import KIND, RawMMItem
 
 __all__ = [
     "LayoutProcessor",

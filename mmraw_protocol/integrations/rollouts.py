@@ -13,8 +13,8 @@ from importlib import import_module
 from os import PathLike
 from typing import Any, cast
 
-from ..codec import parse_json
-from ..errors import MMRawError
+from ..wire.errors import MMRawError
+from ..wire.json import parse_json
 from .transformers import TensorMaker, concatenate
 
 __all__ = ["RolloutDataset", "collate"]

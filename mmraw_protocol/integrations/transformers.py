@@ -14,19 +14,21 @@ from typing import Any, Literal, cast, overload
 
 import msgspec
 
-from .._generated.limits import DEFAULT_LIMITS, Limits
-from ..adapters import Adapter, ImageDescription, get_adapter
-from ..assets import AssetStore, open_store
-from ..codec import key_in_path, mm_hash_of, parse_data_uri, sha256_hex
-from ..errors import MMRawError
-from ..features import Features, MultiModalData, Slot, build_features, parse_features
+from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
+from ..conversation.messages import pack_images as pack_raw_images
+from ..conversation.placeholders import check_spans
+from ..families import Adapter, ImageDescription, get_adapter
 from ..images import decode_rgb
-from ..items import RawMMItem, parse_item
 from ..materialize import Materializer
-from ..messages import MessageImage, PackedImage, find_images, open_image_part
-from ..messages import pack_images as pack_raw_images
-from ..refs import RawMMRef
-from ..spans import check_spans
+from ..stores import AssetStore, open_store
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.explain import key_in_path
+from ..wire.features import Features, MultiModalData, Slot, build_features, parse_features
+from ..wire.hashes import mm_hash_of, sha256_hex
+from ..wire.item import RawMMItem, parse_item
+from ..wire.ref import RawMMRef
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
 

@@ -7,9 +7,11 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from .._generated.strategies import build
-from .._generated.wire import DIALECTS, FAMILIES, WireDialect
-from ..codec import canonical_json, encode_base64, encode_base64url, mm_hash_of, sha256_hex
+from ..wire._generated.strategies import build
+from ..wire._generated.wire import DIALECTS, FAMILIES, WireDialect
+from ..wire.base64 import encode_base64, encode_base64url
+from ..wire.hashes import mm_hash_of, sha256_hex
+from ..wire.json import canonical_json
 
 Strategy = st.SearchStrategy[Any]
 

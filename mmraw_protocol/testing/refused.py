@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from .._generated.strategies import REQUIRED, SOURCES, WRONG
-from .._generated.wire import DIALECTS, FAMILIES, WireDialect
-from ..codec import canonical_json, encode_base64url
+from ..wire._generated.strategies import REQUIRED, SOURCES, WRONG
+from ..wire._generated.wire import DIALECTS, FAMILIES, WireDialect
+from ..wire.base64 import encode_base64url
+from ..wire.json import canonical_json
 from .accepted import ITEMS, Strategy, documents, features, refs
 
 #: (what is done, field, value): take it away, or set it.

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mmraw_protocol._generated.wire import DIALECTS
-from mmraw_protocol.codec import encode_base64url
 from mmraw_protocol.testing import hash_of, ref_text
+from mmraw_protocol.wire._generated.wire import DIALECTS
+from mmraw_protocol.wire.base64 import encode_base64url
 
 from . import mutate
 from .seeds import Seeds

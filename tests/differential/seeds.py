@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import NonInteractiveExampleWarning
 
 from mmraw_protocol import testing
-from mmraw_protocol._generated.wire import DIALECTS
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.wire._generated.wire import DIALECTS
 
 #: Larger files would make most of the run a transport of base64.
 MOST_IMAGE_BYTES = 6000

@@ -11,8 +11,8 @@ from exchange import RUN, Route
 from server import VllmServer
 from tiny_models import make_kimi_k25, make_qwen3_vl
 
-from mmraw_protocol.adapters import Adapter, get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.families import Adapter, get_adapter
+from mmraw_protocol.stores import LocalStore
 
 Start = Callable[..., VllmServer]
 

@@ -7,9 +7,9 @@ from typing import Any
 from server import VllmServer
 
 from mmraw_protocol import build_features, mm_data
-from mmraw_protocol.adapters import Adapter
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.messages import pack_images
+from mmraw_protocol.conversation.messages import pack_images
+from mmraw_protocol.families import Adapter
+from mmraw_protocol.stores import LocalStore
 
 RUN = "exp42"
 GENERATE = "/inference/v1/generate"

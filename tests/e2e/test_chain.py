@@ -14,11 +14,11 @@ from pictures import KINDS, picture
 from PIL import Image
 
 from mmraw_protocol import build_features
-from mmraw_protocol.adapters import Adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.families import Adapter
 from mmraw_protocol.integrations.client import Completion, GenerateClient
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
 from mmraw_protocol.integrations.transformers import TensorMaker
+from mmraw_protocol.stores import LocalStore
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ONE, TWO = (KINDS["jpeg"](picture(w, h, 31)) for w, h in ((640, 480), (300, 500)))

@@ -21,10 +21,10 @@ from pictures import KINDS, picture, samples
 from server import VllmServer
 
 from mmraw_protocol import parse_features
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.client import GenerateClient
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
+from mmraw_protocol.stores import LocalStore
 
 SAMPLES = {name: data for name, data in samples().items() if "1500x900" not in name}
 

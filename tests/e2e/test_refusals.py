@@ -10,8 +10,8 @@ from exchange import GENERATE, Route, generate_tokens, render, user
 from pictures import KINDS, picture
 
 from mmraw_protocol import RawMMRef, format_ref, parse_ref
-from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.stores import LocalStore
 
 GOOD = KINDS["jpeg"](picture(320, 200, 7))
 OTHER = KINDS["png"](picture(640, 320, 8))

@@ -9,8 +9,8 @@ from conftest import Start, token_id
 from exchange import GENERATE, Route, chat_tokens, generate_body, generate_tokens, render, user
 from pictures import KINDS, picture
 
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.stores import LocalStore
 
 KEY = "a-key"
 LARGEST = 320 * 320

@@ -5,7 +5,7 @@ import os
 import sys
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.stores import LocalStore
 
 DATA = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from put_once import DATA
 
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.hashes import sha256_hex
 
 NAME = f"{sha256_hex(DATA)}.png"
 PROGRAM = Path(__file__).with_name("put_once.py")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.stores import LocalStore
 
 SECONDS = 5.0
 GOOD, SECRET = b"good" * 500, b"secret" * 400
@@ -80,8 +80,8 @@ def test_a_racing_rename_leads_no_read_out_of_the_store(
 CROWD = """
 import os, random, sys, threading, time
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.hashes import sha256_hex
 store = LocalStore(sys.argv[1])
 until = time.monotonic() + float(sys.argv[2])
 images = [bytes([n]) * size for n, size in enumerate((1, 5000, 70_000, 1_000_000))]

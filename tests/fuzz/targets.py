@@ -11,11 +11,12 @@ from typing import Any
 from promises import broken_promise
 
 from mmraw_protocol import MMRawError, format_ref, parse_features, parse_item, parse_ref
-from mmraw_protocol._generated.limits import Limits
-from mmraw_protocol.codec import encode_base64, encode_base64url, parse_data_uri
 from mmraw_protocol.conformance.vectors import Vector, expand, read_vectors, vectors_folder
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.images.memory import fits_bound
+from mmraw_protocol.wire._generated.limits import Limits
+from mmraw_protocol.wire.base64 import encode_base64, encode_base64url
+from mmraw_protocol.wire.data_url import parse_data_uri
 
 #: Small, so that a picture which is accepted costs little.
 PICTURES = Limits(image_pixels=1 << 16)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
-LOCAL, DISK = "mmraw_protocol/assets/local.py", "mmraw_protocol/assets/disk.py"
-JSON, MATERIALIZE = "mmraw_protocol/codec/jsontext.py", "mmraw_protocol/materialize.py"
-BULK = "mmraw_protocol/codec/jsonbulk.py"
+LOCAL, DISK = "mmraw_protocol/stores/local.py", "mmraw_protocol/stores/disk.py"
+JSON, MATERIALIZE = "mmraw_protocol/wire/json.py", "mmraw_protocol/materialize.py"
+BULK = "mmraw_protocol/wire/jsonbulk.py"
 DECODE, HEADER = "mmraw_protocol/images/decode.py", "mmraw_protocol/images/header.py"
 MEMORY = "mmraw_protocol/images/memory.py"
 ISOLATION, WORKER = "mmraw_protocol/images/isolation.py", "mmraw_protocol/images/worker.py"
@@ -147,7 +147,7 @@ GUARDS = [
     ),
     Guard(
         "few values in refs of listed families",
-        "mmraw_protocol/codec/jsonfew.py",
+        "mmraw_protocol/wire/jsonfew.py",
         "if not jsonbulk.holds_more(data, limits.listed_values, is_json=True):",
         "if True:",
         "tests/test_vectors.py",

@@ -15,7 +15,7 @@ from local_server import LocalServer
 from s3_server import S3Server, program
 from stores import Opener
 
-from mmraw_protocol.assets import ObjectStore
+from mmraw_protocol.stores import ObjectStore
 
 Server = TypeVar("Server", bound=LocalServer)
 

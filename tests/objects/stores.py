@@ -7,7 +7,7 @@ import pytest
 from s3_server import ACCESS_KEY, SECRET_KEY
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import ObjectStore
+from mmraw_protocol.stores import ObjectStore
 
 Opener = Callable[..., ObjectStore]
 

@@ -11,8 +11,8 @@ from s3_server import S3Server
 from stores import Opener, refused
 
 from mmraw_protocol import Limits, MMRawError
-from mmraw_protocol.assets import CachedStore, ObjectStore
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import CachedStore, ObjectStore
+from mmraw_protocol.wire.hashes import sha256_hex
 
 DATA = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 NAME = f"{sha256_hex(DATA)}.png"

@@ -13,9 +13,9 @@ import pytest
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from stores import refused
 
-from mmraw_protocol.assets import ObjectStore, open_store
-from mmraw_protocol.assets.suite import RULES, check_rule
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import ObjectStore, open_store
+from mmraw_protocol.stores.suite import RULES, check_rule
+from mmraw_protocol.wire.hashes import sha256_hex
 
 DATA = b"\x89PNG\r\n\x1a\n and more"
 NAME = f"{sha256_hex(DATA)}.png"
@@ -132,7 +132,7 @@ def test_a_forked_process_is_refused_and_does_not_hang(server: S3Server) -> None
     script = f"""
 import os, signal
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import open_store
+from mmraw_protocol.stores import open_store
 store = open_store("s3://images/forked")
 if os.fork() == 0:
     signal.alarm(20)

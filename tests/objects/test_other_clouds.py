@@ -10,9 +10,9 @@ import azure_server
 import pytest
 from stores import refused
 
-from mmraw_protocol.assets import ObjectStore, open_store
-from mmraw_protocol.assets.suite import RULES, check_rule
-from mmraw_protocol.codec import sha256_hex
+from mmraw_protocol.stores import ObjectStore, open_store
+from mmraw_protocol.stores.suite import RULES, check_rule
+from mmraw_protocol.wire.hashes import sha256_hex
 
 DATA = b"\x89PNG\r\n\x1a\n and more"
 NAME = f"{sha256_hex(DATA)}.png"
@@ -30,8 +30,8 @@ def scheme(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def write(scheme: str) -> Write:
     """Writes under a key behind the store's back."""
-    from mmraw_protocol.assets.clients import client_for
-    from mmraw_protocol.assets.place import parse_place
+    from mmraw_protocol.stores.clients import client_for
+    from mmraw_protocol.stores.place import parse_place
 
     client: Any = client_for(parse_place(f"{scheme}://images"), 30.0, 0, 0.0)
     return lambda key, data: client.put(key, data, use_multipart=False)

@@ -10,9 +10,9 @@ from s3_server import S3Server
 from stores import Opener
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.assets import LocalStore
-from mmraw_protocol.codec import sha256_hex
-from mmraw_protocol.store_tools import check, collect, copy_store
+from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.stores.maintenance import check, collect, copy_store
+from mmraw_protocol.wire.hashes import sha256_hex
 
 
 def image(number: int) -> bytes:

@@ -6,7 +6,7 @@ import argparse
 
 import msgspec
 
-from ...store_tools import FsckReport, check
+from ...stores.maintenance import FsckReport, check
 from ..output import print_json, progress_bar, size_of
 from .options import (
     add_runs,

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ... import environment
-from ...assets import AssetStore, open_store
-from ...errors import MMRawError
-from ...store_tools import Problem
-from ...store_tools.fsck import DamagedObject, ObjectName
+from ...conversation import environment
+from ...stores import AssetStore, open_store
+from ...stores.maintenance import Problem
+from ...stores.maintenance.fsck import DamagedObject, ObjectName
+from ...wire.errors import MMRawError
 
 #: Lines of a kind that are printed one by one; the summary counts them all.
 MOST_PRINTED = 100

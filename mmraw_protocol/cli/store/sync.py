@@ -6,7 +6,7 @@ import argparse
 
 import msgspec
 
-from ...store_tools import copy_store
+from ...stores.maintenance import copy_store
 from ..output import print_json, progress_bar, size_of
 from .options import add_runs, add_work, object_line, print_some, store_at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ...errors import MMRawError
+from ...wire.errors import MMRawError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -12,9 +12,9 @@ import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
-from ...adapters import Adapter
-from ...errors import MMRawError
+from ...families import Adapter
 from ...materialize import MaterializedImage, Materializer
+from ...wire.errors import MMRawError
 from .families import family_of, server_adapter
 from .handover import EncodedHandover, Handover, direct_handover
 from .metrics import Metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...errors import MMRawError
+from ...wire.errors import MMRawError
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.

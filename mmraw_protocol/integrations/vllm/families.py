@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ...adapters import Adapter, get_adapter
-from ...errors import MMRawError
+from ...families import Adapter, get_adapter
+from ...wire.errors import MMRawError
 
 #: Family by `model_type` of the model's configuration.
 FAMILIES = {

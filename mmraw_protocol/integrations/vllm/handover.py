@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
-from ...errors import MMRawError
+from ...wire.errors import MMRawError
 
 #: Not base64: no text of a client's that vLLM would decode starts like this.
 KEY_PREFIX = "mmraw-item:"

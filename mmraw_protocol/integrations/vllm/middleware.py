@@ -10,8 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from ...errors import MMRawError
-from ...features import Slot
+from ...wire.errors import MMRawError
+from ...wire.features import Slot
 from .body import App, Receive, Scope, Send, read_body, replay, with_length
 from .errors import error_body
 from .metrics import Metrics, default_metrics

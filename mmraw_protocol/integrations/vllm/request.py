@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import msgspec
 
-from ..._generated.limits import DEFAULT_LIMITS, Limits
-from ...codec import key_in_path, parse_json
-from ...errors import MMRawError
-from ...features import Features, Slot, parse_features
-from ...refs import is_ref
+from ...wire._generated.limits import DEFAULT_LIMITS, Limits
+from ...wire.errors import MMRawError
+from ...wire.explain import key_in_path
+from ...wire.features import Features, Slot, parse_features
+from ...wire.json import parse_json
+from ...wire.ref import is_ref
 
 Fields = dict[str, msgspec.Raw]
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
-from ...cache import SingleFlightCache
-from ...codec import key_in_path
-from ...errors import MMRawError
-from ...features import Slot
+from ...conversation.placeholders import check_spans
 from ...materialize import MaterializedImage, Materializer
-from ...spans import check_spans
+from ...materialize.cache import SingleFlightCache
+from ...wire.errors import MMRawError
+from ...wire.explain import key_in_path
+from ...wire.features import Slot
 from .metrics import Metrics
 
 Item = TypeVar("Item")

@@ -9,14 +9,14 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from ..._generated.limits import DEFAULT_LIMITS, Limits
-from ...assets import AssetStore, open_store
-from ...codec import parse_json
-from ...environment import image_dir
-from ...errors import MMRawError
+from ...conversation.environment import image_dir
 from ...images.decode import Frames, Isolation
 from ...images.isolation import IsolatedDecoder
 from ...materialize import cache_bytes_from_environment
+from ...stores import AssetStore, open_store
+from ...wire._generated.limits import DEFAULT_LIMITS, Limits
+from ...wire.errors import MMRawError
+from ...wire.json import parse_json
 
 PREFIX = "MMRAW_"
 FILE = "MMRAW_CONFIG"
@@ -111,7 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The store that these settings name, or None.
 
         Raises:
-            MMRawError: unsupported_option, and what `mmraw_protocol.assets.open_store` raises.
+            MMRawError: unsupported_option, and what `mmraw_protocol.stores.open_store` raises.
         """
         place = self.store or image_dir()
         if place is None:

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmraw_protocol import MMRawError, build_features, parse_features
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.renderers import (
     LayoutProcessor,
     RawRenderer,
@@ -29,6 +28,7 @@ from mmraw_protocol.integrations.renderers import (
     sized_messages,
 )
 from mmraw_protocol.materialize import Materializer
+from mmraw_protocol.stores import LocalStore
 
 # The renderers leave the files of paths open to the garbage collector.
 pytestmark = [
@@ -251,7 +251,7 @@ import sys
 sys.modules["torch"] = sys.modules["torchvision"] = None
 import base64, io, renderers, tiny
 from PIL import Image
-from mmraw_protocol.adapters import get_adapter
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
 buffer = io.BytesIO()
 Image.new("RGB", (300, 200)).save(buffer, format="PNG")

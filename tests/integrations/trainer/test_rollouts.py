@@ -10,10 +10,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from mmraw_protocol import MMRawError, build_features, mm_data
-from mmraw_protocol.assets import LocalStore
+from mmraw_protocol.conversation.messages import pack_images
 from mmraw_protocol.integrations.rollouts import RolloutDataset, collate
 from mmraw_protocol.integrations.transformers import TensorMaker
-from mmraw_protocol.messages import pack_images
+from mmraw_protocol.stores import LocalStore
 
 PAD, FILL = 9, 0
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmraw_protocol import MMRawError, build_features, mm_data
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.conformance.vectors import vectors_folder
+from mmraw_protocol.conversation.messages import pack_images as pack_raw_images
+from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.transformers import TensorMaker, adapter_of, pack_images
-from mmraw_protocol.messages import pack_images as pack_raw_images
+from mmraw_protocol.stores import LocalStore
 
 PROCESSORS = {
     "qwen3_vl": ("qwen_vl", processors.qwen("qwen3_vl")),

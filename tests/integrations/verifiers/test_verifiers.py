@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.adapters import get_adapter
-from mmraw_protocol.assets import LocalStore
 from mmraw_protocol.cli import main
-from mmraw_protocol.messages import (
+from mmraw_protocol.conversation.messages import (
     find_images,
     inline_messages,
     offload_messages,
     pack_images,
 )
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.stores import LocalStore
 
 types = importlib.import_module("verifiers.v1.types")
 MESSAGES = TypeAdapter(types.Messages)

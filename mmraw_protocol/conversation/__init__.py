@@ -1,0 +1,1 @@
+"""Images in conversations: message parts, prompts, placeholders, environment variables."""

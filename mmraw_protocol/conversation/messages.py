@@ -1,0 +1,395 @@
+"""Images in chat messages: find them, put them into a store, take them back inline.
+
+Source: spec/README.md, section "Messages".
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from ..families import Adapter, ImageDescription
+from ..images import ImageSource
+from ..stores import AssetStore
+from ..stores.urls import StoredImage, find_stored
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.base64 import encode_base64
+from ..wire.errors import MMRawError
+from ..wire.features import MultiModalData, PlaceholderRange
+from ..wire.item import RawMMItem, make_item
+from .environment import Storage
+
+__all__ = [
+    "MessageImage",
+    "PackedImage",
+    "find_images",
+    "image_source",
+    "inline_messages",
+    "is_image_part",
+    "mm_data",
+    "offload_messages",
+    "pack_images",
+]
+
+_TYPES = ("image", "image_url")
+_MISSING = object()
+
+
+class MessageImage(msgspec.Struct, frozen=True):
+    """An image part: where it stands, the part itself, and its source (None where it has none)."""
+
+    message_index: int
+    part_index: int
+    part: Any
+    source: Any
+
+    @property
+    def path(self) -> str:
+        """Where it stands, for errors."""
+        return f"$[{self.message_index}].content[{self.part_index}]"
+
+
+class PackedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image of a conversation, ready for features.
+
+    Attributes:
+        where: The part it came from.
+        item: The envelope.
+        description: Size, hash and layout.
+        data: The encoded bytes.
+    """
+
+    where: MessageImage
+    item: RawMMItem
+    description: ImageDescription
+    data: bytes
+
+    @property
+    def mm_hash(self) -> str:
+        """The hash that goes beside the ref."""
+        return self.description.mm_hash
+
+
+def _get(part: Any, name: str) -> Any:
+    """A key of a mapping or an attribute of an object; None where it is absent."""
+    if isinstance(part, Mapping):
+        return cast("Mapping[str, Any]", part).get(name)
+    if isinstance(part, (str, bytes, int, float, list, tuple)) or part is None:
+        return None
+    value = getattr(part, name, None)
+    # Objects of all kinds may have a method of that name; a method is never a source.
+    return None if callable(value) else value
+
+
+def is_image_part(part: Any) -> bool:
+    """Whether a content part is an image: by its type, or by a truthy source where it has none."""
+    kind = _get(part, "type")
+    if kind is not None:
+        return kind in _TYPES
+    return any(_is_set(_get(part, name)) for name in _TYPES)
+
+
+def _is_set(value: Any) -> bool:
+    # A PIL image or an array may have no truth value; it is there, and that is enough.
+    if isinstance(value, (str, bytes, int, float, dict)):
+        return bool(cast(object, value))
+    return value is not None
+
+
+def image_source(part: Any) -> Any:
+    """The source of an image part, or None where there is none.
+
+    That is `image`, else `image_url` (text, or its `url`), else `url`, else `path`; None counts as
+    absent.
+    """
+    if not is_image_part(part):
+        return None
+    for name in ("image", "image_url", "url", "path"):
+        value = _get(part, name)
+        if name == "image_url" and not isinstance(value, (str, bytes)):
+            inner = _get(value, "url")
+            value = inner if inner is not None or _is_container(value) else value
+        if value is not None:
+            return value
+    return None
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, Mapping) or hasattr(value, "url")
+
+
+def find_images(messages: Sequence[Any]) -> list[MessageImage]:
+    """Every image part of a conversation, in order.
+
+    Raises:
+        MMRawError: invalid_type (messages that are no list).
+    """
+    if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise MMRawError("invalid_type", "messages are a list")
+    found: list[MessageImage] = []
+    for message_index, message in enumerate(messages):
+        content = _get(message, "content")
+        if not isinstance(content, (list, tuple)):
+            continue
+        for part_index, part in enumerate(cast("Sequence[Any]", content)):
+            if is_image_part(part):
+                found.append(MessageImage(message_index, part_index, part, image_source(part)))
+    return found
+
+
+def open_image_part(
+    image: MessageImage,
+    limits: Limits = DEFAULT_LIMITS,
+    store: AssetStore | None = None,
+    run_id: str | None = None,
+) -> ImageSource:
+    """The bytes of an image part; a URL of the store's own is read through the store.
+
+    Raises:
+        MMRawError: missing_source, what `ImageSource.open` raises, and what the store raises, with
+            the part's path.
+    """
+    if image.source is None:
+        raise MMRawError("missing_source", "the image part names no source", image.path)
+    found = None if store is None else find_stored(store, image.source, run_id)
+    if store is None or found is None:
+        return ImageSource.open(image.source, limits=limits, path=image.path)
+    failed: MMRawError | None = None
+    try:
+        data = store.get(found.raw_image_id, run_id=found.run_id)
+        return ImageSource(data, limits=limits, path=image.path)
+    except MMRawError as error:
+        failed = error
+    raise MMRawError(failed.code, failed.message, image.path)
+
+
+def offload_messages(
+    messages: Sequence[Any],
+    store: AssetStore,
+    *,
+    run_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Any]:
+    """The messages with every image stored and its part rewritten to the store's URL.
+
+    An image that carries such a URL already is read and verified, and stays where it is. All
+    images are read and stored before anything is rewritten; `messages` is never changed, and parts
+    keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object).
+
+    Raises:
+        MMRawError: what reading an image or storing it raises, with the part's path.
+    """
+
+    def url_of(image: MessageImage) -> str:
+        source = open_image_part(image, limits, store, run_id)
+        _ = source.header
+        if find_stored(store, image.source, run_id) is not None:
+            return str(image.source)
+        return store.url(_stored(store, source.data, run_id, image.path), run_id=run_id)
+
+    return _rewrite(messages, url_of)
+
+
+def _stored(store: AssetStore, data: bytes, run_id: str | None, path: str) -> str:
+    failed: MMRawError | None = None
+    try:
+        return store.put(data, run_id=run_id)
+    except MMRawError as error:
+        failed = error
+    raise failed.at(path)
+
+
+def inline_messages(
+    messages: Sequence[Any],
+    *,
+    store: AssetStore | None = None,
+    run_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Any]:
+    """The messages with every image as a data: URL; `messages` is never changed.
+
+    Args:
+        messages: The conversation.
+        store: Where images were offloaded to. Its URLs are read through it, which an object store's
+            need; file: URLs are read without it, too.
+        run_id: The run, where the store holds several; None looks at what the URL says.
+        limits: Of images.
+
+    Raises:
+        MMRawError: what reading an image raises, with the part's path.
+    """
+    return _rewrite(messages, lambda image: data_url(open_image_part(image, limits, store, run_id)))
+
+
+def data_url(source: ImageSource) -> str:
+    """An image as `data:image/<format>;base64,…`."""
+    return f"data:image/{source.header.format};base64,{encode_base64(source.data)}"
+
+
+def _rewrite(messages: Sequence[Any], url_of: Callable[[MessageImage], str]) -> list[Any]:
+    images = find_images(messages)
+    urls = [url_of(image) for image in images]
+    parts = [_with_source(image.part, url) for image, url in zip(images, urls, strict=True)]
+    return replace_parts(messages, parts)
+
+
+def replace_parts(messages: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
+    """The messages with `parts` in place of their image parts, in order; `messages` is kept."""
+    result = list(messages)
+    for image, part in zip(find_images(messages), parts, strict=True):
+        message = result[image.message_index]
+        content = list(cast("Sequence[Any]", _get(message, "content")))
+        content[image.part_index] = part
+        result[image.message_index] = changed(message, {"content": content})
+    return result
+
+
+def _with_source(part: Any, url: str) -> Any:
+    """The part with its source replaced, at the key where it stood."""
+    for name in ("image", "image_url", "url", "path"):
+        value = _get(part, name)
+        if value is None:
+            continue
+        if name == "image_url" and _is_container(value) and not isinstance(value, str):
+            return changed(part, {name: changed(value, {"url": url})})
+        # A path that became a URL moves to the key that is read as one.
+        if name == "path" and url.startswith("data:"):
+            return changed(part, {"path": None, "image": url})
+        return changed(part, {name: url})
+    return part
+
+
+def changed(value: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of the same kind (mapping, model, struct, dataclass, object) with fields changed."""
+    if isinstance(value, Mapping):
+        return {**cast("Mapping[str, Any]", value), **changes}
+    if hasattr(value, "model_copy"):
+        return value.model_copy(update=dict(changes))
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **changes)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **changes)
+    clone = copy.copy(value)
+    for name, field in changes.items():
+        setattr(clone, name, field)
+    return clone
+
+
+def pack_images(
+    messages: Sequence[Any],
+    adapter: Adapter,
+    *,
+    storage: Storage = "offload",
+    store: AssetStore | None = None,
+    run_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    multimodal_output: str = "raw",
+) -> list[PackedImage]:
+    """An envelope for every image of a conversation.
+
+    Args:
+        messages: The conversation; it is not changed.
+        adapter: The family and its configuration.
+        storage: `offload` puts the bytes into `store`; `inline` keeps them in raw_uri.
+        store: Where to; needed for `offload`.
+        run_id: The run, where the store holds several.
+        limits: Of images and grids.
+        multimodal_output: `raw` gives envelopes. `processed` (tensors for SFT) is made by
+            mmraw_protocol.integrations.transformers.
+
+    Raises:
+        MMRawError: what reading, describing or storing an image raises, with the part's path.
+    """
+    if multimodal_output != "raw":
+        message = "pack_images makes raw items; tensors come from integrations.transformers"
+        raise MMRawError("unsupported_option", message)
+    if storage not in ("offload", "inline"):
+        raise MMRawError("unsupported_option", "storage is offload or inline")
+    if storage == "offload" and store is None:
+        raise MMRawError("store_invalid", "offloading needs a store")
+    images = [
+        (image, open_image_part(image, limits, store, run_id)) for image in find_images(messages)
+    ]
+    described = [
+        (image, source, _describe(adapter, image, source, limits)) for image, source in images
+    ]
+    packed: list[PackedImage] = []
+    for image, source, description in described:
+        uri = name = None
+        if storage == "inline" or store is None:
+            uri = data_url(source)
+        else:
+            found = find_stored(store, image.source, run_id)
+            if found is None:
+                found = StoredImage(_stored(store, source.data, run_id, image.path), run_id)
+            name = found.raw_image_id
+            uri = store.url(name, run_id=found.run_id)
+        packed.append(
+            PackedImage(
+                where=image,
+                item=_item(adapter, description, uri, name, limits),
+                description=description,
+                data=source.data,
+            )
+        )
+    return packed
+
+
+def mm_data(images: Sequence[PackedImage], offsets: Sequence[int]) -> MultiModalData:
+    """What `build_features` takes, for the images of a conversation or of one turn of it.
+
+    Args:
+        images: What `pack_images` gave.
+        offsets: Where the first pad of each image stands in the whole prompt's tokens.
+
+    Raises:
+        MMRawError: lengths_differ.
+    """
+    if len(offsets) != len(images):
+        raise MMRawError("lengths_differ", "there must be one offset for each image")
+    return MultiModalData(
+        mm_hashes={"image": [image.mm_hash for image in images]},
+        mm_placeholders={
+            "image": [
+                PlaceholderRange(offset=offset, length=image.description.placeholder_length)
+                for offset, image in zip(offsets, images, strict=True)
+            ]
+        },
+        mm_items={"image": [image.item for image in images]},
+    )
+
+
+def _describe(
+    adapter: Adapter, image: MessageImage, source: ImageSource, limits: Limits
+) -> ImageDescription:
+    failed: MMRawError | None = None
+    try:
+        return adapter.describe(source, limits=limits)
+    except MMRawError as error:
+        failed = error
+    raise failed if failed.path.startswith(image.path) else failed.at(image.path)
+
+
+def _item(
+    adapter: Adapter,
+    description: ImageDescription,
+    uri: str | None,
+    name: str | None,
+    limits: Limits,
+) -> RawMMItem:
+    modality = adapter.feature_modality
+    # A label is only allowed where it is a local file: URL; an object store's is left out.
+    label = uri if uri is not None and uri.startswith(("data:", "file:")) else None
+    return make_item(
+        family=adapter.family,
+        layout_fingerprint=adapter.fingerprint(),
+        payload=description.payload,
+        raw_uri=label,
+        raw_image_id=name,
+        vllm_modality=None if modality == "image" else modality,
+        limits=limits,
+    )

@@ -1,0 +1,112 @@
+"""What every adapter offers, and what it answers with."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.grids import Grid
+from ..wire.ref import Payload
+
+Size = tuple[int, int]
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an image of some size ends up.
+
+    Attributes:
+        grid_thw: [t, h, w] in patches.
+        num_tokens: Tokens that the image becomes in the model.
+        placeholder_length: Tokens that stand for it in the prompt.
+        payload: The family's payload.
+        resized: (width, height) in pixels that the processor resizes (and pads) to.
+        content: (width, height) in pixels that the picture fills of it, from the top left.
+    """
+
+    grid_thw: Grid
+    num_tokens: int
+    placeholder_length: int
+    payload: Payload
+    resized: Size
+    content: Size
+
+
+class ImageDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a renderer needs to know of one image; pixels were not decoded.
+
+    Attributes:
+        width, height: In pixels, as stored in the file; EXIF is not applied.
+        format: png, jpeg, webp or gif.
+        sha256: 64 hex digits over the encoded bytes.
+        mm_hash: The first 32 of them.
+        grid_thw, num_tokens, placeholder_length, payload: As in `Layout`.
+    """
+
+    width: int
+    height: int
+    format: str
+    sha256: str
+    mm_hash: str
+    grid_thw: Grid
+    num_tokens: int
+    placeholder_length: int
+    payload: Payload
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """One family under one configuration. New families implement this and register themselves."""
+
+    @property
+    def family(self) -> str:
+        """The family's name in refs and envelopes."""
+        ...
+
+    @property
+    def feature_modality(self) -> str:
+        """The modality under which the inference server files the image."""
+        ...
+
+    @property
+    def pad_token(self) -> str:
+        """The token that the placeholder consists of."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Tells two configurations of one family apart (fingerprint and options)."""
+        ...
+
+    def layout(self, width: int, height: int, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
+        """The layout of an image of `width` x `height` pixels."""
+        ...
+
+    def describe(self, source: Any, *, limits: Limits = DEFAULT_LIMITS) -> ImageDescription:
+        """Size, hash and layout of an image from its header alone."""
+        ...
+
+    def fingerprint(self, dialect: str = "v3") -> str:
+        """The fingerprint of this configuration in the scheme of `dialect`."""
+        ...
+
+    def parse_payload(self, payload: Any) -> Payload:
+        """The family's payload, checked under this configuration."""
+        ...
+
+    def grid_thw(self, payload: Payload) -> Grid:
+        """The grid that a payload names."""
+        ...
+
+    def num_tokens(self, payload: Payload) -> int:
+        """Tokens that an image of this payload becomes."""
+        ...
+
+    def placeholder_length(self, payload: Payload) -> int:
+        """Tokens that stand for it in the prompt."""
+        ...
+
+    def prompt_text(self, payload: Payload) -> str:
+        """The text that stands for it in the prompt."""
+        ...

@@ -1,0 +1,105 @@
+"""What the adapters of this package share."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
+from ..wire.explain import typed
+from ..wire.ref import plain_json
+from .base import ImageDescription, Layout
+from .fingerprint import layout_fingerprint
+
+Config = TypeVar("Config", bound=msgspec.Struct)
+Typed = TypeVar("Typed", bound=msgspec.Struct)
+
+#: Sides beyond are no image of any format; it keeps float arithmetic exact.
+MAX_SIDE = 2**31 - 1
+
+
+class FamilyAdapter(Generic[Config]):
+    """Fingerprint, description and payload decoding over one configuration."""
+
+    family: str
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._fingerprints: dict[str, str] = {}
+
+    @property
+    def identity(self) -> str:
+        """Family and fingerprint."""
+        return f"{self.family}:{self.fingerprint()}"
+
+    def fingerprint(self, dialect: str = "v3") -> str:
+        """The fingerprint of this configuration in the scheme of `dialect`.
+
+        Raises:
+            MMRawError: invalid_dialect, not_convertible.
+        """
+        if dialect not in self._fingerprints:
+            values = plain_json(msgspec.structs.asdict(self.config))
+            self._fingerprints[dialect] = layout_fingerprint(self.family, values, dialect)
+        return self._fingerprints[dialect]
+
+    def layout(self, width: int, height: int, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
+        """The layout of an image of `width` x `height` pixels."""
+        raise NotImplementedError
+
+    def describe(self, source: Any, *, limits: Limits = DEFAULT_LIMITS) -> ImageDescription:
+        """Size, hash and layout of an image from its header alone.
+
+        Args:
+            source: An `ImageSource`, or what `ImageSource.open` takes.
+            limits: Of the image's bytes, pixels, sides and aspect.
+
+        Raises:
+            MMRawError: the codes of images, multiple_frames, and those of `layout`.
+        """
+        from ..images import ImageSource
+
+        image = ImageSource.open(source, limits=limits)
+        header = image.header
+        if header.frames != 1:
+            raise MMRawError("multiple_frames", "an animation has no one layout")
+        layout = self.layout(header.width, header.height, limits=limits)
+        return ImageDescription(
+            width=header.width,
+            height=header.height,
+            format=header.format,
+            sha256=image.sha256,
+            mm_hash=image.mm_hash,
+            grid_thw=layout.grid_thw,
+            num_tokens=layout.num_tokens,
+            placeholder_length=layout.placeholder_length,
+            payload=layout.payload,
+        )
+
+    def check_size(self, width: int, height: int, limits: Limits) -> None:
+        """Both sides are integers from 1 to 2^31-1.
+
+        Raises:
+            MMRawError: invalid_type, invalid_value, limit_exceeded.
+        """
+        if type(width) is type(height) is int and 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE:
+            return
+        for name, side in (("width", width), ("height", height)):
+            if type(side) is not int:
+                raise MMRawError("invalid_type", "expected an integer", f"$.{name}")
+            if side < 1:
+                raise MMRawError("invalid_value", "a side has at least one pixel", f"$.{name}")
+            if side > MAX_SIDE:
+                raise MMRawError("limit_exceeded", "no image is that large", f"$.{name}")
+
+    def convert(self, payload: Any, kind: type[Typed]) -> Typed:
+        """`payload` as `kind`, whether it is typed already or plain JSON.
+
+        Raises:
+            MMRawError: what the schema of the payload says.
+        """
+        if isinstance(payload, kind):
+            return payload
+        return typed(plain_json(payload), kind, kind.__name__, "$.payload")

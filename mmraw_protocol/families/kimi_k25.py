@@ -1,0 +1,161 @@
+"""Kimi K2.5 (family `kimi_k25`).
+
+Arithmetic of the NaViT resize as Kimi_K25ImageProcessor of transformers 5.24 runs it; for an odd
+patch_limit_on_one_side the refusal of the original remote-code processor is followed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import msgspec
+
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.types import KimiK25Layout, KimiK25Payload
+from ..wire.errors import MMRawError
+from ..wire.grids import Grid, check_grid
+from ..wire.ref import Payload
+from .base import Layout
+from .family import FamilyAdapter
+
+PLACEHOLDERS = ("single", "expanded")
+
+
+def kimi_content(
+    width: int,
+    height: int,
+    patch_size: int = 14,
+    in_patch_limit: int = 16384,
+    patch_limit_on_one_side: int = 512,
+) -> tuple[int, int]:
+    """(height, width) in pixels after resizing and before padding. The sides must be positive."""
+    longest = patch_limit_on_one_side * patch_size
+    across, down = width // patch_size or 1, height // patch_size or 1
+    scale = min(1.0, math.sqrt(in_patch_limit / (across * down)), longest / width, longest / height)
+    wide = min(int(width * scale) or 1, longest)
+    high = min(int(height * scale) or 1, longest)
+    return high, wide
+
+
+def kimi_grid(
+    width: int,
+    height: int,
+    patch_size: int = 14,
+    merge_kernel_size: int = 2,
+    in_patch_limit: int = 16384,
+    patch_limit_on_one_side: int = 512,
+) -> tuple[int, int]:
+    """(h, w) in patches, padded to the merge raster; pixels in. The sides must be positive."""
+    high, wide = kimi_content(width, height, patch_size, in_patch_limit, patch_limit_on_one_side)
+    return _padded(high, wide, patch_size, merge_kernel_size)
+
+
+def _padded(high: int, wide: int, patch_size: int, merge_kernel_size: int) -> tuple[int, int]:
+    factor = patch_size * merge_kernel_size
+    return -(-high // factor) * merge_kernel_size, -(-wide // factor) * merge_kernel_size
+
+
+class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
+    """The adapter of family `kimi_k25`; `placeholder` is `single` (one pad) or `expanded`."""
+
+    family: str = "kimi_k25"
+    feature_modality: str = "vision_chunk"
+    pad_token: str = "<|media_pad|>"
+
+    def __init__(self, config: KimiK25Layout, placeholder: str | None = None) -> None:
+        if placeholder not in (None, *PLACEHOLDERS):
+            raise MMRawError("unsupported_option", "placeholder is single or expanded")
+        super().__init__(config)
+        self.placeholder = placeholder or "single"
+
+    @property
+    def identity(self) -> str:
+        """Fingerprint and placeholder convention."""
+        return f"{self.family}:{self.fingerprint()}:{self.placeholder}"
+
+    @property
+    def merge_size(self) -> int:
+        """Patches per token along one side."""
+        return self.config.merge_kernel_size
+
+    def layout(self, width: int, height: int, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
+        """The layout of an image of `width` x `height` pixels.
+
+        Raises:
+            MMRawError: invalid_value (a side below 1), layout_refused, limit_exceeded.
+        """
+        self.check_size(width, height, limits)
+        knobs = self.config
+        high, wide = kimi_content(
+            width,
+            height,
+            knobs.patch_size,
+            knobs.in_patch_limit,
+            knobs.patch_limit_on_one_side,
+        )
+        h, w = _padded(high, wide, knobs.patch_size, knobs.merge_kernel_size)
+        if h > knobs.patch_limit_on_one_side or w > knobs.patch_limit_on_one_side:
+            message = "padded to the merge raster, a side exceeds patch_limit_on_one_side"
+            raise MMRawError("layout_refused", message)
+        grid = check_grid((1, h, w), merge_size=self.merge_size, limits=limits, path="$.grid_thw")
+        tokens = self._tokens(grid)
+        return Layout(
+            grid_thw=grid,
+            num_tokens=tokens,
+            placeholder_length=tokens if self.placeholder == "expanded" else 1,
+            payload=KimiK25Payload(grid_thws=(grid,), num_media_tokens=tokens),
+            resized=(w * knobs.patch_size, h * knobs.patch_size),
+            content=(wide, high),
+        )
+
+    def _tokens(self, grid: Grid) -> int:
+        fixed = self.config.fixed_output_tokens
+        t, h, w = grid
+        return fixed if fixed is not None else t * h * w // self.merge_size**2
+
+    def parse_payload(self, payload: Any, *, limits: Limits = DEFAULT_LIMITS) -> KimiK25Payload:
+        """The typed payload, its grid held against this configuration's merge size."""
+        typed = self.convert(payload, KimiK25Payload)
+        path = "$.payload.grid_thws"
+        check_grid(typed.grid_thws[0], merge_size=self.merge_size, limits=limits, path=path)
+        return typed
+
+    def grid_thw(self, payload: Payload) -> Grid:
+        """The grid that a payload names."""
+        return self.convert(payload, KimiK25Payload).grid_thws[0]
+
+    def num_tokens(self, payload: Payload) -> int:
+        """num_media_tokens where the payload names it, else what the grid gives."""
+        typed = self.convert(payload, KimiK25Payload)
+        if isinstance(typed.num_media_tokens, int):
+            return typed.num_media_tokens
+        return self._tokens(typed.grid_thws[0])
+
+    def placeholder_length(self, payload: Payload) -> int:
+        """1 by the convention `single`, one pad per token by `expanded`."""
+        return self.num_tokens(payload) if self.placeholder == "expanded" else 1
+
+    def prompt_text(self, payload: Payload) -> str:
+        """`<|media_begin|>image<|media_content|>`, the pads, `<|media_end|>`."""
+        pads = self.pad_token * self.placeholder_length(payload)
+        return f"<|media_begin|>image<|media_content|>{pads}<|media_end|>"
+
+
+#: Knobs as published.
+PRESETS = {"kimi_k25": KimiK25Layout()}
+
+
+def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The layout's knobs in a preprocessor_config.json of the family (under media_proc_cfg).
+
+    Raises:
+        MMRawError: invalid_config.
+    """
+    given = document.get("media_proc_cfg")
+    if not isinstance(given, dict):
+        message = "a configuration of family kimi_k25 has an object media_proc_cfg"
+        raise MMRawError("invalid_config", message)
+    media = cast("dict[str, Any]", given)
+    knobs = msgspec.structs.asdict(KimiK25Layout())
+    return knobs | {name: media[name] for name in knobs if media.get(name) is not None}

@@ -1,0 +1,300 @@
+"""Every ref, envelope and features body in files of any size, checked in bounded memory."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import ErrorCode, MMRawError
+from ..wire.features import parse_features
+from ..wire.item import parse_item
+from ..wire.ref import parse_ref
+from .bulk import plain_parts
+from .crew import Crew
+from .reader import BLOCK, LONGEST_LINE, Block, LineReader
+from .validation import Finding, Kind, check_document
+
+if TYPE_CHECKING:
+    from .objects import ObjectScanner, OpenObject
+
+#: Refusals that a report names one by one; it counts them all.
+MOST_REFUSALS = 100
+
+#: What one process takes in at once: it fits the processor's cache.
+OWN_BLOCK = 1 << 16
+
+_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """One thing that was refused, and the line on which it begins."""
+
+    line: int
+    kind: str
+    code: ErrorCode
+    path: str
+    message: str
+
+
+class Checked(msgspec.Struct):
+    """What was checked: counts by kind, refusals by code, and the first refusals one by one."""
+
+    counts: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    refusals: list[Refused] = []
+
+    def count(self, counts: Mapping[Kind, int]) -> None:
+        """Counts things in which nothing is wrong."""
+        for kind, number in counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + number
+
+    def add(self, line: int, finding: Finding) -> None:
+        """Counts one thing."""
+        self.count({finding.kind: 1})
+        error = finding.error
+        if error is None:
+            return
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        if len(self.refusals) < MOST_REFUSALS:
+            refusal = Refused(line, finding.kind, error.code, error.path, error.message)
+            self.refusals.append(refusal)
+
+    def merge(self, other: Checked, lines_before: int = 0) -> None:
+        """Adds what was found in a later part, whose line 1 has so many lines before it."""
+        for mine, theirs in ((self.counts, other.counts), (self.refused, other.refused)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+        for refusal in other.refusals[: MOST_REFUSALS - len(self.refusals)]:
+            line = refusal.line + lines_before
+            self.refusals.append(msgspec.structs.replace(refusal, line=line))
+
+
+def check(
+    read: Callable[[int], bytes],
+    *,
+    processes: int = 1,
+    progress: Callable[[int], None] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Checked:
+    """Checks a file: documents that stand on a line each, or one document over many lines.
+
+    A line that is no document is a refusal of its own, and the next one is read. Documents of up to
+    8 MB are held to every rule of the protocol's JSON; in longer ones, which are scanned as they
+    stream by, the rules hold within refs, envelopes and features bodies, and paths begin there.
+
+    Args:
+        read: Gives up to so many bytes, and none at the end.
+        processes: That share the lines, this one among them.
+        progress: Told how many bytes are read.
+        limits: Of refs, envelopes and features.
+    """
+    reader = LineReader(_counting(read, progress), block=BLOCK if processes > 1 else OWN_BLOCK)
+    first = reader.next_block()
+    checked = Checked()
+    if first is None:
+        return checked
+    reader.unread(first.data, first.line)
+    if is_part_of_a_document(first):
+        _check_whole(reader, checked, limits)
+    elif processes > 1:
+        _check_lines_in_parallel(reader, checked, limits, processes)
+    else:
+        checked = check_blocks(reader, limits)
+    return checked
+
+
+def check_blocks(reader: LineReader, limits: Limits) -> Checked:
+    """Every line that the reader gives."""
+    checked = Checked()
+    while block := reader.next_block():
+        checked.merge(_check_block(block, reader, limits))
+    return checked
+
+
+def _counting(
+    read: Callable[[int], bytes], progress: Callable[[int], None] | None
+) -> Callable[[int], bytes]:
+    if progress is None:
+        return read
+    done = 0
+
+    def counted(size: int) -> bytes:
+        nonlocal done
+        data = read(size)
+        done += len(data)
+        progress(done)
+        return data
+
+    return counted
+
+
+def is_part_of_a_document(block: Block) -> bool:
+    """Whether the first line opens brackets that it does not close, as pretty-printed JSON does."""
+    text = block.data.lstrip()
+    line = text.partition(b"\n")[0]
+    if not block.whole or not line.startswith((b"{", b"[")):
+        return False
+    bare = _string.sub(b"", line)
+    return bare.count(b"{") + bare.count(b"[") > bare.count(b"}") + bare.count(b"]")
+
+
+def _check_whole(reader: LineReader, checked: Checked, limits: Limits) -> None:
+    """One document over many lines: at once where it is short, else as it streams by."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= LONGEST_LINE and (data := reader.read(BLOCK)):
+        parts.append(data)
+        size += len(data)
+    data = b"".join(parts)
+    if size <= LONGEST_LINE:
+        for finding in check_document(data.strip(), limits=limits):
+            checked.add(1, finding)
+        return
+    reader.unread(data, 1)
+    for line, finding in check_stream(reader.read, limits=limits):
+        checked.add(line, finding)
+
+
+def _check_block(block: Block, reader: LineReader, limits: Limits) -> Checked:
+    if block.whole:
+        return check_lines(block, limits)
+    checked = Checked()
+    reader.unread(block.data, block.line)
+    line = _Line(reader)
+    for number, finding in check_stream(line.read, limits=limits, line=block.line):
+        checked.add(number, finding)
+    line.skip()
+    reader.unread(line.rest, block.line + 1)
+    return checked
+
+
+def check_lines(block: Block, limits: Limits) -> Checked:
+    """Every line of a block as a document of its own."""
+    checked = Checked()
+    lines = block.data.split(b"\n")
+    for start, end, counts in plain_parts(lines, limits):
+        if counts is not None:
+            checked.count(counts)
+            continue
+        for number, line in enumerate(lines[start:end], start=block.line + start):
+            text = line.strip()
+            if text:
+                for finding in check_document(text, limits=limits):
+                    checked.add(number, finding)
+    return checked
+
+
+class _Line:
+    """The rest of one line as a stream."""
+
+    def __init__(self, reader: LineReader) -> None:
+        self._reader = reader
+        self._ended = False
+        #: What was read behind the line.
+        self.rest = b""
+
+    def read(self, size: int) -> bytes:
+        if self._ended:
+            return b""
+        data = self._reader.read(size)
+        end = data.find(b"\n")
+        if end >= 0:
+            data, self.rest = data[:end], data[end + 1 :]
+            self._ended = True
+        elif not data:
+            self._ended = True
+        return data
+
+    def skip(self) -> None:
+        """Passes over what was not read: a refused line ends where the next one begins."""
+        while not self._ended:
+            self.read(BLOCK)
+
+
+def _check_lines_in_parallel(
+    reader: LineReader, checked: Checked, limits: Limits, processes: int
+) -> None:
+    def work(block: Block) -> Checked:
+        return _check_block(block, reader, limits)
+
+    # A line that is too long for a block is scanned here.
+    open_work = functools.partial(_open_check, limits)
+    with Crew(reader, work, open_work, processes) as crew:
+        for _, found in crew.results():
+            checked.merge(found)
+
+
+def _open_check(limits: Limits) -> Callable[[Block], Checked]:
+    return functools.partial(check_lines, limits=limits)
+
+
+def check_stream(
+    read: Callable[[int], bytes], *, limits: Limits = DEFAULT_LIMITS, line: int = 1
+) -> Iterator[tuple[int, Finding]]:
+    """(line, finding) of everything in documents that stream by.
+
+    An envelope or a features body is gathered whole, up to its limits; refs inside belong to it.
+    """
+    from .objects import ObjectScanner
+
+    inline = limits.inline_image_bytes // 3 * 4 + limits.payload_bytes + 8192
+    scanner = ObjectScanner(
+        read, most=2 * (inline // 3 * 4 + 4), most_object=limits.features_bytes, line=line
+    )
+    # Findings wait here while an object around them may turn out to be what they belong to.
+    waiting: list[tuple[int, int, Finding]] = []
+    failed: MMRawError | None = None
+    try:
+        for piece in scanner.pieces():
+            _gather(scanner, waiting, limits)
+            if not isinstance(piece, bytes) and not scanner.note(piece):
+                start = scanner.offset - len(piece.raw)
+                waiting.append((start, piece.line, _check_ref(piece.text, limits)))
+            if waiting and not scanner.may_be_inside:
+                yield from ((number, finding) for _, number, finding in waiting)
+                waiting.clear()
+        _gather(scanner, waiting, limits)
+    except MMRawError as error:
+        failed = error
+    yield from ((number, finding) for _, number, finding in waiting)
+    if failed is not None:
+        yield scanner.line, Finding("document", failed)
+
+
+def _gather(
+    scanner: ObjectScanner, waiting: list[tuple[int, int, Finding]], limits: Limits
+) -> None:
+    for one, raw in scanner.take_closed():
+        while waiting and waiting[-1][0] > one.start:
+            waiting.pop()
+        waiting.append((one.start, one.line, _check_object(one, raw, limits)))
+
+
+def _check_ref(text: str | None, limits: Limits) -> Finding:
+    failed: MMRawError | None = None
+    try:
+        if text is None:
+            raise MMRawError("limit_exceeded", "the ref is longer than its limits allow")
+        parse_ref(text, limits=limits)
+    except MMRawError as error:
+        failed = error
+    return Finding("ref", failed)
+
+
+def _check_object(one: OpenObject, raw: bytes | None, limits: Limits) -> Finding:
+    failed: MMRawError | None = None
+    try:
+        if raw is None:
+            raise MMRawError("limit_exceeded", "the object is too long to be gathered and checked")
+        if one.is_envelope:
+            parse_item(raw, limits=limits)
+        else:
+            parse_features(raw, limits=limits)
+    except MMRawError as error:
+        failed = error
+    return Finding("envelope" if one.is_envelope else "features", failed)

@@ -1,0 +1,192 @@
+"""What is done with strings: refs to another dialect, data: images into a store and back."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+from ..conversation.environment import Storage
+from ..images import read_header
+from ..stores import AssetStore, open_store
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.base64 import encode_base64
+from ..wire.convert import RefConverter
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.hashes import sha256_hex
+from ..wire.ref import check_raw_image_id
+from ..wire.ref.model import PREFIX
+from .heads import Heads
+
+#: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
+ENVELOPE_KEYS = frozenset({"raw_uri", "raw_image_uri", "raw_image_data", "raw_ref"})
+#: Images that a rewriter remembers, so that one that every turn repeats is stored once.
+_REMEMBERED = 65_536
+#: Refs that are not converted again while they are known, and how long one of them may be.
+_KNOWN_REFS = 4096
+_KNOWN_CHARS = 4096
+#: What opens a data: URL; prose about such URLs does not go on like this.
+_DATA_HEAD = re.compile(r"data:image/[^\s,;]{0,80}(?:;[^\s,;]{0,80}){0,8},", re.IGNORECASE)
+
+
+class StorePlace(msgspec.Struct, frozen=True):
+    """How to open a store: each process opens its own.
+
+    Attributes:
+        place: A directory or URL, as `open_store` takes it.
+        run_id: The one run whose images these are; None accepts any.
+        options: Further options of the store, for example `create`.
+    """
+
+    place: str
+    run_id: str | None = None
+    options: dict[str, Any] = {}
+
+    def open(self) -> AssetStore:
+        """The store.
+
+        Raises:
+            MMRawError: store_invalid, store_permission, invalid_run_id.
+        """
+        return open_store(self.place, run_id=self.run_id, **self.options)
+
+
+class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Every string that is a ref becomes a ref of dialect `to`; see `convert_ref`."""
+
+    to: str = "v3"
+    run_id: str | None = None
+    config: dict[str, Any] | str | None = None
+    store: StorePlace | None = None
+    storage: Storage | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    def open(self) -> _Converting:
+        """The rewriter."""
+        store = None if self.store is None else self.store.open()
+        return _Converting(
+            RefConverter(
+                self.to, self.run_id, self.config, store, storage=self.storage, limits=self.limits
+            )
+        )
+
+
+class _Converting:
+    heads = Heads([PREFIX], bare=[PREFIX])
+
+    def __init__(self, converter: RefConverter) -> None:
+        self._convert = converter.convert
+        self.rewrite_all = converter.convert_plain
+        limits = converter.limits
+        inline = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
+        # Inline images stand in base64 within base64; escapes may double what is short.
+        self.most = 2 * (inline // 3 * 4 + 4)
+
+        self._known: dict[str, str] = {}
+
+    def rewrite(self, text: str, key: str | None) -> str:
+        # Each turn of a conversation carries the refs of all before.
+        new = self._known.get(text)
+        if new is None:
+            new = self._convert(text)
+            if len(self._known) >= _KNOWN_REFS:
+                self._known.clear()
+            if len(text) <= _KNOWN_CHARS:
+                self._known[text] = new
+        return new
+
+    def take_notes(self) -> list[tuple[str, int]]:
+        return []
+
+
+class OffloadJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Every string that is a data: image is stored and becomes the URL of what was stored.
+
+    Without a store (a dry run) images are checked and named, and nothing is stored or changed.
+    """
+
+    store: StorePlace | None
+    limits: Limits = DEFAULT_LIMITS
+
+    def open(self) -> _Offloading:
+        """The rewriter."""
+        return _Offloading(None if self.store is None else self.store.open(), self.limits)
+
+
+class _Offloading:
+    heads = Heads(["data:image/"], any_case=True, keys=True)
+
+    def __init__(self, store: AssetStore | None, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+        self.most = 2 * (limits.inline_image_bytes // 3 * 4 + 4)
+        self._notes: list[tuple[str, int]] = []
+        self._urls: OrderedDict[str, str] = OrderedDict()
+
+    def rewrite(self, text: str, key: str | None) -> str:
+        if key in ENVELOPE_KEYS or _DATA_HEAD.match(text) is None:
+            return text
+        data = parse_data_uri(text, limits=self._limits, path="$").data
+        digest = sha256_hex(data)
+        url = self._urls.pop(digest, None)
+        if url is None:
+            read_header(data, limits=self._limits)
+            url = text if self._store is None else self._store.url(self._store.put(data))
+        # The latest is last, so that what every turn repeats is never forgotten.
+        self._urls[digest] = url if self._store is not None else ""
+        if len(self._urls) > _REMEMBERED:
+            self._urls.popitem(last=False)
+        self._notes.append((digest, len(data)))
+        return url or text
+
+    def take_notes(self) -> list[tuple[str, int]]:
+        notes, self._notes = self._notes, []
+        return notes
+
+
+class InlineJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Every string that is a URL of an image in the store becomes the image's data: URL."""
+
+    store: StorePlace
+    limits: Limits = DEFAULT_LIMITS
+
+    def open(self) -> _Inlining:
+        """The rewriter."""
+        return _Inlining(self.store.open(), self.limits)
+
+
+class _Inlining:
+    def __init__(self, store: AssetStore, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+        name = "0.png"
+        #: What every URL of this store begins with.
+        self._place = store.url(name)[: -len(name)]
+        self.heads = Heads([self._place], keys=True)
+        self.most = 6 * (len(self._place) + limits.raw_image_id_bytes)
+        self._notes: list[tuple[str, int]] = []
+
+    def rewrite(self, text: str, key: str | None) -> str:
+        name = text[len(self._place) :]
+        if key in ENVELOPE_KEYS or not _is_name(name):
+            return text
+        data = self._store.get(name)
+        header = read_header(data, limits=self._limits)
+        self._notes.append((sha256_hex(data), len(data)))
+        return f"data:image/{header.format};base64,{encode_base64(data)}"
+
+    def take_notes(self) -> list[tuple[str, int]]:
+        notes, self._notes = self._notes, []
+        return notes
+
+
+def _is_name(text: str) -> bool:
+    """Whether a URL's last part can be the name of a stored image."""
+    try:
+        check_raw_image_id(text)
+        return True
+    except MMRawError:
+        return False

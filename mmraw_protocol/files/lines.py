@@ -1,0 +1,131 @@
+"""The strings of whole lines, each a JSON document: at C speed where nothing is found.
+
+Whatever is not plainly such a block is left to the scanner, which says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from ..wire.json import MAX_DEPTH
+from .heads import Heads
+from .scanner import KEY_AT_END, KEY_WINDOW, decode_string
+
+_any_value = msgspec.json.Decoder(msgspec.Raw)
+_string_end = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_colon = re.compile(rb"[ \t\r\n]*:")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def are_documents(block: bytes, heads: Heads) -> bool:
+    """Whether every line that is not blank is one JSON document (or a bare ref)."""
+    if not block.isascii() and not _is_utf8(block):
+        return False
+    return all(_is_document(line, heads) for line in block.split(b"\n"))
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+        return True
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_document(line: bytes, heads: Heads) -> bool:
+    try:
+        _any_value.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return not line.strip(b" \t\r") or (bool(heads.bare) and line.startswith(heads.bare))
+    return line.count(b"[") + line.count(b"{") <= MAX_DEPTH or _is_flat(line)
+
+
+def _is_flat(line: bytes) -> bool:
+    """Whether a valid document stays within the nesting that is allowed."""
+    depth = 0
+    for bracket in _whole_string.sub(b"", line).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return False
+    return True
+
+
+def strings_in(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
+    """(start, end, bare) of every wanted string in a block of documents, in order; keys apart."""
+    if heads.bare and (block.startswith(heads.bare) or any(b"\n" + b in block for b in heads.bare)):
+        return _strings_and_bare_lines(block, heads)
+    return _strings(block, heads)
+
+
+def text_of(raw: bytes, bare: bool) -> str:
+    """What a string says that stands in a block."""
+    return raw.decode("ascii", "replace") if bare else decode_string(raw)
+
+
+def place_of(block: bytes, start: int, line: int) -> tuple[int, int]:
+    """Line and column of a byte in a block that begins at `line`."""
+    return line + block.count(b"\n", 0, start), start - block.rfind(b"\n", 0, start)
+
+
+def _strings(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
+    for match in heads.all_in(block):
+        start = match.start()
+        if start and block[start - 1] == _BACKSLASH and _is_escaped(block, start):
+            continue
+        end = _end_of(block, match.end())
+        if block[end : end + 1] in _AFTER_VALUE or not _colon.match(block, end):
+            yield start, end, False
+
+
+def _strings_and_bare_lines(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
+    """The same where some lines are refs without quotes."""
+    begin = 0
+    for line in block.split(b"\n"):
+        if line.startswith(heads.bare):
+            yield begin, begin + len(line.rstrip()), True
+        else:
+            for start, end, _ in _strings(line, heads):
+                yield begin + start, begin + end, False
+        begin += len(line) + 1
+
+
+_AFTER_VALUE = (b",", b"}", b"]", b"")
+_BACKSLASH = ord("\\")
+
+
+def _is_escaped(block: bytes, quote: int) -> bool:
+    """Whether an odd number of backslashes stands before a quote."""
+    first = quote
+    while first and block[first - 1] == _BACKSLASH:
+        first -= 1
+    return (quote - first) % 2 == 1
+
+
+def _end_of(block: bytes, start: int) -> int:
+    """The end of the string that contains `start`, its closing quote included."""
+    end = block.find(b'"', start) + 1
+    if block.find(b"\\", start, end) < 0:
+        return end
+    match = _string_end.match(block, start)
+    assert match is not None
+    return match.end()
+
+
+def key_of(block: bytes, start: int) -> str | None:
+    """The key under which the value at `start` stands."""
+    end = _before_space(block, start)
+    if block[end - 1 : end] != b":":
+        return None
+    end = _before_space(block, end - 1)
+    match = KEY_AT_END.search(block, max(0, end - KEY_WINDOW), end)
+    return None if match is None else decode_string(match.group())
+
+
+def _before_space(block: bytes, end: int) -> int:
+    while end and block[end - 1] in b" \t\r\n":
+        end -= 1
+    return end

@@ -1,0 +1,362 @@
+"""Rewriting strings inside documents of any size; every other byte stays as it is."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..wire.errors import ErrorCode, MMRawError
+from .crew import Crew
+from .heads import Heads
+from .lines import are_documents, key_of, place_of, strings_in, text_of
+from .reader import BLOCK, Block, LineReader
+from .scanner import Found, Scanner
+
+#: What happens where a string is refused: stop without any output, or leave it as it is.
+OnError = Literal["fail", "keep"]
+
+#: Refusals that a report names one by one; it counts them all.
+MOST_PLACES = 100
+
+
+class Rewriter(Protocol):
+    """Gives strings anew.
+
+    It may have a method `rewrite_all` besides, which takes many texts at once. It gives each as
+    `rewrite` would, in ASCII without `"` and backslash, or None where they must come one by one.
+
+    Attributes:
+        heads: Which strings it wants to see.
+        most: Bytes of the longest one that it takes, as it stands in the document.
+    """
+
+    heads: Heads
+    most: int
+
+    def rewrite(self, text: str, key: str | None) -> str:
+        """The new text; the same where nothing is to change. `key` where `heads.keys` asks."""
+        ...
+
+    def take_notes(self) -> list[tuple[str, int]]:
+        """What there is to tell of the strings since the last call: names with sizes in bytes."""
+        ...
+
+
+#: Start, end, and whether it is a bare line: a string in a block.
+Place = tuple[int, int, bool]
+#: Strings that a rewriter is given together.
+_MOST_TOGETHER, _LEAST_TOGETHER = 256, 16
+
+
+class Job(Protocol):
+    """Opens a rewriter; it can be pickled, so that worker processes open their own."""
+
+    def open(self) -> Rewriter:
+        """A rewriter of this process."""
+        ...
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A string that was refused: where it opens (line and byte from 1), and why."""
+
+    line: int
+    byte: int
+    code: ErrorCode
+    path: str
+    message: str
+
+
+class Tally(msgspec.Struct):
+    """What happened to the strings that were looked at."""
+
+    changed: int = 0
+    unchanged: int = 0
+    refused: dict[str, int] = {}
+    refusals: list[Refusal] = []
+    notes: list[tuple[str, int]] = []
+
+    def add(self, other: Tally) -> None:
+        """Adds what happened in a later part; its notes are left to the caller."""
+        self.changed += other.changed
+        self.unchanged += other.unchanged
+        self.refused = dict(Counter(self.refused) + Counter(other.refused))
+        self.refusals += other.refusals[: MOST_PLACES - len(self.refusals)]
+
+    def refuse(self, error: MMRawError, place: Callable[[], tuple[int, int]]) -> None:
+        """Counts a refusal; the place is asked for only where it will be named."""
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        if len(self.refusals) < MOST_PLACES:
+            line, byte = place()
+            self.refusals.append(Refusal(line, byte, error.code, error.path, error.message))
+
+
+class Report(msgspec.Struct):
+    """What a rewriting did.
+
+    Attributes:
+        tally: Of the strings.
+        bytes_read, bytes_written: Of the documents.
+        complete: Whether the end was reached; a refusal under `fail` stops before.
+    """
+
+    tally: Tally = msgspec.field(default_factory=Tally)
+    bytes_read: int = 0
+    bytes_written: int = 0
+    complete: bool = False
+
+
+def rewrite(
+    read: Callable[[int], bytes],
+    write: Callable[[bytes], object],
+    job: Job,
+    *,
+    on_error: OnError = "fail",
+    processes: int = 1,
+    progress: Callable[[int], None] | None = None,
+    note: Callable[[list[tuple[str, int]]], None] | None = None,
+    block: int = BLOCK,
+) -> Report:
+    """Rewrites the strings of JSON documents: one of any size, or many, each on its own lines.
+
+    Args:
+        read: Gives up to so many bytes, and none at the end.
+        write: Takes the bytes of the output, in order.
+        job: What to do with which strings.
+        on_error: `fail` stops at the first refused string (the report is not `complete`); `keep`
+            leaves it as it is.
+        processes: That share the blocks of a file of lines, this one among them; the output's
+            order is the input's. Documents that span lines, and very long lines, are scanned here.
+        progress: Told how many bytes are read.
+        note: Given what the rewriter notes, in order.
+        block: Bytes of a block of lines.
+
+    Raises:
+        MMRawError: invalid_json, invalid_encoding, limit_exceeded: the documents themselves cannot
+            be read; the message names the place.
+    """
+    return _Rewriting(read, write, job, on_error, progress, note, block).run(processes)
+
+
+class _Stop(Exception):  # noqa: N818 (no error: the report says what happened)
+    """A string was refused and nothing more is wanted."""
+
+
+class _Rewriting:
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], object],
+        job: Job,
+        on_error: OnError,
+        progress: Callable[[int], None] | None,
+        note: Callable[[list[tuple[str, int]]], None] | None,
+        block: int,
+    ) -> None:
+        self.report = Report()
+        self._reader = LineReader(read, block=block)
+        self._write_out = write
+        self._job = job
+        self._rewriter = job.open()
+        self._keep = on_error == "keep"
+        self._progress = progress
+        self._note = note
+
+    def run(self, processes: int) -> Report:
+        try:
+            if processes > 1:
+                self._run_parallel(processes)
+            else:
+                self._run_alone()
+            self.report.complete = True
+        except _Stop:
+            pass
+        return self.report
+
+    def _run_alone(self) -> None:
+        while block := self._reader.next_block():
+            self._finish(block, rewrite_block(block, self._rewriter, self._keep))
+
+    def _run_parallel(self, processes: int) -> None:
+        def work(block: Block) -> _Done | None:
+            return rewrite_block(block, self._rewriter, self._keep)
+
+        open_work = functools.partial(_open_work, self._job, self._keep)
+        with Crew(self._reader, work, open_work, processes) as crew:
+            for block, done in crew.results():
+                if done is None:
+                    # What follows may belong to the same document: it is read anew behind it.
+                    crew.give_back()
+                self._finish(block, done)
+
+    def _finish(self, block: Block, done: _Done | None) -> None:
+        """Writes what became of a block; without a result it is scanned here."""
+        if done is None:
+            self._scan(block)
+            return
+        self._add(done.tally)
+        self._read_so_far(len(block.data))
+        self._write(done.data)
+
+    def _add(self, tally: Tally) -> None:
+        self.report.tally.add(tally)
+        if self._note is not None and tally.notes:
+            self._note(tally.notes)
+        if tally.refused and not self._keep:
+            raise _Stop
+
+    def _read_so_far(self, count: int) -> None:
+        self.report.bytes_read += count
+        if self._progress is not None:
+            self._progress(self.report.bytes_read)
+
+    def _write(self, data: bytes) -> None:
+        self.report.bytes_written += len(data)
+        self._write_out(data)
+
+    def _scan(self, block: Block) -> None:
+        """Documents from the beginning of `block` on, as the scanner finds them."""
+        self._reader.unread(block.data, block.line)
+        rewriter = self._rewriter
+        scanner = Scanner(self._reader.read, rewriter.heads, most=rewriter.most, line=block.line)
+        for piece in scanner.pieces(at_least=len(block.data)):
+            if isinstance(piece, bytes):
+                self._read_so_far(len(piece))
+                self._write(piece)
+                continue
+            tally = Tally()
+            data = _replaced(piece, rewriter, tally)
+            tally.notes = rewriter.take_notes()
+            self._add(tally)
+            self._read_so_far(len(piece.raw))
+            self._write(data)
+        self._reader.unread(scanner.rest, scanner.line)
+
+
+class _Done(msgspec.Struct):
+    """A block, rewritten."""
+
+    data: bytes
+    tally: Tally
+
+
+def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
+    """The rewritten block; None where it is not plainly one document a line."""
+    heads = rewriter.heads
+    data, tally = block.data, Tally()
+    if not block.whole or not are_documents(data, heads):
+        return None
+    rewriting = _BlockRewriting(block, rewriter, tally, keep)
+    rewriting.run(list(strings_in(data, heads)))
+    tally.notes = rewriter.take_notes()
+    return _Done(rewriting.result(), tally)
+
+
+class _BlockRewriting:
+    """A block on its way: many strings together where the rewriter can, else one by one."""
+
+    def __init__(self, block: Block, rewriter: Rewriter, tally: Tally, keep: bool) -> None:
+        self._data, self._line = block.data, block.line
+        self._rewriter, self._tally, self._keep = rewriter, tally, keep
+        self._parts: list[bytes] = []
+        self._given = 0
+
+    def result(self) -> bytes:
+        """The block's new bytes."""
+        if not self._given:
+            return self._data
+        return b"".join([*self._parts, self._data[self._given :]])
+
+    def run(self, places: list[Place]) -> None:
+        """Rewrites the strings at these places."""
+        together = getattr(self._rewriter, "rewrite_all", None)
+        at, size = 0, _MOST_TOGETHER
+        while at < len(places):
+            some = places[at : at + size]
+            if together is not None and self._together(some, together):
+                size = min(2 * size, _MOST_TOGETHER)
+            elif not all(map(self._one, some)):
+                return
+            else:
+                size = _LEAST_TOGETHER
+            at += len(some)
+
+    def _together(
+        self, places: list[Place], rewrite: Callable[[list[str]], list[str] | None]
+    ) -> bool:
+        """Whether the rewriter took all strings at once."""
+        data = self._data
+        inner = [(start, end) if bare else (start + 1, end - 1) for start, end, bare in places]
+        joined = b"\n".join([data[start:end] for start, end in inner])
+        if b"\\" in joined or not joined.isascii():
+            return False
+        texts = joined.decode("ascii").split("\n")
+        new = rewrite(texts) if len(texts) == len(places) else None
+        if new is None:
+            return False
+        if new == texts:
+            self._tally.unchanged += len(texts)
+            return True
+        given, parts = self._given, self._parts
+        for (start, end), text, other in zip(inner, texts, new, strict=True):
+            if other == text:
+                self._tally.unchanged += 1
+                continue
+            self._tally.changed += 1
+            parts += (data[given:start], other.encode("ascii"))
+            given = end
+        self._given = given
+        return True
+
+    def _one(self, place: Place) -> bool:
+        """Whether to go on behind this string."""
+        data, (start, end, bare) = self._data, place
+        raw = data[start:end]
+        text = text_of(raw, bare)
+        key = key_of(data, start) if self._rewriter.heads.keys else None
+        new = _answer(self._rewriter, raw, text, key)
+        if new == text:
+            self._tally.unchanged += 1
+        elif isinstance(new, str):
+            self._tally.changed += 1
+            self._parts += (data[self._given : start], _spelt(new, bare))
+            self._given = end
+        else:
+            self._tally.refuse(new, functools.partial(place_of, data, start, self._line))
+            return self._keep
+        return True
+
+
+def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
+    """The new text, or why the string is refused."""
+    if text is None or len(raw) > rewriter.most:
+        return MMRawError("limit_exceeded", "the string is longer than its limits allow")
+    try:
+        return rewriter.rewrite(text, key)
+    except MMRawError as error:
+        return error
+
+
+def _spelt(text: str, bare: bool) -> bytes:
+    return text.encode("utf-8") if bare else encode_basestring_ascii(text).encode("ascii")
+
+
+def _replaced(found: Found, rewriter: Rewriter, tally: Tally) -> bytes:
+    """The bytes in the output of a string that the scanner found."""
+    new = _answer(rewriter, found.raw, found.text, found.key)
+    if new == found.text:
+        tally.unchanged += 1
+    elif isinstance(new, str):
+        tally.changed += 1
+        return _spelt(new, found.bare)
+    else:
+        tally.refuse(new, lambda: (found.line, found.column))
+    return found.raw
+
+
+def _open_work(job: Job, keep: bool) -> Callable[[Block], _Done | None]:
+    return functools.partial(rewrite_block, rewriter=job.open(), keep=keep)

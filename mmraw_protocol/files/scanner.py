@@ -1,0 +1,460 @@
+"""A JSON document of any size as bytes to pass on and strings to look at, in bounded memory.
+
+The document is checked as far as strings could else be misread: brackets, commas, colons, numbers,
+literals, escapes and UTF-8. Duplicate keys pass, and so do `NaN` and `Infinity`, which Python's own
+writer emits: neither changes where a string begins or ends.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, NoReturn
+
+from ..wire.errors import MMRawError
+from ..wire.json import MAX_DEPTH
+from .heads import Heads
+
+#: Bytes asked of the input at once; more while one string is collected.
+CHUNK = 1 << 20
+#: A key is told to who asks for a string if it has at most this many characters.
+_KEY_CHARS = 64
+#: Bytes of the longest spelling of such a key, quotes included.
+KEY_WINDOW = 2 + 6 * _KEY_CHARS
+#: A number or literal that is longer is refused rather than collected.
+_SCALAR_BYTES = 1 << 16
+
+_WS = rb"[ \t\r\n]*"
+_PLAIN = rb'[^"\\\x00-\x1f]'
+_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+_SCALAR = (
+    rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+    rb"|true|false|null|NaN|-?Infinity)"
+)
+_space = re.compile(_WS)
+_string_body = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
+_key = re.compile(rb'"((?:' + _PLAIN + rb"|" + _ESCAPE + rb"){0,%d})\"" % _KEY_CHARS)
+#: The key that ends where the search does.
+KEY_AT_END = re.compile(_key.pattern + rb"\Z")
+_scalar = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
+
+
+class Found(NamedTuple):
+    """A string that begins as wanted.
+
+    Attributes:
+        raw: Its bytes in the document, quotes included.
+        text: What it says; None where it is longer than allowed, and `raw` then its beginning.
+        key: The key it stands under, decoded; None in arrays and under very long keys.
+        line, column: Where it opens, both from 1; columns count bytes.
+        bare: It stands on a line of its own without quotes.
+    """
+
+    raw: bytes
+    text: str | None
+    key: str | None
+    line: int
+    column: int
+    bare: bool = False
+
+
+class State:
+    """What may come next, for the scanner."""
+
+    START = 0  # a document, or the end
+    VALUE = 1
+    FIRST = 2  # a value or ]
+    KEY = 3
+    FIRST_KEY = 4  # a key or }
+    COLON = 5
+    AFTER = 6  # a comma or a closing bracket
+    STRING = 7  # inside a string that is passed on
+    WANTED = 8  # inside a string that is collected
+
+
+class Scanner:
+    """Reads documents that stand one after the other, on lines of their own.
+
+    Args:
+        read: Gives up to so many bytes, and none at the end.
+        heads: The strings to stop at.
+        most: Bytes of such a string; longer ones are reported without their text.
+        line: The line at which the input begins.
+    """
+
+    def __init__(
+        self, read: Callable[[int], bytes], heads: Heads, *, most: int, line: int = 1
+    ) -> None:
+        self._read = read
+        self._heads = heads
+        self._most = most
+        self._buffer = b""
+        self._position = 0
+        self._ended = False
+        self._state = State.START
+        self._after_string = State.AFTER
+        self._stack = bytearray()
+        self._key: str | None = None
+        self._checked: int = 0  # of a wanted string: bytes already known to lie inside it
+        self._line = line
+        self._column = 1
+        self._counted = 0  # how far line and column are counted
+        self._given = 0  # how far the buffer is passed on
+        self._passed = 0  # bytes before the buffer
+        self._on_fresh_line = True
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._ascii = True
+        steps = {
+            State.START: self._start,
+            State.VALUE: self._value,
+            State.FIRST: self._value,
+            State.KEY: self._member,
+            State.FIRST_KEY: self._member,
+            State.COLON: self._colon,
+            State.AFTER: self._after,
+            State.STRING: self._string,
+            State.WANTED: self._wanted,
+        }
+        self._steps = [steps[state] for state in range(len(steps))]
+        self._run = _runs(heads)
+
+    @property
+    def rest(self) -> bytes:
+        """What was read but not consumed."""
+        return self._buffer[self._position :]
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are consumed."""
+        return self._passed + self._position
+
+    @property
+    def line(self) -> int:
+        """The line of the next byte."""
+        self._count(self._position)
+        return self._line
+
+    def pieces(self, at_least: int | None = None) -> Iterator[bytes | Found]:
+        """The input, in order: bytes to pass on as they are, and strings to look at.
+
+        Args:
+            at_least: Stop between two documents once so many bytes are consumed; None reads all.
+
+        Raises:
+            MMRawError: invalid_json, invalid_encoding, limit_exceeded; the message names the place.
+        """
+        while True:
+            found = self._advance(at_least)
+            end = self._position - (0 if found is None else len(found.raw))
+            if end > self._given:
+                yield self._buffer[self._given : end]
+            self._given = self._position
+            if found is not None:
+                yield found
+            elif self._may_stop(at_least) or (self._ended and self._finish()):
+                return
+            else:
+                self._more()
+
+    def _may_stop(self, at_least: int | None) -> bool:
+        consumed = self._passed + self._position
+        between = self._state == State.START and self._on_fresh_line
+        return at_least is not None and between and consumed >= at_least
+
+    def _advance(self, at_least: int | None) -> Found | None:
+        """Steps until a wanted string is complete, or nothing more can be said."""
+        steps = self._steps
+        while True:
+            found = steps[self._state]()
+            if found is not None:
+                return None if found is _MORE else found
+            if self._state == State.START and self._may_stop(at_least):
+                return None
+
+    def _more(self) -> None:
+        self._count(self._position)
+        self._buffer = self._buffer[self._position :]
+        self._passed += self._position
+        self._counted = self._position = self._given = 0
+        # Asking for as much as is held keeps the copying linear while a long string is collected.
+        data = self._read(max(CHUNK, len(self._buffer)))
+        if not data:
+            self._ended = True
+            self._check_utf8(b"")
+            return
+        self._check_utf8(data)
+        self._buffer = self._buffer + data if self._buffer else data
+        if self._passed == 0 and self._buffer.startswith(codecs.BOM_UTF8):
+            raise MMRawError("invalid_encoding", "a byte order mark stands before the JSON")
+
+    def _check_utf8(self, data: bytes) -> None:
+        if data.isascii() and data and self._ascii:
+            return
+        try:
+            self._utf8.decode(data, final=not data)
+            # What the decoder still holds must be completed by the next bytes.
+            self._ascii = not self._utf8.getstate()[0]
+            return
+        except UnicodeDecodeError:
+            pass
+        raise MMRawError("invalid_encoding", "the document is not UTF-8")
+
+    def _finish(self) -> bool:
+        """The end of the input, which must be the end of a document."""
+        if self._position < len(self._buffer) or self._state != State.START:
+            self._fail("the document ends too early")
+        return True
+
+    def _count(self, position: int) -> None:
+        lines = self._buffer.count(b"\n", self._counted, position)
+        if lines:
+            self._line += lines
+            self._column = position - self._buffer.rfind(b"\n", self._counted, position)
+        else:
+            self._column += position - self._counted
+        self._counted = position
+
+    def _place(self) -> str:
+        """Where the next byte stands, for messages."""
+        return f"line {self.line}, byte {self._column}"
+
+    def _fail(self, reason: str) -> NoReturn:
+        raise MMRawError("invalid_json", f"not JSON at {self._place()}: {reason}")
+
+    def _skip_space(self) -> int:
+        """The next byte behind whitespace, or -1 where there is none yet."""
+        match = _space.match(self._buffer, self._position)
+        assert match is not None
+        self._position = match.end()
+        return self._buffer[self._position] if self._position < len(self._buffer) else -1
+
+    def _lacks(self, count: int) -> bool:
+        """Whether fewer bytes are at hand, and more may come."""
+        return not self._ended and len(self._buffer) - self._position < count
+
+    def _start(self) -> Found | None:
+        begin = self._position
+        following = self._skip_space()
+        if self._buffer.find(b"\n", begin, self._position) >= 0:
+            self._on_fresh_line = True
+        if following < 0:
+            return _MORE
+        if self._position > begin:
+            return None  # between two documents, where reading may stop
+        if not self._on_fresh_line:
+            self._fail("a second document on one line")
+        if self._heads.bare and following not in b'{["':
+            return self._bare_line()
+        self._on_fresh_line = False
+        self._state = State.VALUE
+        return None
+
+    def _bare_line(self) -> Found | None:
+        if self._lacks(max(map(len, self._heads.bare))):
+            return _MORE
+        if not self._buffer.startswith(self._heads.bare, self._position):
+            self._on_fresh_line = False
+            self._state = State.VALUE
+            return None
+        end = self._buffer.find(b"\n", self._position)
+        if end < 0 and not self._ended and len(self._buffer) - self._position <= self._most:
+            return _MORE
+        end = len(self._buffer) if end < 0 else end
+        raw = self._buffer[self._position : end].rstrip()
+        if len(raw) > self._most:
+            message = f"longer than a ref may be, at {self._place()}"
+            raise MMRawError("limit_exceeded", message)
+        self._count(self._position)
+        self._position += len(raw)
+        text = raw.decode("utf-8", "replace")
+        self._on_fresh_line = False
+        return Found(raw, text, None, self._line, self._column, bare=True)
+
+    def _value(self) -> Found | None:
+        in_array = bool(self._stack) and self._stack[-1] == ARRAY
+        if in_array and self._state == State.VALUE:
+            self._skip_run(self._run[0])
+        following = self._skip_space()
+        if following < 0:
+            return _MORE
+        if following == _QUOTE:
+            return self._open_string()
+        if following in (ARRAY, OBJECT):
+            self._push(following)
+        elif following == ARRAY_END and self._state == State.FIRST:
+            self._pop()
+        else:
+            return self._scalar()
+        return None
+
+    def _skip_run(self, run: re.Pattern[bytes]) -> None:
+        """Passes over many members at once that need no look."""
+        while match := run.match(self._buffer, self._position):
+            self._position = match.end()
+            self._key = None
+
+    def _push(self, bracket: int) -> None:
+        if len(self._stack) >= MAX_DEPTH:
+            message = f"nested deeper than {MAX_DEPTH} levels at {self._place()}"
+            raise MMRawError("limit_exceeded", message)
+        self._stack.append(bracket)
+        self._position += 1
+        self._key = None
+        self._state = State.FIRST if bracket == ARRAY else State.FIRST_KEY
+
+    def _pop(self) -> None:
+        self._stack.pop()
+        self._position += 1
+        self._state = self._state_after_value()
+
+    def _state_after_value(self) -> int:
+        self._key = None
+        return State.AFTER if self._stack else State.START
+
+    def _scalar(self) -> Found | None:
+        match = _scalar.match(self._buffer, self._position)
+        if match is None or match.end() == len(self._buffer):
+            if self._lacks(_SCALAR_BYTES):
+                return _MORE
+            if match is None or match.end() - match.start() >= _SCALAR_BYTES:
+                self._fail("neither a string, a number, an array, an object nor a literal")
+        self._position = match.end()
+        self._state = self._state_after_value()
+        return None
+
+    def _open_string(self) -> Found | None:
+        if self._lacks(self._heads.window):
+            return _MORE
+        if self._heads.begins(self._buffer, self._position):
+            self._state = State.WANTED
+            self._checked = 1
+        else:
+            self._position += 1
+            self._after_string = self._state_after_value()
+            self._state = State.STRING
+        return None
+
+    def _body_end(self, start: int) -> int:
+        """How far the inside of a string is known to reach: a quote, or the end of the buffer."""
+        while True:
+            match = _string_body.match(self._buffer, start)
+            assert match is not None
+            if match.end() == start:
+                return start
+            start = match.end()
+
+    def _closes(self, end: int) -> bool:
+        """Whether the string ends there; False where more is needed."""
+        if end < len(self._buffer) and self._buffer[end] == _QUOTE:
+            return True
+        left = len(self._buffer) - end
+        escape = left > 0 and self._buffer[end] == _BACKSLASH
+        if not self._ended and (left == 0 or (escape and left < 6)):
+            return False
+        self._position = end
+        return self._fail("a string with a bad escape, a control character, or without an end")
+
+    def _string(self) -> Found | None:
+        self._position = self._body_end(self._position)
+        if not self._closes(self._position):
+            return _MORE
+        self._position += 1
+        self._state = self._after_string
+        return None
+
+    def _wanted(self) -> Found | None:
+        end = self._body_end(self._position + self._checked)
+        begin, self._checked = self._position, end - self._position
+        too_long = self._checked > self._most
+        if not self._closes(end) and not too_long:
+            return _MORE
+        key = self._key
+        self._count(begin)
+        if too_long:
+            self._position = end
+            self._after_string = self._state_after_value()
+            self._state = State.STRING
+            return Found(self._buffer[begin:end], None, key, self._line, self._column)
+        self._position = end + 1
+        self._state = self._state_after_value()
+        raw = self._buffer[begin : end + 1]
+        return Found(raw, decode_string(raw), key, self._line, self._column)
+
+    def _member(self) -> Found | None:
+        if self._state == State.KEY:
+            self._skip_run(self._run[1])
+        following = self._skip_space()
+        if following < 0 or self._lacks(KEY_WINDOW):
+            return _MORE
+        if following == OBJECT_END and self._state == State.FIRST_KEY:
+            self._pop()
+        elif following != _QUOTE:
+            self._fail("expected a key in quotes")
+        elif match := _key.match(self._buffer, self._position):
+            self._position = match.end()
+            self._key = decode_string(match.group())
+            self._state = State.COLON
+        else:
+            self._position += 1
+            self._after_string = State.COLON
+            self._state = State.STRING
+        return None
+
+    def _colon(self) -> Found | None:
+        following = self._skip_space()
+        if following < 0:
+            return _MORE
+        if following != _COLON:
+            self._fail("expected a colon behind a key")
+        self._position += 1
+        self._state = State.VALUE
+        return None
+
+    def _after(self) -> Found | None:
+        following = self._skip_space()
+        if following < 0:
+            return _MORE
+        bracket = self._stack[-1]
+        if following == _COMMA:
+            self._position += 1
+            self._state = State.VALUE if bracket == ARRAY else State.KEY
+        elif following == _ENDS[bracket]:
+            self._pop()
+        else:
+            self._fail("expected a comma or the closing bracket")
+        return None
+
+
+_MORE = Found(b"", None, None, 0, 0)
+_QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
+ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
+_ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}
+
+
+#: In place of the second pattern of `_runs`: no member of an object is passed over.
+NO_RUN = re.compile(rb"(?!)")
+
+
+def _runs(heads: Heads) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Up to 64 members of an array, of an object: plain values, each with its comma.
+
+    A string is plain if it holds no escapes and does not begin as wanted.
+    """
+    unwanted = heads.first_bytes
+    plain = rb"(?:" + _SCALAR + rb'|"(?![' + unwanted + rb"])" + _PLAIN + rb'*")'
+    member = plain + _WS + rb"," + _WS
+    key = rb'"' + _PLAIN + rb'*"' + _WS + rb":" + _WS
+    space = rb"(?:" + _WS + rb")"
+    return (
+        re.compile(space + rb"(?:" + member + rb"){1,64}"),
+        re.compile(space + rb"(?:" + key + member + rb"){1,64}"),
+    )
+
+
+def decode_string(raw: bytes) -> str:
+    """What a quoted string says; its syntax and UTF-8 are known to be right."""
+    if b"\\" not in raw:
+        return raw[1:-1].decode("utf-8", "replace")
+    return json.loads(raw)

@@ -1,0 +1,405 @@
+"""The names of renderers' `mm_store` of the v3 time, on top of this package.
+
+`from mmraw_protocol.legacy import mm_store` in place of `from renderers import mm_store`: the same
+signatures, the same text for the same input, ValueError where it raised ValueError (MMRawError is
+one). Where this is stricter, docs/mm_store.md says so and why. Payloads stay any JSON object, here
+alone: `parse_ref` of this package also holds them against their family.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..conversation import environment
+from ..stores import LocalStore
+from ..wire._generated.limits import DEFAULT_LIMITS
+from ..wire.base64 import decode_base64url, encode_base64url
+from ..wire.errors import ErrorCode, MMRawError
+from ..wire.hashes import sha256_hex
+from ..wire.item import KIND, VERSION
+from ..wire.json import parse_json
+from ..wire.ref import check_raw_image_id, check_sources
+from ..wire.ref import normalize_run_id as _normalize_run_id
+
+__all__ = [
+    "IMAGE_ASSET_SUBDIR",
+    "IMAGE_OFFLOAD_DIR_ENV",
+    "IMAGE_REF_PAYLOAD_KEY",
+    "IMAGE_REF_PAYLOAD_VALUE",
+    "IMAGE_REF_PREFIX",
+    "IMAGE_REF_V2_PREFIX",
+    "IMAGE_REF_VERSION",
+    "IMAGE_STORAGE_ENV",
+    "IMAGE_STORAGE_INLINE",
+    "IMAGE_STORAGE_MODES",
+    "IMAGE_STORAGE_OFFLOAD",
+    "RAW_MM_ITEM_KIND",
+    "RAW_MM_ITEM_VERSION",
+    "RUN_DIR_ENV",
+    "RUN_ID_ENV",
+    "RUN_OUTPUT_ROOT",
+    "RawMMRef",
+    "current_run_id",
+    "image_layout_fingerprint",
+    "image_storage_mode",
+    "is_raw_mm_ref",
+    "normalize_run_id",
+    "offload_image_to_run_assets",
+    "raw_image_path",
+    "raw_mm_item",
+    "raw_mm_ref",
+    "run_dir",
+    "run_dir_name",
+    "run_image_dir",
+    "split_raw_mm_ref",
+]
+
+RUN_OUTPUT_ROOT = Path("/data/outputs")
+
+IMAGE_OFFLOAD_DIR_ENV = environment.IMAGE_DIR
+IMAGE_STORAGE_ENV = environment.STORAGE
+RUN_DIR_ENV = environment.RUN_DIR
+RUN_ID_ENV = environment.RUN_ID
+
+IMAGE_STORAGE_OFFLOAD = "offload"
+IMAGE_STORAGE_INLINE = "inline"
+IMAGE_STORAGE_MODES = {IMAGE_STORAGE_OFFLOAD, IMAGE_STORAGE_INLINE}
+
+IMAGE_ASSET_SUBDIR = environment.IMAGE_SUBDIR
+IMAGE_REF_PREFIX = "mmraw"
+IMAGE_REF_V2_PREFIX = "mmraw:v2"
+IMAGE_REF_VERSION = "v3"
+IMAGE_REF_PAYLOAD_KEY = "_prime_rl_image_ref"
+IMAGE_REF_PAYLOAD_VALUE = "raw_image"
+RAW_MM_ITEM_KIND = KIND
+RAW_MM_ITEM_VERSION = VERSION
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_FINGERPRINT = re.compile(r"[a-f0-9]{16,64}")
+_MM_HASH = re.compile(r"[a-f0-9]{16,128}")
+_BLANKS = str.maketrans("", "", " \t\r\n\v\f")
+_V3_FIELDS = ("run_id", "family", "fingerprint", "modality", "mm_hash", "payload")
+_V3_SOURCES = ("raw_uri", "raw_image_id")
+
+
+@dataclass(frozen=True)
+class RawMMRef:
+    """What a ref of dialect v2 or v3 says."""
+
+    run_id: str
+    family: str
+    fingerprint: str
+    modality: str
+    mm_hash: str
+    payload: dict[str, object]
+    raw_uri: str | None = None
+    raw_image_id: str | None = None
+
+
+def _env(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def image_storage_mode() -> str:
+    """PRIME_RL_MM_IMAGE_STORAGE: `offload` (the default) or `inline`.
+
+    Raises:
+        MMRawError: unsupported_option.
+    """
+    mode = os.environ.get(IMAGE_STORAGE_ENV, IMAGE_STORAGE_OFFLOAD).strip().lower()
+    if mode not in IMAGE_STORAGE_MODES:
+        raise MMRawError("unsupported_option", f"{IMAGE_STORAGE_ENV} is offload or inline")
+    return mode
+
+
+def normalize_run_id(run_id: str) -> str:
+    """The run's label: blanks around it and one leading `run_` taken off.
+
+    Raises:
+        MMRawError: invalid_run_id, invalid_type, limit_exceeded.
+    """
+    return _normalize_run_id(run_id.strip() if isinstance(run_id, str) else run_id)  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
+def run_dir_name(run_id: str) -> str:
+    """`run_<run_id>`."""
+    return f"run_{normalize_run_id(run_id)}"
+
+
+def current_run_id() -> str:
+    """The label that refs of this process carry.
+
+    RUN_ID, else the name of PRIME_RL_RUN_DIR, else the name above `/assets/images` of
+    VF_RENDERER_IMAGE_OFFLOAD_DIR or `explicit`, else `inline` where images stay inline.
+
+    Raises:
+        MMRawError: invalid_run_id, unsupported_option.
+        RuntimeError: None of them is set.
+    """
+    if label := _env(RUN_ID_ENV):
+        return normalize_run_id(label)
+    if directory := _env(RUN_DIR_ENV):
+        return normalize_run_id(Path(directory).name)
+    if directory := _env(IMAGE_OFFLOAD_DIR_ENV):
+        return _label_of_image_dir(Path(directory).resolve())
+    if image_storage_mode() == IMAGE_STORAGE_INLINE:
+        return "inline"
+    names = f"{RUN_ID_ENV}, {RUN_DIR_ENV} or {IMAGE_OFFLOAD_DIR_ENV}"
+    raise RuntimeError(f"set {names}: refs need the run's label")
+
+
+def _label_of_image_dir(directory: Path) -> str:
+    if directory.parts[-2:] == IMAGE_ASSET_SUBDIR.parts:
+        try:
+            return normalize_run_id(directory.parent.parent.name)
+        except MMRawError:
+            pass
+    return "explicit"
+
+
+def run_dir(run_id: str | None = None) -> Path:
+    """PRIME_RL_RUN_DIR, else `/data/outputs/run_<id>` for `run_id` or RUN_ID.
+
+    Raises:
+        MMRawError: invalid_run_id.
+        RuntimeError: None of them is set.
+    """
+    if directory := _env(RUN_DIR_ENV):
+        return Path(directory).resolve()
+    label = run_id or _env(RUN_ID_ENV)
+    if not label:
+        raise RuntimeError(f"set {RUN_DIR_ENV} or {RUN_ID_ENV}: the run's directory is not known")
+    return (RUN_OUTPUT_ROOT / run_dir_name(label)).resolve()
+
+
+def run_image_dir(run_id: str | None = None) -> Path:
+    """VF_RENDERER_IMAGE_OFFLOAD_DIR, else `assets/images` below `run_dir(run_id)`."""
+    if directory := _env(IMAGE_OFFLOAD_DIR_ENV):
+        return Path(directory).resolve()
+    return (run_dir(run_id) / IMAGE_ASSET_SUBDIR).resolve()
+
+
+def offload_image_to_run_assets(
+    url: object, image_dir: Path | None = None
+) -> tuple[str, int] | None:
+    """Stores a base64 data: image in the run's images directory.
+
+    Args:
+        url: The source of an image part. Parameters and blanks in the base64 are tolerated.
+        image_dir: The directory; `run_image_dir()` where none is given.
+
+    Returns:
+        Its file: URL and its size in bytes; None where `url` is no base64 data: image.
+
+    Raises:
+        MMRawError: invalid_base64, empty_source, limit_exceeded, and the store's codes.
+    """
+    if not isinstance(url, str) or not url.startswith("data:image/"):
+        return None
+    _, marker, text = url.partition(";base64,")
+    if not marker:
+        return None
+    data = _decode(text)
+    store = LocalStore(Path(image_dir or run_image_dir()).resolve())
+    return store.url(store.put(data)), len(data)
+
+
+def _decode(text: str) -> bytes:
+    most = DEFAULT_LIMITS.inline_image_bytes
+    # By length first: blanks may make it a little longer, not twice as long.
+    if len(text) > 2 * most:
+        raise MMRawError("limit_exceeded", f"an image has at most {most} bytes")
+    try:
+        return base64.b64decode(text.translate(_BLANKS), validate=True)
+    except ValueError:
+        pass
+    raise MMRawError("invalid_base64", "the data: URL is no base64")
+
+
+def raw_image_path(*, run_id: str, raw_image_id: str) -> Path:
+    """Where a stored image of the run lies.
+
+    Raises:
+        MMRawError: invalid_raw_image_id, also where a symbolic link leads out of the directory.
+        RuntimeError: The run's directory is not known.
+    """
+    check_raw_image_id(raw_image_id)
+    root = run_image_dir(run_id)
+    path = (root / raw_image_id).resolve()
+    if not path.is_relative_to(root):
+        message = "the stored image is a symbolic link that leads out of the images directory"
+        raise MMRawError("invalid_raw_image_id", message, "$.raw_image_id")
+    return path
+
+
+def image_layout_fingerprint(*, family: str, **values: object) -> str:
+    """32 hex digits over the knobs of a layout; other objects than JSON's count by `str`.
+
+    Raises:
+        MMRawError: invalid_value.
+    """
+    _check(_NAME, family, "family")
+    knobs = (f"{name}={_dump(values[name], default=str)}" for name in sorted(values))
+    return sha256_hex(f"image-layout:v1:{family}:{':'.join(knobs)}".encode())[:32]
+
+
+def raw_mm_item(
+    *,
+    modality: str,
+    family: str,
+    layout_fingerprint: str,
+    payload: dict[str, object],
+    raw_uri: str | None = None,
+    raw_image_id: str | None = None,
+    vllm_modality: str | None = None,
+) -> dict[str, object]:
+    """The envelope of an image, marked where it names a source; `payload` is kept as it is.
+
+    Raises:
+        MMRawError: invalid_value.
+    """
+    _check(_NAME, family, "family")
+    _check(_NAME, modality, "modality")
+    _check(_FINGERPRINT, layout_fingerprint, "layout_fingerprint")
+    item: dict[str, object] = {
+        "kind": RAW_MM_ITEM_KIND,
+        "version": RAW_MM_ITEM_VERSION,
+        "modality": modality,
+        "family": family,
+        "layout_fingerprint": layout_fingerprint,
+        "payload": payload,
+    }
+    optional = {
+        "vllm_modality": vllm_modality,
+        "raw_uri": raw_uri,
+        IMAGE_REF_PAYLOAD_KEY: None,
+        "raw_image_id": raw_image_id,
+    }
+    if raw_uri is not None or raw_image_id is not None:
+        optional[IMAGE_REF_PAYLOAD_KEY] = IMAGE_REF_PAYLOAD_VALUE
+    item.update({name: value for name, value in optional.items() if value is not None})
+    return item
+
+
+def raw_mm_ref(
+    *,
+    run_id: str,
+    family: str,
+    fingerprint: str,
+    modality: str,
+    mm_hash: str,
+    raw_image_id: str | None = None,
+    raw_uri: str | None = None,
+    payload: dict[str, object] | None = None,
+) -> str:
+    """A v3 ref; what is written is what `split_raw_mm_ref` reads.
+
+    Raises:
+        MMRawError: invalid_run_id, invalid_value, invalid_type, missing_source,
+            invalid_raw_image_id, invalid_raw_uri, invalid_base64, limit_exceeded.
+    """
+    fields: dict[str, object] = {
+        "run_id": normalize_run_id(run_id),
+        "family": family,
+        "fingerprint": fingerprint,
+        "modality": modality,
+        "mm_hash": mm_hash,
+        "payload": payload or {},
+    }
+    sources = {"raw_image_id": raw_image_id, "raw_uri": raw_uri}
+    fields |= {name: value for name, value in sources.items() if value is not None}
+    body = encode_base64url(_dump(fields).encode("ascii"))
+    text = f"{IMAGE_REF_PREFIX}:{IMAGE_REF_VERSION}:{body}"
+    split_raw_mm_ref(text)
+    return text
+
+
+def _dump(value: object, **options: Any) -> str:
+    """Canonical JSON as the writers of the field write it, also of keys that are no strings."""
+    failed = ""
+    try:
+        nan = "default" in options  # a fingerprint is hashed, never read
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=nan, **options)
+    except ValueError:
+        failed = "NaN, Infinity and circular references are not JSON"
+    except RecursionError:
+        failed = "nested too deep"
+    except TypeError:
+        failed = "a value is of a type that JSON does not know"
+    raise MMRawError("invalid_value", failed, "$.payload")
+
+
+def split_raw_mm_ref(ref: str) -> RawMMRef:
+    """Reads a ref of dialect v2 or v3, its payload as any JSON object.
+
+    Raises:
+        MMRawError: not_a_ref, unsupported_dialect, and the codes of the wire (spec/README.md).
+    """
+    if not isinstance(ref, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise MMRawError("invalid_type", "a ref is a string")
+    _check_length(len(ref))
+    parts = ref.split(":")
+    if parts[:2] == ["mmraw", "v2"] and len(parts) == 9:
+        names = ("run_id", "family", "fingerprint", "modality", "mm_hash", "raw_image_id")
+        fields: dict[str, Any] = dict(zip(names, parts[2:8], strict=True))
+        fields["payload"] = _object(decode_base64url(parts[8], "$.payload"), "$.payload")
+        return _checked(fields)
+    if parts[:2] != [IMAGE_REF_PREFIX, IMAGE_REF_VERSION] or len(parts) != 3:
+        raise MMRawError("unsupported_dialect", "expected a ref of dialect v2 or v3")
+    return _checked(_object(decode_base64url(parts[2]), "$"))
+
+
+def _check_length(size: int) -> None:
+    limits = DEFAULT_LIMITS
+    if size > 2 * limits.inline_image_bytes + limits.payload_bytes:
+        raise MMRawError("limit_exceeded", "the ref is longer than its limits allow")
+
+
+def _object(data: bytes, path: str) -> dict[str, Any]:
+    value = parse_json(data, path=path)
+    if not isinstance(value, dict):
+        raise MMRawError("invalid_type", "expected a JSON object", path)
+    return cast("dict[str, Any]", value)
+
+
+def _checked(fields: dict[str, Any]) -> RawMMRef:
+    """The ref that the fields say, after every rule of the wire but those of families."""
+    for name in _V3_FIELDS:
+        if name not in fields:
+            raise MMRawError("missing_field", f"required field {name} is absent", f"$.{name}")
+    if fields.keys() - {*_V3_FIELDS, *_V3_SOURCES}:
+        raise MMRawError("unknown_field", "a field is not defined by the schema")
+    if not isinstance(fields["payload"], dict):
+        raise MMRawError("invalid_type", "expected a JSON object", "$.payload")
+    for name in _V3_SOURCES:
+        if not isinstance(fields.get(name), (str, type(None))):
+            raise MMRawError("invalid_type", "expected a string", f"$.{name}")
+    _check(_NAME, fields["family"], "family")
+    _check(_NAME, fields["modality"], "modality")
+    _check(_FINGERPRINT, fields["fingerprint"], "fingerprint")
+    _check(_MM_HASH, fields["mm_hash"], "mm_hash")
+    fields["run_id"] = _normalize_run_id(fields["run_id"])
+    ref = RawMMRef(**fields)
+    check_sources(ref.raw_uri, ref.raw_image_id, DEFAULT_LIMITS)
+    return ref
+
+
+def _check(pattern: re.Pattern[str], value: object, name: str) -> None:
+    code: ErrorCode = "invalid_value"
+    if isinstance(value, str):
+        if len(value) > DEFAULT_LIMITS.name_chars:
+            code = "limit_exceeded"
+        elif pattern.fullmatch(value):
+            return
+    raise MMRawError(code, f"not a valid {name}", f"$.{name}")
+
+
+def is_raw_mm_ref(ref: object) -> bool:
+    """Whether it is a string that starts as refs do; it may still be refused."""
+    return isinstance(ref, str) and ref.startswith(f"{IMAGE_REF_PREFIX}:")

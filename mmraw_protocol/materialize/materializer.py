@@ -1,0 +1,408 @@
+"""From a ref back to the pixels that were meant: read once, verify, decode, compare.
+
+Source: spec/README.md, section "Order of checks".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import msgspec
+
+from ..families import Adapter, get_adapter
+from ..images import decode_rgb
+from ..images.decode import Frames, Isolation
+from ..images.isolation import IsolatedDecoder
+from ..stores import AssetStore
+from ..stores.verify import verify_source
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.features.model import Slot
+from ..wire.hashes import sha256_hex
+from ..wire.json import canonical_json
+from ..wire.ref import RawMMRef, read_ref
+from .cache import SingleFlightCache
+from .stats import Stats
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["CACHE_ENV", "IsolatedDecoder", "MaterializedImage", "Materializer", "Stats"]
+
+#: Gigabytes of decoded pixels to keep; 0 turns the cache off.
+CACHE_ENV = "PRIME_RL_MM_MATERIALIZE_CACHE_GB"
+DEFAULT_CACHE_BYTES = 2 * 1024**3
+
+
+class MaterializedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified and decoded image.
+
+    Attributes:
+        ref: The ref it came from.
+        width, height: In pixels.
+        format: png, jpeg, webp or gif.
+        sha256: 64 hex digits over the encoded bytes.
+        rgb: The pixels, row by row, three bytes each; `image` makes a PIL image of them.
+        placeholder_length: Tokens that stand for the image in the prompt.
+        adapter: The adapter whose layout was compared.
+    """
+
+    ref: RawMMRef
+    width: int
+    height: int
+    format: str
+    sha256: str
+    rgb: bytes
+    placeholder_length: int
+    adapter: Adapter
+
+    @property
+    def image(self) -> Image:
+        """A PIL image of mode RGB; each call gives its own, which may be changed freely."""
+        from ..images.header import pillow
+
+        return cast("Image", pillow().frombytes("RGB", (self.width, self.height), self.rgb))
+
+    @property
+    def rgb_sha256(self) -> str:
+        """64 hex digits over `rgb`."""
+        return sha256_hex(self.rgb)
+
+
+class Materializer:
+    """Turns refs into pixels, for servers and trainers.
+
+    Args:
+        store: Where stored images are; None allows inline refs only.
+        limits: Of refs, images and grids.
+        cache_bytes: Most bytes of decoded pixels to keep; 0 for none; None takes the environment's
+            PRIME_RL_MM_MATERIALIZE_CACHE_GB, or 2 GiB.
+        adapters: The processor's adapter for each family; a family that is absent is served by
+            `get_adapter(family)` with its defaults, unless `families` leaves it out.
+        families: The families that are allowed; None allows every one that has an adapter.
+        frames: `single` refuses animations, `first` takes their first frame.
+        isolation: `process` decodes in worker processes, so that a decoder that crashes, hangs or
+            outgrows its memory costs one image and not the server; an `IsolatedDecoder` does so
+            with settings of one's own (its limits and frames count). `auto` decodes in this
+            process, and in workers that the whole process shares what would take more than 8 bytes
+            a pixel and 32 MiB here (see `decode_rgb`). `off` starts no process, whatever memory
+            an image takes.
+
+    Safe to share between threads. `close` ends the threads, and the workers of `process`; those
+    that are shared end with the process.
+    """
+
+    def __init__(
+        self,
+        store: AssetStore | None = None,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        cache_bytes: int | None = None,
+        adapters: Mapping[str, Adapter] | None = None,
+        families: Iterable[str] | None = None,
+        frames: Frames = "single",
+        isolation: Isolation | IsolatedDecoder = "auto",
+    ) -> None:
+        if not isinstance(isolation, IsolatedDecoder) and isolation not in get_args(Isolation):
+            message = "isolation is 'auto', 'process', 'off' or an IsolatedDecoder"
+            raise MMRawError("unsupported_option", message)
+        self.store = store
+        self.limits = limits
+        self.frames: Frames = frames
+        self._adapters = dict(adapters or {})
+        self._families = None if families is None else frozenset(families)
+        size = cache_bytes_from_environment() if cache_bytes is None else cache_bytes
+        self._cache: SingleFlightCache[MaterializedImage] = SingleFlightCache(size)
+        self._stats = Stats()
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        self._owns_decoder = isolation == "process"
+        if isolation == "process":
+            isolation = IsolatedDecoder(limits=limits, frames=frames)
+        self._isolation: Isolation | IsolatedDecoder = isolation
+
+    def close(self) -> None:
+        """Ends the threads for asyncio, and the workers that this object started."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+        if self._owns_decoder and isinstance(self._isolation, IsolatedDecoder):
+            self._isolation.close()
+
+    def __enter__(self) -> Materializer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def materialize(
+        self,
+        ref: RawMMRef | str,
+        *,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
+    ) -> MaterializedImage:
+        """The image that `ref` means, or an error; nothing in between.
+
+        Args:
+            ref: A ref, parsed or as text.
+            mm_hash: The hash that stands beside the ref in the features body, where there is one.
+            modality: The modality under which the ref stands there.
+            placeholder_length: The length of its placeholder there.
+
+        Raises:
+            MMRawError: in this order: the codes of `parse_ref`, modality_mismatch, hash_mismatch
+                (outer), run_mismatch, source_unavailable, hash_mismatch (bytes), object_corrupt,
+                the codes of decoding, unknown_family, aspect_ratio, fingerprint_mismatch,
+                grid_mismatch, placeholder_mismatch.
+        """
+        failed: MMRawError | None = None
+        try:
+            parsed, data = self._parsed(ref)
+            _compare_outer(parsed, mm_hash, modality)
+            return self._cached(parsed, data, mm_hash, modality, placeholder_length)
+        except MMRawError as error:
+            failed = error
+        with self._lock:
+            refused = self._stats.refused
+            refused[failed.code] = refused.get(failed.code, 0) + 1
+        raise failed
+
+    async def materialize_async(
+        self,
+        ref: RawMMRef | str,
+        *,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
+    ) -> MaterializedImage:
+        """`materialize` in a thread of this object; the event loop is never blocked.
+
+        A caller that is cancelled takes nothing from others who wait for the same image.
+        """
+        work = functools.partial(
+            self.materialize,
+            ref,
+            mm_hash=mm_hash,
+            modality=modality,
+            placeholder_length=placeholder_length,
+        )
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(thread_name_prefix="mmraw")
+            threads = self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def materialize_many(
+        self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
+    ) -> Iterator[MaterializedImage | MMRawError]:
+        """The images of many refs, in their order; a refused one gives its error.
+
+        Slots of a features body (`Features.slots()`) are also held against what stands beside the
+        ref. At most twice `workers` images are held at a time, however many refs there are.
+        """
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: deque[Future[MaterializedImage | MMRawError]] = deque()
+            for ref in refs:
+                waiting.append(pool.submit(self._one, ref))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    async def materialize_many_async(
+        self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
+    ) -> AsyncIterator[MaterializedImage | MMRawError]:
+        """`materialize_many` for asyncio, with the same bound; the event loop is never blocked."""
+        loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(workers)
+        waiting: deque[asyncio.Future[MaterializedImage | MMRawError]] = deque()
+        try:
+            for ref in refs:
+                waiting.append(loop.run_in_executor(pool, self._one, ref))
+                if len(waiting) >= 2 * workers:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        finally:
+            # A consumer that stops early does not wait for what is under way.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, ref: RawMMRef | str | Slot) -> MaterializedImage | MMRawError:
+        try:
+            if not isinstance(ref, Slot):
+                return self.materialize(ref)
+            length = ref.placeholder.length
+            beside: Any = {"mm_hash": ref.mm_hash, "modality": ref.modality}
+            return self.materialize(ref.ref, placeholder_length=length, **beside)
+        except MMRawError as error:
+            return error
+
+    def stats(self) -> Stats:
+        """A copy of the counters."""
+        with self._lock:
+            counts = msgspec.structs.replace(self._stats, refused=dict(self._stats.refused))
+        counts.hits, counts.misses = self._cache.hits, counts.misses + self._cache.misses
+        counts.cached_images, counts.cached_bytes = self._cache.count, self._cache.size
+        return counts
+
+    def adapter_for(self, family: str) -> Adapter:
+        """The adapter that refs of `family` are compared with.
+
+        Raises:
+            MMRawError: unknown_family.
+        """
+        if self._families is not None and family not in self._families:
+            raise MMRawError("unknown_family", "this family is not allowed here", "$.family")
+        adapter = self._adapters.get(family)
+        if adapter is None:
+            adapter = self._adapters[family] = get_adapter(family)
+        return adapter
+
+    def _parsed(self, ref: RawMMRef | str) -> tuple[RawMMRef, bytes | None]:
+        """The ref, and the bytes of an inline image if its text was read here."""
+        if not isinstance(ref, str):
+            return ref, None
+        pieces: list[bytes] = []
+        parsed, is_read = read_ref(ref, pieces.append, limits=self.limits)
+        return parsed, b"".join(pieces) if is_read else None
+
+    def _cached(
+        self,
+        ref: RawMMRef,
+        data: bytes | None,
+        mm_hash: str | None,
+        modality: str | None,
+        length: int | None,
+    ) -> MaterializedImage:
+        if not self._cache.capacity:
+            with self._lock:
+                self._stats.misses += 1
+            return self._make(ref, data, length)
+        if self.store is not None and not ref.is_inline:
+            self.store.check_run(ref.run_id)
+        key = self.cache_key(ref, mm_hash=mm_hash, modality=modality, placeholder_length=length)
+        return self._cache.get(
+            key, lambda: self._make(ref, data, length), lambda item: len(item.rgb)
+        )
+
+    def cache_key(
+        self,
+        ref: RawMMRef,
+        *,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
+    ) -> str:
+        """Everything that a check depends on, hashed; a hit must not skip one.
+
+        For caches of what is made from the image, too. The decoded value counts, not its spelling.
+        """
+        fields: dict[str, Any] = {"dialect": ref.dialect, "ref": ref.fields()}
+        fields |= {"mm_hash": mm_hash, "modality": modality, "length": placeholder_length}
+        try:
+            fields["adapter"] = self.adapter_for(ref.family).identity
+        except MMRawError:
+            # An unknown family is refused later, in the order of checks; it is never cached.
+            fields["adapter"] = None
+        return sha256_hex(canonical_json(fields).encode("ascii"))
+
+    def _make(self, ref: RawMMRef, data: bytes | None, length: int | None) -> MaterializedImage:
+        started = time.perf_counter()
+        try:
+            return self._decode_and_compare(ref, self._read(ref) if data is None else data, length)
+        finally:
+            with self._lock:
+                self._stats.seconds += time.perf_counter() - started
+
+    def _decode_and_compare(
+        self, ref: RawMMRef, data: bytes, length: int | None
+    ) -> MaterializedImage:
+        with self._lock:
+            self._stats.bytes_read += len(data)
+        digest = verify_source(ref, data)
+        if isinstance(self._isolation, IsolatedDecoder):
+            decoded = self._isolation.decode(data)
+        else:
+            how = self._isolation
+            decoded = decode_rgb(data, limits=self.limits, frames=self.frames, isolation=how)
+        adapter = self.adapter_for(ref.family)
+        expected = _compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
+        return MaterializedImage(
+            ref=ref,
+            width=decoded.width,
+            height=decoded.height,
+            format=decoded.format,
+            sha256=digest,
+            rgb=decoded.rgb,
+            placeholder_length=expected,
+            adapter=adapter,
+        )
+
+    def _read(self, ref: RawMMRef) -> bytes:
+        """The encoded bytes, from the ref itself or from the store; read exactly once."""
+        if ref.is_inline:
+            return parse_data_uri(cast(str, ref.raw_uri), limits=self.limits).data
+        if self.store is None:
+            message = "the ref names a stored image and no store was configured"
+            raise MMRawError("source_unavailable", message, "$.raw_image_id")
+        self.store.check_run(ref.run_id)
+        return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
+
+
+def cache_bytes_from_environment() -> int:
+    """The cache's size by PRIME_RL_MM_MATERIALIZE_CACHE_GB; 2 GiB where it is not set.
+
+    Raises:
+        MMRawError: unsupported_option (no number).
+    """
+    text = os.environ.get(CACHE_ENV, "").strip()
+    if not text:
+        return DEFAULT_CACHE_BYTES
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < 1e6:
+        raise MMRawError("unsupported_option", f"{CACHE_ENV} is a number of gigabytes from 0")
+    return int(gigabytes * 1024**3)
+
+
+def _compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> None:
+    if modality is not None and ref.modality != modality:
+        message = "the ref stands under another modality than its own"
+        raise MMRawError("modality_mismatch", message, "$.modality")
+    if mm_hash is not None and ref.mm_hash != mm_hash:
+        raise MMRawError("hash_mismatch", "the ref's mm_hash is not the one beside it", "$.mm_hash")
+
+
+def _compare_layout(
+    ref: RawMMRef, adapter: Adapter, width: int, height: int, length: int | None, limits: Limits
+) -> int:
+    """The placeholder's length, after fingerprint, grid and length were compared."""
+    if ref.fingerprint != adapter.fingerprint(ref.dialect):
+        message = "the ref was laid out with other knobs than those of the processor here"
+        raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
+    layout = adapter.layout(width, height, limits=limits)
+    payload = adapter.parse_payload(ref.payload)
+    if tuple(adapter.grid_thw(payload)) != tuple(layout.grid_thw):
+        message = "the payload's grid is not the one that the image's size gives"
+        raise MMRawError("grid_mismatch", message, "$.payload")
+    if adapter.num_tokens(payload) != layout.num_tokens:
+        message = "the payload's token count is not the one that the image's size gives"
+        raise MMRawError("grid_mismatch", message, "$.payload")
+    if length is not None and length != layout.placeholder_length:
+        message = "the placeholder's length is not what the family and grid demand"
+        raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
+    return layout.placeholder_length

@@ -1,0 +1,108 @@
+"""Asset stores: where offloaded images live, by content, on a disk or in a bucket.
+
+Source: spec/README.md, section "Stores".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
+from .base import AssetStore, StoredObject, verify_object
+from .cached import DEFAULT_CACHE_BYTES, CachedStore
+from .local import LocalStore
+from .names import name_for, sniff_extension
+from .object import ObjectStore
+from .place import SCHEMES
+
+__all__ = [
+    "AssetStore",
+    "CachedStore",
+    "LocalStore",
+    "ObjectStore",
+    "StoredObject",
+    "name_for",
+    "open_store",
+    "sniff_extension",
+    "verify_object",
+]
+
+
+def open_store(
+    place: str | os.PathLike[str],
+    *,
+    run_id: str | None = None,
+    run_ids: Sequence[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    **options: Any,
+) -> AssetStore:
+    """The store at a path or URL.
+
+    Args:
+        place: A directory or a `file://` URL of one; `s3://bucket/prefix`, `gs://bucket/prefix`,
+            `az://container/prefix` (extra `object-store`); or `memory://`, a store of its own for
+            each call. It is the place of one run's images or, with `run_ids`, the root under which
+            the images of a run are at `run_<run_id>/assets/images/`.
+        run_id: The one run whose refs may use the store; None accepts any.
+        run_ids: The runs that may be used below `place`.
+        limits: Most bytes of an image.
+        cache_dir: A local directory in which images that were read are kept for the next time.
+        cache_bytes: Most bytes to keep there.
+        options: What the store's class takes: `durable=False` for a directory, `timeout=10` for a
+            bucket; see `LocalStore` and `ObjectStore`.
+
+    Raises:
+        MMRawError: store_invalid, store_permission, invalid_run_id, missing_dependency,
+            unsupported_option.
+    """
+    runs = None if run_ids is None else tuple(run_ids)
+    path = _local_path(place)
+    kind = LocalStore if path is not None else ObjectStore
+    if path is None:
+        # Asked of any place by callers who only read; a bucket is never made here.
+        options.pop("create", None)
+    if unknown := set(options) - set(_OPTIONS[kind]):
+        count = len(unknown)
+        message = f"{count} of the options are not among those of this kind of store"
+        raise MMRawError("unsupported_option", message)
+    store: AssetStore
+    if path is not None:
+        store = LocalStore(path, run_id=run_id, run_ids=runs, limits=limits, **options)
+    else:
+        url = str(place)
+        store = ObjectStore(url, run_id=run_id, run_ids=runs, limits=limits, **options)
+    if cache_dir is None:
+        return store
+    return CachedStore(store, cache_dir, max_bytes=cache_bytes, limits=limits)
+
+
+_OPTIONS: dict[type, tuple[str, ...]] = {
+    LocalStore: ("create", "durable", "file_mode", "dir_mode"),
+    ObjectStore: ("timeout", "retries", "retry_seconds", "client"),
+}
+
+
+def _local_path(place: str | os.PathLike[str]) -> str | None:
+    """The path of a directory or of its file: URL; None for the URL of an object store."""
+    if not isinstance(place, str):
+        return os.fspath(place)
+    if "://" not in place:
+        return place
+    if place.partition("://")[0] in SCHEMES:
+        return None
+    path: str | None = None
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(place)
+        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+            path = unquote(parts.path)
+    if path is None:
+        message = "expected a directory, or a file://, s3://, gs://, az:// or memory:// URL"
+        raise MMRawError("store_invalid", message)
+    return path

@@ -1,0 +1,93 @@
+"""What every store offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from ..wire._generated.limits import Limits
+from ..wire.errors import MMRawError
+from ..wire.hashes import sha256_hex
+from .names import digest_in
+
+
+class StoredObject(msgspec.Struct, frozen=True):
+    """What a listing says of an object.
+
+    Attributes:
+        raw_image_id: Its name.
+        size: In bytes; None where the store does not say.
+        modified: When it was last put, in seconds since 1970; None where the store does not say.
+    """
+
+    raw_image_id: str
+    size: int | None = None
+    modified: float | None = None
+
+
+@runtime_checkable
+class AssetStore(Protocol):
+    """Content-addressed images of one run, or of several runs that a store was opened for.
+
+    Where a method takes `run_id`, None means the store's own run. A store opened for several runs
+    has no own run and needs it named.
+    """
+
+    def put(self, data: bytes, *, run_id: str | None = None) -> str:
+        """Stores an encoded image and returns its raw_image_id, `<64 hex>.<ext>`.
+
+        When it returns, the image is stored whole; the same bytes may be put again at any time.
+        """
+        ...
+
+    def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
+        """The bytes of a stored image; a name of 16, 32 or 64 hex digits is verified."""
+        ...
+
+    def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
+        """Whether an object of that name is there; its bytes are not read."""
+        ...
+
+    def delete(self, raw_image_id: str, *, run_id: str | None = None) -> None:
+        """Removes an object; one that is absent is no error."""
+        ...
+
+    def list(self, *, run_id: str | None = None) -> Iterator[str]:
+        """The names of all objects, temporary files apart."""
+        ...
+
+    def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
+        """The URL that messages carry for a stored image."""
+        ...
+
+    def check_run(self, run_id: str | None) -> None:
+        """Refuses a run that the store was not opened for (`run_mismatch`)."""
+        ...
+
+
+def check_new_object(data: bytes, limits: Limits) -> None:
+    """Refuses what no store takes.
+
+    Raises:
+        MMRawError: empty_source, limit_exceeded.
+    """
+    if not data:
+        raise MMRawError("empty_source", "an empty image is never stored")
+    if len(data) > limits.inline_image_bytes:
+        message = f"an image has at most {limits.inline_image_bytes} bytes"
+        raise MMRawError("limit_exceeded", message)
+
+
+def verify_object(data: bytes, raw_image_id: str, digest: str | None = None) -> bytes:
+    """`data`, if its sha256 starts with the hex digits that its name promises.
+
+    Raises:
+        MMRawError: object_corrupt.
+    """
+    promised = digest_in(raw_image_id)
+    if promised is not None and not (digest or sha256_hex(data)).startswith(promised):
+        message = "a stored image is not what its name says"
+        raise MMRawError("object_corrupt", message, "$.raw_image_id")
+    return data

@@ -1,0 +1,237 @@
+"""What rollout files refer to: refs, envelopes, URLs of the store, and any other mention of a name.
+
+A file is read line by line. Where it cannot be read to its end as JSON, or holds a ref that cannot
+be read, that is a `Problem`, and whoever would delete must not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote
+
+import msgspec
+
+from ...wire._generated.limits import DEFAULT_LIMITS, Limits
+from ...wire.errors import ErrorCode, MMRawError
+from ...wire.ref import RawMMRef, check_raw_image_id, parse_ref
+from .. import AssetStore
+from ..urls import find_stored
+from .strings import Text, strings_in
+
+#: A ref within other text.
+_REF = re.compile(r"mmraw:[A-Za-z0-9_.:-]+")
+#: Whatever could be a name, wherever it stands: in a URL, a path, a sentence, JSON within a string.
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+#: Progress is told after so many bytes.
+_TOLD = 1 << 20
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a file could not be read whole.
+
+    Attributes:
+        file: Its name, as given.
+        line: Where, from 1; None where the file itself cannot be read.
+        code, message: As in `MMRawError`.
+    """
+
+    file: str
+    line: int | None
+    code: ErrorCode
+    message: str
+
+
+class Mention(msgspec.Struct, frozen=True):
+    """A stored image that a document needs.
+
+    Attributes:
+        raw_image_id: The object's name.
+        run_id: The run that is named beside it; None where none is.
+        mm_hash: The hash that is named beside it; None where none is.
+    """
+
+    raw_image_id: str
+    run_id: str | None = None
+    mm_hash: str | None = None
+
+
+class References(msgspec.Struct):
+    """What was found in files.
+
+    Attributes:
+        mentions: Images that refs, envelopes and URLs of the store name, each with the first place
+            (file, line) where it stands.
+        names: Those of the names asked for that occur anywhere.
+        refs: Refs that were read, inline ones too.
+        problems: Why something could not be read.
+    """
+
+    mentions: dict[Mention, tuple[str, int]] = msgspec.field(
+        default_factory=dict[Mention, tuple[str, int]]
+    )
+    names: set[str] = msgspec.field(default_factory=set[str])
+    refs: int = 0
+    problems: list[Problem] = msgspec.field(default_factory=list[Problem])
+
+
+def read_references(
+    files: Iterable[str | os.PathLike[str]],
+    store: AssetStore,
+    names: Collection[str] = frozenset(),
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Callable[[int], None] = lambda count: None,
+) -> References:
+    """Reads rollout files (JSON, JSON lines, or a ref on each line).
+
+    Args:
+        files: Their names.
+        store: URLs of this store are mentions of its images.
+        names: Names to look for in every string, key and word.
+        limits: Of refs.
+        progress: Told how many bytes were read, over all files.
+    """
+    found = References()
+    reader = _Reader(store, names, limits, found)
+    done = 0
+    for file in files:
+        name = os.fspath(file)
+        for count in reader.read(name):
+            done += count
+            progress(done)
+    return found
+
+
+class _Reader:
+    def __init__(
+        self, store: AssetStore, names: Collection[str], limits: Limits, found: References
+    ) -> None:
+        self._store = store
+        self._names = frozenset(names)
+        self._limits = limits
+        self._found = found
+        self._file = ""
+
+    def read(self, name: str) -> Iterator[int]:
+        """Reads one file; gives how many bytes were read since the last time."""
+        self._file = name
+        stream = _open_regular(name)
+        if stream is None:
+            self._problem(None, "source_unavailable", "no readable regular file")
+            return
+        with stream:
+            before = os.fstat(stream.fileno())
+            failed: MMRawError | None = None
+            try:
+                yield from self._scan(stream, before.st_size)
+            except MMRawError as error:
+                failed = error
+            except OSError:
+                failed = MMRawError("source_unavailable", "the file could not be read to its end")
+            if failed is not None:
+                self._problem(None, failed.code, failed.message)
+            elif _changed(before, name):
+                self._problem(None, "source_unavailable", "the file changed while it was read")
+
+    def _scan(self, stream: IO[bytes], left: int) -> Iterator[int]:
+        """Reads as many bytes as the file had: one that a run appends to may have no end."""
+        before = left
+
+        def read_line(size: int) -> bytes:
+            nonlocal left
+            data = stream.readline(min(size, left))
+            left -= len(data)
+            return data
+
+        for found in strings_in(read_line):
+            self._string(found)
+            if before - left >= _TOLD:
+                yield before - left
+                before = left
+        yield before - left
+
+    def _string(self, found: Text) -> None:
+        text = found.text
+        if text.startswith("data:"):
+            return
+        if text.startswith("mmraw:"):
+            self._ref(text, found.line, whole=True)
+            return
+        if "mmraw:" in text:
+            for match in _REF.finditer(text):
+                self._ref(match.group().rstrip(".:-"), found.line, whole=False)
+        if found.key in ("raw_image_id", "raw_image_uri"):
+            self._mention(text.rpartition("/")[2], None, None, found.line)
+        stored = find_stored(self._store, text)
+        if stored is not None:
+            self._mention(stored.raw_image_id, stored.run_id, None, found.line)
+        if self._names:
+            # As it stands and as a URL: either may be how it was meant.
+            for spelling in {text, unquote(text)} if "%" in text else (text,):
+                for word in _WORD.findall(spelling):
+                    self._word(word)
+
+    def _ref(self, text: str, line: int, *, whole: bool) -> None:
+        ref: RawMMRef | None = None
+        failed: MMRawError | None = None
+        try:
+            ref = parse_ref(text, limits=self._limits)
+        except MMRawError as error:
+            failed = error
+        if ref is not None:
+            self._found.refs += 1
+            name = ref.stored_name
+            if name is not None:
+                self._mention(name, ref.run_id, ref.mm_hash, line)
+        elif whole and failed is not None:
+            # In the middle of a sentence it may be talk about refs; as a whole string it is one.
+            self._problem(line, failed.code, f"a ref that cannot be read: {failed.message}")
+
+    def _mention(self, name: str, run_id: str | None, mm_hash: str | None, line: int) -> None:
+        try:
+            check_raw_image_id(name)
+        except MMRawError:
+            return
+        mention = Mention(name, run_id, mm_hash)
+        self._found.mentions.setdefault(mention, (self._file, line))
+        if name in self._names:
+            self._found.names.add(name)
+
+    def _word(self, word: str) -> None:
+        if word in self._names:
+            self._found.names.add(word)
+        elif word.endswith((".", "-")) and word.rstrip(".-") in self._names:
+            self._found.names.add(word.rstrip(".-"))
+
+    def _problem(self, line: int | None, code: ErrorCode, message: str) -> None:
+        self._found.problems.append(Problem(self._file, line, code, message[:200]))
+
+
+def _open_regular(name: str) -> IO[bytes] | None:
+    """A regular file; never a wait for a FIFO."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _changed(before: os.stat_result, name: str) -> bool:
+    """Whether another process wrote to the file, or put another in its place, meanwhile."""
+    try:
+        now = Path(name).stat()
+    except OSError:
+        return True
+    return (before.st_size, before.st_mtime_ns, before.st_ino) != (
+        now.st_size,
+        now.st_mtime_ns,
+        now.st_ino,
+    )

@@ -1,0 +1,99 @@
+"""Every string of a file of JSON: a document on each line, or one document over many lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
+
+from ...wire.errors import ErrorCode, MMRawError
+
+#: A document over many lines is held as a whole; JSON lines are held one at a time.
+MOST_BYTES = 1 << 30
+
+
+class Text(NamedTuple):
+    """A string of a document.
+
+    Attributes:
+        text: What it says.
+        key: The key it stands under, None in arrays and for keys themselves.
+        line: The line at which its document begins, from 1.
+    """
+
+    text: str
+    key: str | None
+    line: int
+
+
+def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
+    """Every string and key, wherever it stands; keys that occur twice are all there.
+
+    A line that begins like a ref is one, without quotes.
+
+    Args:
+        read_line: Gives a line with its end, cut at so many bytes; nothing at the end of the file.
+
+    Raises:
+        MMRawError: invalid_json, invalid_encoding, limit_exceeded.
+    """
+    number = 0
+    while data := read_line(MOST_BYTES):
+        number += 1
+        if not data.strip():
+            continue
+        document = _parse(data)
+        if document is _BROKEN and number == 1:
+            document = _parse(_rest(data, read_line))
+        if document is _BROKEN:
+            raise MMRawError("invalid_json", f"not JSON in the document of line {number}")
+        yield from _walk(document, number)
+
+
+def _rest(data: bytes, read_line: Callable[[int], bytes]) -> bytes:
+    parts, left = [data], MOST_BYTES - len(data)
+    while left > 0 and (data := read_line(left)):
+        parts.append(data)
+        left -= len(data)
+    if left <= 0:
+        message = f"a document over many lines has more than {MOST_BYTES} bytes"
+        raise MMRawError("limit_exceeded", message)
+    return b"".join(parts)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as it stands: with all its pairs, in order."""
+
+
+_BROKEN = object()
+
+
+def _parse(data: bytes) -> Any:
+    code: ErrorCode = "invalid_encoding"
+    text = ""
+    try:
+        text = data.decode("utf-8")
+        if text.startswith("mmraw:"):
+            return text.strip()
+        return json.loads(text, object_pairs_hook=_Pairs)
+    except UnicodeDecodeError:
+        message = "the file is not UTF-8"
+    except RecursionError:
+        code, message = "limit_exceeded", "a document is nested too deeply"
+    except ValueError:
+        return _BROKEN
+    raise MMRawError(code, message)
+
+
+def _walk(document: Any, line: int) -> Iterator[Text]:
+    stack: list[tuple[Any, str | None]] = [(document, None)]
+    while stack:
+        value, key = stack.pop()
+        if isinstance(value, str):
+            yield Text(value, key, line)
+        elif isinstance(value, _Pairs):
+            for name, child in value:
+                yield Text(name, None, line)
+                stack.append((child, name))
+        elif isinstance(value, list):
+            stack += [(child, key) for child in cast("list[Any]", value)]

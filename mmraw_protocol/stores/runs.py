@@ -1,0 +1,69 @@
+"""Which runs a store may be used for; every kind of store asks here.
+
+Source: spec/README.md, section "Stores".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ..wire.errors import MMRawError
+from ..wire.ref import normalize_run_id
+
+#: Where a run keeps its images, below its directory or key prefix.
+IMAGE_SUBDIR = ("assets", "images")
+
+
+class RunScope(msgspec.Struct, frozen=True):
+    """The run, or the runs under a root, that a store was opened for.
+
+    Attributes:
+        run_id: The one run; None accepts any.
+        run_ids: The runs that may be used under a root; None for a store of one run.
+    """
+
+    run_id: str | None = None
+    run_ids: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, run_id: str | None, run_ids: Iterable[str] | None) -> RunScope:
+        """Of labels as a user gives them.
+
+        Raises:
+            MMRawError: store_invalid (both), invalid_run_id.
+        """
+        if run_id is not None and run_ids is not None:
+            raise MMRawError("store_invalid", "give run_id or run_ids, not both")
+        one = None if run_id is None else normalize_run_id(run_id)
+        several = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
+        return cls(one, several)
+
+    def check(self, run_id: str | None) -> None:
+        """Refuses a run that the store was not opened for.
+
+        Raises:
+            MMRawError: run_mismatch, invalid_run_id.
+        """
+        if run_id is None:
+            if self.run_ids is not None:
+                message = "the store holds several runs; the ref must name its own"
+                raise MMRawError("run_mismatch", message, "$.run_id")
+            return
+        label = normalize_run_id(run_id)
+        allowed = {self.run_id, None} if self.run_ids is None else self.run_ids
+        if label not in allowed and allowed != {None}:
+            message = "the store is not open for the run that the ref names"
+            raise MMRawError("run_mismatch", message, "$.run_id")
+
+    def parts(self, run_id: str | None) -> tuple[str, ...]:
+        """The path of a run's images below the store's place; empty for a store of one run.
+
+        Raises:
+            MMRawError: run_mismatch, invalid_run_id.
+        """
+        self.check(run_id)
+        if self.run_ids is None or run_id is None:
+            return ()
+        return (f"run_{normalize_run_id(run_id)}", *IMAGE_SUBDIR)

@@ -1,0 +1,1 @@
+"""The wire: refs, envelopes, features and the texts they are made of. Needs msgspec alone."""

@@ -1,0 +1,119 @@
+"""data: images and file: labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ._generated.limits import DEFAULT_LIMITS, Limits
+from .base64 import decode_standard
+from .errors import MMRawError
+
+_MEDIA_TYPES = {
+    f"data:image/{kind};base64,": f"image/{kind}" for kind in ("png", "jpeg", "jpg", "webp", "gif")
+}
+_LONGEST_HEAD = max(map(len, _MEDIA_TYPES))
+#: How a data: image starts.
+HEADS = frozenset(head.encode("ascii") for head in _MEDIA_TYPES)
+
+#: The most characters of a file: label, and which ones it may have.
+LABEL_LENGTH = 4096
+LABEL_CHARACTERS = (
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,;=:@%-/"
+)
+_NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+
+#: Characters that are decoded at a time where only the verdict counts; a multiple of four.
+_CHUNK = 1 << 16
+
+
+class DataUri(NamedTuple):
+    """A parsed data: image."""
+
+    media_type: str
+    data: bytes
+
+
+def parse_data_uri(
+    text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.raw_uri"
+) -> DataUri:
+    """The bytes of `data:image/(png|jpeg|jpg|webp|gif);base64,` and strict base64.
+
+    Raises:
+        MMRawError: invalid_type, invalid_raw_uri, invalid_base64, limit_exceeded, empty_source.
+    """
+    media_type, start = _head_of(text, limits, path)
+    data = decode_standard(text, start)
+    if data is None:
+        raise _not_canonical(path)
+    _check_size(len(data), limits, path)
+    return DataUri(media_type, data)
+
+
+def check_data_uri(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.raw_uri") -> None:
+    """Refuses what `parse_data_uri` refuses, without ever holding the image.
+
+    Raises:
+        MMRawError: what `parse_data_uri` raises.
+    """
+    _, start = _head_of(text, limits, path)
+    if not text.isascii():
+        raise _not_canonical(path)
+    size = 0
+    for at in range(start, len(text), _CHUNK):
+        part = text[at : at + _CHUNK]
+        data = decode_standard(part)
+        if data is None or (at + _CHUNK < len(text) and part.endswith("=")):
+            raise _not_canonical(path)
+        size += len(data)
+    _check_size(size, limits, path)
+
+
+def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
+    """Media type and where the base64 begins; its length tells a size that is too large."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise MMRawError("invalid_type", "expected a data: URL as a string", path)
+    # Only a fixed window is searched: the text may be tens of megabytes without any comma.
+    head = text[: text.find(",", 0, _LONGEST_HEAD) + 1]
+    media_type = _MEDIA_TYPES.get(head)
+    if media_type is None:
+        message = "expected data:image/(png|jpeg|jpg|webp|gif);base64,... in lower case"
+        raise MMRawError("invalid_raw_uri", message, path)
+    size = len(text) - len(head)
+    if size == 0:
+        raise MMRawError("empty_source", "the data: URL holds no bytes", path)
+    # The length tells the size before anything is decoded; padding hides at most two bytes.
+    _check_size(size // 4 * 3 - 2, limits, path)
+    return media_type, len(head)
+
+
+def _check_size(size: int, limits: Limits, path: str) -> None:
+    if size > limits.inline_image_bytes:
+        message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
+        raise MMRawError("limit_exceeded", message, path)
+
+
+def _not_canonical(path: str) -> MMRawError:
+    message = "the image is not canonical base64 (standard alphabet, padded)"
+    return MMRawError("invalid_base64", message, path)
+
+
+def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
+    """The last path segment of a file: label (its raw_image_id). The path is never opened.
+
+    Raises:
+        MMRawError: invalid_raw_uri.
+    """
+    # No pattern: on long paths it takes a hundred times as long.
+    name = text.rpartition("/")[2]
+    is_label = (
+        len(text) <= LABEL_LENGTH
+        and text.startswith(("file:///", "file://localhost/"))
+        and text.isascii()
+        and not text.encode("ascii").translate(None, LABEL_CHARACTERS)
+        and name
+        and not name.encode("ascii").translate(None, _NAME_CHARACTERS)
+    )
+    if not is_label:
+        message = "expected a local file: URL that ends in the stored image's name"
+        raise MMRawError("invalid_raw_uri", message, path)
+    return name

@@ -1,0 +1,33 @@
+"""The schema files of spec/, as this package carries them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._generated.wire import SCHEMAS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["schemas", "spec_folder"]
+
+
+def spec_folder() -> Path:
+    """The folder of the schema files: inside the installed package, else the checkout's spec/."""
+    # Here and not above: with the package come no modules that reading refs has no use for.
+    from pathlib import Path
+
+    package = Path(__file__).parent.parent
+    installed = package / "_spec"
+    return installed if installed.is_dir() else package.parent / "spec"
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every JSON Schema document of the protocol, by its `$id`."""
+    import json
+
+    folder = spec_folder()
+    return {
+        schema_id: json.loads((folder / path).read_text(encoding="utf-8"))
+        for schema_id, path in SCHEMAS.items()
+    }
