@@ -1,12 +1,13 @@
-"""What a refused input of 4 KiB costs, beside the standard library's JSON reader on the same text.
+"""What a rejected input costs, beside the standard library's JSON reader.
 
-    python benchmarks/refused_input.py
+    python -m benchmarks.refused_input [--largest BYTES]
 
-Prints the worst refusal of each kind in microseconds, and the ratio to `json.loads` of its body
-(base64 decoded before); and the time per megabyte of inputs up to ten million bytes.
+A rejection may take 4 x json.loads of the same text plus 50 us. The text is the JSON of a ref, an
+envelope or a features body; where it is no JSON, json.loads reads a string literal of its length.
+The table gives, for each size, the kinds that come nearest to that bound: 1.0 is the bound itself.
 """
 
-import base64
+import argparse
 import json
 import time
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from typing import Any
 from mmraw_protocol import MMRawError, parse_features, parse_item, parse_ref
 from mmraw_protocol.wire.base64 import encode_base64url
 
-SIZE = 4096
+SIZES = (4096, 100_000, 1_000_000, 10_000_000)
+#: What a rejection may take: so many times json.loads, and so many seconds.
+TIMES, BESIDE = 4, 50e-6
 HEAD = (
     '"fingerprint":"0123456789abcdef0123456789abcdef","mm_hash":"a3d1065af15153d19fd7e89a9eabbf52",'
     '"modality":"image","raw_image_id":"a.png","run_id":"r"'
@@ -104,73 +107,87 @@ def hard_bodies(size: int) -> dict[str, str]:
     return {**beside, **fields(size)}
 
 
-def bodies(family: str, size: int) -> list[str]:
-    """Objects of a ref that are refused."""
-    room = size - 300
-    refused = [f'{{"family":"{family}",{HEAD},"payload":{fill}}}' for fill in fills(room)]
-    refused += [f'{{"family":"{family}",{HEAD},"payload":{{}},"x":{fill}}}' for fill in fills(room)]
-    if family == "another":
-        values = [f'{{"x":{fill},"pixel_values":1}}' for fill in fills(room)]
-        refused += [f'{{"family":"{family}",{HEAD},"payload":{value}}}' for value in values]
-    return refused
+def documents(size: int) -> dict[str, tuple[Callable[[Any], Any], str, str]]:
+    """name -> (reader, what it is given, the JSON text in it); all are rejected but a few."""
+    found: dict[str, tuple[Callable[[Any], Any], str, str]] = {}
+
+    def ref(name: str, body: str) -> None:
+        text = "mmraw:v3:" + encode_base64url(body.encode("utf-8", "surrogatepass"))
+        found[f"ref, {name}"] = (parse_ref, text, body)
+
+    for name, body in hard_bodies(size).items():
+        ref(name, body)
+    for number, fill in enumerate(fills(size)):
+        for family in ("qwen_vl", "another"):
+            ref(f"{family} fill {number}", f'{{"family":"{family}",{HEAD},"payload":{fill}}}')
+            beside = f'{{"family":"{family}",{HEAD},"payload":{{}},"x":{fill}}}'
+            ref(f"{family} fill {number} beside", beside)
+        value = f'{{"x":{fill},"pixel_values":1}}'
+        ref(f"tensors behind fill {number}", f'{{"family":"another",{HEAD},"payload":{value}}}')
+        found[f"envelope, fill {number}"] = (parse_item, fill, fill)
+        found[f"features, fill {number}"] = (parse_features, fill, fill)
+    for name, value in hard(size).items():
+        found[f"envelope, {name}"] = (parse_item, value, value)
+        found[f"features, {name}"] = (parse_features, value, value)
+    for name, text in {
+        "base64 with a fault at its end": "mmraw:v3:" + "A" * size + "*",
+        "base64 with a stray bit": "mmraw:v3:" + "A" * (size // 4 * 4 + 1) + "B",
+        "colons": "mmraw:v2:" + ":" * size,
+        "another tag": "mmraw:v9:" + "A" * size,
+        "a letter beyond ASCII": "mmraw:v3:" + "A" * size + "\u00e9",
+    }.items():
+        found[name] = (parse_ref, text, text)
+    return found
 
 
-def best(work: Callable[[], Any], times: int) -> float:
-    """The shortest of some runs, in seconds."""
-    found = []
-    for _ in range(times):
+def best(work: Callable[[], Any], seconds: float) -> float:
+    """The shortest of the runs that fit into some seconds."""
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(found) < 3 or (time.perf_counter() < end and len(found) < 300):
         start = time.perf_counter()
         work()
         found.append(time.perf_counter() - start)
     return min(found)
 
 
-def refuse(reader: Callable[[Any], Any], given: Any) -> None:
-    """Reads it; the few that are accepted cost more than refusals do."""
+def rejected(reader: Callable[[Any], Any], given: Any) -> str | None:
+    """The code, or None for the few that are accepted."""
     try:
         reader(given)
-    except MMRawError:
-        return
+    except MMRawError as error:
+        return error.code
+    return None
 
 
-def baseline(body: str) -> None:
-    """The standard library's reader; what it makes of the text does not matter."""
+def floor(body: str) -> Callable[[], Any]:
+    """json.loads of a text, or of a string literal of its length where it is no JSON."""
     try:
-        json.loads(base64.urlsafe_b64decode(base64.urlsafe_b64encode(body.encode())))
+        json.loads(body)
     except (ValueError, RecursionError):
-        return
+        body = '"' + "a" * len(body) + '"'
+    return lambda: json.loads(body)
 
 
 def main() -> None:
-    """Prints the table."""
-    for family, bound in (("qwen_vl", 50), ("another", 500)):
-        worst = (0.0, 0.0)
-        for body in bodies(family, SIZE * 3 // 4):
-            text = "mmraw:v3:" + encode_base64url(body.encode())
-            seconds = best(lambda text=text: refuse(parse_ref, text), 300)
-            ratio = seconds / best(lambda body=body: baseline(body), 300)
-            worst = max(worst, (seconds, ratio))
-        print(
-            f"a refused ref of {SIZE} bytes, family {family}: worst {worst[0] * 1e6:.0f} us"
-            f" (promised {bound}), {worst[1]:.1f} times json.loads on the same body"
-        )
-    found: list[tuple[float, float, str]] = []
-    for name, body in hard_bodies(SIZE * 3 // 4 - 350).items():
-        text = "mmraw:v3:" + encode_base64url(body.encode("utf-8", "surrogatepass"))
-        seconds = best(lambda text=text: refuse(parse_ref, text), 300)
-        ratio = seconds / best(lambda body=body: baseline(body), 300)
-        found.append((seconds, ratio, name))
-    for seconds, ratio, name in sorted(found, reverse=True):
-        print(f"{name}: {seconds * 1e6:.0f} us, {ratio:.1f} times json.loads")
-    for name, reader in (("envelope", parse_item), ("features", parse_features)):
-        times = [
-            max(best(lambda f=f, r=reader: refuse(r, f), 3) for f in fills(size))
-            for size in (10**6, 10**7)
-        ]
-        print(
-            f"{name}: worst refusal of 10^6 bytes {times[0] * 1e3:.1f} ms, of 10^7"
-            f" {times[1] * 1e3:.1f} ms, {times[1] / times[0]:.1f} times as long (linear: 10)"
-        )
+    """Prints the table; 1 where a kind is beyond the bound."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--largest", type=int, default=SIZES[-1])
+    parser.add_argument("--seconds", type=float, default=0.05, help="for each measurement")
+    args = parser.parse_args()
+    for size in (size for size in SIZES if size <= args.largest):
+        rows: list[tuple[float, float, str, str]] = []
+        for name, (reader, given, body) in documents(size - 350).items():
+            code = rejected(reader, given)
+            if code is None:
+                continue
+            ours = best(lambda r=reader, g=given: rejected(r, g), args.seconds)
+            bound = TIMES * best(floor(body), args.seconds) + BESIDE
+            rows.append((ours / bound, ours, name, code))
+        rows.sort(reverse=True)
+        print(f"{size:,} bytes: {len(rows)} kinds, {sum(r[0] > 1 for r in rows)} beyond the bound")
+        for share, seconds, name, code in rows[:6]:
+            print(f"  {share:5.2f} of the bound, {seconds * 1e6:10.0f} us  {name} ({code})")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_plain, emit_python, emit_reference, emit_strategies, emit_typescript
+from . import (
+    emit_checks,
+    emit_families,
+    emit_reference,
+    emit_strategies,
+    emit_tables,
+    emit_types,
+    emit_typescript,
+)
 from .ir import build
-from .load import SchemaError, load_spec
+from .load import LISTING, SchemaError, listing, load_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,11 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def generated(root: Path = ROOT) -> dict[Path, str]:
     """Every generated file, by its path below `root`."""
     model = build(load_spec(root / "spec"))
-    python = emit_python.emit(model) | emit_plain.emit(model) | emit_strategies.emit(model)
+    python: dict[str, str] = {}
+    for emitter in (emit_types, emit_checks, emit_tables, emit_families, emit_strategies):
+        python |= emitter.emit(model)
     texts = {
         "mmraw_protocol/wire/_generated": python,
         "docs/reference/wire": emit_reference.emit(model),
         "typescript/src/generated": emit_typescript.emit(model),
+        "spec": {LISTING: listing(model.spec.schemas, list(model.spec.families))},
     }
     return {
         Path(folder) / name: text for folder, files in texts.items() for name, text in files.items()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from .emit_python import SAFE, anchored, header
 from .ir import (
     Const,
     Definition,
@@ -21,6 +21,8 @@ from .ir import (
     Type,
     Variant,
 )
+from .load import SchemaError
+from .python_text import SAFE, anchored, header
 
 _IMPORTS = (
     "from __future__ import annotations\n\n"
@@ -56,56 +58,72 @@ def emit(model: Model) -> dict[str, str]:
 
 def _definition(model: Model, item: Definition) -> str:
     if item.type is not None:
-        made = _strategy(item.type)
+        made = _strategy(model, item.type)
     else:
         variants = model.variants if item.by_family else (None,)
         # With each source in turn, since a filter would throw half of the examples away.
         sources = item.at_least_one or (None,)
-        rows = [_object(item, variant, source) for variant in variants for source in sources]
+        rows = [_object(model, item, variant, source) for variant in variants for source in sources]
         lines = "".join(f"        {row},\n" for row in rows)
         made = f"st.one_of(\n{lines}    )" if len(rows) > 1 else rows[0]
     return f"    known.setdefault({item.name!r}, {made})\n"
 
 
-def _object(item: Definition, variant: Variant | None, source: str | None) -> str:
+def _object(model: Model, item: Definition, variant: Variant | None, source: str | None) -> str:
     required: list[str] = []
     optional: list[str] = []
     for part in item.fields:
-        made = _strategy(part.type)
+        made = _strategy(model, part.type)
         if variant is not None and part.name == "payload":
             made = f"known[{variant.payload!r}]"
         elif variant is not None and part.name == "family":
             made = f"st.just({variant.family!r})" if variant.family else "known['OtherFamily']"
         elif part.name == source and isinstance(part.type, Nullable):
-            made = _strategy(part.type.inner)
+            made = _strategy(model, part.type.inner)
         target = required if part.required or part.name == source else optional
         target.append(f"{part.name!r}: {made}")
     return f"_object({{{', '.join(required)}}}, {{{', '.join(optional)}}})"
 
 
-def _strategy(item: Type) -> str:
+def _bounded(model: Model, item: Type, most: int) -> str:
+    inner = model.definitions[item.name].type if isinstance(item, Named) else item
+    if not isinstance(inner, Integer):
+        raise SchemaError("a product is of integers")
+    return _strategy(model, replace(inner, maximum=most))
+
+
+def _strategy(model: Model, item: Type) -> str:
     if isinstance(item, String):
         if item.pattern is None:
             return "st.text(st.characters(codec='ascii'), max_size=40)"
         most = f".filter(lambda s: len(s) <= {item.max_length})" if item.max_length else ""
         return f'st.from_regex(r"{anchored(item.pattern)}"){most}'
     if isinstance(item, Integer):
+        if item.multiple_of != 1:
+            least, most = -(-item.minimum // item.multiple_of), item.maximum // item.multiple_of
+            return f"st.integers({least}, {most}).map(lambda n: n * {item.multiple_of})"
         return f"st.integers({item.minimum}, {min(item.maximum, SAFE)})"
     if isinstance(item, Number):
         return "st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))"
     if isinstance(item, Const):
         return f"st.just({item.value!r})"
     if isinstance(item, Tuple):
-        return f"st.tuples({', '.join(map(_strategy, item.items))}).map(list)"
+        if item.product:
+            # Sides of which no choice is beyond the product's limit.
+            most = int(model.spec.limits[item.product]["default"] ** (1 / len(item.items)))
+            parts = [_bounded(model, part, most) for part in item.items]
+        else:
+            parts = [_strategy(model, part) for part in item.items]
+        return f"st.tuples({', '.join(parts)}).map(list)"
     if isinstance(item, List):
-        return f"st.lists({_strategy(item.item)}, max_size=4)"
+        return f"st.lists({_strategy(model, item.item)}, max_size=4)"
     if isinstance(item, Map):
-        value = _strategy(item.value)
+        value = _strategy(model, item.value)
         return f"st.dictionaries(known['Modality'], {value}, max_size=3)"
     if isinstance(item, Named):
         return f"known[{item.name!r}]"
     if isinstance(item, Nullable):
-        return f"st.one_of(st.none(), {_strategy(item.inner)})"
+        return f"st.one_of(st.none(), {_strategy(model, item.inner)})"
     return "known['OpaquePayload']"
 
 
@@ -157,8 +175,11 @@ def _wrong(model: Model, item: Type) -> list[Any]:
         return [None, 0, 1.5, True, [], {}, *texts]
     if isinstance(item, Integer):
         least, most = item.minimum, item.maximum
-        return [None, least - 1, most + 1, float(least), True, str(least), [], {}]
+        odd = [least + 1] if item.multiple_of > 1 and (least + 1) % item.multiple_of else []
+        return [None, least - 1, most + 1, float(least), True, str(least), [], {}, *odd]
     if isinstance(item, Const):
+        if item.value is None:
+            return [0, False, "", [], {}]
         near = f"{item.value}x" if isinstance(item.value, str) else float(item.value)
         return [None, near, 0, True, "", []]
     if isinstance(item, Number):

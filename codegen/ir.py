@@ -10,13 +10,23 @@ from .load import Json, Schema, SchemaError, Spec, kind_of
 
 @dataclass(frozen=True)
 class String:
-    """A string; `pattern` in the syntax of JSON Schema (ECMA 262)."""
+    """A string; `pattern` in the syntax of JSON Schema (ECMA 262).
+
+    A reader strips one `strip` at the beginning. The refs of a run share the `shared` ones, so
+    that a reader of many keeps one copy.
+
+    Where `syntax` names a hand-written check, that check is the rule, and `pattern` only tells
+    other validators as much of it as a pattern can say.
+    """
 
     pattern: str | None = None
     min_length: int | None = None
     max_length: int | None = None
     excluded: tuple[str, ...] = ()
     limit: str | None = None
+    syntax: str | None = None
+    strip: str | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,7 @@ class Integer:
     minimum: int
     maximum: int
     limit: str | None = None
+    multiple_of: int = 1
 
 
 @dataclass(frozen=True)
@@ -35,16 +46,17 @@ class Number:
 
 @dataclass(frozen=True)
 class Const:
-    """One fixed string or integer."""
+    """One fixed string or integer, or null."""
 
-    value: str | int
+    value: str | int | None
 
 
 @dataclass(frozen=True)
 class Tuple:
-    """An array of fixed length."""
+    """An array of fixed length; the product of its integers is at most the limit `product`."""
 
     items: tuple[Type, ...]
+    product: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ Type: TypeAlias = (
 
 @dataclass(frozen=True)
 class Variant:
-    """A listed family and the name of its payload; family None is 'any other'."""
+    """A built-in family and the name of its payload; family None is 'any other'."""
 
     family: str | None
     payload: str
@@ -108,6 +120,11 @@ class Field:
     error: str
     hint: str
 
+    @property
+    def is_flag(self) -> bool:
+        """Whether its presence is all that it says: an optional constant."""
+        return not self.required and isinstance(self.type, Const) and self.type.value is not None
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -122,6 +139,7 @@ class Definition:
     by_family: bool = False
     at_least_one: tuple[str, ...] = ()
     wire: Json | None = None
+    is_default: bool = False
     since: str = ""
     family: str | None = None
     fingerprint_order: tuple[str, ...] = ()
@@ -130,9 +148,26 @@ class Definition:
     examples: tuple[Any, ...] = ()
 
     @property
+    def dialect(self) -> str:
+        """The name of a dialect of refs or envelopes."""
+        if self.wire is not None:
+            return str(self.wire["dialect"])
+        return self.schema_id.removeprefix("urn:mmraw:item:")
+
+    @property
     def is_object(self) -> bool:
         """Whether this is a closed object with fields."""
         return self.type is None
+
+    @property
+    def is_ref(self) -> bool:
+        """Whether this is a dialect of refs."""
+        return self.wire is not None
+
+    @property
+    def is_item(self) -> bool:
+        """Whether this is a dialect of envelopes."""
+        return self.by_family and self.wire is None
 
 
 @dataclass(frozen=True)
@@ -143,6 +178,33 @@ class Model:
     definitions: dict[str, Definition]
     variants: tuple[Variant, ...]
     order: tuple[str, ...] = field(default=())
+
+    @property
+    def ordered(self) -> list[Definition]:
+        """Every definition, each behind all that it refers to."""
+        return [self.definitions[name] for name in self.order]
+
+    @property
+    def refs(self) -> list[Definition]:
+        """The dialects of refs."""
+        return [item for item in self.definitions.values() if item.is_ref]
+
+    @property
+    def items(self) -> list[Definition]:
+        """The dialects of envelopes."""
+        return [item for item in self.definitions.values() if item.is_item]
+
+    @property
+    def built_in(self) -> list[Variant]:
+        """The built-in families."""
+        return [variant for variant in self.variants if variant.family is not None]
+
+    def layout_of(self, family: str) -> Definition:
+        """The layout parameters of a built-in family."""
+        for item in self.definitions.values():
+            if item.family == family:
+                return item
+        raise SchemaError(f"families/{family}: no layout schema with x-mmraw-family {family}")
 
 
 def build(spec: Spec) -> Model:
@@ -157,7 +219,24 @@ def build(spec: Spec) -> Model:
                 variants = tuple(_variant(spec, part) for part in node["oneOf"])
             else:
                 definitions[name] = _definition(spec, schema, name, node)
-    return Model(spec, definitions, variants, _order(definitions, variants))
+    # Within an opaque payload code checks every value; the definition tells other validators.
+    definitions.pop("OpaqueValue", None)
+    model = Model(spec, definitions, variants, _order(definitions, variants))
+    for family in spec.families:
+        model.layout_of(family)
+    for kind in (model.refs, model.items):
+        if sum(item.is_default for item in kind) != 1:
+            raise SchemaError("one dialect of refs, and one of envelopes, has x-mmraw-default")
+    if sum(info["default"] for info in spec.families.values()) != 1:
+        raise SchemaError("one family.json says default: true")
+    return model
+
+
+def _hint(spec: Spec, node: Json) -> str:
+    """The hint of a node, with the number of its limit in it."""
+    limit = node.get("x-mmraw-limit")
+    number = "" if limit is None else str(spec.limits[limit]["default"])
+    return str(node.get("x-mmraw-hint", "")).replace("{limit}", number)
 
 
 def _variant(spec: Spec, part: Json) -> Variant:
@@ -179,11 +258,12 @@ def _definition(spec: Spec, schema: Schema, name: str, node: Json) -> Definition
         by_family="allOf" in node,
         at_least_one=tuple(part["required"][0] for part in node.get("anyOf", [])),
         wire=node.get("x-mmraw-wire"),
+        is_default=node.get("x-mmraw-default", False),
         since=node.get("x-mmraw-since", ""),
         family=node.get("x-mmraw-family"),
         fingerprint_order=tuple(node.get("x-mmraw-fingerprint-order", ())),
         error=node.get("x-mmraw-error", "invalid_value"),
-        hint=node.get("x-mmraw-hint", ""),
+        hint=_hint(spec, node),
         examples=tuple(node.get("examples", ())),
     )
 
@@ -210,7 +290,7 @@ def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, 
                 title=about.get("title", name),
                 description=about.get("description", ""),
                 error=about.get("x-mmraw-error", "invalid_value"),
-                hint=about.get("x-mmraw-hint", ""),
+                hint=_hint(spec, about),
             )
         )
     return tuple(result)
@@ -243,17 +323,22 @@ def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
             node.get("minLength"),
             node.get("maxLength"),
             limit=node.get("x-mmraw-limit"),
+            syntax=node.get("x-mmraw-syntax"),
+            strip=node.get("x-mmraw-strip"),
+            shared=node.get("x-mmraw-shared", False),
         )
     if kind == "integer":
-        return Integer(node["minimum"], node["maximum"], node.get("x-mmraw-limit"))
+        limit, multiple = node.get("x-mmraw-limit"), node.get("multipleOf", 1)
+        return Integer(node["minimum"], node["maximum"], limit, multiple)
     if kind == "number":
         return Number()
     if kind == "array":
         if "prefixItems" in node:
             parts = cast("list[Json]", node["prefixItems"])
-            return Tuple(tuple(_type(spec, schema, p, f"{place}/prefixItems") for p in parts))
+            items = tuple(_type(spec, schema, p, f"{place}/prefixItems") for p in parts)
+            return Tuple(items, node.get("x-mmraw-product-limit"))
         return List(_type(spec, schema, node["items"], f"{place}/items"))
-    if isinstance(node.get("additionalProperties"), dict):
+    if kind == "object" and isinstance(node.get("additionalProperties"), dict):
         inner = _type(spec, schema, node["additionalProperties"], f"{place}/additionalProperties")
         return Map(inner)
     return Opaque()

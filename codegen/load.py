@@ -18,6 +18,7 @@ SPEC = Path(__file__).resolve().parent.parent / "spec"
 ANNOTATIONS = frozenset({"title", "description", "examples", "default"})
 EXTENSIONS = frozenset(
     {
+        "x-mmraw-default",
         "x-mmraw-error",
         "x-mmraw-family",
         "x-mmraw-field",
@@ -25,26 +26,47 @@ EXTENSIONS = frozenset(
         "x-mmraw-hint",
         "x-mmraw-limit",
         "x-mmraw-opaque",
+        "x-mmraw-product-limit",
+        "x-mmraw-shared",
         "x-mmraw-since",
+        "x-mmraw-strip",
+        "x-mmraw-syntax",
         "x-mmraw-tag",
         "x-mmraw-wire",
     }
 )
 ALLOWED: dict[str, frozenset[str]] = {
     "string": frozenset({"type", "pattern", "minLength", "maxLength", "enum"}),
-    "integer": frozenset({"type", "minimum", "maximum"}),
+    "integer": frozenset({"type", "minimum", "maximum", "multipleOf"}),
     "number": frozenset({"type"}),
     "null": frozenset({"type"}),
     "array": frozenset({"type", "items", "prefixItems", "minItems", "maxItems"}),
     "object": frozenset(
         {"type", "properties", "required", "additionalProperties", "allOf", "anyOf"}
     ),
+    # Any JSON value without keys of processed tensors; code checks it, the schema tells others.
+    "opaque": frozenset({"type", "items", "propertyNames", "additionalProperties"}),
     "$ref": frozenset({"$ref"}),
     "const": frozenset({"const"}),
     "oneOf": frozenset({"oneOf"}),
     "not": frozenset({"not"}),
 }
-ROOT = frozenset({"$schema", "$id", "$defs", "$ref", "title", "description"})
+ROOT = frozenset({"$schema", "$id", "$comment", "$defs", "$ref", "title", "description"})
+
+#: The one schema that is generated: it follows from the folders of families/.
+LISTING = "families/families.schema.json"
+FAMILY_KEYS = frozenset(
+    {
+        "default",
+        "family",
+        "feature_modality",
+        "placeholder",
+        "presets",
+        "renderers",
+        "title",
+        "vllm_model_types",
+    }
+)
 
 
 class SchemaError(Exception):
@@ -68,7 +90,17 @@ class Spec:
     schemas: dict[str, Schema]
     errors: Json
     limits: Json
-    sha256: str
+    families: dict[str, Json]
+    digests: dict[str, str]
+
+    def sha256(self, *paths: str) -> str:
+        """One digest over the source files below spec/ that `paths` begin with; all by default."""
+        chosen = [
+            f"{path} {digest}\n"
+            for path, digest in sorted(self.digests.items())
+            if not paths or path.startswith(paths)
+        ]
+        return hashlib.sha256("".join(chosen).encode()).hexdigest()
 
     def definition(self, ref: str, base: str) -> tuple[str, Json]:
         """The definition that `ref` names, seen from the schema `base`, and its full name."""
@@ -87,6 +119,8 @@ class Spec:
 
 def kind_of(node: Json, place: str) -> str:
     """Which form of the subset a schema node has."""
+    if node.get("x-mmraw-opaque"):
+        return "opaque"
     for keyword in ("$ref", "const", "oneOf", "not"):
         if keyword in node:
             return keyword
@@ -157,12 +191,41 @@ def _check_one_of(node: Json, place: str) -> None:
     check_node(node["oneOf"][0], f"{place}/oneOf/0")
 
 
+def _check_limits(schema: Schema, limits: Json) -> None:
+    """Refuses a bound that differs from the default of the limit that it states."""
+
+    def visit(node: Any, place: str) -> None:
+        if isinstance(node, list):
+            for index, item in enumerate(cast("list[Any]", node)):
+                visit(item, f"{place}/{index}")
+        elif isinstance(node, dict):
+            found = cast(Json, node)
+            name = found.get("x-mmraw-limit")
+            if name is not None:
+                _check_bound(found, limits, name, place)
+            for key, item in found.items():
+                visit(item, f"{place}/{key}")
+
+    visit(schema.document, schema.path)
+
+
+def _check_bound(node: Json, limits: Json, name: str, place: str) -> None:
+    if name not in limits:
+        raise SchemaError(f"{place}: no such limit: {name}")
+    keyword = "maxLength" if node.get("type") == "string" else "maximum"
+    if node.get(keyword) != limits[name]["default"]:
+        wanted = limits[name]["default"]
+        raise SchemaError(f"{place}: {keyword} must be {wanted}, the default of the limit {name}")
+
+
 def load_schema(path: Path, root: Path) -> Schema:
     """One schema file, checked against the meta-schema and the subset."""
     data = path.read_bytes()
-    document = cast(Json, json.loads(data))
+    return _schema(cast(Json, json.loads(data)), data, path.relative_to(root).as_posix())
+
+
+def _schema(document: Json, data: bytes, place: str) -> Schema:
     Draft202012Validator.check_schema(document)
-    place = path.relative_to(root).as_posix()
     extra = set(document) - ROOT
     if extra:
         raise SchemaError(f"{place}: keyword not in the subset: {', '.join(sorted(extra))}")
@@ -173,19 +236,79 @@ def load_schema(path: Path, root: Path) -> Schema:
     return Schema(document["$id"], document, hashlib.sha256(data).hexdigest(), place)
 
 
+def load_families(root: Path) -> dict[str, Json]:
+    """What every folder of families/ says of its family in family.json, by the family's name."""
+    families: dict[str, Json] = {}
+    for folder in sorted(path for path in (root / "families").iterdir() if path.is_dir()):
+        document = cast(Json, json.loads((folder / "family.json").read_bytes()))
+        place = f"families/{folder.name}/family.json"
+        if document.keys() != FAMILY_KEYS:
+            raise SchemaError(f"{place}: the keys are {', '.join(sorted(FAMILY_KEYS))}")
+        if document["family"] != folder.name:
+            raise SchemaError(f"{place}: family must be the folder's name")
+        families[folder.name] = document
+    return families
+
+
 def load_spec(root: Path = SPEC) -> Spec:
-    """All schemas, errors and limits below `root`, in the order of their paths."""
+    """All schemas, families, errors and limits below `root`, in the order of their paths."""
     schemas: dict[str, Schema] = {}
-    digest = hashlib.sha256()
+    digests: dict[str, str] = {}
+    families = load_families(root)
     for path in sorted(root.rglob("*.schema.json"), key=lambda p: p.relative_to(root).as_posix()):
+        place = path.relative_to(root).as_posix()
+        if place.startswith(("bundled/", LISTING)):
+            continue
         schema = load_schema(path, root)
         if schema.id in schemas:
             raise SchemaError(f"{schema.path}: $id is taken: {schema.id}")
         schemas[schema.id] = schema
-        digest.update(f"{schema.path} {schema.sha256}\n".encode())
+        digests[schema.path] = schema.sha256
     tables: list[Json] = []
-    for name in ("errors.json", "limits.json"):
+    names = [f"families/{name}/family.json" for name in families]
+    for name in ("errors.json", "limits.json", *names):
         data = (root / name).read_bytes()
-        digest.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
+        digests[name] = hashlib.sha256(data).hexdigest()
         tables.append(cast(Json, json.loads(data)))
-    return Spec(schemas, tables[0]["errors"], tables[1]["limits"], digest.hexdigest())
+    text = listing(schemas, list(families))
+    listed = _schema(cast(Json, json.loads(text)), text.encode(), LISTING)
+    schemas[listed.id] = listed
+    limits = tables[1]["limits"]
+    for schema in schemas.values():
+        _check_limits(schema, limits)
+    return Spec(schemas, tables[0]["errors"], limits, families, digests)
+
+
+def listing(schemas: dict[str, Schema], families: list[str]) -> str:
+    """The schema that decides the payload by the family: one variant for each folder."""
+    variants: list[Json] = []
+    for family in families:
+        schema = schemas.get(f"urn:mmraw:payload:{family}")
+        if schema is None:
+            raise SchemaError(f"families/{family}: no payload schema urn:mmraw:payload:{family}")
+        payload = schema.document["$ref"].rpartition("/")[2]
+        reference = f"{schema.id}#/$defs/{payload}"
+        variants.append(
+            {"properties": {"family": {"const": family}, "payload": {"$ref": reference}}}
+        )
+    other = "urn:mmraw:common:v1#/$defs/OpaquePayload"
+    variants.append(
+        {"properties": {"family": {"not": {"enum": families}}, "payload": {"$ref": other}}}
+    )
+    by_family = {
+        "title": "Payload by family",
+        "description": "Exactly one applies: a built-in family with its payload, or any other "
+        "family with an opaque one.",
+        "oneOf": variants,
+        "x-mmraw-tag": "family",
+    }
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:mmraw:payload:families",
+        "$comment": "Generated by `python -m codegen` from the folders of families/; do not edit.",
+        "title": "Payload by family",
+        "description": "Refs and envelopes carry `family` and `payload` side by side; the family "
+        "decides the payload. A family that is not built in keeps any JSON object.",
+        "$defs": {"ByFamily": by_family},
+    }
+    return json.dumps(document, indent=2) + "\n"

@@ -28,17 +28,11 @@ if TYPE_CHECKING:
     from .images import ImageSource
     from .materialize import Materializer
     from .stores import open_store
+    from .stores.convert import convert_ref
     from .stores.verify import verify_ref
-    from .wire.convert import convert_ref
-    from .wire.features import (
-        Features,
-        FeaturesBuilder,
-        MultiModalData,
-        RefMemory,
-        build_features,
-        parse_features,
-    )
+    from .wire.features import Features, MultiModalData, build_features, parse_features
     from .wire.item import RawMMItem, make_item, parse_item
+    from .wire.turns import FeaturesBuilder, RefMemory
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -81,14 +75,14 @@ __all__ = [
 
 _LATER = {
     "Features": "wire.features",
-    "FeaturesBuilder": "wire.features",
+    "FeaturesBuilder": "wire.turns",
     "ImageSource": "images",
     "Materializer": "materialize",
     "MultiModalData": "wire.features",
     "RawMMItem": "wire.item",
-    "RefMemory": "wire.features",
+    "RefMemory": "wire.turns",
     "build_features": "wire.features",
-    "convert_ref": "wire.convert",
+    "convert_ref": "stores.convert",
     "get_adapter": "families",
     "inline_messages": "conversation.messages",
     "make_item": "wire.item",

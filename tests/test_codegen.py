@@ -1,6 +1,7 @@
 """The generator: a closed subset of JSON Schema, and committed output that never drifts."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def test_anything_outside_the_subset_is_refused_by_place(
 def test_open_objects_and_unsorted_fields_are_refused(checkout: Path) -> None:
     edit(
         checkout,
-        "payload/qwen_vl.schema.json",
+        "families/qwen_vl/payload.schema.json",
         lambda d: d["$defs"]["QwenVlPayload"].pop("additionalProperties"),
     )
     with pytest.raises(SchemaError, match="must be closed"):
@@ -79,10 +80,30 @@ def test_open_objects_and_unsorted_fields_are_refused(checkout: Path) -> None:
 
 
 def test_generated_files_name_their_command_and_source() -> None:
-    digest = load_spec(ROOT / "spec").sha256
     for path, text in generated(ROOT).items():
         assert "python -m codegen" in text, path
-        assert digest in text, path
+        is_source_of_all = path.name in ("__init__.py", "families.schema.json")
+        assert is_source_of_all or re.search(r"sha256 of spec/.*: [0-9a-f]{64}", text), path
+
+
+def test_a_change_rewrites_only_what_follows_from_it(checkout: Path) -> None:
+    edit(checkout, "errors.json", lambda d: d["errors"]["invalid_grid"].update(cause="Another."))
+    before = {path: (checkout / path).read_text() for path in generated(checkout)}
+    assert main([], checkout) == 0
+    changed = {path.name for path, text in before.items() if (checkout / path).read_text() != text}
+    assert "errors.py" in changed
+    assert "errors.md" in changed
+    assert not changed & {"types.py", "checks.py", "limits.py", "ref-v3.md", "limits.md"}
+
+
+@pytest.mark.parametrize("keyword", ["RunId", "GridSide"])
+def test_a_bound_that_differs_from_its_limit_is_refused(
+    checkout: Path, keyword: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit = {"RunId": "name_chars", "GridSide": "grid_patches"}[keyword]
+    edit(checkout, "limits.json", lambda d: d["limits"][limit].update(default=160))
+    assert main([], checkout) == 2
+    assert f"must be 160, the default of the limit {limit}" in capsys.readouterr().err
 
 
 def test_every_error_code_is_explained_with_an_example() -> None:

@@ -11,9 +11,9 @@ from mmraw_protocol import MMRawError, parse_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.stores.convert import convert_ref, dialect_names
 from mmraw_protocol.testing import ref_fields, ref_text, refs
 from mmraw_protocol.wire.base64 import encode_base64
-from mmraw_protocol.wire.convert import convert_ref, dialect_names
 
 DIALECTS = dialect_names()
 PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()

@@ -16,8 +16,8 @@ from mmraw_protocol.cli import main
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.stores.convert import convert_ref
 from mmraw_protocol.testing import ref_text
-from mmraw_protocol.wire.convert import convert_ref
 
 IMAGES = vectors_folder() / "images"
 PNG = (IMAGES / "rgb_101x67.png").read_bytes()

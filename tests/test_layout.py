@@ -206,7 +206,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-family\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[mmraw_protocol.families]\ntoy = toy_family:make\nbroken = toy_family:missing\n"
+        "[mmraw_protocol.adapters]\ntoy = toy_family:make\nbroken = toy_family:missing\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield

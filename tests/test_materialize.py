@@ -24,8 +24,7 @@ from mmraw_protocol.materialize.materializer import (
 from mmraw_protocol.materialize.stats import prometheus_text
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.base64 import encode_base64
-from mmraw_protocol.wire.features import PlaceholderRange
-from mmraw_protocol.wire.features.model import Slot
+from mmraw_protocol.wire.features import PlaceholderRange, Slot
 from mmraw_protocol.wire.hashes import sha256_hex
 
 JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()

@@ -7,8 +7,8 @@ import pytest
 
 from mmraw_protocol import MMRawError, get_adapter, parse_ref
 from mmraw_protocol.conformance.operations import OPERATIONS
+from mmraw_protocol.wire._generated.dialects import DIALECTS
 from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
-from mmraw_protocol.wire._generated.wire import DIALECTS
 from mmraw_protocol.wire.data_url import LABEL_CHARACTERS
 
 PROSE = (Path(__file__).parent.parent / "spec" / "README.md").read_text("utf-8")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError, parse_features, parse_item, parse_ref, testing
 from mmraw_protocol.conversation.messages import image_source, is_image_part
+from mmraw_protocol.wire._generated.dialects import DIALECTS, FAMILIES
 from mmraw_protocol.wire._generated.strategies import REQUIRED, WRONG
-from mmraw_protocol.wire._generated.wire import DIALECTS, FAMILIES
 from mmraw_protocol.wire.schemas import schemas
 
 ALL = sorted(DIALECTS)

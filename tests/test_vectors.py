@@ -19,7 +19,6 @@ from mmraw_protocol.conformance.vectors import (
     vectors_folder,
     workspace,
 )
-from mmraw_protocol.wire import fastpath
 
 VECTORS = list(read_vectors())
 FOLDER = vectors_folder()
@@ -59,19 +58,6 @@ def test_every_vector_holds(op: str, files: Path) -> None:
     faults = [fault for vector in rows if (fault := wrong(vector, ask(vector, files)))]
     assert rows
     assert faults == []
-
-
-#: Operations that have a fast path.
-FAST = ("build_features", "format_ref", "parse_features", "parse_item", "parse_ref")
-
-
-@pytest.mark.parametrize("op", FAST)
-def test_every_vector_is_answered_alike_without_the_fast_paths(op: str, files: Path) -> None:
-    rows = [vector for vector in VECTORS if vector.op == op]
-    replies = [ask(vector, files) for vector in rows]
-    assert rows
-    with fastpath.disabled():
-        assert [ask(vector, files) for vector in rows] == replies
 
 
 def test_vectors_cover_acceptance_and_refusal() -> None:

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref, open_store, verify_ref
-from mmraw_protocol.wire import fastpath
 from mmraw_protocol.wire.base64 import encode_base64
 from mmraw_protocol.wire.hashes import sha256_hex
 
@@ -35,8 +34,6 @@ def test_an_inline_image_is_verified_as_text_and_as_ref(size: int) -> None:
         ref, digest = verify_ref(given)
         assert digest == sha256_hex(data)
         assert ref.raw_uri == ref_of(data).raw_uri
-    with fastpath.disabled():
-        assert verify_ref(text)[1] == sha256_hex(data)
 
 
 @pytest.mark.parametrize("size", [1, 100, 100_000, 256_000])
@@ -48,8 +45,6 @@ def test_a_verdict_alone_is_the_same_and_holds_no_image(size: int) -> None:
         ref, found = verify_ref(given, keep_uri=False)
         assert found == digest
         assert ref == msgspec.structs.replace(kept, raw_uri=None)
-        with fastpath.disabled():
-            assert verify_ref(given, keep_uri=False) == (ref, found)
     wrong = msgspec.structs.replace(kept, mm_hash="0" * 32)
     with pytest.raises(MMRawError) as caught:
         verify_ref(format_ref(wrong), keep_uri=False)

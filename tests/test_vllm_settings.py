@@ -8,7 +8,11 @@ from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.images.isolation import IsolatedDecoder
 from mmraw_protocol.integrations.vllm import Settings
-from mmraw_protocol.integrations.vllm.families import FAMILIES, family_of, server_adapter
+from mmraw_protocol.integrations.vllm.families import (
+    FAMILY_BY_MODEL_TYPE,
+    family_of,
+    server_adapter,
+)
 from mmraw_protocol.stores import CachedStore, LocalStore
 
 
@@ -18,7 +22,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "MMRAW_STORE": str(tmp_path),
         "MMRAW_RUN_IDS": "exp42, exp43",
         "MMRAW_CACHE_BYTES": "0",
-        "MMRAW_FAMILIES": "qwen_vl",
+        "MMRAW_FAMILY_BY_MODEL_TYPE": "qwen_vl",
         "MMRAW_REFS_ONLY": "false",
         "MMRAW_HANDOVER": "encoded",
         "MMRAW_ISOLATION": "process",
@@ -123,6 +127,6 @@ def test_kimis_placeholders_are_the_tokens_that_vllm_puts_there() -> None:
 
 
 def test_a_model_of_no_known_family_is_refused() -> None:
-    assert set(map(family_of, FAMILIES)) == {"qwen_vl", "kimi_k25"}
+    assert set(map(family_of, FAMILY_BY_MODEL_TYPE)) == {"qwen_vl", "kimi_k25"}
     with pytest.raises(MMRawError, match="MMRAW_FAMILY"):
         family_of("llava")

@@ -6,7 +6,7 @@ import argparse
 
 from ..conversation import environment
 from ..files import ConvertJob
-from ..wire.convert import dialect_names
+from ..wire._generated.dialects import DEFAULT_DIALECT, DIALECTS
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 
@@ -16,7 +16,9 @@ EXAMPLE = "mmraw convert old.jsonl --to v3 --run-id exp42 --out new.jsonl"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     add_rewriting(parser)
-    parser.add_argument("--to", choices=dialect_names(), default="v3", help="default: v3")
+    parser.add_argument(
+        "--to", choices=DIALECTS, default=DEFAULT_DIALECT, help=f"default: {DEFAULT_DIALECT}"
+    )
     parser.add_argument(
         "--config",
         help="preprocessor_config.json, a checkpoint's folder, or a preset's name: needed where "

@@ -11,6 +11,8 @@ from ..demo import Journey, Refusal, example_pictures, run_demo, show_refusals, 
 from ..demo.run import RUN_ID
 from ..materialize import Materializer
 from ..stores import LocalStore
+from ..wire._generated.dialects import DEFAULT_DIALECT
+from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.errors import MMRawError
 from .output import print_json, print_table, size_of
 
@@ -28,7 +30,9 @@ def run(args: argparse.Namespace) -> int:
     pictures = args.pictures or example_pictures()
     store = LocalStore(args.out / f"run_{RUN_ID}" / "assets" / "images", run_id=RUN_ID)
     journeys = run_demo(pictures, store)
-    stored = next(j for j in journeys if j.family == "qwen_vl" and j.dialect == "v3")
+    stored = next(
+        j for j in journeys if j.family == DEFAULT_FAMILY and j.dialect == DEFAULT_DIALECT
+    )
     refusals = show_refusals(stored.steps[0].ref, store)
     report = args.out / "report.html"
     images = [Materializer(store, cache_bytes=0).materialize(step.ref) for step in stored.steps]

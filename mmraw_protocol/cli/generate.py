@@ -13,11 +13,12 @@ import msgspec
 from ..conversation import environment
 from ..conversation.messages import mm_data, pack_images
 from ..families import Adapter
+from ..wire._generated.families import FAMILIES
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
 from ..wire.json import parse_json
 from .inputs import parse_offsets, read_file, read_messages
-from .options import adapter_of, add_family, add_store, label_of, store_of
+from .options import adapter_of, add_dialect, add_family, add_store, label_of, store_of
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -29,12 +30,8 @@ EXAMPLE = (
 )
 
 #: --renderer -> the class in the package renderers.
-RENDERERS = {
-    "qwen3-vl": "Qwen3VLRenderer",
-    "qwen3.5": "Qwen35Renderer",
-    "kimi-k2.5": "KimiK25Renderer",
-}
-DEFAULT_RENDERERS = {"qwen_vl": "qwen3-vl", "kimi_k25": "kimi-k2.5"}
+RENDERERS = {name: kind for info in FAMILIES.values() for name, kind in info.renderers.items()}
+DEFAULT_RENDERERS = {name: next(iter(info.renderers)) for name, info in FAMILIES.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_family(parser)
     add_store(parser)
     parser.add_argument("--storage", choices=environment.STORAGES, help="default: offload")
-    parser.add_argument("--dialect", default="v3", help="v3 (default) or v2")
+    add_dialect(parser)
     parser.add_argument("--max-tokens", type=int, default=256, help="default: 256")
     parser.add_argument("--temperature", type=float, default=0.0, help="default: 0")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds (default: 600)")

@@ -9,7 +9,8 @@ from typing import Any, cast
 from ..families import get_adapter
 from ..images import read_header
 from ..stores.verify import verify_source
-from ..wire._generated.wire import DIALECTS, RULES
+from ..wire._generated.dialects import DIALECTS, ITEMS
+from ..wire._generated.schemas import DESCRIPTIONS
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.features import Features, parse_features
@@ -66,20 +67,15 @@ def explain_text(text: str) -> tuple[str, Any, list[Row]]:
 
 
 def _rows(schema: str, fields: dict[str, Any]) -> list[Row]:
-    rules = RULES[schema]
+    meanings = DESCRIPTIONS[schema]
     return [
         (
             name,
             shorten(value if isinstance(value, str) else json.dumps(value)),
-            _meaning(rules, name),
+            meanings[name].split(". ")[0].rstrip("."),
         )
         for name, value in fields.items()
     ]
-
-
-def _meaning(rules: Any, name: str) -> str:
-    description = rules[name].description or f"{rules[name].hint}, as the family defines it"
-    return description.split(". ")[0].rstrip(".")
 
 
 def _ref_rows(ref: RawMMRef) -> list[Row]:
@@ -87,8 +83,7 @@ def _ref_rows(ref: RawMMRef) -> list[Row]:
 
 
 def _item_rows(item: RawMMItem) -> list[Row]:
-    schema = "".join(part.capitalize() for part in item.dialect.split("-"))
-    return _rows(f"Item{schema}", item.to_dict())
+    return _rows(ITEMS[item.dialect].schema, item.to_dict())
 
 
 def _facts(ref: RawMMRef, text: str) -> list[Row]:

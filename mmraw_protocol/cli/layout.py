@@ -10,12 +10,13 @@ import msgspec
 
 from ..families import Adapter, families, get_adapter
 from ..images import ImageSource
+from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.errors import MMRawError
 from .inputs import read_image
 from .options import adapters_of, add_family
 from .output import error_dict, print_json, print_table
 
-EXAMPLE = "mmraw layout 1920x1080 photo.jpg --family kimi_k25"
+EXAMPLE = f"mmraw layout 1920x1080 photo.jpg --family {DEFAULT_FAMILY}"
 
 _SIZE = re.compile(r"([0-9]{1,10})x([0-9]{1,10})")
 

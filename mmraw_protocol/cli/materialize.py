@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..materialize import MaterializedImage, Materializer
+from ..wire.check import key_in_path
 from ..wire.errors import MMRawError
-from ..wire.explain import key_in_path
 from ..wire.features import Features, parse_features
 from ..wire.json import parse_json
 from .inputs import read_text

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..conversation import environment
+from ..wire._generated.dialects import DEFAULT_DIALECT, WRITABLE
+from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES
 from ..wire.errors import MMRawError
 
 if TYPE_CHECKING:
@@ -18,17 +20,30 @@ def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> No
     """--family, --config, --placeholder."""
     parser.add_argument(
         "--family",
-        default=None if required else "qwen_vl",
+        default=None if required else DEFAULT_FAMILY,
         required=required,
-        help="family of image layouts, for example qwen_vl or kimi_k25",
+        help=f"family of image layouts: {', '.join(FAMILIES)}, or one of a package of yours",
     )
     parser.add_argument(
         "--config", help="preprocessor_config.json, a checkpoint's folder, or a preset's name"
     )
     parser.add_argument(
         "--placeholder",
-        choices=("single", "expanded"),
-        help="for kimi_k25: one pad for an image (single, the default), or one for each token",
+        choices=sorted({name for info in FAMILIES.values() for name in info.conventions}),
+        help="the placeholder convention, where the family has several; the first is the default: "
+        + "; ".join(
+            f"{n}: {', '.join(i.conventions)}" for n, i in FAMILIES.items() if i.conventions
+        ),
+    )
+
+
+def add_dialect(parser: argparse.ArgumentParser) -> None:
+    """--dialect."""
+    parser.add_argument(
+        "--dialect",
+        choices=WRITABLE,
+        default=DEFAULT_DIALECT,
+        help=f"dialect of refs (default: {DEFAULT_DIALECT})",
     )
 
 

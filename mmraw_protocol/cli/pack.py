@@ -7,12 +7,13 @@ import argparse
 from ..conversation import environment
 from ..conversation.messages import mm_data, pack_images
 from ..conversation.prompts import plain_prompt
+from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.features import build_features
 from .inputs import parse_offsets, read_messages
-from .options import adapter_of, add_family, add_store, label_of, store_of
+from .options import adapter_of, add_dialect, add_family, add_store, label_of, store_of
 from .output import print_json
 
-EXAMPLE = "mmraw pack messages.json --family qwen_vl --storage inline --run-id exp42"
+EXAMPLE = f"mmraw pack messages.json --family {DEFAULT_FAMILY} --storage inline --run-id exp42"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_family(parser)
     add_store(parser)
     parser.add_argument("--storage", choices=environment.STORAGES, help="default: offload")
-    parser.add_argument("--dialect", default="v3", help="v3 (default) or v2")
+    add_dialect(parser)
     parser.add_argument(
         "--offsets", help="the first pad of each image in the real token ids, e.g. 5,130"
     )

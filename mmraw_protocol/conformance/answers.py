@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from ..wire.convert import dialect_names
+from ..stores.convert import dialect_names
 from .operations import OPERATIONS
 from .vectors import Vector, same
 

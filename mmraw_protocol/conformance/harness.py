@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from .._version import __version__
 from ..families import families
-from ..wire.convert import dialect_names
+from ..stores.convert import dialect_names
 from ..wire.errors import MMRawError
 from .operations import OPERATIONS
 

@@ -11,19 +11,21 @@ from ..families import Adapter, get_adapter, layout_fingerprint
 from ..images import ImageSource
 from ..materialize import Materializer
 from ..stores import open_store
-from ..wire.convert import convert_ref
+from ..stores.convert import convert_ref
+from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.features import build_features, parse_features
 from ..wire.hashes import sha256_hex
 from ..wire.item import parse_item
+from ..wire.json import to_builtins
 from ..wire.ref import (
     RawMMRef,
     check_raw_image_id,
     parse_ref,
-    plain_json,
     ref_from_fields,
-    write_any,
+    wire_of,
+    write_ref,
 )
 
 Input = Mapping[str, Any]
@@ -51,7 +53,8 @@ def _parse_ref(value: Input) -> Result:
 
 def _format_ref(value: Input) -> Result:
     dialect = _text(value, "dialect")
-    return {"ref": write_any(ref_from_fields(value.get("fields"), dialect), dialect)}
+    ref = ref_from_fields(value.get("fields"), dialect)
+    return {"ref": write_ref(ref, wire_of(dialect), DEFAULT_LIMITS)}
 
 
 def _convert_ref(value: Input) -> Result:
@@ -87,7 +90,7 @@ def _layout(value: Input) -> Result:
         "grid_thw": list(layout.grid_thw),
         "num_tokens": layout.num_tokens,
         "placeholder_length": layout.placeholder_length,
-        "payload": plain_json(layout.payload),
+        "payload": to_builtins(layout.payload),
     }
 
 
@@ -102,7 +105,7 @@ def _describe(value: Input) -> Result:
         "format": found.format,
         "sha256": found.sha256,
         "mm_hash": found.mm_hash,
-        "payload": plain_json(found.payload),
+        "payload": to_builtins(found.payload),
         "placeholder_length": found.placeholder_length,
     }
 

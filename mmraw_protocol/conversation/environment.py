@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ..wire.errors import MMRawError
 
-Storage = Literal["offload", "inline"]
+if TYPE_CHECKING:
+    from ..stores.base import Storage
+
 
 IMAGE_DIR = "VF_RENDERER_IMAGE_OFFLOAD_DIR"
 RUN_DIR = "PRIME_RL_RUN_DIR"

@@ -15,13 +15,13 @@ import msgspec
 from ..families import Adapter, ImageDescription
 from ..images import ImageSource
 from ..stores import AssetStore
+from ..stores.base import Storage
 from ..stores.urls import StoredImage, find_stored
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.base64 import encode_base64
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData, PlaceholderRange
 from ..wire.item import RawMMItem, make_item
-from .environment import Storage
 
 __all__ = [
     "MessageImage",

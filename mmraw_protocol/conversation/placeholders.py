@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..wire._generated.types import PlaceholderRange
+from ..wire.check import key_in_path
 from ..wire.errors import MMRawError
-from ..wire.explain import key_in_path
 
 __all__ = ["check_spans"]
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..families import get_adapter
 from ..materialize import MaterializedImage
+from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire.base64 import encode_base64
 from .refusals import Refusal
 from .run import Journey, Step
@@ -210,9 +211,10 @@ def _refusals(refusals: Sequence[Refusal]) -> str:
 
 
 def _body(journeys: Sequence[Journey]) -> str:
-    journey = next(item for item in journeys if item.storage == "offload" and item.dialect == "v3")
+    stored = (journey for journey in journeys if journey.storage == "offload")
+    journey = next(journey for journey in stored if journey.dialect == DEFAULT_DIALECT)
     text = json.dumps(json.loads(journey.body), indent=2)
-    title = f"{journey.family}, offload, v3: {len(journey.body):,} bytes"
+    title = f"{journey.family}, offload, {journey.dialect}: {len(journey.body):,} bytes"
     return (
         f"<details><summary>{html.escape(title)}</summary>"
         f'<pre class="scroll"><code>{html.escape(text)}</code></pre></details>'

@@ -6,24 +6,30 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args
 
 import msgspec
 
-from ..conversation.environment import Storage
 from ..conversation.messages import PackedImage, find_images, mm_data, pack_images
 from ..conversation.prompts import plain_prompt
 from ..families import Adapter, get_adapter
 from ..images import ImageSource, decode_rgb
 from ..materialize import MaterializedImage, Materializer
 from ..stores import AssetStore
+from ..stores.base import Storage
+from ..wire._generated.dialects import DIALECTS, WRITABLE
+from ..wire._generated.families import FAMILIES
 from ..wire.features import MultiModalData, build_features, parse_features
 from ..wire.hashes import sha256_hex
 
 RUN_ID = "demo"
-FAMILIES = ("qwen_vl", "kimi_k25")
-#: v2 has no place for inline images.
-ROUTES: tuple[tuple[Storage, str], ...] = (("offload", "v2"), ("offload", "v3"), ("inline", "v3"))
+#: Every dialect that is written; inline images need one that carries their URL.
+ROUTES: tuple[tuple[Storage, str], ...] = tuple(
+    (storage, dialect)
+    for dialect in reversed(WRITABLE)
+    for storage in get_args(Storage)
+    if storage == "offload" or DIALECTS[dialect].uri is not None
+)
 
 Result = TypeVar("Result")
 Work = ParamSpec("Work")

@@ -4,7 +4,7 @@ from .base import Adapter, ImageDescription, Layout
 from .config import read_config, typed_config
 from .family import FamilyAdapter
 from .fingerprint import layout_fingerprint
-from .registry import families, get_adapter, register_adapter
+from .registry import families, family_of, get_adapter, grid_key, register_adapter
 
 __all__ = [
     "Adapter",
@@ -12,7 +12,9 @@ __all__ = [
     "ImageDescription",
     "Layout",
     "families",
+    "family_of",
     "get_adapter",
+    "grid_key",
     "layout_fingerprint",
     "read_config",
     "register_adapter",

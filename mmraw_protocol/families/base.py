@@ -6,9 +6,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
-from ..wire.grids import Grid
 from ..wire.ref import Payload
+from .grid import Grid
+
+#: Under which key models take grids, where a family does not say.
+GRID_KEY = "image_grid_thw"
 
 Size = tuple[int, int]
 
@@ -87,7 +91,7 @@ class Adapter(Protocol):
         """Size, hash and layout of an image from its header alone."""
         ...
 
-    def fingerprint(self, dialect: str = "v3") -> str:
+    def fingerprint(self, dialect: str = DEFAULT_DIALECT) -> str:
         """The fingerprint of this configuration in the scheme of `dialect`."""
         ...
 

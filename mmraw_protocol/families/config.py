@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from ..wire._generated.families import FamilyInfo
+from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.errors import MMRawError
-from ..wire.explain import typed
 from ..wire.json import check_json_value, parse_json
 
 Config = TypeVar("Config", bound=msgspec.Struct)
@@ -51,21 +52,39 @@ def read_config(config: Mapping[str, Any] | str | PathLike[str]) -> dict[str, An
     return cast("dict[str, Any]", document)
 
 
-def is_knobs(document: Mapping[str, Any], kind: type[msgspec.Struct]) -> bool:
-    """Whether a mapping holds nothing but knobs by their names in the fingerprint."""
-    return set(document) <= set(kind.__struct_fields__)
+def are_layout_parameters(document: Mapping[str, Any], info: FamilyInfo) -> bool:
+    """Whether a mapping holds nothing but layout parameters by their names in the fingerprint."""
+    return set(document) <= set(info.layout.__struct_fields__)
 
 
-def typed_config(knobs: Mapping[str, Any], kind: type[Config]) -> Config:
-    """The knobs as the layout's struct.
+def typed_config(parameters: Mapping[str, Any], kind: type[Config]) -> Config:
+    """Layout parameters as a struct of a family that is not built in.
 
     Raises:
-        MMRawError: invalid_config, naming the knob.
+        MMRawError: invalid_config.
     """
     try:
         # Integers that no reader keeps would fail later, in the fingerprint.
-        check_json_value(dict(knobs))
-        return typed(dict(knobs), kind, kind.__name__)
+        check_json_value(dict(parameters))
+        return msgspec.convert(dict(parameters), kind)
+    except (MMRawError, msgspec.ValidationError):
+        pass
+    message = f"expected the layout parameters {', '.join(kind.__struct_fields__)}"
+    raise MMRawError("invalid_config", message)
+
+
+def checked_config(parameters: Mapping[str, Any], info: FamilyInfo) -> Any:
+    """The layout parameters as the struct of a built-in family.
+
+    Raises:
+        MMRawError: invalid_config, naming the parameter.
+    """
+    document = dict(parameters)
+    try:
+        # Integers that no reader keeps would fail later, in the fingerprint.
+        check_json_value(document)
+        info.check_layout(document, "$", DEFAULT_LIMITS)
+        return msgspec.convert(document, info.layout)
     except MMRawError as error:
         reason = error
     raise MMRawError("invalid_config", reason.message, reason.path)

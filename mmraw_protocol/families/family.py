@@ -1,4 +1,4 @@
-"""What the adapters of this package share."""
+"""What every adapter shares: fingerprint, identity and the description of an image."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
-from ..wire.explain import typed
-from ..wire.ref import plain_json
 from .base import ImageDescription, Layout
 from .fingerprint import layout_fingerprint
 
 Config = TypeVar("Config", bound=msgspec.Struct)
-Typed = TypeVar("Typed", bound=msgspec.Struct)
 
 #: Sides beyond are no image of any format; it keeps float arithmetic exact.
 MAX_SIDE = 2**31 - 1
 
 
 class FamilyAdapter(Generic[Config]):
-    """Fingerprint, description and payload decoding over one configuration."""
+    """One family under one configuration; a class of a family adds its layout and its payload.
+
+    Args:
+        config: The layout parameters: whatever changes the layout, and nothing else.
+    """
 
     family: str
 
@@ -34,14 +36,14 @@ class FamilyAdapter(Generic[Config]):
         """Family and fingerprint."""
         return f"{self.family}:{self.fingerprint()}"
 
-    def fingerprint(self, dialect: str = "v3") -> str:
+    def fingerprint(self, dialect: str = DEFAULT_DIALECT) -> str:
         """The fingerprint of this configuration in the scheme of `dialect`.
 
         Raises:
             MMRawError: invalid_dialect, not_convertible.
         """
         if dialect not in self._fingerprints:
-            values = plain_json(msgspec.structs.asdict(self.config))
+            values = msgspec.structs.asdict(self.config)
             self._fingerprints[dialect] = layout_fingerprint(self.family, values, dialect)
         return self._fingerprints[dialect]
 
@@ -93,13 +95,3 @@ class FamilyAdapter(Generic[Config]):
                 raise MMRawError("invalid_value", "a side has at least one pixel", f"$.{name}")
             if side > MAX_SIDE:
                 raise MMRawError("limit_exceeded", "no image is that large", f"$.{name}")
-
-    def convert(self, payload: Any, kind: type[Typed]) -> Typed:
-        """`payload` as `kind`, whether it is typed already or plain JSON.
-
-        Raises:
-            MMRawError: what the schema of the payload says.
-        """
-        if isinstance(payload, kind):
-            return payload
-        return typed(plain_json(payload), kind, kind.__name__, "$.payload")

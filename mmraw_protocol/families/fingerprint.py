@@ -8,27 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..wire._generated.wire import DIALECTS, FINGERPRINT_ORDER
+from ..wire._generated.dialects import DEFAULT_DIALECT
+from ..wire._generated.families import FAMILIES
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.json import canonical_json
+from ..wire.ref import wire_of
 
 
-def layout_fingerprint(family: str, values: Mapping[str, Any], dialect: str = "v3") -> str:
-    """32 hex digits over the knobs `values` of `family`, in the hashing scheme of `dialect`.
+def layout_fingerprint(
+    family: str, values: Mapping[str, Any], dialect: str = DEFAULT_DIALECT
+) -> str:
+    """32 hex digits over the layout parameters `values`, in the hashing scheme of `dialect`.
 
     Raises:
         MMRawError: invalid_dialect, not_convertible (a positional scheme that the family lacks),
-            missing_field (a knob of the positional scheme), and the codes of canonical JSON.
+            missing_field (a parameter of the positional scheme), and the codes of canonical JSON.
     """
     return sha256_hex(fingerprint_text(family, values, dialect).encode("ascii"))[:32]
 
 
-def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = "v3") -> str:
+def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFAULT_DIALECT) -> str:
     """The text that is hashed."""
-    wire = DIALECTS.get(dialect)
-    if wire is None:
-        raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
+    wire = wire_of(dialect)
     if not isinstance(family, str) or not family.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "a family is an ASCII string", "$.family")
     if wire.fingerprint_scheme == "positional":
@@ -41,16 +43,19 @@ def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = "v3"
 def _sorted(values: Mapping[str, Any]) -> list[str]:
     for name in values:
         if not isinstance(name, str) or not name.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise MMRawError("invalid_type", "a knob's name is an ASCII string", "$.values")
+            raise MMRawError(
+                "invalid_type", "the name of a layout parameter is an ASCII string", "$.values"
+            )
     return sorted(values)
 
 
 def _positional(family: str, values: Mapping[str, Any]) -> str:
-    order = FINGERPRINT_ORDER.get(family)
-    if order is None:
-        message = "this family has no fingerprint in dialect v1"
+    info = FAMILIES.get(family)
+    order = () if info is None else info.fingerprint_order
+    if not order:
+        message = "this family has no positional fingerprint"
         raise MMRawError("not_convertible", message, "$.fingerprint")
     for name in order:
         if name not in values:
-            raise MMRawError("missing_field", f"knob {name} is absent", "$.values")
+            raise MMRawError("missing_field", f"layout parameter {name} is absent", "$.values")
     return ":".join(canonical_json(values[name]) for name in order)

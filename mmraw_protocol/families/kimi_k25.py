@@ -7,19 +7,19 @@ patch_limit_on_one_side the refusal of the original remote-code processor is fol
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 
+from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import KimiK25Layout, KimiK25Payload
 from ..wire.errors import MMRawError
-from ..wire.grids import Grid, check_grid
 from ..wire.ref import Payload
 from .base import Layout
-from .family import FamilyAdapter
-
-PLACEHOLDERS = ("single", "expanded")
+from .built_in import BuiltInAdapter
+from .grid import Grid, check_grid
 
 
 def kimi_content(
@@ -56,23 +56,8 @@ def _padded(high: int, wide: int, patch_size: int, merge_kernel_size: int) -> tu
     return -(-high // factor) * merge_kernel_size, -(-wide // factor) * merge_kernel_size
 
 
-class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
-    """The adapter of family `kimi_k25`; `placeholder` is `single` (one pad) or `expanded`."""
-
-    family: str = "kimi_k25"
-    feature_modality: str = "vision_chunk"
-    pad_token: str = "<|media_pad|>"
-
-    def __init__(self, config: KimiK25Layout, placeholder: str | None = None) -> None:
-        if placeholder not in (None, *PLACEHOLDERS):
-            raise MMRawError("unsupported_option", "placeholder is single or expanded")
-        super().__init__(config)
-        self.placeholder = placeholder or "single"
-
-    @property
-    def identity(self) -> str:
-        """Fingerprint and placeholder convention."""
-        return f"{self.family}:{self.fingerprint()}:{self.placeholder}"
+class KimiK25Adapter(BuiltInAdapter[KimiK25Layout, KimiK25Payload], family="kimi_k25"):
+    """The adapter of this family; `placeholder` is `single` (one token) or `expanded`."""
 
     @property
     def merge_size(self) -> int:
@@ -86,16 +71,16 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
             MMRawError: invalid_value (a side below 1), layout_refused, limit_exceeded.
         """
         self.check_size(width, height, limits)
-        knobs = self.config
+        config = self.config
         high, wide = kimi_content(
             width,
             height,
-            knobs.patch_size,
-            knobs.in_patch_limit,
-            knobs.patch_limit_on_one_side,
+            config.patch_size,
+            config.in_patch_limit,
+            config.patch_limit_on_one_side,
         )
-        h, w = _padded(high, wide, knobs.patch_size, knobs.merge_kernel_size)
-        if h > knobs.patch_limit_on_one_side or w > knobs.patch_limit_on_one_side:
+        h, w = _padded(high, wide, config.patch_size, config.merge_kernel_size)
+        if h > config.patch_limit_on_one_side or w > config.patch_limit_on_one_side:
             message = "padded to the merge raster, a side exceeds patch_limit_on_one_side"
             raise MMRawError("layout_refused", message)
         grid = check_grid((1, h, w), merge_size=self.merge_size, limits=limits, path="$.grid_thw")
@@ -105,7 +90,7 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
             num_tokens=tokens,
             placeholder_length=tokens if self.placeholder == "expanded" else 1,
             payload=KimiK25Payload(grid_thws=(grid,), num_media_tokens=tokens),
-            resized=(w * knobs.patch_size, h * knobs.patch_size),
+            resized=(w * config.patch_size, h * config.patch_size),
             content=(wide, high),
         )
 
@@ -114,48 +99,52 @@ class KimiK25Adapter(FamilyAdapter[KimiK25Layout]):
         t, h, w = grid
         return fixed if fixed is not None else t * h * w // self.merge_size**2
 
-    def parse_payload(self, payload: Any, *, limits: Limits = DEFAULT_LIMITS) -> KimiK25Payload:
-        """The typed payload, its grid held against this configuration's merge size."""
-        typed = self.convert(payload, KimiK25Payload)
-        path = "$.payload.grid_thws"
-        check_grid(typed.grid_thws[0], merge_size=self.merge_size, limits=limits, path=path)
-        return typed
-
-    def grid_thw(self, payload: Payload) -> Grid:
-        """The grid that a payload names."""
-        return self.convert(payload, KimiK25Payload).grid_thws[0]
-
     def num_tokens(self, payload: Payload) -> int:
         """num_media_tokens where the payload names it, else what the grid gives."""
-        typed = self.convert(payload, KimiK25Payload)
+        typed = self.typed(payload)
         if isinstance(typed.num_media_tokens, int):
             return typed.num_media_tokens
         return self._tokens(typed.grid_thws[0])
 
     def placeholder_length(self, payload: Payload) -> int:
-        """1 by the convention `single`, one pad per token by `expanded`."""
+        """1 by the convention `single`, one for each token by `expanded`."""
         return self.num_tokens(payload) if self.placeholder == "expanded" else 1
 
-    def prompt_text(self, payload: Payload) -> str:
-        """`<|media_begin|>image<|media_content|>`, the pads, `<|media_end|>`."""
-        pads = self.pad_token * self.placeholder_length(payload)
-        return f"<|media_begin|>image<|media_content|>{pads}<|media_end|>"
+
+ADAPTER = KimiK25Adapter
 
 
-#: Knobs as published.
-PRESETS = {"kimi_k25": KimiK25Layout()}
+#: What Transformers' own processor calls the parameters of a checkpoint's media_proc_cfg.
+_NATIVE = {
+    "image_mean": "image_mean",
+    "image_std": "image_std",
+    "in_patch_limit": "max_patches",
+    "merge_kernel_size": "merge_size",
+    "patch_size": "patch_size",
+}
 
 
-def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
-    """The layout's knobs in a preprocessor_config.json of the family (under media_proc_cfg).
+def describes(document: Mapping[str, Any]) -> bool:
+    """Whether a processor's configuration is of this family, in either form."""
+    return "media_proc_cfg" in document or "max_patches" in document
+
+
+def layout_parameters_of(document: dict[str, Any], info: FamilyInfo) -> dict[str, Any]:
+    """The layout parameters in a preprocessor_config.json of the family.
+
+    They stand under media_proc_cfg, or under the names of Transformers' own processor.
 
     Raises:
         MMRawError: invalid_config.
     """
-    given = document.get("media_proc_cfg")
-    if not isinstance(given, dict):
-        message = "a configuration of family kimi_k25 has an object media_proc_cfg"
+    media: Any = document.get("media_proc_cfg")
+    size: Any = document.get("size")
+    if media is None and "max_patches" in document and isinstance(size, Mapping):
+        media = {name: document[given] for name, given in _NATIVE.items() if given in document}
+        media["patch_limit_on_one_side"] = cast("Mapping[str, Any]", size).get("max_height")
+    if not isinstance(media, Mapping):
+        message = f"a configuration of family {info.family} has an object media_proc_cfg"
         raise MMRawError("invalid_config", message)
-    media = cast("dict[str, Any]", given)
-    knobs = msgspec.structs.asdict(KimiK25Layout())
-    return knobs | {name: media[name] for name in knobs if media.get(name) is not None}
+    given = cast("Mapping[str, Any]", media)
+    parameters = msgspec.structs.asdict(info.layout())
+    return parameters | {n: given[n] for n in parameters if given.get(n) is not None}

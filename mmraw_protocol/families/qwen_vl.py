@@ -7,17 +7,18 @@ float operations is part of it, since rounding decides rows.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 
+from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import QwenVlLayout, QwenVlPayload
 from ..wire.errors import MMRawError
-from ..wire.grids import Grid, check_grid
-from ..wire.ref import Payload
 from .base import Layout
-from .family import FamilyAdapter
+from .built_in import BuiltInAdapter
+from .grid import check_grid
 
 
 def qwen_grid(
@@ -43,12 +44,8 @@ def qwen_grid(
     return high // patch_size, wide // patch_size
 
 
-class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
-    """The adapter of family `qwen_vl`."""
-
-    family: str = "qwen_vl"
-    feature_modality: str = "image"
-    pad_token: str = "<|image_pad|>"
+class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl"):
+    """The adapter of this family."""
 
     @property
     def merge_size(self) -> int:
@@ -66,9 +63,9 @@ class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
         if aspect > limits.image_aspect:
             message = f"the image is longer than {limits.image_aspect} to 1"
             raise MMRawError("aspect_ratio", message)
-        knobs = self.config
-        patch, merge = knobs.patch_size, knobs.merge_size
-        h, w = qwen_grid(width, height, patch, merge, knobs.min_pixels, knobs.max_pixels)
+        config = self.config
+        patch, merge = config.patch_size, config.merge_size
+        h, w = qwen_grid(width, height, patch, merge, config.min_pixels, config.max_pixels)
         grid = (1, h, w)
         # On the merge raster it is by construction.
         if h * w > limits.grid_patches:
@@ -84,43 +81,17 @@ class QwenVlAdapter(FamilyAdapter[QwenVlLayout]):
             content=resized,
         )
 
-    def parse_payload(self, payload: Any, *, limits: Limits = DEFAULT_LIMITS) -> QwenVlPayload:
-        """The typed payload, its grid held against this configuration's merge size."""
-        typed = self.convert(payload, QwenVlPayload)
-        path = "$.payload.image_grid_thw"
-        check_grid(typed.image_grid_thw[0], merge_size=self.merge_size, limits=limits, path=path)
-        return typed
 
-    def grid_thw(self, payload: Payload) -> Grid:
-        """The grid that a payload names."""
-        return self.convert(payload, QwenVlPayload).image_grid_thw[0]
-
-    def num_tokens(self, payload: Payload) -> int:
-        """t * h * w / merge_size^2."""
-        t, h, w = self.grid_thw(payload)
-        return t * h * w // self.merge_size**2
-
-    def placeholder_length(self, payload: Payload) -> int:
-        """One pad per token."""
-        return self.num_tokens(payload)
-
-    def prompt_text(self, payload: Payload) -> str:
-        """`<|vision_start|>`, the pads, `<|vision_end|>`."""
-        pads = self.pad_token * self.placeholder_length(payload)
-        return f"<|vision_start|>{pads}<|vision_end|>"
+ADAPTER = QwenVlAdapter
 
 
-#: Knobs as published with each line of checkpoints.
-PRESETS = {
-    "qwen2_vl": QwenVlLayout(patch_size=14, min_pixels=3136, max_pixels=12845056),
-    "qwen2_5_vl": QwenVlLayout(patch_size=14, min_pixels=3136, max_pixels=12845056),
-    "qwen3_vl": QwenVlLayout(),
-    "qwen3_5": QwenVlLayout(),
-}
+def describes(document: Mapping[str, Any]) -> bool:
+    """Whether a processor's configuration may be of this family: it is of no other's form."""
+    return "media_proc_cfg" not in document and "max_patches" not in document
 
 
-def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
-    """The layout's knobs in a preprocessor_config.json of the family.
+def layout_parameters_of(document: dict[str, Any], info: FamilyInfo) -> dict[str, Any]:
+    """The layout parameters in a preprocessor_config.json of the family.
 
     min_pixels and max_pixels win over size.shortest_edge and size.longest_edge, as in the
     processor. What is absent takes the published value of the line that the patch size tells.
@@ -129,18 +100,21 @@ def knobs_of(document: dict[str, Any]) -> dict[str, Any]:
         MMRawError: invalid_config.
     """
     if "media_proc_cfg" in document:
-        raise MMRawError("invalid_config", "media_proc_cfg belongs to family kimi_k25")
+        raise MMRawError("invalid_config", "media_proc_cfg belongs to another family")
     given: Any = document.get("size") or {}
-    if not isinstance(given, dict):
+    if not isinstance(given, Mapping):
         raise MMRawError("invalid_config", "expected an object", "$.size")
-    size = cast("dict[str, Any]", given)
-    base = PRESETS["qwen2_vl" if document.get("patch_size") == 14 else "qwen3_vl"]
-    knobs = msgspec.structs.asdict(base)
+    size = cast("Mapping[str, Any]", given)
+    parameters = msgspec.structs.asdict(info.layout())
+    parameters |= info.presets["qwen2_vl" if document.get("patch_size") == 14 else "qwen3_vl"]
     edges = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
-    both = {**edges, **{name: document[name] for name in knobs if document.get(name) is not None}}
+    both = {
+        **edges,
+        **{name: document[name] for name in parameters if document.get(name) is not None},
+    }
     found = {name: value for name, value in both.items() if value is not None}
     if not found:
         # Another model's file: the defaults in its place would be wrong without a word.
-        message = "none of the family's knobs is there: patch_size, merge_size, size and others"
+        message = "none of the family's layout parameters is there, for example patch_size"
         raise MMRawError("invalid_config", message)
-    return knobs | found
+    return parameters | found

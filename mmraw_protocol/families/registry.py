@@ -3,57 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import entry_points
 from os import PathLike
 from typing import Any
 
 import msgspec
 
-from ..wire._generated.types import KimiK25Layout, QwenVlLayout
+from ..wire._generated.families import FAMILIES, FamilyInfo
 from ..wire.errors import MMRawError
-from . import kimi_k25 as kimi
-from . import qwen_vl as qwen
-from .base import Adapter
-from .config import is_knobs, read_config, typed_config
+from .base import GRID_KEY, Adapter
+from .config import are_layout_parameters, checked_config, read_config
 
-GROUP = "mmraw_protocol.families"
+GROUP = "mmraw_protocol.adapters"
 
-#: None (the defaults), a layout struct, a preset's name, knobs, or a preprocessor_config.json.
+#: None (the defaults), a layout struct, a preset's name, layout parameters, or a checkpoint's file.
 ConfigLike = msgspec.Struct | Mapping[str, Any] | str | PathLike[str] | None
 
 #: Makes an adapter from a configuration and a placeholder convention, either may be None.
 Factory = Callable[[Any, "str | None"], Adapter]
 
 
-def make_qwen(config: ConfigLike, placeholder: str | None) -> Adapter:
-    """The adapter of family `qwen_vl`."""
-    if placeholder is not None:
-        raise MMRawError("unsupported_option", "family qwen_vl has one placeholder convention")
-    return qwen.QwenVlAdapter(_config(config, QwenVlLayout, qwen.PRESETS, qwen.knobs_of))
+def _built_in(family: str) -> Factory:
+    """The factory of a built-in family: its module is named like it."""
+
+    def make(config: ConfigLike, placeholder: str | None) -> Adapter:
+        info = FAMILIES[family]
+        module: Any = import_module(f".{family}", __package__)
+        return module.ADAPTER(_config(config, info, module), placeholder)
+
+    return make
 
 
-def make_kimi(config: ConfigLike, placeholder: str | None) -> Adapter:
-    """The adapter of family `kimi_k25`."""
-    knobs = _config(config, KimiK25Layout, kimi.PRESETS, kimi.knobs_of)
-    return kimi.KimiK25Adapter(knobs, placeholder)
-
-
-def _config(config: ConfigLike, kind: Any, presets: Mapping[str, Any], knobs_of: Any) -> Any:
+def _config(config: ConfigLike, info: FamilyInfo, module: Any) -> Any:
     if config is None:
-        return kind()
+        return info.layout()
     if isinstance(config, msgspec.Struct):
-        if not isinstance(config, kind):
-            raise MMRawError("invalid_config", f"expected a {kind.__name__}")
-        return typed_config(msgspec.structs.asdict(config), kind)
-    if isinstance(config, str) and config in presets:
-        return presets[config]
+        if not isinstance(config, info.layout):
+            raise MMRawError("invalid_config", f"expected a {info.layout.__name__}")
+        return checked_config(msgspec.structs.asdict(config), info)
+    if isinstance(config, str) and config in info.presets:
+        return checked_config(info.presets[config], info)
     document = read_config(config)
-    if is_knobs(document, kind):
-        return typed_config(document, kind)
-    return typed_config(knobs_of(document), kind)
+    if not are_layout_parameters(document, info):
+        document = module.layout_parameters_of(document, info)
+    return checked_config(document, info)
 
 
-_factories: dict[str, Factory] = {"kimi_k25": make_kimi, "qwen_vl": make_qwen}
+_factories: dict[str, Factory] = {family: _built_in(family) for family in FAMILIES}
+
+
+def family_of(document: Mapping[str, Any]) -> str:
+    """The built-in family whose processor has this configuration.
+
+    Raises:
+        MMRawError: unknown_family.
+    """
+    for family in FAMILIES:
+        module: Any = import_module(f".{family}", __package__)
+        if module.describes(document):
+            return family
+    raise MMRawError("unknown_family", "the configuration is that of no built-in family")
+
+
+def grid_key(family: str) -> str:
+    """The name of the grid in the family's payload, and among the arguments of its models."""
+    info = FAMILIES.get(family)
+    return GRID_KEY if info is None else info.grid_key
 
 
 def register_adapter(family: str, factory: Factory) -> None:
@@ -73,12 +89,11 @@ def get_adapter(
     """The adapter of `family` under `config`.
 
     Args:
-        family: As refs name it, for example `qwen_vl`.
-        config: None for the published defaults of the newest checkpoints; a preset's name
-            (`qwen2_vl`, `qwen2_5_vl`, `qwen3_vl`, `qwen3_5`, `kimi_k25`); a layout struct; knobs by
-            their names in the fingerprint; a checkpoint's preprocessor_config.json as mapping, as
-            path to the file or to its folder.
-        placeholder: For `kimi_k25`, `single` (default) or `expanded`.
+        family: As refs name it.
+        config: None for the published defaults; a preset's name (spec/families/<name>/family.json
+            lists them); a layout struct; layout parameters by their names in the fingerprint; a
+            checkpoint's preprocessor_config.json as mapping, as path to the file or to its folder.
+        placeholder: One of the family's placeholder conventions; None for the first.
 
     Raises:
         MMRawError: unknown_family, invalid_config, unsupported_option.

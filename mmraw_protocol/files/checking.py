@@ -14,7 +14,6 @@ from ..wire.errors import ErrorCode, MMRawError
 from ..wire.features import parse_features
 from ..wire.item import parse_item
 from ..wire.ref import parse_ref
-from .bulk import plain_parts
 from .crew import Crew
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 from .validation import Finding, Kind, check_document
@@ -176,16 +175,11 @@ def _check_block(block: Block, reader: LineReader, limits: Limits) -> Checked:
 def check_lines(block: Block, limits: Limits) -> Checked:
     """Every line of a block as a document of its own."""
     checked = Checked()
-    lines = block.data.split(b"\n")
-    for start, end, counts in plain_parts(lines, limits):
-        if counts is not None:
-            checked.count(counts)
-            continue
-        for number, line in enumerate(lines[start:end], start=block.line + start):
-            text = line.strip()
-            if text:
-                for finding in check_document(text, limits=limits):
-                    checked.add(number, finding)
+    for number, line in enumerate(block.data.split(b"\n"), start=block.line):
+        text = line.strip()
+        if text:
+            for finding in check_document(text, limits=limits):
+                checked.add(number, finding)
     return checked
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import msgspec
 
-from ..conversation.environment import Storage
 from ..images import read_header
 from ..stores import AssetStore, open_store
+from ..stores.base import Storage
+from ..stores.convert import RefConverter
+from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.base64 import encode_base64
-from ..wire.convert import RefConverter
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import check_raw_image_id
-from ..wire.ref.model import PREFIX
+from ..wire.ref import PREFIX, check_raw_image_id
 from .heads import Heads
 
 #: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
@@ -57,7 +57,7 @@ class StorePlace(msgspec.Struct, frozen=True):
 class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a ref becomes a ref of dialect `to`; see `convert_ref`."""
 
-    to: str = "v3"
+    to: str = DEFAULT_DIALECT
     run_id: str | None = None
     config: dict[str, Any] | str | None = None
     store: StorePlace | None = None
@@ -79,7 +79,6 @@ class _Converting:
 
     def __init__(self, converter: RefConverter) -> None:
         self._convert = converter.convert
-        self.rewrite_all = converter.convert_plain
         limits = converter.limits
         inline = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
         # Inline images stand in base64 within base64; escapes may double what is short.

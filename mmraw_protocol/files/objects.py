@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..wire.item import KIND
-from ..wire.ref.model import PREFIX
+from ..wire.ref import PREFIX
 from .heads import Heads
 from .scanner import NO_RUN, OBJECT, Found, Scanner, State
 

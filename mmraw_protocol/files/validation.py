@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
@@ -13,7 +11,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.features import parse_features
 from ..wire.item import KIND, parse_item
-from ..wire.json import MAX_DEPTH, parse_json
+from ..wire.json import parse_json
 from ..wire.ref import is_ref, parse_ref
 
 __all__ = ["Finding", "check_document", "check_value"]
@@ -37,7 +35,7 @@ def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Ite
         if bare:
             document = text if isinstance(text, str) else text.decode("ascii", "replace")
         else:
-            document = _decode(text)
+            document = parse_json(text)
     except MMRawError as error:
         failed = error
     if failed is not None:
@@ -46,45 +44,8 @@ def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Ite
     yield from check_value(document, limits=limits)
 
 
-_decoder = msgspec.json.Decoder()
-_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_key = re.compile(rb'"[ \t\r\n]*:')
-#: Shorter integers are within plus or minus 2^53-1.
-_long_number = re.compile(rb"(?<![0-9.])[0-9]{16}")
-
-
-def _decode(text: str | bytes) -> Any:
-    """The document, by a short way where that is as strict as `parse_json`.
-
-    msgspec's reader refuses all that `parse_json` refuses but big integers, deep nesting and keys
-    that occur twice. The first two show in the text without its strings, the last in the number of
-    keys.
-    """
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    bare = _string.sub(b'"', data)
-    plain = bare.count(b"[") + bare.count(b"{") <= MAX_DEPTH and not _long_number.search(bare)
-    if plain:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
-            document = _decoder.decode(data)
-            if _count_keys(document) == len(_key.findall(bare)):
-                return document
-    return parse_json(text)
-
-
-def _count_keys(value: Any) -> int:
-    """The keys of every object in a document."""
-    count = 0
-    stack: list[Any] = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            fields = cast("dict[str, Any]", item)
-            count += len(fields)
-            stack += [child for child in fields.values() if isinstance(child, (dict, list))]
-        elif isinstance(item, list):
-            rows = cast("list[Any]", item)
-            stack += [child for child in rows if isinstance(child, (dict, list))]
-    return count
+#: Types of values that may be of this protocol, or hold some.
+_KINDS = frozenset({dict, list, str})
 
 
 def check_value(
@@ -99,6 +60,9 @@ def check_value(
                 yield _check("ref", item, place, limits)
         elif isinstance(item, list):
             rows = cast("list[Any]", item)
+            # Long lists are of numbers alone.
+            if _KINDS.isdisjoint(map(type, rows)):
+                continue
             stack += [
                 (row, f"{place}[{index}]")
                 for index, row in reversed(list(enumerate(rows)))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..wire import fastpath
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from .plain import jpeg_header
@@ -104,7 +103,7 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
     """
-    if fastpath.enabled and data.startswith(_JPEG) and len(data) <= limits.inline_image_bytes:
+    if data.startswith(_JPEG) and len(data) <= limits.inline_image_bytes:
         _decoders()  # with or without the short way, an installation reads pictures or does not
         plain = jpeg_header(data, limits)
         if plain is not None:

@@ -17,10 +17,11 @@ import httpx
 import msgspec
 
 from ..conversation.placeholders import check_spans
+from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.errors import ErrorCode
 from ..wire._generated.types import PlaceholderRange
+from ..wire.check import key_in_path
 from ..wire.errors import ERRORS, MMRawError
-from ..wire.explain import key_in_path
 from ..wire.features import MultiModalData, build_features
 from ..wire.json import parse_json
 
@@ -122,7 +123,7 @@ class GenerateClient:
         model: str,
         *,
         run_id: str | None = None,
-        dialect: str = "v3",
+        dialect: str = DEFAULT_DIALECT,
         retries: int = 3,
         backoff: float = 0.25,
         timeout: float = 600.0,

@@ -18,7 +18,6 @@ from typing import Any, cast
 
 from PIL import Image
 
-from ..conversation.environment import Storage
 from ..conversation.messages import (
     PackedImage,
     changed,
@@ -28,13 +27,13 @@ from ..conversation.messages import (
     replace_parts,
 )
 from ..conversation.placeholders import check_spans
-from ..families import Adapter, Layout
+from ..families import Adapter, Layout, grid_key
 from ..images import ImageSource
+from ..stores.base import Storage
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
-from ..wire.grids import MERGE_SIZE
 from ..wire.item import KIND, RawMMItem
 
 __all__ = [
@@ -45,9 +44,6 @@ __all__ = [
     "raw_data",
     "sized_messages",
 ]
-
-#: Under which key a processor of the family returns its grids.
-GRID_KEYS = {"kimi_k25": "grid_thws", "qwen_vl": "image_grid_thw"}
 
 
 class SizedImage(Image.Image):
@@ -95,8 +91,8 @@ class LayoutImageProcessor:
     def __init__(self, adapter: Adapter, limits: Limits = DEFAULT_LIMITS) -> None:
         self.adapter = adapter
         self.limits = limits
-        self.merge_size = int(getattr(adapter, "merge_size", MERGE_SIZE))
-        self._key = GRID_KEYS.get(adapter.family, "image_grid_thw")
+        self.merge_size = int(getattr(adapter, "merge_size", 2))
+        self._key = grid_key(adapter.family)
 
     def layout(self, image: Any) -> Layout:
         """The layout of a picture, or of the picture in `{"type": "image", "image": picture}`.
@@ -269,7 +265,7 @@ def _compare(
 ) -> None:
     """The renderer's grid and length are those of the image under the adapter's knobs."""
     described = image.description
-    grid: Any = None if item is None else item.get(GRID_KEYS.get(adapter.family, "image_grid_thw"))
+    grid: Any = None if item is None else item.get(grid_key(adapter.family))
     if grid is None:
         message = "the renderer's item has no grid of the adapter's family"
         raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
@@ -318,7 +314,7 @@ def expand_pads(rendered: Any, adapter: Adapter) -> Any:
 
 
 def _pads(item: Mapping[str, Any], adapter: Adapter) -> int:
-    key = GRID_KEYS.get(adapter.family, "image_grid_thw")
+    key = grid_key(adapter.family)
     grid = [[int(side) for side in row] for row in item[key]]
     return adapter.placeholder_length(adapter.parse_payload({key: grid}))
 

@@ -17,14 +17,14 @@ import msgspec
 from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
 from ..conversation.messages import pack_images as pack_raw_images
 from ..conversation.placeholders import check_spans
-from ..families import Adapter, ImageDescription, get_adapter
+from ..families import Adapter, ImageDescription, family_of, get_adapter, grid_key
 from ..images import decode_rgb
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.check import key_in_path
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
-from ..wire.explain import key_in_path
 from ..wire.features import Features, MultiModalData, Slot, build_features, parse_features
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.item import RawMMItem, parse_item
@@ -32,41 +32,23 @@ from ..wire.ref import RawMMRef
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
 
-#: Under which key a model of the family takes the grids.
-GRID_KEYS = {"kimi_k25": "grid_thws", "qwen_vl": "image_grid_thw"}
-
-#: What Transformers' own Kimi processor calls the knobs of the checkpoint's media_proc_cfg.
-_NATIVE_KIMI = {
-    "image_mean": "image_mean",
-    "image_std": "image_std",
-    "in_patch_limit": "max_patches",
-    "merge_kernel_size": "merge_size",
-    "patch_size": "patch_size",
-}
-
 FeaturesLike = Features | Mapping[str, Any] | str | bytes
 Images = FeaturesLike | MultiModalData | Sequence[RawMMItem | Mapping[str, Any]]
 Tensors = dict[str, Any]
 
 
 def adapter_of(image_processor: Any, placeholder: str | None = None) -> Adapter:
-    """The adapter with the knobs of an image processor.
+    """The adapter with the layout parameters of an image processor.
 
     Args:
-        image_processor: Qwen's, Transformers' own of Kimi K2.5, or that of a Kimi checkpoint.
-        placeholder: For Kimi, `single` (default) or `expanded`.
+        image_processor: Of a built-in family: Transformers' own, or that of a checkpoint.
+        placeholder: One of the family's placeholder conventions; None for the first.
 
     Raises:
         MMRawError: invalid_config.
     """
-    knobs: dict[str, Any] = image_processor.to_dict()
-    if isinstance(knobs.get("media_proc_cfg"), Mapping):
-        return get_adapter("kimi_k25", knobs, placeholder=placeholder)
-    if "max_patches" not in knobs:
-        return get_adapter("qwen_vl", {**knobs, "size": dict(knobs.get("size") or {})})
-    media = {name: knobs[given] for name, given in _NATIVE_KIMI.items() if given in knobs}
-    media["patch_limit_on_one_side"] = dict(knobs["size"])["max_height"]
-    return get_adapter("kimi_k25", {"media_proc_cfg": media}, placeholder=placeholder)
+    document: dict[str, Any] = image_processor.to_dict()
+    return get_adapter(family_of(document), document, placeholder=placeholder)
 
 
 class TensorMaker:
@@ -96,7 +78,7 @@ class TensorMaker:
         self.image_processor = image_processor
         self.adapter = adapter or adapter_of(image_processor)
         self.limits = limits
-        self.grid_key = GRID_KEYS.get(self.adapter.family, "image_grid_thw")
+        self.grid_key = grid_key(self.adapter.family)
         self._store = store
         self._cache_bytes = cache_bytes
         self._materializer: Materializer | None = None
@@ -206,11 +188,11 @@ class TensorMaker:
         """
         processor = self.image_processor
         if hasattr(processor, "media_tokens_calculator"):
-            # The processor of a Kimi checkpoint takes media, not pictures.
+            # Some processors take media of several kinds, not pictures alone.
             out = processor.preprocess([{"type": "image", "image": image}], return_tensors="pt")
         else:
             out = processor.preprocess([image], return_tensors="pt")
-        grids = out["grid_thws"] if "grid_thws" in out else out["image_grid_thw"]
+        grids = out[self.grid_key]
         t, h, w = grid
         if grids.tolist() != [[t, h, w]] or len(out["pixel_values"]) != t * h * w:
             message = "the processor made another grid than the ref names"

@@ -11,20 +11,27 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from ..conversation import environment
 from ..stores import LocalStore
+from ..wire._generated.checks import (
+    check_family,
+    check_fingerprint,
+    check_mm_hash,
+    check_modality,
+    check_raw_uri,
+)
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.base64 import decode_base64url, encode_base64url
-from ..wire.errors import ErrorCode, MMRawError
+from ..wire.data_url import check_label_names
+from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.item import KIND, VERSION
 from ..wire.json import parse_json
-from ..wire.ref import check_raw_image_id, check_sources
+from ..wire.ref import check_raw_image_id
 from ..wire.ref import normalize_run_id as _normalize_run_id
 
 __all__ = [
@@ -80,9 +87,12 @@ IMAGE_REF_PAYLOAD_VALUE = "raw_image"
 RAW_MM_ITEM_KIND = KIND
 RAW_MM_ITEM_VERSION = VERSION
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_FINGERPRINT = re.compile(r"[a-f0-9]{16,64}")
-_MM_HASH = re.compile(r"[a-f0-9]{16,128}")
+_CHECKS = {
+    "family": check_family,
+    "modality": check_modality,
+    "fingerprint": check_fingerprint,
+    "mm_hash": check_mm_hash,
+}
 _BLANKS = str.maketrans("", "", " \t\r\n\v\f")
 _V3_FIELDS = ("run_id", "family", "fingerprint", "modality", "mm_hash", "payload")
 _V3_SOURCES = ("raw_uri", "raw_image_id")
@@ -244,7 +254,7 @@ def image_layout_fingerprint(*, family: str, **values: object) -> str:
     Raises:
         MMRawError: invalid_value.
     """
-    _check(_NAME, family, "family")
+    check_family(family, "$.family", DEFAULT_LIMITS)
     knobs = (f"{name}={_dump(values[name], default=str)}" for name in sorted(values))
     return sha256_hex(f"image-layout:v1:{family}:{':'.join(knobs)}".encode())[:32]
 
@@ -264,9 +274,9 @@ def raw_mm_item(
     Raises:
         MMRawError: invalid_value.
     """
-    _check(_NAME, family, "family")
-    _check(_NAME, modality, "modality")
-    _check(_FINGERPRINT, layout_fingerprint, "layout_fingerprint")
+    check_family(family, "$.family", DEFAULT_LIMITS)
+    check_modality(modality, "$.modality", DEFAULT_LIMITS)
+    check_fingerprint(layout_fingerprint, "$.layout_fingerprint", DEFAULT_LIMITS)
     item: dict[str, object] = {
         "kind": RAW_MM_ITEM_KIND,
         "version": RAW_MM_ITEM_VERSION,
@@ -380,24 +390,18 @@ def _checked(fields: dict[str, Any]) -> RawMMRef:
     for name in _V3_SOURCES:
         if not isinstance(fields.get(name), (str, type(None))):
             raise MMRawError("invalid_type", "expected a string", f"$.{name}")
-    _check(_NAME, fields["family"], "family")
-    _check(_NAME, fields["modality"], "modality")
-    _check(_FINGERPRINT, fields["fingerprint"], "fingerprint")
-    _check(_MM_HASH, fields["mm_hash"], "mm_hash")
+    for name, check in _CHECKS.items():
+        check(fields[name], f"$.{name}", DEFAULT_LIMITS)
     fields["run_id"] = _normalize_run_id(fields["run_id"])
     ref = RawMMRef(**fields)
-    check_sources(ref.raw_uri, ref.raw_image_id, DEFAULT_LIMITS)
+    if ref.raw_uri is not None:
+        check_raw_uri(ref.raw_uri, "$.raw_uri", DEFAULT_LIMITS)
+    if ref.raw_image_id is not None:
+        check_raw_image_id(ref.raw_image_id)
+    if ref.raw_uri is None and ref.raw_image_id is None:
+        raise MMRawError("missing_source", "neither raw_image_id nor raw_uri is given")
+    check_label_names(ref.raw_uri, ref.raw_image_id, named=True)
     return ref
-
-
-def _check(pattern: re.Pattern[str], value: object, name: str) -> None:
-    code: ErrorCode = "invalid_value"
-    if isinstance(value, str):
-        if len(value) > DEFAULT_LIMITS.name_chars:
-            code = "limit_exceeded"
-        elif pattern.fullmatch(value):
-            return
-    raise MMRawError(code, f"not a valid {name}", f"$.{name}")
 
 
 def is_raw_mm_ref(ref: object) -> bool:

@@ -26,10 +26,11 @@ from ..stores.verify import verify_source
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
-from ..wire.features.model import Slot
+from ..wire.features import Slot
 from ..wire.hashes import sha256_hex
 from ..wire.json import canonical_json
-from ..wire.ref import RawMMRef, read_ref
+from ..wire.ref import RawMMRef
+from ..wire.ref_stream import read_ref
 from .cache import SingleFlightCache
 from .stats import Stats
 

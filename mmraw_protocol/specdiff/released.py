@@ -18,8 +18,8 @@ from ..wire.schemas import spec_folder
 
 NAME = "RELEASED.json"
 
-#: The one schema that grows by an entry when a family becomes listed (spec/VERSIONING.md).
-GROWS = "payload/families.schema.json"
+#: The generated schema that grows by an entry with each family (spec/VERSIONING.md).
+GROWS = "families/families.schema.json"
 
 
 def check_released(folder: Path | None = None) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -11,6 +11,9 @@ from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from .names import digest_in
+
+#: How refs hold their images: by name in a store, or within the ref.
+Storage = Literal["offload", "inline"]
 
 
 class StoredObject(msgspec.Struct, frozen=True):

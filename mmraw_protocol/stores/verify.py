@@ -11,7 +11,8 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import RawMMRef, read_ref
+from ..wire.ref import RawMMRef
+from ..wire.ref_stream import read_ref
 from .base import verify_object
 
 if TYPE_CHECKING:

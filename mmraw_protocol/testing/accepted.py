@@ -7,8 +7,15 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
+from ..wire._generated.dialects import (
+    DEFAULT_DIALECT,
+    DEFAULT_ITEM,
+    DIALECTS,
+    ITEMS,
+    WireDialect,
+)
+from ..wire._generated.families import FAMILIES
 from ..wire._generated.strategies import build
-from ..wire._generated.wire import DIALECTS, FAMILIES, WireDialect
 from ..wire.base64 import encode_base64, encode_base64url
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.json import canonical_json
@@ -111,12 +118,12 @@ def documents(name: str) -> Strategy:
 
 
 def payloads(family: str) -> Strategy:
-    """Payloads of a family; an opaque object for one that spec/ does not list."""
-    names = {"qwen_vl": "QwenVlPayload", "kimi_k25": "KimiK25Payload"}
-    return _KNOWN[names.get(family, "OpaquePayload")]
+    """Payloads of a family; an opaque object for one that is not built in."""
+    info = FAMILIES.get(family)
+    return _KNOWN["OpaquePayload" if info is None else info.payload.__name__]
 
 
-def ref_fields(dialect: str = "v3") -> Strategy:
+def ref_fields(dialect: str = DEFAULT_DIALECT) -> Strategy:
     """The fields of a ref by their wire names; null and absent are both used for absent."""
     return _KNOWN[DIALECTS[dialect].schema]
 
@@ -135,27 +142,19 @@ def ref_text(fields: dict[str, Any], dialect: str) -> str:
 def _segment(fields: dict[str, Any], name: str, wire: WireDialect) -> str:
     if name == "payload":
         return encode_base64url(canonical_json(fields[name]).encode())
-    if name == "grid_thw":
+    if isinstance(fields[name], list):
         return "x".join(map(str, cast("list[list[int]]", fields[name])[0]))
     return str(fields[name])
 
 
-def refs(dialect: str = "v3") -> st.SearchStrategy[str]:
+def refs(dialect: str = DEFAULT_DIALECT) -> st.SearchStrategy[str]:
     """Canonical refs of a dialect, of every family."""
     return ref_fields(dialect).map(lambda fields: ref_text(fields, dialect))
 
 
-#: dialect of the envelope -> definition
-ITEMS = {
-    "v1": "ItemV1",
-    "unversioned-uri": "ItemUnversionedUri",
-    "unversioned-data": "ItemUnversionedData",
-}
-
-
-def items(dialect: str = "v1") -> Strategy:
+def items(dialect: str = DEFAULT_ITEM) -> Strategy:
     """Envelopes as plain JSON: version 1, or one of the two forms without version."""
-    return _KNOWN[ITEMS[dialect]]
+    return _KNOWN[ITEMS[dialect].schema]
 
 
 def images() -> st.SearchStrategy[bytes]:
@@ -209,7 +208,7 @@ def messages() -> st.SearchStrategy[list[dict[str, Any]]]:
     return st.lists(st.one_of(user, reply), max_size=4)
 
 
-def features(dialect: str = "v3") -> Strategy:
+def features(dialect: str = DEFAULT_DIALECT) -> Strategy:
     """Features bodies as plain JSON: refs that fit their hashes, ranges that do not overlap."""
     return st.lists(
         st.tuples(ref_fields(dialect), st.integers(0, 5), st.integers(1, 50)), max_size=5
@@ -233,7 +232,7 @@ def _body(rows: list[tuple[dict[str, Any], int, int]], dialect: str) -> dict[str
 _ALPHABET = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:=+/ \n\x00{}"'
 
 
-def near_misses(dialect: str = "v3") -> st.SearchStrategy[tuple[str, str]]:
+def near_misses(dialect: str = DEFAULT_DIALECT) -> st.SearchStrategy[tuple[str, str]]:
     """(canonical ref, the same with one character changed, added or taken away).
 
     The second is refused or means something else; `refused_refs` are always refused. A blank

@@ -7,11 +7,18 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
+from ..wire._generated.dialects import (
+    DEFAULT_DIALECT,
+    DEFAULT_ITEM,
+    DIALECTS,
+    ITEMS,
+    WireDialect,
+)
+from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES
 from ..wire._generated.strategies import REQUIRED, SOURCES, WRONG
-from ..wire._generated.wire import DIALECTS, FAMILIES, WireDialect
 from ..wire.base64 import encode_base64url
 from ..wire.json import canonical_json
-from .accepted import ITEMS, Strategy, documents, features, refs
+from .accepted import Strategy, documents, features, refs
 
 #: (what is done, field, value): take it away, or set it.
 _Fault = tuple[str, str, Any]
@@ -44,32 +51,36 @@ def refused_documents(name: str) -> Strategy:
     made = st.builds(_with_fault, documents(name), faults, st.just(name))
     if not {"family", "payload"} <= set(WRONG[name]):
         return made
-    within = st.sampled_from(["QwenVlPayload", "KimiK25Payload"]).flatmap(refused_documents)
+    within = st.sampled_from([info.payload.__name__ for info in FAMILIES.values()]).flatmap(
+        refused_documents
+    )
     return st.one_of(made, st.builds(_with_payload, documents(name), within))
 
 
 def _with_payload(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
-    # A fault in one listed payload is one in the other too; an opaque one may hold anything.
-    family = document["family"] if document["family"] in FAMILIES else "qwen_vl"
+    # A fault in one built-in payload is one in the others too; an opaque one may hold anything.
+    family = document["family"] if document["family"] in FAMILIES else DEFAULT_FAMILY
     return {**document, "family": family, "payload": payload}
 
 
-def refused_refs(dialect: str = "v3") -> st.SearchStrategy[str]:
+def refused_refs(dialect: str = DEFAULT_DIALECT) -> st.SearchStrategy[str]:
     """Near misses of a dialect that every reader refuses: one fault in a canonical ref."""
     wire = DIALECTS[dialect]
     texts = st.builds(_with_text_fault, refs(dialect), st.sampled_from(_TEXT_FAULTS))
     if wire.encoding == "segments":
         spots = st.tuples(st.integers(0, len(wire.segments) - 1), st.sampled_from(_SEGMENT_FAULTS))
         return st.one_of(texts, st.builds(_with_segment_fault, refs(dialect), spots))
-    # A v3 object without run_id is one of v3-runless, which may well be whole.
     whole = refused_documents(wire.schema)
-    if dialect == "v3":
-        whole = whole.filter(_names_a_run)
+    # Without some field it may be a whole one of another dialect with the same prefix.
+    signs = {
+        name for other in DIALECTS.values() if _is_beside(other, wire) for name in other.without
+    }
+    whole = whole.filter(lambda fields: signs <= fields.keys())
     return st.one_of(texts, st.builds(_any_text, whole, st.just(wire)))
 
 
-def _names_a_run(fields: dict[str, Any]) -> bool:
-    return "run_id" in fields
+def _is_beside(other: WireDialect, wire: WireDialect) -> bool:
+    return other != wire and (other.prefix, other.encoding) == (wire.prefix, wire.encoding)
 
 
 def _any_text(fields: dict[str, Any], wire: WireDialect) -> str:
@@ -105,9 +116,9 @@ def _with_segment_fault(text: str, spot: tuple[int, str]) -> str:
     return ":".join(parts)
 
 
-def refused_items(dialect: str = "v1") -> Strategy:
+def refused_items(dialect: str = DEFAULT_ITEM) -> Strategy:
     """Envelopes that every reader refuses: one fault, or processed tensors in the payload."""
-    name = ITEMS[dialect]
+    name = ITEMS[dialect].schema
     tensors = st.sampled_from(["pixel_values", "image_embeds", "image_features"])
     return st.one_of(
         refused_documents(name),
@@ -119,7 +130,7 @@ def _with_tensors(item: dict[str, Any], key: str) -> dict[str, Any]:
     return {**item, "payload": {key: [1]}}
 
 
-def refused_features(dialect: str = "v3") -> Strategy:
+def refused_features(dialect: str = DEFAULT_DIALECT) -> Strategy:
     """Features bodies that every reader refuses: one fault in a body of at least one image."""
     bodies = features(dialect).filter(_has_images)
     return st.builds(_with_body_fault, bodies, st.sampled_from(_BODY_FAULTS))

@@ -105,24 +105,29 @@ def decode_base64url(text: str, path: str = "$", start: int = 0) -> bytes:
 
 def decode_url(text: str, start: int = 0) -> bytes | None:
     """The bytes of canonical unpadded base64url at text[start:]; None otherwise."""
-    length = len(text) - start
-    rest = length & 3
-    if length and text[-1] not in LAST[rest]:
+    text = text[start:]
+    if "+" in text or "/" in text:
         return None
-    if text.find("+", start) >= 0 or text.find("/", start) >= 0:
+    size = len(text)
+    rest = size & 3
+    if size and text[-1] not in LAST[rest]:
         return None
-    size = length * 3 // 4
     # One name for all copies, so that each goes before the next but one comes.
-    padded = text[start:] + PADDING[rest]
-    data = attempt(padded)
+    text += PADDING[rest]
+    size = size * 3 // 4
+    try:
+        data = _decode(text, None, True)
+        if len(data) == size:
+            return data
+    except ValueError:
+        pass
     # `-` and `_` are rare where JSON was encoded; only where they occur are they translated.
-    if data is None or len(data) != size:
-        if "-" not in padded and "_" not in padded:
-            return None
-        data = None
-        padded = padded.replace("-", "+")
-        padded = padded.replace("_", "/")
-        data = attempt(padded)
+    if "-" not in text and "_" not in text:
+        return None
+    data = None
+    text = text.replace("-", "+")
+    text = text.replace("_", "/")
+    data = attempt(text)
     return data if data is not None and len(data) == size else None
 
 

@@ -1,8 +1,12 @@
-"""data: images and file: labels."""
+"""data: images and file: labels: the syntax of raw_uri.
+
+Source: spec/README.md, sections "Base64" and "Fields".
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from .base64 import decode_standard
@@ -15,6 +19,7 @@ _LONGEST_HEAD = max(map(len, _MEDIA_TYPES))
 #: How a data: image starts.
 HEADS = frozenset(head.encode("ascii") for head in _MEDIA_TYPES)
 
+_LABEL_HEADS = ("file:///", "file://localhost/")
 #: The most characters of a file: label, and which ones it may have.
 LABEL_LENGTH = 4096
 LABEL_CHARACTERS = (
@@ -70,8 +75,7 @@ def check_data_uri(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$
 
 def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
     """Media type and where the base64 begins; its length tells a size that is too large."""
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "expected a data: URL as a string", path)
+    _check_string(text, path)
     # Only a fixed window is searched: the text may be tens of megabytes without any comma.
     head = text[: text.find(",", 0, _LONGEST_HEAD) + 1]
     media_type = _MEDIA_TYPES.get(head)
@@ -97,6 +101,78 @@ def _not_canonical(path: str) -> MMRawError:
     return MMRawError("invalid_base64", message, path)
 
 
+def _check_string(value: object, path: str) -> None:
+    if not isinstance(value, str):
+        raise MMRawError("invalid_raw_uri", "expected a data: or file: URL as a string", path)
+
+
+def check_label(text: str, path: str, limits: Limits) -> None:
+    """Refuses what is no file: label with the name of a stored image at its end.
+
+    Raises:
+        MMRawError: invalid_raw_uri, invalid_raw_image_id, limit_exceeded.
+    """
+    # Here, since the generated checks import this module.
+    from ._generated.checks import check_raw_image_id
+
+    _check_string(text, path)
+    check_raw_image_id(parse_file_label(text, path=path), path, limits)
+
+
+def _check_data_uri(value: Any, path: str, limits: Limits) -> None:
+    check_data_uri(value, limits=limits, path=path)
+
+
+def _check_raw_uri(value: Any, path: str, limits: Limits) -> None:
+    _check_string(value, path)
+    is_label = value.startswith("file:")
+    (check_label if is_label else _check_data_uri)(value, path, limits)
+
+
+#: By the names of `x-mmraw-syntax`: the checks of what a pattern cannot say.
+SYNTAXES: dict[str, Callable[[Any, str, Limits], None]] = {
+    "data_url": _check_data_uri,
+    "file_label": check_label,
+    "raw_uri": _check_raw_uri,
+}
+
+
+def fits_source(syntax: str, uri: str, stored_name: str | None, limits: Limits) -> bool:
+    """Whether a URL has its syntax; a label beside the name of a stored image ends in that name."""
+    if stored_name is not None and not uri.startswith("data:"):
+        # The name itself has a check of its own.
+        return (
+            syntax == "raw_uri"
+            and uri.endswith(f"/{stored_name}")
+            and uri.startswith(_LABEL_HEADS)
+            and len(uri) <= LABEL_LENGTH
+            and uri.isascii()
+            and not uri.encode("ascii").translate(None, LABEL_CHARACTERS)
+        )
+    try:
+        SYNTAXES[syntax](uri, "$", limits)
+    except MMRawError:
+        return False
+    return syntax != "raw_uri" or uri.startswith("data:")
+
+
+def check_label_names(uri: str | None, stored_name: str | None, named: bool) -> None:
+    """A file: label ends in the name of the stored image beside it.
+
+    Args:
+        uri: raw_uri, already checked by itself.
+        stored_name: raw_image_id.
+        named: Whether the dialect has a raw_image_id; else the label alone names the image.
+
+    Raises:
+        MMRawError: invalid_raw_uri.
+    """
+    label = uri if uri is not None and uri.startswith("file:") else None
+    if named and label is not None and parse_file_label(label) != stored_name:
+        message = "a file: label must accompany a raw_image_id equal to its last segment"
+        raise MMRawError("invalid_raw_uri", message, "$.raw_uri")
+
+
 def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
     """The last path segment of a file: label (its raw_image_id). The path is never opened.
 
@@ -107,7 +183,7 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
     name = text.rpartition("/")[2]
     is_label = (
         len(text) <= LABEL_LENGTH
-        and text.startswith(("file:///", "file://localhost/"))
+        and text.startswith(_LABEL_HEADS)
         and text.isascii()
         and not text.encode("ascii").translate(None, LABEL_CHARACTERS)
         and name

@@ -1,36 +1,114 @@
 """Strict reading and canonical writing of JSON.
 
-The usual readers keep the last of duplicate keys, take NaN, lone surrogates and integers that other
-languages round, and fall over deep nesting. Here all of that is refused.
+Usual readers keep the last of duplicate keys, accept NaN, lone surrogates and integers that other
+languages round, and fail on deep nesting. Here all of that is rejected, by one rule each.
+
+Source: spec/README.md, sections "JSON", "Canonical JSON" and "Order of checks".
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Iterator
-from typing import Any, NoReturn, TypedDict, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn, cast
 
 import msgspec
 
-from . import fastpath, jsonbulk
-from ._generated.limits import Limits
 from .errors import MMRawError
-from .jsonbulk import MAX_INTEGER as MAX_INTEGER
-from .jsonlarge import set_aside
 
-#: Keys that may occur nowhere in a raw item: they would carry processed tensors.
-PROCESSED_KEYS = frozenset({"pixel_values", "image_embeds", "image_features"})
-PROCESSED_KEYS_BYTES = frozenset(name.encode("ascii") for name in PROCESSED_KEYS)
-
-#: Nesting of any document but a payload. Ours need six levels.
+#: Integers beyond are rounded by readers that hold numbers as doubles.
+MAX_INTEGER = 2**53 - 1
+#: Nesting of any document; ours need six levels.
 MAX_DEPTH = 256
+#: A document with more text than this beyond ASCII could take four times its length as strings.
+MAX_WIDE_TEXT = 1 << 18
+#: Long texts are worked on piece by piece.
+_WINDOW = 1 << 16
+#: Keys that no raw item holds at any depth: they would carry processed tensors.
+TENSOR_KEYS = frozenset({"image_embeds", "image_features", "pixel_values"})
 
-# Compiled where it is used (and kept by re): the fast paths do without it.
-_SURROGATE_ESCAPE = rb"\\u[dD][89a-fA-F]"
-_SURROGATE_PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-#: Documents beyond this many bytes are read in a way that bounds memory.
-LARGE = 1 << 18
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b",[{"))
+CONTAINERS = (dict, list, tuple)
+_SCALARS = frozenset({bool, float, int, str, type(None)})
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_SIXTEEN_DIGITS = b"0" * 16
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+class _Facts(NamedTuple):
+    """What the text outside of strings tells."""
+
+    marks: int
+    colons: int
+    has_long_number: bool
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError
+    return value
+
+
+# msgspec itself takes ten times as long for some floats.
+_decode = msgspec.json.Decoder(float_hook=_finite).decode
+
+#: Stands for a value that holds a number out of range.
+_OUT_OF_RANGE = object()
+
+
+class Document:
+    """A JSON text that was read, and what of it only the text tells.
+
+    Attributes:
+        value: The decoded value; something else where a number in it is out of range.
+        marks: Commas and opening brackets outside of strings: about as many as values.
+    """
+
+    def __init__(self, value: Any, text: str | bytes, facts: _Facts, path: str) -> None:
+        self.value = value
+        self.marks = facts.marks
+        self._text = text
+        self._facts = facts
+        self._path = path
+
+    def spells_tensor_key(self) -> bool:
+        """Whether a tensor key is written in the text without escapes."""
+        # No backslash precedes the quote that opens a string.
+        pattern = rf'(?<!\\)"(?:{"|".join(sorted(TENSOR_KEYS))})"[ \t\r\n]*:'
+        if isinstance(self._text, str):
+            return re.search(pattern, self._text) is not None
+        return re.search(pattern.encode("ascii"), self._text) is not None
+
+    def check(self, *, tensors: bool = True) -> Any:
+        """The value, after its numbers, its keys and then its tensor keys were checked.
+
+        Args:
+            tensors: Whether keys of processed tensors may occur.
+
+        Raises:
+            MMRawError: invalid_value, duplicate_key, processed_payload.
+        """
+        if self.value is _OUT_OF_RANGE:
+            raise _out_of_range(self._path)
+        if self._facts.has_long_number and _has_big_integer(self.value):
+            raise _out_of_range(self._path)
+        if not self._facts.colons:
+            return self.value
+        keys, has_tensor = 0, False
+        for level in _levels(self.value):
+            objects = _objects(level)
+            keys += sum(map(len, objects))
+            has_tensor = has_tensor or not all(map(TENSOR_KEYS.isdisjoint, objects))
+        # Each key has its colon, and of equal keys a reader keeps one.
+        if self._facts.colons != keys:
+            raise MMRawError("duplicate_key", "an object holds the same key twice", self._path)
+        if has_tensor and not tensors:
+            raise processed_payload(self._path)
+        return self.value
 
 
 def parse_json(
@@ -38,288 +116,300 @@ def parse_json(
     *,
     max_depth: int = MAX_DEPTH,
     max_values: int | None = None,
-    max_text: int | None = None,
     path: str = "$",
 ) -> Any:
-    """One strict JSON document.
+    """The value of one strict JSON document.
 
     Args:
         text: The document.
         max_depth: Most levels of arrays and objects.
-        max_values: Most values in it; where it is given, memory is bounded by the document's size.
-        max_text: Most bytes beside the base64 of images and refs.
+        max_values: Most values in it; None for any number.
         path: For errors.
 
     Raises:
-        MMRawError: invalid_encoding, invalid_json, duplicate_key, invalid_value (an integer beyond
-            plus or minus 2^53-1), limit_exceeded (nesting, values, text).
+        MMRawError: invalid_encoding, limit_exceeded, invalid_json, invalid_value (a number out of
+            range), duplicate_key, in this order.
     """
-    if max_values is None or len(text) <= LARGE:
-        return _read(text, max_depth, max_values, path)
-    check_large_json(text, max_depth=max_depth, max_values=max_values, max_text=max_text, path=path)
-    # The strict reader has seen all but plain base64, and the values are few: any reader will do.
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    raise jsonbulk.not_json(path)
+    return read_json(text, max_depth=max_depth, max_values=max_values, path=path).check()
 
 
-class Bounds(TypedDict):
-    """Most values of a document, and most bytes beside the base64 of images."""
-
-    max_values: int
-    max_text: int
-
-
-def document_bounds(limits: Limits) -> Bounds:
-    """What a ref or envelope may hold: its payload, and a little more."""
-    return {"max_values": limits.payload_nodes + 64, "max_text": limits.payload_bytes + LARGE}
-
-
-def check_large_json(
+def read_json(
     text: str | bytes | memoryview,
-    *,
-    max_values: int,
-    max_text: int | None,
-    max_depth: int = MAX_DEPTH,
-    path: str = "$",
-) -> None:
-    """What `parse_json` refuses, but for faults within long base64; builds next to nothing.
-
-    Raises:
-        MMRawError: what `parse_json` raises.
-    """
-    rest = set_aside(text)
-    if max_text is not None and len(rest) > max_text:
-        message = f"more than {max_text} bytes beside the base64 of images"
-        raise MMRawError("limit_exceeded", message, path)
-    escape = "\\u" if isinstance(rest, str) else b"\\u"
-    if len(rest) > LARGE and not (rest.isascii() and escape not in rest):  # pyright: ignore[reportOperatorIssue]
-        # Text beyond Latin takes up to four bytes a character, once for the document and once more.
-        message = f"more than {LARGE} bytes of text that is not plain ASCII"
-        raise MMRawError("limit_exceeded", message, path)
-    _read(rest, max_depth, max_values, path)
-
-
-def _read(text: str | bytes | memoryview, max_depth: int, max_values: int | None, path: str) -> Any:
-    data = utf8_of(text, path)
-    if _is_strict(data, max_depth, max_values, path):
-        try:
-            return msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            pass
-    return _read_slowly(text, data, path)
-
-
-def check_json(
-    data: bytes,
     *,
     max_depth: int = MAX_DEPTH,
     max_values: int | None = None,
-    max_text: int | None = None,
     path: str = "$",
-) -> None:
-    """Refuses what `parse_json` refuses; where it can, builds no value.
+) -> Document:
+    """`parse_json` up to whether the text is JSON; `Document.check` does the rest.
 
     Raises:
-        MMRawError: what `parse_json` raises.
+        MMRawError: invalid_encoding, limit_exceeded, invalid_json.
     """
-    if max_values is not None and len(data) > LARGE:
-        parse_json(data, max_depth=max_depth, max_values=max_values, max_text=max_text, path=path)
-    elif not _is_strict(utf8_of(data, path), max_depth, max_values, path):
-        _read_slowly(data, data, path)
+    data: str | bytes = _utf8(text, path)
+    # Before anything is built of it: a value takes many times the memory of its text.
+    facts = _facts(data, max_depth, max_values, path)
+    if isinstance(text, str) and text.isascii():
+        # The decoder reads ASCII strings as they are.
+        data = text
+    value: Any = _OUT_OF_RANGE
+    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        value = _decode(data)
+    if value is _OUT_OF_RANGE:
+        _check_json(data, path)
+    return Document(value, data, facts, path)
 
 
-def check_raw_json(
-    data: bytes,
-    *,
-    max_values: int,
-    max_text: int | None = None,
-    path: str = "$",
-    is_json: bool | None = None,
-) -> None:
-    """What is refused before any other fault of a document; where it can, builds no value.
-
-    `is_json` says whether msgspec read the text, whatever type it wanted; None: it did not try.
-
-    Raises:
-        MMRawError: what `parse_json` raises; processed_payload (at any depth).
-    """
-    if len(data) > LARGE:
-        parse_json(data, max_values=max_values, max_text=max_text, path=path)
-    elif not _is_strict(utf8_of(data, path), MAX_DEPTH, max_values, path, is_json):
-        _read_slowly(data, data, path)
-    if b"\\u00" not in data and not any(name in data for name in PROCESSED_KEYS_BYTES):
-        return
-    value = msgspec.json.decode(data)
-    if names_processed(value) and holds_processed_key(value):
-        raise processed_payload(path)
-
-
-def _is_strict(
-    data: bytes,
-    max_depth: int,
-    max_values: int | None,
-    path: str,
-    is_json: bool | None = None,
-) -> bool:
-    """Whether searches over the whole of a text prove it strict; large texts are not searched.
-
-    Raises:
-        MMRawError: what they prove to be wrong.
-    """
-    if max_values is not None and jsonbulk.holds_more(data, max_values):
-        raise MMRawError("limit_exceeded", f"more than {max_values} values", path)
+def _utf8(text: str | bytes | memoryview, path: str) -> bytes:
+    data: bytes | None = None
+    try:
+        if isinstance(text, str):
+            data = _encoded(text)
+        else:
+            data = bytes(text)
+            if not data.isascii():
+                _check_utf8(data)
+    except UnicodeError:
+        data = None
+    if data is None:
+        raise MMRawError("invalid_encoding", "not UTF-8, or a lone surrogate", path)
     if data.startswith(b"\xef\xbb\xbf"):
-        raise MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path)
-    if jsonbulk.is_deeper(data, max_depth):
-        raise MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
-    # Cut into pieces, a large text would take too much memory.
-    if not fastpath.enabled or len(data) > LARGE:
-        return False
-    if is_json is False or (is_json is None and not jsonbulk.is_json(data)):
-        raise jsonbulk.broken(data, path)
-    fault = jsonbulk.fault(data, path)
-    if fault is not None:
-        raise fault
-    return True
+        raise MMRawError("invalid_encoding", "a byte order mark precedes the JSON", path)
+    return data
 
 
-def utf8_of(text: str | bytes | memoryview, path: str) -> bytes:
-    """The text as bytes.
+def _encoded(text: str) -> bytes:
+    # At once, an encoder takes four bytes for each character of a text beyond Latin.
+    if text.isascii() or len(text) <= _WINDOW:
+        return text.encode("utf-8")
+    return b"".join(text[at : at + _WINDOW].encode("utf-8") for at in range(0, len(text), _WINDOW))
+
+
+def _check_utf8(data: bytes) -> None:
+    # At once, a decoded text may take four times the memory.
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for at in range(0, len(data), _WINDOW):
+        decoder.decode(data[at : at + _WINDOW])
+    decoder.decode(b"", final=True)
+
+
+def _facts(data: bytes, max_depth: int, max_values: int | None, path: str) -> _Facts:
+    """What a text tells without its strings.
 
     Raises:
-        MMRawError: invalid_encoding.
+        MMRawError: invalid_json (a backslash outside of strings), limit_exceeded (values, nesting,
+            text beyond ASCII).
     """
-    if isinstance(text, str):
-        # A surrogate in it is named when all else is right; until then only marks are counted.
-        if text.isascii() or len(text) <= LARGE:
-            return text.encode("utf-8", "surrogatepass")
-        # At once, an encoder takes four bytes for each character of a text beyond Latin.
-        steps = range(0, len(text), jsonbulk.WINDOW)
-        parts = (text[at : at + jsonbulk.WINDOW] for at in steps)
-        return b"".join([part.encode("utf-8", "surrogatepass") for part in parts])
-    data = bytes(text)
-    if jsonbulk.is_utf8(data):
-        return data
-    raise MMRawError("invalid_encoding", "not UTF-8", path)
+    text, escaped = data, b"\\" in data
+    if escaped:
+        # No UTF-8 holds these bytes. All positions stay as they are.
+        data = data.replace(b"\\\\", b"\xff\xff").replace(b'\\"', b"\xff\xff")
+    # Each value has at most one key, and each string two quotes.
+    if max_values is not None and data.count(b'"') > 4 * max_values + 4:
+        raise _too_many(max_values, path)
+    if max_values is not None and _wide_bytes(text, data) > MAX_WIDE_TEXT:
+        message = f"more than {MAX_WIDE_TEXT} bytes of strings that are not ASCII"
+        raise MMRawError("limit_exceeded", message, path)
+    structure = _outside_strings(data)
+    if escaped and (b"\\" in structure or b"\xff" in structure):
+        raise _not_json(path)
+    marks = len(structure.translate(None, _NO_MARKS))
+    if max_values is not None and marks > max_values:
+        raise _too_many(max_values, path)
+    _check_depth(structure, max_depth, path)
+    has_long_number = _SIXTEEN_DIGITS in structure.translate(_DIGITS)
+    return _Facts(marks, structure.count(b":"), has_long_number)
 
 
-def _read_slowly(text: str | bytes | memoryview, data: bytes, path: str) -> Any:
-    """The value, by hooks that note what the standard library would let pass."""
-    document = text if isinstance(text, str) else str(data, "utf-8")
-    reader = _Reader(path, data)
-    value = reader.read(document)
-    if _holds_lone_surrogate(data):
-        raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
-    if reader.number_fault is not None:
-        raise reader.number_fault
-    if reader.holds_key_twice:
-        raise jsonbulk.key_twice(path)
-    return value
+def _outside_strings(data: bytes) -> bytes:
+    outside: list[bytes] = []
+    inside = 0
+    for at in range(0, len(data), _WINDOW):
+        pieces = data[at : at + _WINDOW].split(b'"')
+        outside.append(b"".join(pieces[inside::2]))
+        inside ^= (len(pieces) - 1) & 1
+    return b"".join(outside)
 
 
-def _holds_lone_surrogate(data: bytes) -> bool:
-    """Whether JSON text holds one as it is, or escaped."""
-    if not jsonbulk.is_utf8(data):
-        return True
-    if b"\\u" not in data:
-        return False
-    rest = re.sub(_SURROGATE_PAIR, b"_", data.replace(b"\\\\", b"__"))
-    return re.search(_SURROGATE_ESCAPE, rest) is not None
+def _wide_bytes(text: bytes, data: bytes) -> int:
+    """Bytes of strings that may take more than a byte for each character once they are decoded.
+
+    `data` is `text` with its escaped quotes replaced.
+    """
+    if len(text) <= MAX_WIDE_TEXT or (text.isascii() and b"\\u" not in text):
+        return 0
+    count = at = 0
+    while (start := data.find(b'"', at)) >= 0:
+        end = data.find(b'"', start + 1)
+        end = len(data) if end < 0 else end
+        string = text[start:end]
+        if not string.isascii() or b"\\u" in string:
+            count += end - start
+        at = end + 1
+    return count
 
 
-class _Reader:
-    """A JSON decoder whose hooks note numbers out of range and keys that occur twice."""
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path = path
-        self.number_fault: MMRawError | None = None
-        self.holds_key_twice = False
-        # Where no number can be too long, none is looked at: hooks take most of the time.
-        self.parse_int = self.integer if jsonbulk.has_long_integers(data) else None
-        self.parse_float = self.number if jsonbulk.has_long_numbers(data) else None
-
-    def read(self, document: str) -> Any:
-        # The fast paths do without it, and it takes as long to import as half of this package.
-        import json
-
-        decoder = json.JSONDecoder(
-            object_pairs_hook=self.pairs,
-            parse_int=self.parse_int,
-            parse_float=self.parse_float,
-            parse_constant=self.constant,
-        )
-        try:
-            return decoder.decode(document)
-        except json.JSONDecodeError:
-            pass
-        raise jsonbulk.not_json(self.path)
-
-    def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        self.holds_key_twice |= len(result) != len(pairs)
-        return result
-
-    def integer(self, digits: str) -> int:
-        return int(digits) if len(digits) < 16 or self.is_in_range(digits) else 0
-
-    def number(self, digits: str) -> float:
-        return float(digits) if self.is_in_range(digits) else 0.0
-
-    def is_in_range(self, digits: str) -> bool:
-        fault = jsonbulk.number_fault(digits.encode("ascii"), self.path)
-        self.number_fault = self.number_fault or fault
-        return fault is None
-
-    def constant(self, _: str) -> NoReturn:
-        raise jsonbulk.not_json(self.path)
-
-
-def children(value: Any) -> list[Any] | None:
-    """What a container holds, keys apart; None for a leaf."""
-    if isinstance(value, dict):
-        return list(cast("dict[str, Any]", value).values())
-    if isinstance(value, (list, tuple)):
-        return list(cast("list[Any]", value))
-    return None
-
-
-def walk(value: Any) -> Iterator[tuple[Any, int]]:
-    """Every value below `value` with its depth, without recursion."""
-    stack: list[tuple[Any, int]] = [(value, 1)]
-    while stack:
-        item, depth = stack.pop()
-        yield item, depth
-        below = children(item)
-        if below:
-            stack.extend((child, depth + 1) for child in below)
-
-
-def check_leaf(item: Any, path: str) -> None:
-    """Refuses what has no place in JSON: by type, by range, by lone surrogates."""
-    if item is None or isinstance(item, bool):
+def _check_depth(structure: bytes, max_depth: int, path: str) -> None:
+    opened = structure.count(b"[") + structure.count(b"{")
+    if opened <= max_depth:
         return
+    depth = 0
+    for bracket in structure.translate(None, _NO_BRACKETS):
+        depth += _STEPS[bracket]
+        if depth > max_depth:
+            raise _too_deep(max_depth, path)
+
+
+def _too_deep(max_depth: int, path: str) -> MMRawError:
+    return MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
+
+
+def _check_json(data: str | bytes, path: str) -> None:
+    """Passes where only numbers that are out of range keep a text from being read.
+
+    Raises:
+        MMRawError: invalid_json, or invalid_encoding where only surrogates keep it from being JSON.
+    """
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+        return
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    text = data if isinstance(data, str) else str(data, "utf-8")
+    if "\\ud" not in text and "\\uD" not in text:
+        raise _not_json(path)
+    # The standard library's reader accepts lone surrogates. It takes long to import.
+    import json
+
+    has_surrogate = False
+    try:
+        json.loads(text, parse_int=len, parse_float=len, parse_constant=_refuse)
+        has_surrogate = True
+    except (ValueError, RecursionError):
+        pass
+    if has_surrogate:
+        raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
+    raise _not_json(path)
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _too_many(max_values: int, path: str) -> MMRawError:
+    return MMRawError("limit_exceeded", f"more than {max_values} JSON values", path)
+
+
+def _out_of_range(path: str) -> MMRawError:
+    message = "a number is beyond 2^53-1, or beyond the range of doubles"
+    return MMRawError("invalid_value", message, path)
+
+
+def _not_json(path: str) -> MMRawError:
+    return MMRawError("invalid_json", "not a valid JSON document", path)
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """The containers of a value that are not empty, level by level."""
+    level: list[Any] = [value] if isinstance(value, CONTAINERS) else []
+    while level:
+        yield level
+        level = [
+            child
+            for item in level
+            # Long arrays are of numbers alone.
+            if not _SCALARS.issuperset(map(type, children := _children(item)))
+            for child in children
+            if child and isinstance(child, CONTAINERS)
+        ]
+
+
+def _children(item: Any) -> Iterable[Any]:
+    return cast("Iterable[Any]", item.values() if isinstance(item, dict) else item)
+
+
+def _objects(level: list[Any]) -> list[dict[Any, Any]]:
+    return [item for item in level if isinstance(item, dict)]
+
+
+def _has_big_integer(value: Any) -> bool:
+    return any(
+        type(child) is int and abs(child) > MAX_INTEGER
+        for level in _levels([value])
+        for item in level
+        for child in _children(item)
+    )
+
+
+def has_tensor_key(value: Any) -> bool:
+    """Whether a key of processed tensors occurs at any depth."""
+    return not all(
+        TENSOR_KEYS.isdisjoint(item) for level in _levels(value) for item in _objects(level)
+    )
+
+
+def processed_payload(path: str) -> MMRawError:
+    """The error for pixel_values and its like."""
+    names = ", ".join(sorted(TENSOR_KEYS))
+    return MMRawError("processed_payload", f"raw items must not contain {names}", path)
+
+
+def check_json_value(
+    value: Any, *, max_depth: int = MAX_DEPTH, max_values: int | None = None, path: str = "$"
+) -> None:
+    """Rejects what a strict text cannot hold: other types, odd keys, big integers, NaN, surrogates.
+
+    Raises:
+        MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded.
+    """
+    level: list[Any] = [value]
+    depth = count = 0
+    while level:
+        depth += 1
+        count += len(level)
+        if max_values is not None and count > max_values:
+            raise _too_many(max_values, path)
+        below: list[Any] = []
+        for item in level:
+            children = _checked(item, path)
+            if children is not None:
+                if depth > max_depth:
+                    raise _too_deep(max_depth, path)
+                below += children
+        level = below
+
+
+def _checked(item: Any, path: str) -> Iterable[Any] | None:
+    """What a container holds, None for a leaf.
+
+    Raises:
+        MMRawError: invalid_type, invalid_value, invalid_encoding.
+    """
+    if item is None or isinstance(item, bool):
+        return None
     if isinstance(item, str):
         _check_text(item, path)
     elif isinstance(item, dict):
-        for key in cast("dict[Any, Any]", item):
+        found = cast("dict[Any, Any]", item)
+        for key in found:
             if not isinstance(key, str):
                 raise MMRawError("invalid_type", "object keys are strings", path)
             _check_text(key, path)
+        return found.values()
+    elif isinstance(item, (list, tuple)):
+        return cast("list[Any]", item)
     elif isinstance(item, int):
         if abs(item) > MAX_INTEGER:
-            raise MMRawError("invalid_value", "an integer is beyond 2^53-1", path)
-    elif isinstance(item, float):
-        if not math.isfinite(item):
-            raise MMRawError("invalid_value", "NaN and Infinity are not JSON", path)
-    elif not isinstance(item, (list, tuple)):
+            raise _out_of_range(path)
+    elif not isinstance(item, float):
         raise MMRawError("invalid_type", "not a JSON value", path)
+    elif not math.isfinite(item):
+        raise MMRawError("invalid_value", "NaN and Infinity are not JSON", path)
+    return None
 
 
 def _check_text(text: str, path: str) -> None:
-    # isprintable, isascii and the like do not see a lone surrogate; encoding does.
     if text.isascii():
         return
     try:
@@ -328,42 +418,6 @@ def _check_text(text: str, path: str) -> None:
     except UnicodeEncodeError:
         pass
     raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
-
-
-def processed_payload(path: str) -> MMRawError:
-    """The error for pixel_values and its like."""
-    names = ", ".join(sorted(PROCESSED_KEYS))
-    return MMRawError("processed_payload", f"raw items carry none of {names}", path)
-
-
-def names_processed(value: Any) -> bool:
-    """Whether the name of a key of processed tensors occurs anywhere, in a string perhaps."""
-    try:
-        # Written again, no key is escaped.
-        text = msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return True
-    return any(name in text for name in PROCESSED_KEYS_BYTES)
-
-
-def holds_processed_key(value: Any) -> bool:
-    """Whether a key of processed tensors occurs at any depth."""
-    return any(
-        isinstance(item, dict) and not PROCESSED_KEYS.isdisjoint(cast("dict[str, Any]", item))
-        for item, _ in walk(value)
-    )
-
-
-def check_json_value(value: Any, *, path: str = "$") -> None:
-    """Refuses what a decoded document cannot hold: other types, odd keys, big integers, NaN.
-
-    Raises:
-        MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded (nesting).
-    """
-    for item, depth in walk(value):
-        if depth > MAX_DEPTH:
-            raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels", path)
-        check_leaf(item, path)
 
 
 def canonical_json(value: Any, *, path: str = "$") -> str:
@@ -375,8 +429,15 @@ def canonical_json(value: Any, *, path: str = "$") -> str:
     Raises:
         MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded (nesting).
     """
-    plain = msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
-    check_json_value(plain, path=path)
+    document = to_builtins(value)
+    check_json_value(document, path=path)
     import json
 
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def to_builtins(value: Any) -> Any:
+    """Structs and tuples as the objects and lists of JSON; anything else as it is."""
+    if isinstance(value, (msgspec.Struct, tuple)):
+        return msgspec.json.decode(msgspec.json.encode(value))
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._generated.wire import SCHEMAS
+from ._generated.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmraw_protocol.testing import hash_of, ref_text
-from mmraw_protocol.wire._generated.wire import DIALECTS
+from mmraw_protocol.wire._generated.dialects import DIALECTS
 from mmraw_protocol.wire.base64 import encode_base64url
 
 from . import mutate

@@ -14,7 +14,7 @@ from hypothesis.errors import NonInteractiveExampleWarning
 
 from mmraw_protocol import testing
 from mmraw_protocol.conformance.vectors import vectors_folder
-from mmraw_protocol.wire._generated.wire import DIALECTS
+from mmraw_protocol.wire._generated.dialects import DIALECTS
 
 #: Larger files would make most of the run a transport of base64.
 MOST_IMAGE_BYTES = 6000

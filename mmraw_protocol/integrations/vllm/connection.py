@@ -150,7 +150,8 @@ def adapter_of(renderer: Any, settings: Settings) -> Adapter:
     processor = getattr(info, "image_processor", None)
     if processor is None:
         processor = info.get_image_processor()
-    document = {"media_proc_cfg": processor.media_proc_cfg} if family == "kimi_k25" else None
+    media = getattr(processor, "media_proc_cfg", None)
+    document = None if media is None else {"media_proc_cfg": media}
     overrides: Any = getattr(config.multimodal_config, "mm_processor_kwargs", None) or {}
     return server_adapter(family, document or processor.to_dict(), overrides)
 

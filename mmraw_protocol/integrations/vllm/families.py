@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ...families import Adapter, get_adapter
+from ...wire._generated.families import FAMILIES
 from ...wire.errors import MMRawError
 
+#: One placeholder token for each token of the image.
+EXPANDED = "expanded"
+
 #: Family by `model_type` of the model's configuration.
-FAMILIES = {
-    "kimi_k25": "kimi_k25",
-    "qwen2_5_vl": "qwen_vl",
-    "qwen2_vl": "qwen_vl",
-    "qwen3_5": "qwen_vl",
-    "qwen3_5_moe": "qwen_vl",
-    "qwen3_vl": "qwen_vl",
-    "qwen3_vl_moe": "qwen_vl",
+FAMILY_BY_MODEL_TYPE = {
+    model_type: family for family, info in FAMILIES.items() for model_type in info.vllm_model_types
 }
 
 
@@ -26,7 +24,7 @@ def family_of(model_type: str) -> str:
     Raises:
         MMRawError: unknown_family.
     """
-    family = FAMILIES.get(model_type)
+    family = FAMILY_BY_MODEL_TYPE.get(model_type)
     if family is None:
         message = "the model is of no known family; MMRAW_FAMILY names the one that it is of"
         raise MMRawError("unknown_family", message)
@@ -49,10 +47,17 @@ def server_adapter(
     document = dict(processor)
     _override(document, overrides)
     _override(document, cast("Mapping[str, Any]", overrides.get("images_kwargs") or {}))
-    # The engine embeds one vector at every placeholder, so Kimi's convention of a single pad
-    # cannot be served.
-    placeholder = "expanded" if family == "kimi_k25" else None
-    return get_adapter(family, document, placeholder=placeholder)
+    return get_adapter(family, document, placeholder=served_convention(family))
+
+
+def served_convention(family: str) -> str | None:
+    """The placeholder convention that an engine can serve; None where the family has one alone.
+
+    The engine embeds one vector at every placeholder token, so one token for a whole image cannot
+    be served.
+    """
+    info = FAMILIES.get(family)
+    return EXPANDED if info is not None and EXPANDED in info.conventions else None
 
 
 def _override(document: dict[str, Any], values: Mapping[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
+from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
-from ...wire.explain import key_in_path
 from ...wire.features import Features, Slot, parse_features
 from ...wire.json import parse_json
 from ...wire.ref import is_ref
@@ -66,7 +66,7 @@ def read_generate_request(
     if not _holds_refs(document) and not refs_only:
         return None
     _refuse_tensors(document)
-    features = parse_features(_known(document), limits=limits)
+    features = parse_features(document, limits=limits)
     return GenerateRequest(fields, features, _token_ids(fields))
 
 
@@ -129,11 +129,3 @@ def _refuse_tensors(document: Any) -> None:
             )
             place = f"$.kwargs_data{key_in_path(modality)}[{index}]"
             raise MMRawError("not_a_ref", message, place)
-
-
-def _known(document: Any) -> Any:
-    """Without the null that newer clients write for a field which refs have no use for."""
-    if isinstance(document, dict):
-        fields = cast("Mapping[str, Any]", document)
-        return {k: v for k, v in fields.items() if k != "mm_metadata" or v is not None}
-    return document

@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from ...conversation.placeholders import check_spans
 from ...materialize import MaterializedImage, Materializer
 from ...materialize.cache import SingleFlightCache
+from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
-from ...wire.explain import key_in_path
 from ...wire.features import Slot
 from .metrics import Metrics
 

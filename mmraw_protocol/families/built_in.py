@@ -1,0 +1,110 @@
+"""What the adapters of built-in families share: all that spec/families/<name>/ says."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import msgspec
+
+from ..wire._generated.checks import PAYLOAD_CHECKS
+from ..wire._generated.families import FAMILIES, FamilyInfo
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
+from ..wire.json import check_json_value, to_builtins
+from ..wire.ref import Payload
+from .family import Config, FamilyAdapter
+from .grid import Grid, check_grid
+
+Typed = TypeVar("Typed", bound=msgspec.Struct)
+
+
+class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
+    """The adapter of a built-in family; its module adds the arithmetic.
+
+    Args:
+        config: The layout parameters.
+        placeholder: One of the family's placeholder conventions; None for the first.
+    """
+
+    info: ClassVar[FamilyInfo]
+
+    def __init_subclass__(cls, family: str = "", **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if family:
+            cls.info = FAMILIES[family]
+            cls.family = family
+
+    def __init__(self, config: Config, placeholder: str | None = None) -> None:
+        conventions = self.info.conventions
+        if placeholder is not None and placeholder not in conventions:
+            message = f"family {self.family} has one placeholder convention"
+            if conventions:
+                message = f"placeholder is {' or '.join(conventions)}"
+            raise MMRawError("unsupported_option", message)
+        super().__init__(config)
+        self.placeholder = placeholder or next(iter(conventions), None)
+
+    @property
+    def feature_modality(self) -> str:
+        """The modality under which the inference server files the image."""
+        return self.info.feature_modality
+
+    @property
+    def pad_token(self) -> str:
+        """The placeholder token."""
+        return self.info.token
+
+    @property
+    def identity(self) -> str:
+        """Family, fingerprint and placeholder convention."""
+        return ":".join(filter(None, (super().identity, self.placeholder)))
+
+    @property
+    def merge_size(self) -> int:
+        """Patches per token along one side."""
+        raise NotImplementedError
+
+    def parse_payload(self, payload: Any, *, limits: Limits = DEFAULT_LIMITS) -> Typed:
+        """The typed payload, its grid checked under this configuration's merge size.
+
+        Raises:
+            MMRawError: what the schema of the payload says.
+        """
+        typed = self.typed(payload, limits=limits)
+        path = f"$.payload.{self.info.grid_key}"
+        check_grid(self._grid(typed), merge_size=self.merge_size, limits=limits, path=path)
+        return typed
+
+    def typed(self, payload: Any, *, limits: Limits = DEFAULT_LIMITS) -> Typed:
+        """`payload` as the family's struct, whether it is typed already or a decoded object.
+
+        Raises:
+            MMRawError: what the schema of the payload says.
+        """
+        if not isinstance(payload, self.info.payload):
+            document = to_builtins(payload)
+            check_json_value(document, path="$.payload")
+            PAYLOAD_CHECKS[self.family](document, "$.payload", limits)
+            payload = msgspec.convert(document, self.info.payload)
+        return cast(Typed, payload)
+
+    def _grid(self, typed: Typed) -> Grid:
+        return cast(Grid, getattr(typed, self.info.grid_key)[0])
+
+    def grid_thw(self, payload: Payload) -> Grid:
+        """The grid that a payload names."""
+        return self._grid(self.typed(payload))
+
+    def num_tokens(self, payload: Payload) -> int:
+        """Tokens that an image of this payload becomes: t * h * w / merge_size^2."""
+        t, h, w = self.grid_thw(payload)
+        return t * h * w // self.merge_size**2
+
+    def placeholder_length(self, payload: Payload) -> int:
+        """Tokens that stand for it in the prompt: one for each token that it becomes."""
+        return self.num_tokens(payload)
+
+    def prompt_text(self, payload: Payload) -> str:
+        """The text that stands for it in the prompt."""
+        tokens = self.pad_token * self.placeholder_length(payload)
+        return f"{self.info.before}{tokens}{self.info.after}"

@@ -1,0 +1,27 @@
+"""The grid of an image in patches, under the merge size of a configuration."""
+
+from __future__ import annotations
+
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
+
+#: [t, h, w] in patches.
+Grid = tuple[int, int, int]
+
+
+def check_grid(
+    grid: Grid, *, merge_size: int, limits: Limits = DEFAULT_LIMITS, path: str = "$.payload"
+) -> Grid:
+    """`grid`, where h and w are multiples of the merge size and t * h * w is within the limit.
+
+    Raises:
+        MMRawError: invalid_grid, limit_exceeded.
+    """
+    t, h, w = grid
+    if h % merge_size or w % merge_size:
+        message = f"h and w of the grid must be multiples of the merge size {merge_size}"
+        raise MMRawError("invalid_grid", message, path)
+    if t * h * w > limits.grid_patches:
+        message = f"a grid has more than {limits.grid_patches} patches"
+        raise MMRawError("limit_exceeded", message, path)
+    return grid

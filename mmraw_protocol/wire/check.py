@@ -1,0 +1,224 @@
+"""What the generated checks are made of: each raises the error of the first rule that is broken.
+
+A check takes a decoded document, the path at which it stands, and the limits. Keys are checked in
+the order in which they stand, then absent fields are named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from ._generated.errors import ErrorCode
+from ._generated.limits import Limits
+from .errors import MMRawError
+
+#: Raises MMRawError where a value breaks a rule.
+Check = Callable[[Any, str, Limits], None]
+
+#: Modality keys that may be named in a path; other keys are input and stay out of it.
+_NAMED_KEYS = frozenset({"image", "vision_chunk"})
+
+
+class Patterns(dict[str, Any]):
+    """The `match` of each family's pattern, compiled when it is first asked for.
+
+    Compiling all of them would slow every import.
+    """
+
+    def __init__(self, texts: Mapping[str, str], *, of_bytes: bool) -> None:
+        super().__init__()
+        self._texts = texts
+        self._of_bytes = of_bytes
+
+    def __missing__(self, family: str) -> Any:
+        text = self._texts[family]
+        compiled: Any = re.compile(text.encode("ascii") if self._of_bytes else text)
+        self[family] = compiled.match
+        return compiled.match
+
+
+class Rule(NamedTuple):
+    """What breaks when a value is wrong, and what belongs there."""
+
+    code: ErrorCode
+    hint: str
+
+
+class Field(NamedTuple):
+    """A property of a closed object."""
+
+    check: Check
+    required: bool
+
+
+def key_in_path(key: object) -> str:
+    """A map's key as part of a path: named where the contract knows it, else `[...]`."""
+    return f".{key}" if key in _NAMED_KEYS else "[...]"
+
+
+def _wrong(rule: Rule, path: str) -> MMRawError:
+    return MMRawError(rule.code, f"expected {rule.hint}", path)
+
+
+def _wrong_type(rule: Rule, path: str) -> MMRawError:
+    code: ErrorCode = "invalid_type" if rule.code == "invalid_value" else rule.code
+    return MMRawError(code, f"expected {rule.hint}", path)
+
+
+def check_limit(length: int, limits: Limits, limit: str, path: str) -> None:
+    """Refuses a string that is longer than a limit.
+
+    Raises:
+        MMRawError: limit_exceeded.
+    """
+    most: int = getattr(limits, limit)
+    if length > most:
+        raise MMRawError("limit_exceeded", f"longer than {most} characters", path)
+
+
+def string(
+    rule: Rule, pattern: str = "", *, limit: str | None = None, longest: int | None = None
+) -> Check:
+    """A string that matches `pattern`, at most as long as a limit or a fixed number says."""
+
+    def check(value: Any, path: str, limits: Limits) -> None:
+        if not isinstance(value, str):
+            raise _wrong_type(rule, path)
+        # Compiled patterns are kept by `re`; compiling all of them would slow every import.
+        if (longest is not None and len(value) > longest) or re.match(pattern, value) is None:
+            raise _wrong(rule, path)
+        if limit is not None:
+            check_limit(len(value), limits, limit, path)
+
+    return check
+
+
+def integer(rule: Rule, least: int, most: int, *, multiple_of: int = 1) -> Check:
+    """An integer within bounds; neither a boolean nor a float."""
+
+    def check(value: Any, path: str, _: Limits) -> None:
+        if type(value) is not int:
+            raise _wrong_type(rule, path)
+        if not least <= value <= most or value % multiple_of:
+            raise _wrong(rule, path)
+
+    return check
+
+
+def number(rule: Rule) -> Check:
+    """An integer or a float."""
+
+    def check(value: Any, path: str, _: Limits) -> None:
+        if type(value) is not int and type(value) is not float:
+            raise _wrong_type(rule, path)
+
+    return check
+
+
+def constant(rule: Rule, wanted: str | int | None) -> Check:
+    """One value, of just its type."""
+
+    def check(value: Any, path: str, _: Limits) -> None:
+        if type(value) is not type(wanted):
+            raise _wrong_type(rule, path)
+        if value != wanted:
+            raise _wrong(rule, path)
+
+    return check
+
+
+def nullable(inner: Check) -> Check:
+    """None, or what `inner` accepts."""
+
+    def check(value: Any, path: str, limits: Limits) -> None:
+        if value is not None:
+            inner(value, path, limits)
+
+    return check
+
+
+def array(rule: Rule, items: Sequence[Check], *, product: str | None = None) -> Check:
+    """A list of fixed length; the product of its integers is at most the limit `product`."""
+
+    def check(value: Any, path: str, limits: Limits) -> None:
+        if not isinstance(value, (list, tuple)) or len(cast("list[Any]", value)) != len(items):
+            raise _wrong_type(rule, path)
+        whole = 1
+        for index, (item, inner) in enumerate(zip(cast("list[Any]", value), items, strict=True)):
+            inner(item, f"{path}[{index}]", limits)
+            if product is not None:
+                whole *= item
+        if product is not None and whole > getattr(limits, product):
+            message = f"the product is more than {getattr(limits, product)}"
+            raise MMRawError("limit_exceeded", message, path)
+
+    return check
+
+
+def list_of(rule: Rule, inner: Check) -> Check:
+    """A list of any length."""
+
+    def check(value: Any, path: str, limits: Limits) -> None:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong_type(rule, path)
+        for index, item in enumerate(cast("list[Any]", value)):
+            inner(item, f"{path}[{index}]", limits)
+
+    return check
+
+
+def map_of(rule: Rule, inner: Check) -> Check:
+    """An object with any keys."""
+
+    def check(value: Any, path: str, limits: Limits) -> None:
+        if not isinstance(value, Mapping):
+            raise _wrong_type(rule, path)
+        for key, item in cast("Mapping[Any, Any]", value).items():
+            inner(item, path + key_in_path(key), limits)
+
+    return check
+
+
+def by_family(value: Any, path: str, limits: Limits) -> None:
+    """Stands for the payload in a closed object, where the sibling `family` decides its check."""
+    raise NotImplementedError
+
+
+def closed(
+    fields: Mapping[str, Field],
+    *,
+    one_of: Sequence[str] = (),
+    payloads: Mapping[Any, Check] | None = None,
+    other: Check = by_family,
+) -> Check:
+    """An object with these fields and no other; at least one of `one_of` is there and not null.
+
+    `payloads` checks the payload by the family; `other` checks that of any other family.
+    """
+
+    def check(value: Any, path: str, limits: Limits) -> None:
+        if not isinstance(value, Mapping):
+            raise MMRawError("invalid_type", "expected a JSON object", path)
+        document = cast("Mapping[Any, Any]", value)
+        for key, item in document.items():
+            field = fields.get(key)
+            if field is None:
+                message = "a field is not defined by the schema"
+                raise MMRawError("unknown_field", message, path)
+            inner = field.check
+            if inner is by_family:
+                family = document.get("family")
+                inner = other
+                if payloads is not None and isinstance(family, str):
+                    inner = payloads.get(family, other)
+            inner(item, f"{path}.{key}", limits)
+        for name, field in fields.items():
+            if field.required and name not in document:
+                message = f"required field {name} is absent"
+                raise MMRawError("missing_field", message, path)
+        if one_of and all(document.get(name) is None for name in one_of):
+            raise MMRawError("missing_source", f"one of {', '.join(one_of)} must be there", path)
+
+    return check

@@ -1,0 +1,148 @@
+"""What a features body says, and what a renderer knows before it is built.
+
+Source: spec/README.md, section "Features"; schema urn:mmraw:features:v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import msgspec
+
+from ._generated.limits import Limits
+from ._generated.types import PlaceholderRange
+from .check import key_in_path
+from .errors import MMRawError
+from .item import RawMMItem
+from .ref import RawMMRef
+
+MAPS = ("kwargs_data", "mm_hashes", "mm_placeholders")
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One image of a features body."""
+
+    modality: str
+    index: int
+    mm_hash: str
+    placeholder: PlaceholderRange
+    ref: RawMMRef
+
+
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked features body.
+
+    Attributes:
+        mm_hashes: modality -> hashes.
+        mm_placeholders: modality -> ranges, absolute in the whole prompt.
+        kwargs_data: modality -> ref texts as they came.
+        refs: modality -> the parsed refs, parallel to `kwargs_data`.
+    """
+
+    mm_hashes: dict[str, list[str]]
+    mm_placeholders: dict[str, list[PlaceholderRange]]
+    kwargs_data: dict[str, list[str]]
+    refs: dict[str, list[RawMMRef]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The body as builtins."""
+        return {
+            "kwargs_data": {m: list(texts) for m, texts in self.kwargs_data.items()},
+            "mm_hashes": {m: list(hashes) for m, hashes in self.mm_hashes.items()},
+            "mm_placeholders": {
+                m: [{"length": r.length, "offset": r.offset} for r in ranges]
+                for m, ranges in self.mm_placeholders.items()
+            },
+        }
+
+    def slots(self) -> Iterator[Slot]:
+        """Every image, modality by modality."""
+        for modality, refs in self.refs.items():
+            rows = zip(self.mm_hashes[modality], self.mm_placeholders[modality], refs, strict=True)
+            for index, (mm_hash, placeholder, ref) in enumerate(rows):
+                yield Slot(modality, index, mm_hash, placeholder, ref)
+
+
+class MultiModalData(msgspec.Struct, frozen=True, kw_only=True):
+    """What a renderer knows of a conversation's images, keyed by source modality.
+
+    Attributes:
+        mm_hashes: source modality (`image`, for every family) -> hashes.
+        mm_placeholders: source modality -> ranges, absolute in the whole prompt.
+        mm_items: source modality -> envelopes.
+    """
+
+    mm_hashes: Mapping[str, Sequence[str]] = {}
+    mm_placeholders: Mapping[str, Sequence[PlaceholderRange | Mapping[str, int]]] = {}
+    mm_items: Mapping[str, Sequence[RawMMItem | Mapping[str, Any]]] = {}
+
+    def merge(self, other: MultiModalData) -> MultiModalData:
+        """This turn's images and then those of `other`; neither is changed."""
+        return MultiModalData(
+            mm_hashes=_joined(self.mm_hashes, other.mm_hashes),
+            mm_placeholders=_joined(self.mm_placeholders, other.mm_placeholders),
+            mm_items=_joined(self.mm_items, other.mm_items),
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MultiModalData:
+        """From the mapping that renderers of the field hand on.
+
+        Raises:
+            MMRawError: invalid_type, missing_field, unknown_field.
+        """
+        names = ("mm_hashes", "mm_placeholders", "mm_items")
+        if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise MMRawError("invalid_type", "expected an object")
+        if set(data) - set(names):
+            raise MMRawError("unknown_field", f"the fields are {', '.join(names)}")
+        for name in names:
+            if name not in data:
+                raise MMRawError("missing_field", f"required field {name} is absent")
+            _check_lists(data[name], f"$.{name}")
+        return cls(**{name: data[name] for name in names})
+
+
+def _joined(first: Mapping[str, Sequence[Any]], second: Mapping[str, Sequence[Any]]) -> Any:
+    keys = dict.fromkeys([*first, *second])
+    return {key: [*first.get(key, ()), *second.get(key, ())] for key in keys}
+
+
+def _check_lists(value: Any, path: str) -> None:
+    if not isinstance(value, Mapping):
+        raise MMRawError("invalid_type", "expected an object keyed by modality", path)
+    for key, items in cast("Mapping[Any, Any]", value).items():
+        if not isinstance(key, str):
+            raise MMRawError("invalid_type", "a modality is a string", path)
+        if not isinstance(items, (list, tuple)):
+            raise MMRawError("invalid_type", "expected a list", path + key_in_path(key))
+
+
+def check_count(count: int, limits: Limits) -> None:
+    """Rejects more images than a body may have.
+
+    Raises:
+        MMRawError: limit_exceeded.
+    """
+    if count > limits.features_images:
+        message = f"a features body has at most {limits.features_images} images"
+        raise MMRawError("limit_exceeded", message)
+
+
+def check_overlap(ranges: Mapping[str, Sequence[PlaceholderRange]]) -> None:
+    """No two placeholders may share a token, whatever their modalities.
+
+    Raises:
+        MMRawError: placeholder_invalid.
+    """
+    rows = sorted(
+        (r.offset, r.offset + r.length, modality, index)
+        for modality, entries in ranges.items()
+        for index, r in enumerate(entries)
+    )
+    for (_, end, _, _), (start, _, modality, index) in pairwise(rows):
+        if start < end:
+            path = f"$.mm_placeholders{key_in_path(modality)}[{index}]"
+            raise MMRawError("placeholder_invalid", "two placeholders overlap", path)
