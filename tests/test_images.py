@@ -3,8 +3,10 @@
 import contextlib
 import io
 import os
+import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,14 @@ def test_limits_are_held_against_the_header() -> None:
     assert refused(read_header, data, limits=Limits(image_side=49)) == "limit_exceeded"
     assert refused(read_header, data, limits=Limits(image_pixels=1999)) == "limit_exceeded"
     assert read_header(data, limits=Limits(image_side=50, image_pixels=2000)).width == 50
+
+
+def test_a_frame_that_is_cut_off_is_refused_before_its_size_is_believed() -> None:
+    frame = b"\x2c" + struct.pack("<HHHH", 0, 0, 9000, 10000)
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        code = refused(read_header, b"GIF89a\x14\x00\x0a\x00\x00\x00\x00" + frame)
+    assert (code, raised) == ("image_undecodable", [])
 
 
 def test_warnings_as_errors_do_not_change_a_verdict() -> None:

@@ -84,7 +84,12 @@ def _decoders() -> dict[Format, Any]:
     from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     class FirstPicture(JpegImagePlugin.JpegImageFile):
-        """A JPEG whose EXIF is not parsed: it changes no pixel, and warns where it is damaged."""
+        """A JPEG whose EXIF and colour profiles are not read: they change no pixel.
+
+        Damaged EXIF warns, and a damaged profile is an error.
+        """
+
+        icclist: Any = property(lambda _: [], lambda _, value: None)
 
         def _read_dpi_from_exif(self) -> None:
             pass
@@ -127,7 +132,8 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
     parts = check_head(data, kind, limits, path)
     if parts.size is not None:
         check_size(parts.size, limits, path)
-    opened = _open(data, kind, decoders[kind])
+    # A decoder reads the size of a frame whose header is cut off, and nothing has checked that one.
+    opened = _open(data, kind, decoders[kind]) if parts.frames != 0 else None
     if opened is None:
         raise _unreadable(data, path)
     image, frames = opened
@@ -143,8 +149,8 @@ def _open(data: bytes, kind: Format, decoder: Any) -> tuple[Image, int] | None:
     """The opened image and its number of frames; None for whatever the decoder throws."""
     try:
         image = decoder(io.BytesIO(data))
-        # Counting a GIF's frames means to walk the file, which was done already.
-        frames = 1 if kind in ("jpeg", "gif") else int(image.n_frames or 1)
+        # The walk has counted the frames of a GIF and a PNG.
+        frames = int(image.n_frames or 1) if kind == "webp" else 1
     except Exception:  # noqa: BLE001
         # A decoder may throw anything (struct.error, SyntaxError, ValueError); all mean the same,
         # and their texts carry addresses and input.

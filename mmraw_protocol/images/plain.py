@@ -21,7 +21,6 @@ _FIRST_APP, _LAST_APP = 0xE0, 0xEF
 #: Beginnings of application segments that the decoder reads, and the least length of each.
 _APPS = {
     0xE0: (b"JFIF", 7),
-    0xE2: (b"ICC_PROFILE\x00", 14),
     0xEE: (b"Adobe", 7),
 }
 _EXIF = b"Exif\x00\x00"

@@ -21,6 +21,8 @@ Format = Literal["png", "jpeg", "webp", "gif"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s")
 _WORD = struct.Struct(">I")
+#: Bit depths of each colour type of a PNG.
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 #: A JPEG segment behind its 0xFF: marker and length.
 _SEGMENT = struct.Struct(">BH").unpack_from
 #: An EXIF block fits one segment; decoders join several at a cost that is quadratic.
@@ -34,6 +36,8 @@ _SCAN = 0xDA
 _END = 0xD9
 #: The next marker in entropy-coded data: no stuffed zero, no restart, no fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+#: Labels of GIF extensions.
+_CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
 
 
 class Parts(NamedTuple):
@@ -65,12 +69,14 @@ def check_head(data: bytes, format: Format, limits: Limits, path: str = "$") -> 
     """The parts up to the first picture data (of a GIF: all), counted.
 
     Raises:
-        MMRawError: limit_exceeded.
+        MMRawError: limit_exceeded, image_undecodable.
     """
     if format == "png":
-        _walk_png(data, limits, path, whole=False)
-    elif format == "jpeg":
-        walk_jpeg_head(data, limits, path)
+        return Parts(frames=_walk_png(data, limits, path, whole=False))
+    if format == "jpeg":
+        if walk_jpeg_head(data, limits, path) is None:
+            # Decoders differ in whether such a file has a header.
+            raise _broken("there is no scan behind whole segments", path)
     elif format == "gif":
         return walk_gif(data, limits, path)
     else:
@@ -99,26 +105,40 @@ def _broken(message: str, path: str) -> MMRawError:
     return MMRawError("image_undecodable", message, path)
 
 
-def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> None:
-    """Chunks up to the first IDAT, or all with the checksums of the critical ones."""
+def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> int:
+    """Chunks up to the first IDAT, or all with the checksums of the critical ones.
+
+    Returns:
+        Number of frames. Pillow's number changes with texts that are named like its own notes.
+    """
     at, others, pictures = len(_PNG), 0, 0
     # Encoders write IDAT chunks of kilobytes; many small ones are as costly as other chunks.
     most_pictures = limits.image_parts + len(data) // 1024
     view = memoryview(data)
-    animated = False
+    animated = bounded = False
+    frames = 1
     palette = len(data) <= 25 or data[25] != 3
     while at + 8 <= len(data):
         length, kind = _CHUNK.unpack_from(data, at)
         end = at + 12 + length
+        if (kind == b"IHDR") != (at == len(_PNG)):
+            # Decoders differ in which of two headers counts, and in what picture data before it is.
+            raise _broken("a PNG has one header chunk, in front of all others", path)
+        if kind == b"IHDR" and (len(data) < 26 or data[24] not in _DEPTHS.get(data[25], ())):
+            raise _broken("the bit depth or the colour type is unknown", path)
+        if kind == b"cHRM" and length != 32 and not pictures:
+            raise _broken("the chromaticities are not eight numbers", path)
         if kind == b"IDAT":
             if not whole:
-                return
+                # Picture data before the first frame control is a frame of its own.
+                return frames + (animated and not bounded)
             if not palette:
                 raise _broken("a palette image has no palette", path)
             pictures += 1
         else:
             others += 1
             palette = palette or kind == b"PLTE"
+            bounded = bounded or kind == b"fcTL"
             if kind == b"acTL":
                 # Decoders differ in what a second or an impossible frame count means.
                 frames = int.from_bytes(data[at + 8 : at + 12], "big")
@@ -137,10 +157,11 @@ def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> None:
             ):
                 raise _broken("a chunk's checksum is wrong", path)
         if kind == b"IEND":
-            return
+            return frames
         at = end
     if whole:
         raise _broken("the file ends before its last chunk", path)
+    return frames
 
 
 class Jpeg(NamedTuple):
@@ -152,7 +173,7 @@ class Jpeg(NamedTuple):
 
 
 def walk_jpeg_head(data: bytes, limits: Limits, path: str = "$") -> Jpeg | None:
-    """Segments up to the first scan; None where there is none, which the decoder will say."""
+    """Segments up to the first scan; None where there is none."""
     at, parts, exif = 2, 0, 0
     marker, frame = 0, b""
     most, size = limits.image_parts, len(data)
@@ -252,6 +273,8 @@ def walk_gif(data: bytes, limits: Limits, path: str = "$") -> Parts:
             frames += 1
             at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
         elif is_text:
+            if not frames and not _is_extension(data, at):
+                raise _broken("an extension is too short for its kind", path)
             at += 2
         else:
             # Decoders skip what is no block, byte by byte.
@@ -265,6 +288,23 @@ def walk_gif(data: bytes, limits: Limits, path: str = "$") -> Parts:
         at += 1
         texts += at - start if is_text else 0
     return Parts(size=(width, height), frames=frames, texts=texts)
+
+
+def _is_extension(data: bytes, at: int) -> bool:
+    """Whether decoders that read an extension by its kind find its end where it is.
+
+    They ask no comment for its length, but take the first block of any other for granted, the four
+    bytes of a control block, and the count of loops behind NETSCAPE2.0.
+    """
+    if len(data) < at + 3:
+        return False
+    label, end = data[at + 1], at + 3 + data[at + 2]
+    first = data[at + 3 : end]
+    if label == _COMMENT:
+        return True
+    if label == _APPLICATION and first.startswith(b"NETSCAPE2.0"):
+        return data[end : end + 1] != b"\0"
+    return len(first) >= (4 if label == _CONTROL else 1)
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

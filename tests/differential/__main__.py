@@ -15,7 +15,7 @@ from itertools import islice
 from mmraw_protocol.conformance.answers import Outcome
 from mmraw_protocol.conformance.vectors import Vector
 
-from .cases import cases
+from .cases import OPERATIONS, cases
 from .compare import differences, minimise
 
 MOST_SHOWN = 20
@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="after --, as it is run")
     parser.add_argument("--cases", type=int, default=100_000, help="how many (100000)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (1)")
+    names = [maker.__name__ for maker in OPERATIONS]
+    parser.add_argument("--op", action="append", choices=names, default=[], help="only these (all)")
     args = parser.parse_args(argv)
     counts: Counter[tuple[str, str]] = Counter()
 
@@ -37,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
             counts[vector.op, "skipped"] += outcome.status == "skipped"
 
     begun = time.monotonic()
-    found = list(differences(args.command, cases(args.seed, args.cases), told))
+    asked = cases(args.seed, args.cases, ops=args.op)
+    found = list(differences(args.command, asked, told))
     for difference in islice(found, MOST_SHOWN):
         print(minimise(args.command, difference))
     print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from mmraw_protocol.testing import hash_of, ref_text
@@ -12,6 +12,7 @@ from mmraw_protocol.wire._generated.dialects import DIALECTS
 from mmraw_protocol.wire.base64 import encode_base64url
 
 from . import mutate
+from .damage import damaged
 from .seeds import Seeds
 
 Case = tuple[str, dict[str, Any]]
@@ -172,16 +173,10 @@ def _side(rng: random.Random) -> Any:
 
 
 def describe(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
-    """Pictures whole, cut off, and with changed bytes."""
-    data = bytearray(seeds.one(rng, "images"))
-    kind = rng.randrange(3)
-    if kind == 1:
-        del data[rng.randrange(len(data)) + 1 :]
-    elif kind == 2:
-        for _ in range(rng.choice((1, 1, 2, 5))):
-            # Heads hold what a header is read from.
-            at = min(rng.randrange(len(data)), rng.choice((40, 200, len(data) - 1)))
-            data[at] = rng.randrange(256)
+    """Images whole, and damaged in their bytes and their parts."""
+    data: bytes = seeds.one(rng, rng.choice(("images", "built images")))
+    if rng.random() < 0.95:
+        data = damaged(rng, data, donor=seeds.one(rng, "built images"))
     text = base64.b64encode(data).decode("ascii")
     return {"family": rng.choice(FAMILIES[:4]), "data_uri": f"data:image/png;base64,{text}"}
 
@@ -257,7 +252,7 @@ OPERATIONS: dict[Maker, int] = {
     parse_item: 14,
     fingerprint: 4,
     layout: 10,
-    describe: 4,
+    describe: 10,
     image_part: 4,
     parse_data_uri: 3,
     check_raw_image_id: 3,
@@ -267,11 +262,14 @@ OPERATIONS: dict[Maker, int] = {
 }
 
 
-def cases(number: int, count: int, seeds: Seeds | None = None) -> Iterator[Case]:
-    """`count` cases; the same for the same `number`."""
+def cases(
+    number: int, count: int, seeds: Seeds | None = None, ops: Collection[str] = ()
+) -> Iterator[Case]:
+    """`count` cases, of `ops` alone where there are any; the same for the same `number`."""
     rng = random.Random(number)
     pools = seeds or Seeds(number, 300)
-    makers, weights = list(OPERATIONS), list(OPERATIONS.values())
+    shares = {m: share for m, share in OPERATIONS.items() if not ops or m.__name__ in ops}
+    makers, weights = list(shares), list(shares.values())
     for _ in range(count):
         maker = rng.choices(makers, weights)[0]
         yield maker.__name__, maker(rng, pools)

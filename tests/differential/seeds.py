@@ -16,6 +16,8 @@ from mmraw_protocol import testing
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.wire._generated.dialects import DIALECTS
 
+from .pictures import built
+
 #: Larger files would make most of the run a transport of base64.
 MOST_IMAGE_BYTES = 6000
 
@@ -58,6 +60,8 @@ class Seeds:
         kind, _, rest = name.partition(":")
         if kind == "images":
             return small_images()
+        if kind == "built images":
+            return built()
         strategies: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
             "fields": lambda: testing.ref_fields(rest),
             "item": lambda: testing.documents(rest),

@@ -1,8 +1,13 @@
 /** All blocks of a GIF up to its trailer. */
 import type { Limits } from "../generated/limits.js";
-import { u16le } from "./bytes.js";
-import { checkSize, tooManyParts, unreadable } from "./structure.js";
+import { spells, u16le } from "./bytes.js";
+import { broken, checkSize, tooManyParts, unreadable } from "./structure.js";
 import type { Size } from "./structure.js";
+
+/** Labels of extensions. */
+const CONTROL = 0xf9;
+const COMMENT = 0xfe;
+const APPLICATION = 0xff;
 
 /** The largest size that is claimed up to the first frame, and the number of frames. */
 export function readGif(data: Uint8Array, limits: Limits): Size {
@@ -22,9 +27,14 @@ export function readGif(data: Uint8Array, limits: Limits): Size {
         width = Math.max(width, u16le(data, at + 1) + u16le(data, at + 5));
         height = Math.max(height, u16le(data, at + 3) + u16le(data, at + 7));
       }
-      frames++;
       at += 11 + tableSize(data[at + 9]!);
+      // The byte in front of the picture data is the last of a frame's header.
+      if (frames === 0 && at > data.length) break;
+      frames++;
     } else if (data[at] === 0x21) {
+      if (frames === 0 && !isExtension(data, at)) {
+        throw broken("an extension is too short for its kind");
+      }
       at += 2;
     } else {
       // Decoders skip what is no block, byte by byte.
@@ -40,6 +50,17 @@ export function readGif(data: Uint8Array, limits: Limits): Size {
   checkSize(width, height, limits);
   if (frames === 0) throw unreadable(data);
   return { width, height, frames };
+}
+
+/** Whether an extension has what decoders that read it by its kind take for granted. */
+function isExtension(data: Uint8Array, at: number): boolean {
+  if (data.length < at + 3) return false;
+  const label = data[at + 1];
+  const end = at + 3 + data[at + 2]!;
+  const first = data.subarray(at + 3, end);
+  if (label === COMMENT) return true;
+  if (label === APPLICATION && spells(first, 0, "NETSCAPE2.0")) return data[end] !== 0;
+  return first.length >= (label === CONTROL ? 4 : 1);
 }
 
 function tableSize(flags: number): number {

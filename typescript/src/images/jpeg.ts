@@ -1,8 +1,8 @@
 /** The segments of a JPEG up to its first scan. */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
-import { spells, u16be } from "./bytes.js";
-import { tooManyParts, unreadable } from "./structure.js";
+import { spells, u16be, u32be } from "./bytes.js";
+import { broken, tooManyParts, unreadable } from "./structure.js";
 import type { Size } from "./structure.js";
 
 /** An EXIF block fits one segment; decoders join several at a cost that is quadratic. */
@@ -18,7 +18,7 @@ const isFrame = (code: number): boolean =>
 
 /** Size of the first picture; of a file with several (MPO) the first counts. */
 export function readJpeg(data: Uint8Array, limits: Limits): Size {
-  countSegments(data, limits);
+  if (!hasScan(data, limits)) throw broken("there is no scan behind whole segments");
   let size: readonly [number, number] | null = null;
   let at = 2;
   while (at < data.length) {
@@ -59,12 +59,25 @@ function hasNoHandler(code: number): boolean {
 function isReadable(code: number, body: Uint8Array): boolean {
   if (code === 0xe0 && spells(body, 0, "JFIF")) return body.length >= 7;
   if (code === 0xee && spells(body, 0, "Adobe")) return body.length >= 7;
-  if (code === 0xe2 && spells(body, 0, "ICC_PROFILE\0")) return body.length >= 14;
+  if (code === 0xed && spells(body, 0, "Photoshop 3.0\0")) return areResources(body);
   if (code !== 0xdb) return true;
   let at = 0;
   // Quantization tables of 64 entries, of one or two bytes each.
   while (at < body.length) at += body[at]! < 16 ? 65 : 129;
   return at === body.length;
+}
+
+/** Whether no image resource ends in front of the length of its name. */
+function areResources(body: Uint8Array): boolean {
+  let at = 14;
+  while (spells(body, at, "8BIM")) {
+    if (at + 6 === body.length) return false;
+    const nameEnd = at + 7 + (body[at + 6] ?? 0);
+    const start = nameEnd + (nameEnd % 2) + 4;
+    const end = start + u32be(body, start - 4);
+    at = end + (end % 2);
+  }
+  return true;
 }
 
 function frameSize(data: Uint8Array, at: number, end: number): readonly [number, number] {
@@ -74,8 +87,8 @@ function frameSize(data: Uint8Array, at: number, end: number): readonly [number,
   return [u16be(data, at + 3), u16be(data, at + 1)];
 }
 
-/** Segments up to the first scan, held against the limits before anything is made of them. */
-function countSegments(data: Uint8Array, limits: Limits): void {
+/** Whether a scan follows, with the segments counted before anything is made of them. */
+function hasScan(data: Uint8Array, limits: Limits): boolean {
   let at = 2;
   let parts = 0;
   let exif = 0;
@@ -88,13 +101,13 @@ function countSegments(data: Uint8Array, limits: Limits): void {
       throw tooManyParts(limits);
     }
     const start = at + found;
-    if (found < 0 || start + 4 > data.length) return;
+    if (found < 0 || start + 4 > data.length) return false;
     const code = data[start + 1]!;
     if (code === 0x00 || code === 0xff || isAlone(code)) {
       at = start + (code === 0xff ? 1 : 2);
       continue;
     }
-    if (code === SCAN) return;
+    if (code === SCAN) return true;
     const length = u16be(data, start + 2);
     if (isSkipped(code)) parts += length;
     else if (code === 0xe1 && spells(data, start + 4, "Exif\x00\x00") && ++exif > MOST_EXIF) {

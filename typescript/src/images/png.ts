@@ -1,6 +1,6 @@
 /** The chunks of a PNG up to its picture data. */
 import type { Limits } from "../generated/limits.js";
-import { fourChars, u32be } from "./bytes.js";
+import { fourChars, spells, u32be } from "./bytes.js";
 import { crc32 } from "./crc32.js";
 import { broken, tooManyParts, unreadable } from "./structure.js";
 import type { Size } from "./structure.js";
@@ -17,17 +17,18 @@ const DEPTHS: { readonly [colour: number]: readonly number[] } = {
 const SHORTEST: { readonly [kind: string]: number } = {
   IHDR: 13,
   acTL: 8,
-  cHRM: 32,
   fcTL: 26,
   gAMA: 4,
   pHYs: 9,
   sRGB: 1,
 };
+/** The same for the transparent colour, by colour type. */
+const SHORTEST_COLOUR: { readonly [colour: number]: number } = { 0: 2, 2: 6 };
+/** Where the file's first chunk has its content. */
+const HEADER = 16;
 
 /** Notes of the chunks that were seen. */
 interface Seen {
-  size: readonly [number, number] | null;
-  fits: boolean;
   frames: number | null;
   bounded: boolean;
   sequence: number;
@@ -35,54 +36,77 @@ interface Seen {
 
 /** Size and frames, from the chunks before the first picture data. */
 export function readPng(data: Uint8Array, limits: Limits): Size {
-  const seen: Seen = { size: null, fits: false, frames: null, bounded: false, sequence: -1 };
+  checkChunks(data, limits);
+  const width = u32be(data, HEADER);
+  const height = u32be(data, HEADER + 4);
+  const seen: Seen = { frames: null, bounded: false, sequence: -1 };
   let at = 8;
-  for (let parts = 0; ;) {
+  for (;;) {
     const kind = fourChars(data, at + 4);
     const length = u32be(data, at);
-    if (!/^\w{4}$/.test(kind)) throw unreadable(data);
-    if (kind === "IDAT" || kind === "fdAT" || kind === "IEND") break;
-    if (kind === "acTL") checkFrames(data, at, seen);
-    if (++parts > limits.image_parts) throw tooManyParts(limits);
     const end = at + 12 + length;
+    if (!/^\w{4}$/.test(kind)) throw unreadable(data);
+    if (kind === "IDAT" || kind === "IEND") break;
+    if (kind === "fdAT") {
+      if (!isNextPicture(data, at, seen)) throw unreadable(data);
+      break;
+    }
     const whole = end <= data.length && crc32(data, at + 4, end - 4) === u32be(data, end - 4);
-    if (!whole || length < (SHORTEST[kind] ?? 0)) throw unreadable(data);
-    note(kind, data, at + 8, seen);
+    if (!whole || length < shortest(kind, data)) throw unreadable(data);
+    if (kind === "acTL") seen.frames = u32be(data, at + 8);
+    if (kind === "fcTL" && !noteFrame(data, at + 8, seen)) throw unreadable(data);
     at = end;
   }
-  if (seen.size === null || !seen.fits) throw unreadable(data);
-  const [width, height] = seen.size;
+  if (data[HEADER + 11] !== 0) throw unreadable(data);
   // Picture data before the first frame control is a picture of its own.
-  const still = seen.frames !== null && !seen.bounded ? 1 : 0;
-  return { width, height, frames: seen.frames === null ? 1 : seen.frames + still };
+  const still = seen.frames !== null && !seen.bounded && spells(data, at + 4, "IDAT") ? 1 : 0;
+  return { width, height, frames: (seen.frames ?? 1) + still };
 }
 
-/** Decoders differ in what a second or an impossible frame count means. */
-function checkFrames(data: Uint8Array, at: number, seen: Seen): void {
-  const frames = at + 12 <= data.length ? u32be(data, at + 8) : 0;
-  if (seen.frames !== null || frames < 1 || frames >= 2 ** 31) {
-    throw broken("the frame count is broken");
+function shortest(kind: string, data: Uint8Array): number {
+  return (kind === "tRNS" ? SHORTEST_COLOUR[data[HEADER + 9]!] : SHORTEST[kind]) ?? 0;
+}
+
+/** The chunks up to the first picture data, counted, before anything is made of them. */
+function checkChunks(data: Uint8Array, limits: Limits): void {
+  let parts = 0;
+  let animated = false;
+  for (let at = 8; at + 8 <= data.length; at += 12 + u32be(data, at)) {
+    const kind = fourChars(data, at + 4);
+    if ((kind === "IHDR") !== (at === 8)) {
+      throw broken("a PNG has one header chunk, in front of all others");
+    }
+    if (kind === "IHDR" && !DEPTHS[data[HEADER + 9] ?? -1]?.includes(data[HEADER + 8]!)) {
+      throw broken("the bit depth or the colour type is unknown");
+    }
+    if (kind === "cHRM" && u32be(data, at) !== 32) {
+      throw broken("the chromaticities are not eight numbers");
+    }
+    if (kind === "IDAT") return;
+    if (kind === "acTL") {
+      // Decoders differ in what a second or an impossible frame count means.
+      const frames = u32be(data, at + 8);
+      if (animated || frames < 1 || frames >= 2 ** 31) throw broken("the frame count is broken");
+      animated = true;
+    }
+    if (++parts > limits.image_parts) throw tooManyParts(limits);
+    if (kind === "IEND") return;
   }
-  seen.frames = frames;
 }
 
-function note(kind: string, data: Uint8Array, at: number, seen: Seen): void {
-  if (kind === "IHDR") {
-    seen.size = [u32be(data, at), u32be(data, at + 4)];
-    const [depth = 0, colour = 0] = data.subarray(at + 8, at + 10);
-    seen.fits ||= DEPTHS[colour]?.includes(depth) === true;
-    if (data[at + 11] !== 0) throw unreadable(data);
-  } else if (kind === "fcTL") {
-    noteFrame(data, at, seen);
-  }
+/** Whether a frame's picture data goes on with the numbers of the frames. */
+function isNextPicture(data: Uint8Array, at: number, seen: Seen): boolean {
+  const number = u32be(data, at + 8);
+  const isThere = u32be(data, at) >= 4 && at + 12 <= data.length;
+  return isThere && seen.bounded && number === seen.sequence + 1;
 }
 
-function noteFrame(data: Uint8Array, at: number, seen: Seen): void {
-  const [width, height] = seen.size ?? [0, 0];
+/** Whether a frame is the next one and lies within the image. */
+function noteFrame(data: Uint8Array, at: number, seen: Seen): boolean {
   const inside =
-    u32be(data, at + 12) + u32be(data, at + 4) <= width &&
-    u32be(data, at + 16) + u32be(data, at + 8) <= height;
-  if (u32be(data, at) !== seen.sequence + 1 || !inside) throw unreadable(data);
+    u32be(data, at + 12) + u32be(data, at + 4) <= u32be(data, HEADER) &&
+    u32be(data, at + 16) + u32be(data, at + 8) <= u32be(data, HEADER + 4);
   seen.sequence += 1;
   seen.bounded = true;
+  return inside && u32be(data, at) === seen.sequence;
 }
