@@ -1,9 +1,13 @@
 """The differential run: what it damages, and what it compares."""
 
+import json
 import random
+import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
-from differential import damage
+from differential import compare, damage
 from differential.pictures import built
 from differential.seeds import small_images
 
@@ -47,3 +51,40 @@ def test_built_images_have_a_header_and_their_parts_joined_are_the_file() -> Non
         parts = kind.split(image)
         assert len(parts) > 1
         assert b"".join(parts) == image
+
+
+#: An implementation that is right but for the path of its errors.
+ELSEWHERE = """
+import sys, json
+from mmraw_protocol.conformance import answer
+for line in sys.stdin:
+    reply = answer(json.loads(line))
+    if reply is None:
+        break
+    if "error" in reply:
+        reply["error"]["path"] += ".x"
+    print(json.dumps(reply), flush=True)
+"""
+
+
+def test_paths_of_errors_are_compared_where_that_is_asked_for(tmp_path: Path) -> None:
+    program = tmp_path / "elsewhere.py"
+    program.write_text(ELSEWHERE)
+    command = (sys.executable, str(program))
+    rows: list[Any] = [("check_raw_image_id", {"raw_image_id": name}) for name in ("a..", "a.png")]
+    assert list(compare.differences(command, rows)) == []
+    (found,) = compare.differences(command, rows, paths=True)
+    assert found.reason == "wrong_path"
+    assert "at $.raw_image_id.x, expected at $.raw_image_id" in found.detail
+    assert compare.minimise(command, found).input == {}
+
+
+def test_the_bytes_of_an_inline_image_are_cut_down(tmp_path: Path) -> None:
+    program = tmp_path / "elsewhere.py"
+    program.write_text(ELSEWHERE)
+    image = "data:image/gif;base64,R0lGODlhAAAAAAAAAAA="
+    case: Any = ("describe", {"family": "qwen_vl", "data_uri": image})
+    command = (sys.executable, str(program))
+    (found,) = compare.differences(command, [case], paths=True)
+    small = compare.minimise(command, found)
+    assert len(json.dumps(small.input)) < len(json.dumps(found.input))

@@ -21,6 +21,7 @@ REASONS: dict[Status, dict[str, str]] = {
         "wrongly_refused": "refused what is valid",
         "wrongly_accepted": "accepted what must be refused",
         "wrong_code": "refused, but with another error code (asked for by strict codes)",
+        "wrong_path": "refused, but at another path (where a vector names one, by strict codes)",
     },
     "skipped": {
         "op_not_listed": "the start answer does not list the operation, so it was not asked",
@@ -168,9 +169,13 @@ def judge(vector: Vector, answer: dict[str, Any], *, strict_codes: bool = False)
     if answer["ok"]:
         detail = f"expected a refusal ({wanted}), got {shown(answer['result'])}"
         return outcome(vector, "failed", "wrongly_accepted", detail)
-    code = answer["error"]["code"]
+    code, path = answer["error"]["code"], answer["error"]["path"]
     if code == wanted:
-        return outcome(vector, "passed")
+        place = vector.error.get("path", path)
+        if place == path or not strict_codes:
+            return outcome(vector, "passed")
+        detail = f"{code} at {shown(path)}, expected at {shown(place)}"
+        return outcome(vector, "failed", "wrong_path", detail)
     detail = f"code: expected {wanted}, got {shown(code)}"
     if strict_codes:
         return outcome(vector, "failed", "wrong_code", detail)

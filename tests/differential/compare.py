@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import copy
 import json
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Any, cast
+from typing import Any, AnyStr, cast
 
 from mmraw_protocol.conformance import answer
 from mmraw_protocol.conformance.answers import Outcome
@@ -37,8 +38,8 @@ class Difference:
         return f"{self.reason}: {self.detail}\n  {request}"
 
 
-def expected(name: str, case: Case) -> Vector:
-    """A case with this implementation's answer as the one that is right."""
+def expected(name: str, case: Case, *, paths: bool = False) -> Vector:
+    """A case with this implementation's answer as the one that is right; `paths`: of errors too."""
     op, given = case
     # What arrives is what JSON carries: one text, read anew.
     given = json.loads(json.dumps(given))
@@ -47,12 +48,13 @@ def expected(name: str, case: Case) -> Vector:
         reply = answer({"cmd": "run", "seq": name, "op": op, "input": here})
     except Exception as error:  # noqa: BLE001
         # Whatever escapes is a difference from every implementation: no code is the right one.
-        reply = {"ok": False, "error": {"code": f"escaped: {error!r}"[:200]}}
+        reply = {"ok": False, "error": {"code": f"escaped: {error!r}"[:200], "path": ""}}
     assert reply is not None
     if reply["ok"]:
         return Vector(id=name, op=op, input=given, result=reply["result"], spec="Conformance")
-    code = reply["error"]["code"]
-    return Vector(id=name, op=op, input=given, error={"code": code}, spec="Conformance")
+    names = ("code", "path") if paths else ("code",)
+    error = {name: reply["error"][name] for name in names}
+    return Vector(id=name, op=op, input=given, error=error, spec="Conformance")
 
 
 @cache
@@ -63,12 +65,15 @@ def _directory() -> str:
     return name
 
 
-def batches(cases: Iterable[Case]) -> Iterator[list[Vector]]:
+def batches(cases: Iterable[Case], *, paths: bool = False) -> Iterator[list[Vector]]:
     """The cases with their expected answers, a bounded number at a time."""
     rows = iter(cases)
     count = 0
     while batch := list(islice(rows, BATCH)):
-        yield [expected(f"{case[0]}/{count + index}", case) for index, case in enumerate(batch)]
+        yield [
+            expected(f"{case[0]}/{count + index}", case, paths=paths)
+            for index, case in enumerate(batch)
+        ]
         count += len(batch)
 
 
@@ -84,9 +89,11 @@ def differences(
     command: Sequence[str],
     cases: Iterable[Case],
     told: Callable[[Sequence[Vector], Sequence[Outcome]], None] | None = None,
+    *,
+    paths: bool = False,
 ) -> Iterator[Difference]:
-    """Every case that is answered differently."""
-    for vectors in batches(cases):
+    """Every case that is answered differently; `paths`: errors at different places too."""
+    for vectors in batches(cases, paths=paths):
         outcomes = ask(command, vectors)
         if told is not None:
             told(vectors, outcomes)
@@ -99,7 +106,11 @@ def minimise(command: Sequence[str], found: Difference, rounds: int = 40) -> Dif
     """The smallest difference of the same kind that greedy cutting finds."""
     for _ in range(rounds):
         smaller = [case for case in _smaller(found.input) if _size(case) < _size(found.input)]
-        tried = [expected(str(index), (found.op, case)) for index, case in enumerate(smaller[:500])]
+        paths = found.reason == "wrong_path"
+        tried = [
+            expected(str(index), (found.op, case), paths=paths)
+            for index, case in enumerate(smaller[:500])
+        ]
         if not tried:
             return found
         outcomes = ask(command, tried)
@@ -118,14 +129,30 @@ def _size(value: Any) -> int:
     return len(json.dumps(value))
 
 
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+def _cut(value: AnyStr) -> Iterator[AnyStr]:
+    """`value` without its halves, its quarters, and so on."""
+    step = max(1, len(value) // 2)
+    while step >= 1:
+        for at in range(0, len(value), step):
+            yield value[:at] + value[at + step :]
+        step //= 2
+
+
 def _smaller(value: Any) -> Iterator[Any]:
     """Copies of `value` with something taken out of it."""
     if isinstance(value, str):
-        step = max(1, len(value) // 2)
-        while step >= 1:
-            for at in range(0, len(value), step):
-                yield value[:at] + value[at + step :]
-            step //= 2
+        head, comma, body = value.partition(";base64,")
+        if comma and (data := _decoded(body)):
+            for cut in _cut(data):
+                yield f"{head};base64,{base64.b64encode(cut).decode('ascii')}"
+        yield from _cut(value)
     elif isinstance(value, list):
         rows = cast("list[Any]", value)
         for index, row in enumerate(rows):
