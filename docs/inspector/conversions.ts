@@ -1,13 +1,15 @@
 /** A ref or envelope in every form that it can take. */
 import {
+  DEFAULT_DIALECT,
   DIALECTS,
   MMRawError,
   convertRef,
-  describeImage,
-  getAdapter,
   itemToJson,
   makeItem,
+  mmHashOf,
   parseDataUri,
+  refFromFields,
+  sha256Hex,
 } from "../../typescript/src/index.js";
 import type { RawMMItem, RawMMRef } from "../../typescript/src/index.js";
 import { canonicalJson, featureModality, writeAny } from "../../typescript/src/index.js";
@@ -49,20 +51,19 @@ function refText(item: RawMMItem, to: string, runId: string | null): string {
     throw new MMRawError("not_convertible", "a ref needs mm_hash, which only the stored bytes can give", "$.mm_hash");
   }
   const { data } = parseDataUri(item.raw_uri);
-  const { mm_hash } = describeImage(data, getAdapter("kimi_k25"));
-  const ref: RawMMRef = {
-    dialect: "v3",
+  const run_id = runId ?? "inline";
+  const fields = {
     family: item.family,
     fingerprint: item.layout_fingerprint,
-    mm_hash,
+    mm_hash: mmHashOf(sha256Hex(data)),
     modality: featureModality(item),
     payload: item.payload,
     raw_image_id: item.raw_image_id,
     raw_uri: item.raw_uri,
-    run_id: runId ?? "inline",
+    run_id,
   };
-  const text = writeAny(ref, "v3");
-  return to === "v3" ? text : convertRef(text, { to, runId: ref.run_id });
+  const text = writeAny(refFromFields(fields, DEFAULT_DIALECT), DEFAULT_DIALECT);
+  return to === DEFAULT_DIALECT ? text : convertRef(text, { to, runId: run_id });
 }
 
 /** The text that `make` gives with a button to copy it, or its refusal. */

@@ -1,33 +1,45 @@
-/** What each family makes of a picture, with its knobs under the reader's hands. */
-import { FAMILIES, MMRawError, describeImage, getAdapter } from "../../typescript/src/index.js";
-import type { Adapter } from "../../typescript/src/index.js";
+/** What each family makes of a picture, with its layout parameters under the reader's hands. */
+import { FAMILIES, MMRawError, getAdapter, mmHashOf, readHeader, sha256Hex } from "../../typescript/src/index.js";
+import type { Adapter, BuiltInFamily } from "../../typescript/src/index.js";
+import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
+import { DEFINITION_TEXTS } from "../../typescript/src/inspect.js";
 import { el, row, size, table } from "./dom.js";
 import { drawing, pictureUrl } from "./picture.js";
 
-/** A knob that a slider turns; its value is 2 to the power of the slider. */
+/** A layout parameter that a slider turns; its value is 2 to the power of the slider. */
 interface Slider {
   readonly name: string;
   readonly label: string;
-  readonly least: number;
-  readonly most: number;
+  readonly published: number;
 }
 
-const SLIDERS: Readonly<Record<string, readonly Slider[]>> = {
-  qwen_vl: [
-    { name: "min_pixels", label: "Fewest pixels", least: 10, most: 24 },
-    { name: "max_pixels", label: "Most pixels", least: 12, most: 25 },
-  ],
-  kimi_k25: [{ name: "in_patch_limit", label: "Most patches", least: 4, most: 16 }],
-};
+/** Smaller parameters, as the size of a patch, belong to the model and are not turned. */
+const LEAST_TURNED = 1024;
+/** How far a slider goes below and above the published value, as powers of 2. */
+const BELOW = 8;
+const ABOVE = 4;
+
+/** A slider for each count of pixels or patches. */
+function slidersOf(family: BuiltInFamily): Slider[] {
+  const { defaults, layoutSchema } = FAMILY_TABLE[family];
+  const texts = DEFINITION_TEXTS[layoutSchema]?.fields ?? {};
+  return Object.entries(defaults).flatMap(([name, published]) =>
+    typeof published === "number" && published >= LEAST_TURNED
+      ? [{ name, label: texts[name]?.title ?? name, published }]
+      : [],
+  );
+}
 
 /** A card for a picture: its facts, and a panel for each family. */
 export function pictureCard(name: string, data: Uint8Array): HTMLElement {
   const card = el("article", { class: "card" }, el("h2", {}, `Picture ${name}`));
   try {
-    const { format, width, height, sha256, mm_hash } = describeImage(data, getAdapter("kimi_k25"));
+    const { format, frames, width, height } = readHeader(data);
+    if (frames !== 1) throw new MMRawError("multiple_frames", "an animation has no one layout");
+    const sha256 = sha256Hex(data);
     card.append(
       el("p", {}, `${width}x${height} ${format}, ${size(data.length)}. EXIF orientation is not applied.`),
-      el("p", {}, "sha256 ", el("code", {}, sha256), ", mm_hash ", el("code", {}, mm_hash)),
+      el("p", {}, "sha256 ", el("code", {}, sha256), ", mm_hash ", el("code", {}, mmHashOf(sha256))),
     );
     const url = pictureUrl(data, format);
     for (const family of FAMILIES) card.append(panel(family, url, width, height));
@@ -39,29 +51,28 @@ export function pictureCard(name: string, data: Uint8Array): HTMLElement {
   return card;
 }
 
-function panel(family: string, url: string, width: number, height: number): HTMLElement {
+function panel(family: BuiltInFamily, url: string, width: number, height: number): HTMLElement {
   const output = el("div", { "aria-live": "polite" });
   const values: Record<string, number> = {};
   const show = () => output.replaceChildren(...layoutOf(family, values, url, width, height));
-  const knobs = el("div", { class: "knobs" });
-  const published = getAdapter(family).knobs as unknown as Readonly<Record<string, number>>;
-  for (const slider of SLIDERS[family] ?? []) {
-    const start = published[slider.name] ?? 2 ** slider.least;
-    knobs.append(...knob(family, slider, start, (value) => { values[slider.name] = value; show(); }));
+  const parameters = el("div", { class: "parameters" });
+  for (const slider of slidersOf(family)) {
+    parameters.append(...turned(family, slider, (value) => { values[slider.name] = value; show(); }));
   }
   show();
-  return el("section", {}, el("h3", {}, family), knobs, output);
+  return el("section", {}, el("h3", {}, `${FAMILY_TABLE[family].title} (${family})`), parameters, output);
 }
 
-function knob(family: string, slider: Slider, start: number, turned: (value: number) => void): HTMLElement[] {
+function turned(family: string, slider: Slider, use: (value: number) => void): HTMLElement[] {
   const id = `${family}-${slider.name}`;
-  const shown = el("output", { for: id }, start.toLocaleString("en"));
-  const attributes = { id, type: "range", min: `${slider.least}`, max: `${slider.most}`, step: "0.25" };
-  const input = el("input", { ...attributes, value: `${Math.log2(start)}` });
+  const shown = el("output", { for: id }, slider.published.toLocaleString("en"));
+  const middle = Math.log2(slider.published);
+  const range = { min: `${middle - BELOW}`, max: `${middle + ABOVE}`, step: "0.25" };
+  const input = el("input", { id, type: "range", ...range, value: `${middle}` });
   input.addEventListener("input", () => {
     const value = Math.round(2 ** Number(input.value));
     shown.textContent = value.toLocaleString("en");
-    turned(value);
+    use(value);
   });
   return [el("label", { for: id }, `${slider.label} (${slider.name})`), input, shown];
 }
@@ -74,8 +85,7 @@ function layoutOf(
   height: number,
 ): HTMLElement[] {
   try {
-    const base = getAdapter(family).knobs;
-    const adapter: Adapter = getAdapter(family, { ...base, ...values });
+    const adapter: Adapter = getAdapter(family, values);
     const layout = adapter.layout(width, height);
     const facts = table(
       ["grid", "tokens", "resized to", "placeholder", "fingerprint"],

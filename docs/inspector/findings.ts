@@ -1,7 +1,7 @@
 /** Findings as cards: what a thing is, its faults, its fields, its picture, its other forms. */
 import { MMRawError, featureModality, getAdapter, gridOf, parseDataUri, readHeader } from "../../typescript/src/index.js";
 import type { Adapter, RawMMItem, RawMMRef } from "../../typescript/src/index.js";
-import { ERROR_TEXTS, hasDefaultKnobs, inlineFacts } from "../../typescript/src/inspect.js";
+import { ERROR_TEXTS, hasDefaultLayout, inlineFacts } from "../../typescript/src/inspect.js";
 import type { Finding } from "../../typescript/src/inspect.js";
 import { itemConversions, refConversions } from "./conversions.js";
 import { el, row, shorten, size, table } from "./dom.js";
@@ -63,7 +63,7 @@ function isAt(fault: MMRawError, name: string): boolean {
 
 function refParts(ref: RawMMRef): HTMLElement[] {
   const facts = inlineFacts(ref);
-  const parts = [summary(ref.family, gridOf(ref.family, ref.payload), knobs(ref))];
+  const parts = [summary(ref.family, gridOf(ref.family, ref.payload), layoutText(ref))];
   if (facts === null) {
     const where = `The image is stored: looked up in run ${ref.run_id ?? "(none named)"} as ${ref.raw_image_id ?? "the last segment of its label"}.`;
     return [...parts, el("p", { class: "soft" }, where)];
@@ -114,14 +114,14 @@ function featuresParts(features: FeaturesValue, runId: string | null): HTMLEleme
   return parts;
 }
 
-function knobs(ref: RawMMRef): string {
-  const published = hasDefaultKnobs(ref);
+function layoutText(ref: RawMMRef): string {
+  const published = hasDefaultLayout(ref);
   if (published === null) return "";
-  return published ? " Knobs: the published defaults." : " Knobs: not the published defaults of this family.";
+  return published ? " Layout parameters: the published defaults." : " Layout parameters: not the published defaults of this family.";
 }
 
 function summary(family: string, grid: readonly number[] | null, more: string): HTMLElement {
-  if (grid === null) return el("p", {}, `Family ${family} is not listed: its payload is opaque here.`);
+  if (grid === null) return el("p", {}, `Family ${family} is not built in: its payload is opaque here.`);
   const merged = (grid[0] ?? 0) * (grid[1] ?? 0) * (grid[2] ?? 0) / 4;
   return el("p", {}, `Grid ${grid.join("x")} patches, ${merged.toLocaleString("en")} tokens at merge size 2.${more}`);
 }
@@ -140,8 +140,8 @@ function picture(
     const layout = adapter.layout(width, height);
     const same = grid !== null && layout.grid_thw.join() === grid.join();
     const text = same
-      ? "the payload's grid is the one that the published knobs give"
-      : `with the published knobs this picture has the grid ${layout.grid_thw.join("x")}`;
+      ? "the payload's grid is the one that the published layout parameters give"
+      : `with the published layout parameters this picture has the grid ${layout.grid_thw.join("x")}`;
     const caption = el("figcaption", {}, `${width}x${height} ${format}; `, el("span", { class: same ? "good" : "bad" }, text));
     return [el("figure", {}, drawing(pictureUrl(data, format), layout, adapter), caption)];
   } catch (error) {

@@ -13,7 +13,8 @@ import type { JsonObject, JsonValue } from "./codec/values.js";
 import { openStore, readFile } from "./conformance/folder.js";
 import { OPERATIONS } from "./conformance/operations.js";
 import { MMRawError } from "./errors.js";
-import { DIALECTS, FAMILIES } from "./generated/wire.js";
+import { FAMILIES } from "./families/index.js";
+import { DIALECTS } from "./generated/wire.js";
 import { VERSION } from "./version.js";
 
 const PROTOCOL_VERSION = 1;

@@ -8,16 +8,16 @@ import { parseDataUri } from "./codec/datauri.js";
 import { sha256Hex } from "./codec/sha256.js";
 import { isObject } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
-import { wireOf, writeRef } from "./format.js";
+import { getAdapter, layoutFingerprint } from "./families/index.js";
+import type { ConfigLike } from "./families/index.js";
+import { lostFields, wireOf, writeRef } from "./format.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
-import { DIALECTS } from "./generated/wire.js";
+import { DEFAULT_DIALECT, DIALECTS } from "./generated/wire.js";
 import type { WireDialect } from "./generated/wire.js";
 import { formatOf } from "./images/structure.js";
-import { getAdapter, layoutFingerprint } from "./layouts/index.js";
-import type { ConfigLike } from "./layouts/index.js";
 import { normalizeRunId } from "./names.js";
-import { parseRef } from "./refs.js";
+import { hasPlace, parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 import { isInline, storedName } from "./sources.js";
 
@@ -25,21 +25,23 @@ import { isInline, storedName } from "./sources.js";
 export interface AssetStore {
   put(data: Uint8Array): string;
   get(name: string): Uint8Array;
-  has(name: string): boolean;
   url(name: string): string;
 }
 
 export interface ConvertOptions {
-  /** Any dialect; `v3` by default. */
+  /** Any dialect; by default the one that `formatRef` writes. */
   readonly to?: string;
   /** The run's label, where the source names none, or where the target has no place for it. */
   readonly runId?: string | null;
-  /** The layout's knobs, where the fingerprint must move to the other hashing scheme. */
+  /** The layout parameters, where the fingerprint must move to the other hashing scheme. */
   readonly config?: ConfigLike;
   /** With a store, inline bytes may be offloaded on the way and stored images inlined. */
   readonly store?: AssetStore | null;
   readonly limits?: Limits;
 }
+
+/** Fields whose loss depends on more than the table of dialects. */
+const HANDLED = ["fingerprint", "payload", "raw_image_id", "raw_uri", "run_id"];
 
 /** What stands between a ref and its target dialect. */
 interface Losses {
@@ -55,7 +57,7 @@ type Places = Pick<RawMMRef, "raw_uri" | "raw_image_id">;
  * @throws MMRawError not_convertible, naming each field that is missing or would be lost.
  */
 export function convertRef(text: string, options: ConvertOptions = {}): string {
-  const { to = "v3", runId = null, config, store = null, limits = DEFAULT_LIMITS } = options;
+  const { to = DEFAULT_DIALECT, runId = null, config, store = null, limits = DEFAULT_LIMITS } = options;
   const wire = wireOf(to);
   const label = runId === null ? null : normalizeRunId(runId, limits);
   const ref = parseRef(text, limits);
@@ -65,7 +67,8 @@ export function convertRef(text: string, options: ConvertOptions = {}): string {
   if (wire.family !== null && ref.family !== wire.family) losses.lost.push("family", "payload");
   else fingerprint = fingerprintOf(ref, wire, config, losses);
   const kind = wantedSource(ref, wire);
-  if (kind !== null && store === null) noteLosses(ref, kind, losses);
+  if (kind !== null && store === null) noteLosses(ref, wire, kind, losses);
+  losses.lost.push(...lostFields(ref, wire).filter((name) => !HANDLED.includes(name)));
   raise(losses, to);
   let places: Places = { raw_uri: ref.raw_uri, raw_image_id: null };
   if (kind !== null && store !== null) places = throughStore(ref, kind, store, limits);
@@ -93,10 +96,6 @@ function raise({ missing, lost }: Losses, to: string): void {
   if (name !== undefined) throw new MMRawError("not_convertible", parts.join("; "), `$.${name}`);
 }
 
-function hasPlace(wire: WireDialect, attribute: string): boolean {
-  return wire.fields.some(([, name]) => name === attribute);
-}
-
 function runIdOf(
   ref: RawMMRef,
   wire: WireDialect,
@@ -111,7 +110,7 @@ function runIdOf(
   return null;
 }
 
-/** The fingerprint under the target's hashing scheme; only the knobs can give it. */
+/** The fingerprint under the target's hashing scheme; which layout parameters give. */
 function fingerprintOf(
   ref: RawMMRef,
   wire: WireDialect,
@@ -150,16 +149,21 @@ type Kind = "raw_image_id" | "data" | "label";
 /** The kind that the source must change to, or null where the target holds it as it is. */
 function wantedSource(ref: RawMMRef, wire: WireDialect): Kind | null {
   const inline = isInline(ref);
-  if (hasPlace(wire, "raw_image_id")) {
-    return hasPlace(wire, "raw_uri") || ref.raw_uri === null ? null : "raw_image_id";
+  switch (wire.uri?.[1]) {
+    case "raw_uri":
+      return null;
+    case "data_url":
+      return inline && ref.raw_image_id === null ? null : "data";
+    case "file_label":
+      return ref.raw_uri !== null && !inline ? null : "label";
+    default:
+      return ref.raw_uri === null ? null : "raw_image_id";
   }
-  if (wire.dialect === "unversioned-data") return inline && ref.raw_image_id === null ? null : "data";
-  return ref.raw_uri !== null && !inline ? null : "label";
 }
 
 /** Without a store no source can change its kind. */
-function noteLosses(ref: RawMMRef, wanted: Kind, losses: Losses): void {
-  const uri = DIALECTS[ref.dialect].fields.find(([, name]) => name === "raw_uri")?.[0] ?? "raw_uri";
+function noteLosses(ref: RawMMRef, wire: WireDialect, wanted: Kind, losses: Losses): void {
+  const uri = DIALECTS[ref.dialect].uri?.[0] ?? "raw_uri";
   const inline = isInline(ref);
   if (wanted === "raw_image_id") {
     if (storedName(ref) === null) losses.missing.push("raw_image_id (pass a store)");
@@ -167,8 +171,7 @@ function noteLosses(ref: RawMMRef, wanted: Kind, losses: Losses): void {
     return;
   }
   if (wanted === "label" || !inline) {
-    const needed = wanted === "label" ? "raw_image_uri" : "raw_image_data";
-    losses.missing.push(`${needed} (pass a store)`);
+    losses.missing.push(`${wire.uri?.[0] ?? "raw_uri"} (pass a store)`);
   }
   if (ref.raw_image_id !== null) losses.lost.push("raw_image_id");
   if (ref.raw_uri !== null && !(wanted === "data" && inline)) losses.lost.push(uri);
@@ -191,9 +194,22 @@ function throughStore(
     return { raw_uri: inline ? ref.raw_uri : made, raw_image_id: null };
   }
   const found = storedName(ref);
-  const name = found === null || (inline && !store.has(found)) ? store.put(data) : found;
+  const kept = found !== null && (!inline || isStored(store, found, data));
+  const name = kept ? found : store.put(data);
   if (wanted === "label") return { raw_uri: store.url(name), raw_image_id: null };
   return { raw_uri: null, raw_image_id: name };
+}
+
+/** Whether the store holds just these bytes under `name`. */
+function isStored(store: AssetStore, name: string, data: Uint8Array): boolean {
+  try {
+    const found = store.get(name);
+    return found.length === data.length && found.every((byte, at) => byte === data[at]);
+  } catch (error) {
+    const codes = ["source_unavailable", "object_corrupt", "limit_exceeded"];
+    if (!(error instanceof MMRawError) || !codes.includes(error.code)) throw error;
+    return false;
+  }
 }
 
 /** mm_hash must name the bytes: 32 or 64 leading digits of their sha256. */

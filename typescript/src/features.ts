@@ -4,32 +4,34 @@
  * Source: spec/README.md, section "Features".
  */
 import { checkJsonValue } from "./codec/canonical.js";
-import { Faults, WHOLE } from "./codec/check.js";
+import { enforce, Faults, keyInPath } from "./codec/check.js";
 import { parseJson } from "./codec/json.js";
 import { compareCodePoints } from "./codec/strings.js";
 import { get, has, isArray, isObject, keysOf } from "./codec/values.js";
 import type { JsonObject } from "./codec/values.js";
 import { MMRawError, within } from "./errors.js";
-import { formatRef } from "./format.js";
+import { formatRef, isDialect, wireOf } from "./format.js";
 import { checkFeatures, checkPlaceholderRange } from "./generated/checks.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
 import type { Features as FeaturesBody, PlaceholderRange } from "./generated/types.js";
-import { featureModality, itemToJson, parseItem } from "./items.js";
+import { BLANK_REF, DEFAULT_DIALECT, DEFAULT_ITEM } from "./generated/wire.js";
+import { featureModality, itemToJson, MODALITY, parseItem } from "./items.js";
 import type { RawMMItem } from "./items.js";
-import { parseRef } from "./refs.js";
+import { hasPlace, parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 import { isInline } from "./sources.js";
 
 export type { FeaturesBody, PlaceholderRange };
 
 const MAPS = ["kwargs_data", "mm_hashes", "mm_placeholders"] as const;
-/** Modalities that may be named in a path; other keys are input and stay out of it. */
-const NAMED_KEYS = ["image", "vision_chunk"];
+/** Values in a body for each image (hash, ref, placeholder and its two numbers), and beside them. */
+const VALUES_AN_IMAGE = 5;
+const VALUES_BESIDE = 256;
 
 type ByModality<T> = { readonly [modality: string]: readonly T[] };
 
-/** A checked features body: the body as it came, and the refs in it, by modality. */
+/** A checked features body: its three maps as they came, and the refs in it, by modality. */
 export interface Features {
   readonly body: FeaturesBody;
   readonly refs: ByModality<RawMMRef>;
@@ -40,10 +42,6 @@ export interface MultiModalData {
   readonly mm_hashes: ByModality<string>;
   readonly mm_placeholders: ByModality<PlaceholderRange>;
   readonly mm_items: ByModality<RawMMItem | JsonObject>;
-}
-
-function keyInPath(key: string): string {
-  return NAMED_KEYS.includes(key) ? `.${key}` : "[...]";
 }
 
 function rowsOf<T>(map: ByModality<T>, modality: string): readonly T[] {
@@ -64,7 +62,7 @@ export function mergeData(first: MultiModalData, second: MultiModalData): MultiM
 }
 
 export interface BuildOptions {
-  /** `v3` (default) or `v2`. */
+  /** A dialect of refs that is written. */
   readonly dialect?: string;
   /** Label of the run that the refs name; needed as soon as there is an image. */
   readonly runId?: string | null;
@@ -77,7 +75,7 @@ export interface BuildOptions {
  * @throws MMRawError with the path of the image in `data`.
  */
 export function buildFeatures(data: MultiModalData, options: BuildOptions = {}): FeaturesBody {
-  const { dialect = "v3", runId = null, limits = DEFAULT_LIMITS } = options;
+  const { dialect = DEFAULT_DIALECT, runId = null, limits = DEFAULT_LIMITS } = options;
   checkData(data);
   const body = {
     kwargs_data: emptyMap<string>(),
@@ -160,17 +158,18 @@ function refOf(
     throw new MMRawError("missing_slot", reason, place);
   }
   const parsed = parseItem(isItem(item) ? itemToJson(item) : item, limits, place);
-  if (parsed.modality !== source) {
-    const reason = "an envelope stands under another modality than its own";
+  if (source !== MODALITY) {
+    const reason = "the envelope's modality differs from the key it is listed under";
     throw new MMRawError("modality_mismatch", reason, place);
   }
-  if (parsed.dialect !== "v1") {
+  if (parsed.dialect !== DEFAULT_ITEM) {
     const reason = "only envelopes of version 1 become refs; convert older ones first";
     throw new MMRawError("not_convertible", reason, place);
   }
   if (runId === null) throw new MMRawError("missing_field", "refs need a run_id", "$.run_id");
   return {
-    dialect: "v3",
+    ...BLANK_REF,
+    dialect: DEFAULT_DIALECT,
     family: parsed.family,
     fingerprint: parsed.layout_fingerprint,
     mm_hash: hash,
@@ -187,10 +186,11 @@ function isItem(item: RawMMItem | JsonObject): item is RawMMItem {
 }
 
 function formatAt(ref: RawMMRef, dialect: string, limits: Limits, place: string): string {
-  // A file: URL beside raw_image_id is only a label; v2 has no place for it.
-  const label = dialect === "v2" && ref.raw_image_id !== null && !isInline(ref);
+  // A file: URL beside raw_image_id is only a label, which not every dialect carries.
+  const isLabel = ref.raw_image_id !== null && !isInline(ref);
+  const drops = isLabel && isDialect(dialect) && !hasPlace(wireOf(dialect), "raw_uri");
   try {
-    return formatRef(label ? { ...ref, raw_uri: null } : ref, dialect, limits);
+    return formatRef(drops ? { ...ref, raw_uri: null } : ref, dialect, limits);
   } catch (error) {
     if (!(error instanceof MMRawError)) throw error;
     const whole = error.code === "invalid_dialect" || error.code === "invalid_run_id";
@@ -202,10 +202,8 @@ function placeholder(value: unknown, place: string): PlaceholderRange {
   if (value === null || value === undefined) {
     throw new MMRawError("missing_slot", "a placeholder is empty", place);
   }
-  const faults = new Faults();
-  checkPlaceholderRange(value, place, WHOLE, faults);
-  if (faults.found.length > 0) checkJsonValue(value, place);
-  faults.raise();
+  checkJsonValue(value, { path: place });
+  enforce(checkPlaceholderRange, value, place, DEFAULT_LIMITS);
   const range = value as unknown as PlaceholderRange;
   return { length: range.length, offset: range.offset };
 }
@@ -256,24 +254,20 @@ export function readFeatures(value: unknown, limits: Limits, faults: Faults): Fe
   let document = value;
   if (typeof value === "string" || value instanceof Uint8Array) {
     if (value.length > limits.features_bytes) throw tooLong(limits);
-    document = parseJson(value);
-  } else if (!isObject(value)) {
-    throw new MMRawError("invalid_type", "a features body is a JSON object");
-  }
-  checkFeatures(document, "$", WHOLE, faults);
-  if (faults.found.length > 0) {
-    // What a text could not hold is refused as it would be there.
+    const maxValues = VALUES_AN_IMAGE * limits.features_images + VALUES_BESIDE;
+    document = parseJson(value, { maxValues });
+  } else {
     checkJsonValue(document);
-    checkSlots(document);
-    return null;
   }
-  const body = document as FeaturesBody;
-  checkJsonValue(keysOf(body.kwargs_data));
+  checkSlots(document);
+  checkFeatures(document, "$", limits, faults);
+  if (faults.found.length > 0) return null;
+  const { kwargs_data, mm_hashes, mm_placeholders } = document as FeaturesBody;
+  const body: FeaturesBody = { kwargs_data, mm_hashes, mm_placeholders };
   checkShape(body, limits);
-  checkOverlap(body.mm_placeholders);
-  const modalities = keysOf(body.kwargs_data);
+  checkOverlap(mm_placeholders);
   const refs = emptyMap<RawMMRef>();
-  for (const modality of modalities) refs[modality] = refsOf(body, modality, limits);
+  for (const modality of keysOf(kwargs_data)) refs[modality] = refsOf(body, modality, limits);
   return { body, refs };
 }
 
@@ -282,7 +276,7 @@ function tooLong(limits: Limits): MMRawError {
   return new MMRawError("limit_exceeded", reason);
 }
 
-/** An empty slot is told apart from any other wrong type. */
+/** An empty slot has a code of its own: it once stopped engines. */
 function checkSlots(document: unknown): void {
   for (const name of MAPS) {
     const map = isObject(document) ? get(document, name) : undefined;
@@ -316,8 +310,8 @@ function checkShape(body: FeaturesBody, limits: Limits): void {
   }
   const texts = Object.values(body.kwargs_data).flat();
   checkCount(texts.length, limits);
-  if (texts.reduce((sum, text) => sum + text.length, 0) > limits.features_bytes)
-    throw tooLong(limits);
+  const characters = texts.reduce((sum, text) => sum + text.length, 0);
+  if (characters > limits.features_bytes) throw tooLong(limits);
 }
 
 function refsOf(body: FeaturesBody, modality: string, limits: Limits): RawMMRef[] {
@@ -325,11 +319,11 @@ function refsOf(body: FeaturesBody, modality: string, limits: Limits): RawMMRef[
     const place = `$.kwargs_data${keyInPath(modality)}[${index}]`;
     const ref = within(place, () => parseRef(text, limits));
     if (ref.modality !== modality) {
-      const reason = "a ref stands under another modality than its own";
+      const reason = "the ref's modality differs from the key it is listed under";
       throw new MMRawError("modality_mismatch", reason, place);
     }
     if (ref.mm_hash !== body.mm_hashes[modality]?.[index]) {
-      const reason = "a ref's mm_hash is not the one beside it";
+      const reason = "the ref's mm_hash is not the one beside it";
       throw new MMRawError("hash_mismatch", reason, place);
     }
     return ref;

@@ -1,30 +1,37 @@
 /** Writing refs, and reading them from their fields. */
 import { encodeBase64Url } from "./codec/base64.js";
-import { canonicalJson, checkJsonValue, checkPayloadValue } from "./codec/canonical.js";
-import { anyObject, Faults, WHOLE } from "./codec/check.js";
-import { get, isObject } from "./codec/values.js";
+import { canonicalJson, checkJsonValue } from "./codec/canonical.js";
+import { enforce } from "./codec/check.js";
+import { get, has, isObject } from "./codec/values.js";
 import type { JsonObject, JsonValue } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
+import { gridKeyOf } from "./families/table.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
-import { DIALECTS, PAYLOADS } from "./generated/wire.js";
+import { BLANK_REF, DEFAULT_DIALECT, DIALECTS, WRITABLE } from "./generated/wire.js";
 import type { Dialect, WireDialect } from "./generated/wire.js";
 import { normalizeRunId } from "./names.js";
-import { gridOf, isListedFamily } from "./payloads.js";
-import { parseRef, refOf } from "./refs.js";
+import { hasPlace, parseRef, refOf } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 
 const encoder = new TextEncoder();
+/** What some dialects leave to others: who converts to them keeps the run's label. */
+const KEPT_APART = ["family", "run_id"];
 
-/** The canonical text of `ref` in a dialect that is written: v3 (default) or v2. */
+/**
+ * The canonical text of `ref` in a dialect that is written; `WRITABLE` lists them.
+ *
+ * What is written is what `parseRef` accepts: the values are checked as if read.
+ */
 export function formatRef(
   ref: RawMMRef,
-  dialect: string = "v3",
+  dialect: string = DEFAULT_DIALECT,
   limits: Limits = DEFAULT_LIMITS,
 ): string {
   const wire = isDialect(dialect) ? DIALECTS[dialect] : null;
   if (wire === null || !wire.write) {
-    throw new MMRawError("invalid_dialect", "write v3 or v2; other dialects are for convertRef");
+    const reason = `write ${WRITABLE.join(" or ")}; other dialects are for convertRef`;
+    throw new MMRawError("invalid_dialect", reason);
   }
   return writeRef(ref, wire, limits);
 }
@@ -35,7 +42,7 @@ export function writeAny(ref: RawMMRef, dialect: string, limits: Limits = DEFAUL
 }
 
 export function isDialect(name: string): name is Dialect {
-  return Object.prototype.hasOwnProperty.call(DIALECTS, name);
+  return has(DIALECTS, name);
 }
 
 export function wireOf(dialect: string): WireDialect {
@@ -46,13 +53,7 @@ export function wireOf(dialect: string): WireDialect {
 
 /** The fields of a ref by their wire names in its dialect, absent ones left out. */
 export function fieldsOf(ref: RawMMRef): JsonObject {
-  const result: { [name: string]: JsonValue } = {};
-  for (const [name, attribute] of DIALECTS[ref.dialect].fields) {
-    const grid = name === "grid_thw" ? gridOf(ref.family, ref.payload) : null;
-    const value = name === "grid_thw" ? grid && [grid] : ref[attribute as keyof RawMMRef];
-    if (value !== null && value !== undefined) result[name] = value as JsonValue;
-  }
-  return result;
+  return documentOf(ref, DIALECTS[ref.dialect]);
 }
 
 /** The ref that fields by their wire names say in `dialect`, checked as if read. */
@@ -60,46 +61,65 @@ export function refFromFields(fields: unknown, dialect: string): RawMMRef {
   const wire = wireOf(dialect);
   if (!isObject(fields)) throw new MMRawError("invalid_type", "expected an object of fields");
   checkJsonValue(fields);
-  const family = get(fields, "family");
-  const listed = isListedFamily(family);
-  const faults = new Faults();
-  wire.check(fields, "$", WHOLE, faults, listed ? PAYLOADS[family] : anyObject);
-  faults.raise();
-  if (wire.family === null && !listed) checkPayloadValue(get(fields, "payload"));
-  return refOf(fields, wire, DEFAULT_LIMITS);
+  enforce(wire.check, fields, "$", DEFAULT_LIMITS);
+  return refOf(fields, wire);
+}
+
+/** The fields of a ref that a dialect cannot carry, by the names of the model. */
+export function lostFields(ref: RawMMRef, wire: WireDialect): string[] {
+  const fields = Object.keys(BLANK_REF) as (keyof typeof BLANK_REF)[];
+  return fields.filter(
+    (name) => !KEPT_APART.includes(name) && !hasPlace(wire, name) && (ref[name] ?? null) !== null,
+  );
 }
 
 /** The canonical text of `ref` in any dialect, read again before it is returned. */
 export function writeRef(ref: RawMMRef, wire: WireDialect, limits: Limits): string {
-  for (const name of ["raw_uri", "raw_image_id"] as const) {
-    const place = wire.fields.some(([, attribute]) => attribute === name);
-    if (ref[name] !== null && !place) {
-      const reason = `dialect ${wire.dialect} has no place for ${name}`;
-      throw new MMRawError("not_convertible", reason, `$.${name}`);
-    }
-  }
   if (wire.family !== null && ref.family !== wire.family) {
     const reason = `dialect ${wire.dialect} knows family ${wire.family} only`;
     throw new MMRawError("not_convertible", reason, "$.family");
   }
-  const runId = typeof ref.run_id === "string" ? normalizeRunId(ref.run_id, limits) : ref.run_id;
-  const fields = fieldsOf({ ...ref, run_id: runId, dialect: wire.dialect });
-  const text = wire.prefix + bodyOf(fields, wire);
+  for (const name of lostFields(ref, wire)) {
+    const reason = `dialect ${wire.dialect} cannot carry ${name}`;
+    throw new MMRawError("not_convertible", reason, `$.${name}`);
+  }
+  const { run_id } = ref;
+  const named = typeof run_id === "string" && hasPlace(wire, "run_id");
+  const document = documentOf(
+    named ? { ...ref, run_id: normalizeRunId(run_id, limits) } : ref,
+    wire,
+  );
+  checkJsonValue(document);
+  enforce(wire.check, document, "$", limits);
+  const text = wire.prefix + bodyOf(document, wire);
+  // Reading it again also checks the lengths, and labels against names.
   parseRef(text, limits);
   return text;
 }
 
-function bodyOf(fields: JsonObject, wire: WireDialect): string {
-  if (wire.encoding === "json") return canonicalJson(fields);
-  if (wire.encoding === "base64url-json") return base64UrlOf(fields);
-  return wire.segments.map((name) => segment(get(fields, name), name)).join(":");
+function documentOf(ref: RawMMRef, wire: WireDialect): JsonObject {
+  const result: { [name: string]: JsonValue } = {};
+  for (const [name, attribute] of wire.fields) {
+    let value = (ref as unknown as JsonObject)[attribute];
+    if (wire.family !== null && attribute === "payload" && isObject(value)) {
+      // One family alone: its grid says all of its payload.
+      value = get(value, gridKeyOf(wire.family));
+    }
+    if (value !== null && value !== undefined) result[name] = value;
+  }
+  return result;
 }
 
-function segment(value: unknown, name: string): string {
-  if (name === "payload" && value !== undefined) return base64UrlOf(value);
-  if (name === "grid_thw" && Array.isArray(value)) return (value[0] as readonly number[]).join("x");
+function bodyOf(document: JsonObject, wire: WireDialect): string {
+  if (wire.encoding === "json") return canonicalJson(document);
+  if (wire.encoding === "base64url-json") return base64UrlOf(document);
+  return wire.segments.map((name) => segmentOf(document[name])).join(":");
+}
+
+/** A part of a checked document: a string, a grid as TxHxW, or a payload. */
+function segmentOf(value: unknown): string {
   if (typeof value === "string") return value;
-  throw new MMRawError("missing_field", `required field ${name} is absent`, `$.${name}`);
+  return Array.isArray(value) ? (value[0] as readonly number[]).join("x") : base64UrlOf(value);
 }
 
 function base64UrlOf(value: unknown): string {

@@ -1,5 +1,6 @@
 /** mmraw-protocol: the contract by which images travel through multimodal RL, in TypeScript. */
 export * from "./codec/index.js";
+export type { DataUri } from "./codec/index.js";
 export { convertRef } from "./convert.js";
 export type { AssetStore, ConvertOptions } from "./convert.js";
 export { MMRawError } from "./errors.js";
@@ -11,30 +12,37 @@ export type {
   MultiModalData,
   PlaceholderRange,
 } from "./features.js";
-export { fieldsOf, formatRef, refFromFields, writeAny } from "./format.js";
-export type { ErrorCode } from "./generated/errors.js";
-export { DEFAULT_LIMITS } from "./generated/limits.js";
-export type { Limits } from "./generated/limits.js";
-export { DIALECTS } from "./generated/wire.js";
-export type { Dialect, ListedFamily, WireDialect } from "./generated/wire.js";
-export { describeImage, readHeader } from "./images/index.js";
-export type { ImageDescription, ImageHeader } from "./images/index.js";
-export { featureModality, itemToJson, makeItem, parseItem } from "./items.js";
-export type { ItemDialect, ItemFields, RawMMItem } from "./items.js";
 export {
   FAMILIES,
   fingerprintText,
   getAdapter,
+  gridOf,
+  isBuiltIn,
   layoutFingerprint,
   presets,
   promptText,
-} from "./layouts/index.js";
-export type { Adapter, AdapterOptions, ConfigLike, Knobs, Layout } from "./layouts/index.js";
+} from "./families/index.js";
+export type {
+  Adapter,
+  AdapterOptions,
+  BuiltInFamily,
+  ConfigLike,
+  Layout,
+} from "./families/index.js";
+export { fieldsOf, formatRef, refFromFields, writeAny } from "./format.js";
+export type { ErrorCode } from "./generated/errors.js";
+export { DEFAULT_LIMITS } from "./generated/limits.js";
+export type { Limits } from "./generated/limits.js";
+export type * from "./generated/types.js";
+export { DEFAULT_DIALECT, DIALECTS, WRITABLE } from "./generated/wire.js";
+export type { Dialect, WireDialect } from "./generated/wire.js";
+export { describeImage, readHeader } from "./images/index.js";
+export type { ImageDescription, ImageHeader } from "./images/index.js";
+export { featureModality, itemToJson, makeItem, parseItem } from "./items.js";
+export type { ItemDialect, ItemFields, RawMMItem } from "./items.js";
 export { findImages, imageSource, isImagePart } from "./messages.js";
 export type { MessageImage } from "./messages.js";
 export { checkRawImageId, normalizeRunId } from "./names.js";
-export { gridOf, isListedFamily } from "./payloads.js";
-export type { KimiK25Payload, Payload, QwenVlPayload } from "./payloads.js";
 export { isRef, parseRef } from "./refs.js";
 export type { RawMMRef } from "./refs.js";
 export { isInline, storedName } from "./sources.js";

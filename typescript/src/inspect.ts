@@ -11,30 +11,23 @@ import { get, has, isArray, isObject, keysOf } from "./codec/values.js";
 import type { JsonObject, JsonValue } from "./codec/values.js";
 import { checkHash } from "./convert.js";
 import { MMRawError } from "./errors.js";
+import { getAdapter } from "./families/index.js";
 import { readFeatures } from "./features.js";
 import type { Features } from "./features.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
 import { DEFINITION_TEXTS } from "./generated/texts.js";
-import { DIALECTS } from "./generated/wire.js";
 import { readHeader } from "./images/index.js";
 import type { ImageHeader } from "./images/index.js";
-import { KIND, readItem } from "./items.js";
+import { itemWireOf, KIND, readItem } from "./items.js";
 import type { RawMMItem } from "./items.js";
-import { getAdapter } from "./layouts/index.js";
-import { dialectOf, isRef, readRef } from "./refs.js";
+import { dialectsOf, dialectWithin, isRef, readRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 
 export { DEFINITION_TEXTS, ERROR_TEXTS } from "./generated/texts.js";
 
 /** Faults of one thing that are told; more of them say nothing new. */
 const MOST_FAULTS = 50;
-const ITEM_DEFINITIONS = {
-  v1: "ItemV1",
-  "unversioned-uri": "ItemUnversionedUri",
-  "unversioned-data": "ItemUnversionedData",
-};
-
 /** A field as it stands there, and what it means. Unknown fields have no text. */
 export interface FieldFinding {
   readonly name: string;
@@ -138,11 +131,7 @@ export function inspectItem(
   limits: Limits = DEFAULT_LIMITS,
 ): Finding {
   const [value, faults] = attempt((noted) => readItem(item, limits, "$", noted));
-  let definition = ITEM_DEFINITIONS.v1;
-  if (!has(item, "version")) {
-    if (has(item, "raw_image_uri")) definition = ITEM_DEFINITIONS["unversioned-uri"];
-    else if (has(item, "raw_image_data")) definition = ITEM_DEFINITIONS["unversioned-data"];
-  }
+  const definition = itemWireOf(item).schema;
   return { kind: "envelope", path, definition, fields: explain(definition, item), faults, value };
 }
 
@@ -165,7 +154,8 @@ export function inspectFeatures(
 /** The fields of a ref as far as they can be made out, also of one that is refused. */
 function fieldsOfText(text: string): readonly [string | null, JsonObject] {
   try {
-    const wire = dialectOf(text);
+    const candidates = dialectsOf(text);
+    const [wire] = candidates;
     const body = text.slice(wire.prefix.length);
     if (wire.encoding === "segments") {
       const parts = body.split(":");
@@ -175,9 +165,9 @@ function fieldsOfText(text: string): readonly [string | null, JsonObject] {
     const fields = parseJson(wire.encoding === "json" ? body : decodeBase64Url(body), {
       lenient: true,
     });
-    if (!isObject(fields)) return [wire.schema, {}];
-    const runless = wire.dialect === "v3" && !has(fields, "run_id");
-    return [runless ? DIALECTS["v3-runless"].schema : wire.schema, fields];
+    return isObject(fields)
+      ? [dialectWithin(fields, candidates).schema, fields]
+      : [wire.schema, {}];
   } catch {
     return [null, {}];
   }
@@ -222,7 +212,7 @@ export function inlineFacts(ref: RawMMRef, limits: Limits = DEFAULT_LIMITS): Inl
 }
 
 /** Whether a ref's fingerprint is that of its family's published defaults; null of other families. */
-export function hasDefaultKnobs(ref: RawMMRef): boolean | null {
+export function hasDefaultLayout(ref: RawMMRef): boolean | null {
   try {
     return getAdapter(ref.family).fingerprint(ref.dialect) === ref.fingerprint;
   } catch (error) {

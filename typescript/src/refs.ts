@@ -4,48 +4,33 @@
  * Source: spec/README.md, sections "Refs" and "Order of checks".
  */
 import { decodeBase64Url } from "./codec/base64.js";
-import { checkPayloadValue, holdsProcessedKey, processedPayload } from "./codec/canonical.js";
-import { byFamily, Faults, WHOLE } from "./codec/check.js";
-import type { Check } from "./codec/check.js";
-import { MAX_DEPTH, parseJson, readJson, strict } from "./codec/json.js";
-import type { Document } from "./codec/json.js";
+import { Faults } from "./codec/check.js";
 import { get, has, isObject } from "./codec/values.js";
-import type { JsonObject } from "./codec/values.js";
+import type { JsonObject, JsonValue } from "./codec/values.js";
+import { readDocument, readPayload } from "./documents.js";
 import { MMRawError } from "./errors.js";
+import { gridKeyOf } from "./families/table.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
-import { DIALECTS, PAYLOADS } from "./generated/wire.js";
-import type { Dialect, WireDialect } from "./generated/wire.js";
-import { normalizeRunId } from "./names.js";
-import { checkFewValues, checkPayload, isListedFamily } from "./payloads.js";
-import type { Payload } from "./payloads.js";
-import { checkSources } from "./sources.js";
+import type { RawMMRef } from "./generated/types.js";
+import { BLANK_REF, DIALECTS } from "./generated/wire.js";
+import type { WireDialect } from "./generated/wire.js";
+import { checkLabelNames } from "./sources.js";
+
+export type { RawMMRef };
 
 export const PREFIX = "mmraw:";
 
-/** One image, as a ref of any dialect says it. */
-export interface RawMMRef {
-  /** The dialect it was read from, or is meant for. */
-  readonly dialect: Dialect;
-  /** Family of layouts, for example `qwen_vl`. */
-  readonly family: string;
-  /** 16 to 64 hex digits over the layout's knobs. */
-  readonly fingerprint: string;
-  /** Leading hex digits of the sha256 over the encoded image. */
-  readonly mm_hash: string;
-  /** The feature modality, for example `image` or `vision_chunk`. */
-  readonly modality: string;
-  /** The family's payload; any JSON object where spec/ does not list the family. */
-  readonly payload: Payload;
-  /** Name of the stored image, or null. */
-  readonly raw_image_id: string | null;
-  /** data: URL of the image, or a file: URL that is a label only, or null. */
-  readonly raw_uri: string | null;
-  /** The run's label without `run_`; null in dialects that carry none. */
-  readonly run_id: string | null;
-}
+/** Bytes of a ref's JSON beside its image and payload. */
+const BYTES_BESIDE = 8192;
+const GRID = /^([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})$/;
 
-/** Whether `text` is a string that starts as refs do; it may still be refused. */
+/** Dialects of which each later one is known by the fields that it lacks. */
+type Candidates = readonly [WireDialect, ...WireDialect[]];
+
+const SORTED = Object.values(DIALECTS).sort((a, b) => a.without.length - b.without.length);
+
+/** Whether `text` is a string that starts as refs do; it may still be rejected. */
 export function isRef(text: unknown): text is string {
   return typeof text === "string" && text.startsWith(PREFIX);
 }
@@ -67,16 +52,22 @@ export function parseRef(text: string, limits: Limits = DEFAULT_LIMITS): RawMMRe
 export function readRef(text: string, limits: Limits, faults: Faults): RawMMRef | null {
   if (typeof text !== "string") throw new MMRawError("invalid_type", "a ref is a string");
   if (!text.startsWith(PREFIX)) throw new MMRawError("not_a_ref", "a ref starts with mmraw:");
-  if (!isAscii(text)) throw new MMRawError("invalid_encoding", "a ref is plain ASCII");
-  const wire = dialectOf(text);
-  if (wire.encoding === "segments") return readSegments(text, wire, limits, faults);
-  const body = text.slice(wire.prefix.length);
-  if (wire.encoding === "json") {
-    checkLength(body.length, limits);
-    return readDocument(body, wire, limits, faults);
+  if (!isAscii(text)) throw new MMRawError("invalid_encoding", "a ref is ASCII");
+  const candidates = dialectsOf(text);
+  let [wire] = candidates;
+  let document: JsonValue;
+  if (wire.encoding === "segments") {
+    document = readSegments(text, wire, limits);
+  } else {
+    const body = text.slice(wire.prefix.length);
+    const isJson = wire.encoding === "json";
+    checkLength(isJson ? body.length : Math.floor(body.length / 4) * 3, limits);
+    document = readDocument(isJson ? body : decodeBase64Url(body), limits);
+    wire = dialectWithin(document, candidates);
+    refuseBare(document, wire);
   }
-  checkLength(Math.floor(body.length / 4) * 3, limits);
-  return readDocument(decodeBase64Url(body), wire, limits, faults);
+  wire.check(document, "$", limits, faults);
+  return faults.found.length > 0 ? null : refOf(document as JsonObject, wire);
 }
 
 function isAscii(text: string): boolean {
@@ -84,156 +75,115 @@ function isAscii(text: string): boolean {
   return true;
 }
 
-/** Tells dialects apart by the text alone; v3-runless shows only inside v3. */
-export function dialectOf(text: string): WireDialect {
-  for (const name of ["v3", "v2", "v1"] as const) {
-    if (text.startsWith(DIALECTS[name].prefix)) return DIALECTS[name];
+/** The dialects of a text's prefix and encoding. */
+export function dialectsOf(text: string): Candidates {
+  const prefix = text.slice(0, text.indexOf(":", PREFIX.length) + 1);
+  const tagged = candidates((wire) => wire.prefix === prefix);
+  if (tagged !== null) return tagged;
+  const encoding = text.startsWith("{", PREFIX.length) ? "json" : "base64url-json";
+  const bare = candidates((wire) => wire.prefix === PREFIX && wire.encoding === encoding);
+  if (bare === null || (encoding !== "json" && prefix !== "")) {
+    const prefixes = new Set(SORTED.map((wire) => wire.prefix));
+    const tags = [...prefixes].map((one) => one.slice(PREFIX.length, -1)).filter(Boolean);
+    const reason = `the tags after mmraw: are ${tags.sort().join(", ")}`;
+    throw new MMRawError("unsupported_dialect", reason);
   }
-  if (text.startsWith("{", PREFIX.length)) return DIALECTS["unversioned-data"];
-  if (text.includes(":", PREFIX.length)) {
-    throw new MMRawError("unsupported_dialect", "the tag behind mmraw: is not v1, v2 or v3");
+  return bare;
+}
+
+function candidates(fits: (wire: WireDialect) => boolean): Candidates | null {
+  const [first, ...rest] = SORTED.filter(fits);
+  return first === undefined ? null : [first, ...rest];
+}
+
+/** The dialect of a document, by the fields that it lacks. */
+export function dialectWithin(document: unknown, [first, ...rest]: Candidates): WireDialect {
+  if (!isObject(document)) return first;
+  const lacks = ({ without }: WireDialect): boolean => !without.some((name) => has(document, name));
+  return rest.reverse().find(lacks) ?? first;
+}
+
+function refuseBare(document: unknown, wire: WireDialect): void {
+  if (wire.encoding !== "json" || !isObject(document) || has(document, "fingerprint")) return;
+  if (has(document, "family") && has(document, "payload")) {
+    const reason = "unversioned refs without a fingerprint are not supported";
+    throw new MMRawError("unsupported_dialect", reason);
   }
-  return DIALECTS["unversioned-uri"];
 }
 
 /** Refuses by length alone: an inline image in base64, a payload, and the other fields. */
 function checkLength(size: number, limits: Limits): void {
-  const most = Math.floor(limits.inline_image_bytes / 3) * 4 + 4 + limits.payload_bytes + 8192;
-  if (size > most)
+  const inline = Math.floor(limits.inline_image_bytes / 3) * 4 + 4;
+  if (size > inline + limits.payload_bytes + BYTES_BESIDE) {
     throw new MMRawError("limit_exceeded", "the ref is longer than its limits allow");
+  }
 }
 
-function readSegments(
-  text: string,
-  wire: WireDialect,
-  limits: Limits,
-  faults: Faults,
-): RawMMRef | null {
+function readSegments(text: string, wire: WireDialect, limits: Limits): JsonObject {
   if (text.length > limits.v2_ref_chars) {
     const reason = `a ref of this dialect has at most ${limits.v2_ref_chars} characters`;
     throw new MMRawError("limit_exceeded", reason);
   }
   const parts = text.slice(wire.prefix.length).split(":");
-  if (parts.length !== wire.segments.length) {
-    const reason = `expected ${wire.segments.length} parts behind ${wire.prefix}`;
+  const wanted = wire.segments.length;
+  if (parts.length !== wanted) {
+    const reason = `expected ${wanted} parts after ${wire.prefix}`;
     throw new MMRawError("invalid_segments", reason);
   }
-  const values: { [name: string]: unknown } = {};
-  wire.segments.forEach((name, index) => (values[name] = parts[index]));
-  if (has(values, "grid_thw")) values["grid_thw"] = gridOfText(values["grid_thw"] as string);
-  else values["payload"] = segmentPayload(values, limits, faults);
-  if (faults.full) return null;
-  wire.check(values, "$", WHOLE, faults, byFamily);
-  return faults.found.length > 0 ? null : refOf(values as JsonObject, wire, limits);
+  const rows = wire.segments.map((name, index) => [name, parts[index] as string] as const);
+  const values: JsonObject = Object.fromEntries(rows);
+  const name = payloadName(wire);
+  const part = get(values, name) as string;
+  if (wire.family !== null) return { ...values, [name]: gridOf(part, name) };
+  const { [name]: _, ...others } = values;
+  // Faults of the payload are named first.
+  return { [name]: segmentPayload(part, get(values, "family"), limits), ...others };
 }
 
-function gridOfText(text: string): readonly number[][] {
-  const match = /^([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})$/.exec(text);
+/** The wire name of the payload, or of the grid where a dialect has one family. */
+function payloadName(wire: WireDialect): string {
+  return wire.fields.find(([, attribute]) => attribute === "payload")?.[0] ?? "payload";
+}
+
+function gridOf(text: string, name: string): readonly (readonly number[])[] {
+  const match = GRID.exec(text);
   if (match === null) {
-    throw new MMRawError("invalid_grid", "expected TxHxW in plain decimal", "$.grid_thw");
+    const reason = "expected TxHxW in decimal, without leading zeros";
+    throw new MMRawError("invalid_grid", reason, `$.${name}`);
   }
   return [match.slice(1).map(Number)];
 }
 
-function segmentPayload(
-  values: { readonly [name: string]: unknown },
-  limits: Limits,
-  faults: Faults,
-): unknown {
-  const data = decodeBase64Url(values["payload"] as string, "$.payload");
-  if (data.length > limits.payload_bytes) throw payloadTooLong(limits);
-  const family = values["family"];
-  if (!isListedFamily(family)) return opaquePayload(data, limits);
-  const path = "$.payload";
-  const document = readJson(data, { path });
-  checkFewValues(document, limits, path);
-  const value = strict(document);
-  checkTyped(value, path, PAYLOADS[family], faults);
-  return value;
-}
-
-/** Checks a document; processed tensors are named before any other fault. */
-function checkTyped(value: unknown, path: string, check: Check, faults: Faults): void {
-  check(value, path, WHOLE, faults);
-  if (faults.found.length > 0 && holdsProcessedKey(value)) throw processedPayload(path);
-}
-
-/** The payload of a family that spec/ does not list, from its JSON text. */
-export function opaquePayload(data: string | Uint8Array, limits: Limits): JsonObject {
-  const value = parseJson(data, { maxDepth: limits.payload_depth, path: "$.payload" });
-  return checkPayloadValue(value, limits);
-}
-
-function readDocument(
-  data: string | Uint8Array,
-  tag: WireDialect,
-  limits: Limits,
-  faults: Faults,
-): RawMMRef | null {
-  const document = readJson(data, { maxDepth: MAX_DEPTH });
-  const { value } = document;
-  const family = isObject(value) ? get(value, "family") : undefined;
-  const listed = isListedFamily(family);
-  if (listed) checkFewValues(document, limits);
-  strict(document);
-  const wire = dialectWithin(value, tag);
-  const payload = listed ? PAYLOADS[family] : byFamily;
-  const check: Check = (item, path, rule, noted) => wire.check(item, path, rule, noted, payload);
-  checkTyped(value, "$", check, faults);
-  if (faults.found.length > 0) return null;
-  const fields = value as JsonObject;
-  return refOf(listed ? fields : withOpaque(fields, document, limits), wire, limits);
-}
-
-function dialectWithin(value: unknown, tag: WireDialect): WireDialect {
-  if (!isObject(value)) return tag;
-  if (tag.dialect === "v3" && !has(value, "run_id")) return DIALECTS["v3-runless"];
-  const later = has(value, "family") && has(value, "payload") && !has(value, "fingerprint");
-  if (tag.dialect === "unversioned-data" && later) {
-    const reason = "an unversioned ref without fingerprint is of a dialect that is not read";
-    throw new MMRawError("unsupported_dialect", reason);
+function segmentPayload(text: string, family: unknown, limits: Limits): JsonValue {
+  const data = decodeBase64Url(text, "$.payload");
+  if (data.length > limits.payload_bytes) {
+    const reason = `the payload has more than ${limits.payload_bytes} bytes of JSON`;
+    throw new MMRawError("limit_exceeded", reason, "$.payload");
   }
-  return tag;
+  return readPayload(data, family, limits);
 }
 
-function withOpaque(fields: JsonObject, document: Document, limits: Limits): JsonObject {
-  if (utf8Length(document.payload) > limits.payload_bytes) throw payloadTooLong(limits);
-  return { ...fields, payload: opaquePayload(document.payload, limits) };
-}
-
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
-}
-
-export function payloadTooLong(limits: Limits, path = "$.payload"): MMRawError {
-  const reason = `the payload has more than ${limits.payload_bytes} bytes of JSON`;
-  return new MMRawError("limit_exceeded", reason, path);
-}
-
-/** The ref that checked fields say, after the rules that no schema can say. */
-export function refOf(fields: JsonObject, wire: WireDialect, limits: Limits): RawMMRef {
-  const named: { [name: string]: unknown } = {};
-  for (const [name, attribute] of wire.fields) named[attribute] = get(fields, name) ?? null;
-  const runId = named["run_id"] as string | null | undefined;
-  const payload = wire.family === null ? named["payload"] : { image_grid_thw: named["grid_thw"] };
-  const ref: RawMMRef = {
-    dialect: wire.dialect,
-    family: wire.family ?? (named["family"] as string),
-    fingerprint: named["fingerprint"] as string,
-    mm_hash: named["mm_hash"] as string,
-    modality: named["modality"] as string,
-    payload: payload as Payload,
-    raw_image_id: (named["raw_image_id"] as string | null | undefined) ?? null,
-    raw_uri: (named["raw_uri"] as string | null | undefined) ?? null,
-    run_id: typeof runId === "string" ? normalizeRunId(runId, limits) : null,
-  };
-  for (const name of ["family", "modality"] as const) {
-    if (ref[name].length > limits.name_chars) {
-      const reason = `longer than ${limits.name_chars} characters`;
-      throw new MMRawError("limit_exceeded", reason, `$.${name}`);
+/** The ref that a checked document says. */
+export function refOf(document: JsonObject, wire: WireDialect): RawMMRef {
+  const values: { [attribute: string]: unknown } = { ...BLANK_REF };
+  for (const [name, attribute] of wire.fields) values[attribute] = get(document, name) ?? null;
+  if (wire.family !== null) {
+    values["family"] = wire.family;
+    // One family alone: its grid says all of its payload.
+    values["payload"] = { [gridKeyOf(wire.family)]: values["payload"] };
+  }
+  for (const [attribute, beginning] of wire.strips) {
+    const text = values[attribute];
+    if (typeof text === "string" && text.startsWith(beginning)) {
+      values[attribute] = text.slice(beginning.length);
     }
   }
-  checkPayload(ref.family, ref.payload, limits);
-  checkSources(ref, limits, wire.dialect === "unversioned-uri");
+  const ref = { ...values, dialect: wire.dialect } as RawMMRef;
+  checkLabelNames(ref, hasPlace(wire, "raw_image_id"));
   return ref;
+}
+
+/** Whether a dialect can carry a field, by its name in the model. */
+export function hasPlace(wire: WireDialect, attribute: string): boolean {
+  return wire.fields.some(([, name]) => name === attribute);
 }

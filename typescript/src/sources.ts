@@ -1,8 +1,6 @@
 /** Where a ref or an envelope says that its image is. */
-import { parseDataUri, parseFileLabel } from "./codec/datauri.js";
+import { parseFileLabel } from "./codec/datauri.js";
 import { MMRawError } from "./errors.js";
-import type { Limits } from "./generated/limits.js";
-import { checkRawImageId } from "./names.js";
 
 /** Source fields of a ref or an envelope. */
 export interface Sourced {
@@ -10,7 +8,7 @@ export interface Sourced {
   readonly raw_uri: string | null;
 }
 
-/** Whether the image's bytes stand in the ref or envelope itself. */
+/** Whether the ref or envelope carries the image's bytes. */
 export function isInline(value: Sourced): boolean {
   return value.raw_uri !== null && value.raw_uri.startsWith("data:");
 }
@@ -24,25 +22,14 @@ export function storedName(value: Sourced): string | null {
 }
 
 /**
- * At least one source, each well-formed; a file: label agrees with raw_image_id.
+ * A file: label ends in the name of the stored image beside it.
  *
- * @param alone Allows a file: URL without raw_image_id (dialect unversioned-uri).
+ * @param named Whether the dialect has a raw_image_id; else the label alone names the image.
  */
-export function checkSources(value: Sourced, limits: Limits, alone: boolean): void {
-  const { raw_image_id, raw_uri } = value;
-  if (raw_image_id !== null) checkRawImageId(raw_image_id, limits);
-  if (raw_uri === null) {
-    if (raw_image_id !== null) return;
-    throw new MMRawError("missing_source", "neither raw_image_id nor raw_uri is given");
-  }
-  if (raw_uri.startsWith("data:")) {
-    parseDataUri(raw_uri, limits);
-    return;
-  }
-  const name = parseFileLabel(raw_uri);
-  checkRawImageId(name, limits, "$.raw_uri");
-  if (!alone && name !== raw_image_id) {
-    const reason = "a file: label must stand beside a raw_image_id equal to its last segment";
+export function checkLabelNames({ raw_image_id, raw_uri }: Sourced, named: boolean): void {
+  if (!named || raw_uri === null || !raw_uri.startsWith("file:")) return;
+  if (parseFileLabel(raw_uri) !== raw_image_id) {
+    const reason = "a file: label must accompany a raw_image_id equal to its last segment";
     throw new MMRawError("invalid_raw_uri", reason, "$.raw_uri");
   }
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formatRef, parseRef } from "../dist/index.js";
-import { ERROR_TEXTS, hasDefaultKnobs, inlineFacts, inspectText } from "../dist/inspect.js";
+import { convertRef, DIALECTS, formatRef, parseRef } from "../dist/index.js";
+import { ERROR_TEXTS, hasDefaultLayout, inlineFacts, inspectText } from "../dist/inspect.js";
 
 const V2 =
   "mmraw:v2:exp42:qwen_vl:c2f096345b0d84e6bd2ee38b815cc329:image:67f463a70fcc80e6b6c13d2563a723f2:67f463a70fcc80e6.png:eyJpbWFnZV9ncmlkX3RodyI6W1sxLDE2LDE2XV19";
@@ -19,7 +19,15 @@ test("a ref is explained field by field", () => {
     ["run_id", "family", "fingerprint", "modality", "mm_hash", "raw_image_id", "payload"],
   );
   assert.ok(found.fields.every(({ title, description }) => title && description !== null));
-  assert.equal(hasDefaultKnobs(found.value), true);
+  assert.equal(hasDefaultLayout(found.value), true);
+});
+
+test("each dialect is explained by its own definition, also where only its fields tell it", () => {
+  for (const [to, wire] of Object.entries(DIALECTS)) {
+    if (wire.uri?.[1] === "data_url" || wire.uri?.[1] === "file_label") continue;
+    const [found] = inspectText(convertRef(V2, { to, runId: "exp42" }));
+    assert.deepEqual([found.definition, found.faults], [wire.schema, []]);
+  }
 });
 
 test("every fault is told, not only the first, and the fields all the same", () => {

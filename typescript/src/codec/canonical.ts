@@ -1,15 +1,12 @@
 /** Canonical JSON, and the rules of values that no schema can say. */
 import { MMRawError } from "../errors.js";
-import { DEFAULT_LIMITS } from "../generated/limits.js";
-import type { Limits } from "../generated/limits.js";
-import { MAX_DEPTH } from "./json.js";
+import { MAX_DEPTH, tooDeep, tooManyValues } from "./json.js";
 import { checkText, compareCodePoints } from "./strings.js";
-import { has, isArray, isObject, JsonFloat } from "./values.js";
-import type { JsonObject, JsonValue } from "./values.js";
-import { children, walk } from "./walk.js";
+import { has, isArray, isObject, JsonFloat, keysOf } from "./values.js";
+import type { JsonValue } from "./values.js";
 
-/** Keys that may occur nowhere in a raw item: they would carry processed tensors. */
-export const PROCESSED_KEYS: readonly string[] = ["image_embeds", "image_features", "pixel_values"];
+/** Keys that no raw item holds at any depth: they would carry processed tensors. */
+export const TENSOR_KEYS: readonly string[] = ["image_embeds", "image_features", "pixel_values"];
 
 const UNSAFE = /["\\\x00-\x1f\x7f-\uffff]/g;
 const SHORT: { readonly [char: string]: string } = {
@@ -24,7 +21,7 @@ const SHORT: { readonly [char: string]: string } = {
 
 /** Canonical JSON: keys sorted by code point, no blanks, everything beyond ASCII escaped. */
 export function canonicalJson(value: unknown, path = "$"): string {
-  checkJsonValue(value, path);
+  checkJsonValue(value, { path });
   return write(value as JsonValue);
 }
 
@@ -70,20 +67,45 @@ function plainText(value: number, mantissa: string, exponent: number): string {
   return `${sign}${whole}${rest === "" ? "" : `.${rest}`}`;
 }
 
-/** Refuses what a decoded document cannot hold: other types, big integers, NaN, lone surrogates. */
-export function checkJsonValue(value: unknown, path = "$"): void {
-  for (const { item, depth } of walk(value)) {
-    if (depth > MAX_DEPTH) {
-      throw new MMRawError("limit_exceeded", `nested deeper than ${MAX_DEPTH} levels`, path);
+export interface ValueOptions {
+  readonly path?: string;
+  readonly maxDepth?: number;
+  readonly maxValues?: number;
+}
+
+/**
+ * Refuses what a strict text cannot hold: other types, big integers, NaN, lone surrogates.
+ *
+ * Values are seen level by level, without recursion.
+ */
+export function checkJsonValue(value: unknown, options: ValueOptions = {}): void {
+  const { path = "$", maxDepth = MAX_DEPTH, maxValues = Infinity } = options;
+  let count = 0;
+  let level: unknown[] = [value];
+  for (let depth = 1; level.length > 0; depth++) {
+    count += level.length;
+    if (count > maxValues) throw tooManyValues(maxValues, path);
+    const below: unknown[] = [];
+    for (const item of level) {
+      checkItem(item, path);
+      const children = childrenOf(item);
+      if (children !== null && depth > maxDepth) throw tooDeep(maxDepth, path);
+      for (const child of children ?? []) below.push(child);
     }
-    checkLeaf(item, path);
+    level = below;
   }
 }
 
-function checkLeaf(item: unknown, path: string): void {
+/** What a container holds, keys apart; null for a leaf. */
+function childrenOf(value: unknown): readonly unknown[] | null {
+  if (isArray(value)) return value;
+  return isObject(value) ? keysOf(value).map((key) => value[key]) : null;
+}
+
+function checkItem(item: unknown, path: string): void {
   if (item === null || typeof item === "boolean" || isArray(item)) return;
   if (typeof item === "string") return checkText(item, path);
-  if (isObject(item)) return Object.keys(item).forEach((key) => checkText(key, path));
+  if (isObject(item)) return keysOf(item).forEach((key) => checkText(key, path));
   if (typeof item === "bigint" || (Number.isInteger(item) && !Number.isSafeInteger(item))) {
     throw new MMRawError("invalid_value", "an integer is beyond 2^53-1", path);
   }
@@ -94,39 +116,18 @@ function checkLeaf(item: unknown, path: string): void {
   }
 }
 
-/** An opaque payload: a JSON object within the limits that holds no processed tensors. */
-export function checkPayloadValue(
-  value: unknown,
-  limits: Limits = DEFAULT_LIMITS,
-  path = "$.payload",
-): JsonObject {
-  if (!isObject(value)) throw new MMRawError("invalid_type", "expected a JSON object", path);
-  let count = 0;
-  for (const { item, depth } of walk(value)) {
-    if (depth > limits.payload_depth && children(item) !== null) {
-      const reason = `nested deeper than ${limits.payload_depth} levels`;
-      throw new MMRawError("limit_exceeded", reason, path);
-    }
-    if (++count > limits.payload_nodes) {
-      throw new MMRawError("limit_exceeded", `more than ${limits.payload_nodes} values`, path);
-    }
-    checkLeaf(item, path);
-    if (hasProcessedKey(item)) throw processedPayload(path);
-  }
-  return value;
-}
-
-function hasProcessedKey(item: unknown): boolean {
-  return isObject(item) && PROCESSED_KEYS.some((key) => has(item, key));
-}
-
 /** Whether a key of processed tensors occurs at any depth. */
-export function holdsProcessedKey(value: unknown): boolean {
-  for (const { item } of walk(value)) if (hasProcessedKey(item)) return true;
+export function hasTensorKey(value: unknown): boolean {
+  const stack = [value];
+  while (stack.length > 0) {
+    const item = stack.pop();
+    if (isObject(item) && TENSOR_KEYS.some((key) => has(item, key))) return true;
+    for (const child of childrenOf(item) ?? []) stack.push(child);
+  }
   return false;
 }
 
 export function processedPayload(path: string): MMRawError {
-  const reason = `raw items carry none of ${PROCESSED_KEYS.join(", ")}`;
+  const reason = `raw items must not contain ${TENSOR_KEYS.join(", ")}`;
   return new MMRawError("processed_payload", reason, path);
 }

@@ -1,33 +1,36 @@
-/** What the generated checks are made of. Each notes the first fault, or all up to a number. */
+/**
+ * What the generated checks are made of. Each notes the first fault, or all up to a number.
+ *
+ * Keys are checked in the order in which they stand, then absent fields are named, then sources.
+ */
 import { MMRawError } from "../errors.js";
 import type { ErrorCode } from "../generated/errors.js";
-import { has, isArray, isInteger, isObject, JsonFloat, keysOf } from "./values.js";
+import type { Limits } from "../generated/limits.js";
+import { codePoints } from "./strings.js";
+import { get, has, isArray, isInteger, isObject, JsonFloat, keysOf } from "./values.js";
 
-/** What breaks when a field is wrong, and what belongs there. */
+/** Notes in `faults` what is wrong with a value that stands at `path`. */
+export type Check = (value: unknown, path: string, limits: Limits, faults: Faults) => void;
+
+/** What breaks when a value is wrong, and what belongs there. */
 export interface Rule {
   readonly code: ErrorCode;
   readonly hint: string;
 }
 
-export interface FieldCheck extends Rule {
+/** A property of a closed object. */
+export interface FieldCheck {
   readonly check: Check;
   readonly required: boolean;
 }
 
-/** Notes in `faults` what is wrong with a value that stands at `path`. */
-export type Check = (value: unknown, path: string, rule: Rule, faults: Faults) => void;
+/** Modality keys that may be named in a path; other keys are input and stay out of it. */
+const NAMED_KEYS = ["image", "vision_chunk"];
 
-/** The check of a closed object; `payload` checks its payload where the family decides it. */
-export type ObjectCheck = (
-  value: unknown,
-  path: string,
-  rule: Rule,
-  faults: Faults,
-  payload?: Check,
-) => void;
-
-/** The rule of a document itself, which no field names. */
-export const WHOLE: Rule = { code: "invalid_value", hint: "" };
+/** A map's key as part of a path: named where the contract knows it, else `[...]`. */
+export function keyInPath(key: string): string {
+  return NAMED_KEYS.includes(key) ? `.${key}` : "[...]";
+}
 
 /** The faults of one document, at most `most` of them. */
 export class Faults {
@@ -43,102 +46,154 @@ export class Faults {
     if (!this.full) this.found.push(new MMRawError(code, reason, path));
   }
 
+  /** Does `work`, which throws; what it throws is noted. */
+  catch(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof MMRawError)) throw error;
+      if (!this.full) this.found.push(error);
+    }
+  }
+
   /** Throws the first fault, where there is one. */
   raise(): void {
     if (this.found[0] !== undefined) throw this.found[0];
   }
 }
 
-function wrong(path: string, rule: Rule, faults: Faults): void {
-  const reason = rule === WHOLE ? "does not fit the schema" : `expected ${rule.hint}`;
-  faults.add(rule.code, reason, path);
+/** Throws the first fault that a check finds. */
+export function enforce(check: Check, value: unknown, path: string, limits: Limits): void {
+  const faults = new Faults();
+  check(value, path, limits, faults);
+  faults.raise();
 }
 
-function wrongType(path: string, rule: Rule, faults: Faults): void {
-  const code = rule.code === "invalid_value" ? "invalid_type" : rule.code;
-  const reason = rule === WHOLE ? "does not fit the schema" : `expected ${rule.hint}`;
-  faults.add(code, reason, path);
+function wrong({ code, hint }: Rule, path: string, faults: Faults): void {
+  faults.add(code, `expected ${hint}`, path);
 }
 
-/** A place that only `closed` fills: the payload, by its family. */
-export const byFamily: Check = () => undefined;
+function wrongType({ code, hint }: Rule, path: string, faults: Faults): void {
+  faults.add(code === "invalid_value" ? "invalid_type" : code, `expected ${hint}`, path);
+}
 
-/** Any JSON object. */
-export const anyObject: Check = (value, path, rule, faults) => {
-  if (!isObject(value)) wrongType(path, rule, faults);
-};
+export interface StringOptions {
+  readonly pattern?: RegExp;
+  /** The limit on its length; another error than the rule's. */
+  readonly limit?: keyof Limits;
+  /** Most characters by the rule. */
+  readonly longest?: number;
+}
 
-export const anyString: Check = (value, path, rule, faults) => {
-  if (typeof value !== "string") wrongType(path, rule, faults);
-};
-
-export const anyNumber: Check = (value, path, rule, faults) => {
-  const fits = value instanceof JsonFloat || typeof value === "number";
-  if (!fits) wrongType(path, rule, faults);
-};
-
-export function string(pattern: RegExp, longest = Infinity): Check {
-  return (value, path, rule, faults) => {
-    if (typeof value !== "string") wrongType(path, rule, faults);
-    else if (!pattern.test(value) || value.length > longest) wrong(path, rule, faults);
+export function string(rule: Rule, options: StringOptions = {}): Check {
+  const { pattern, limit, longest = Infinity } = options;
+  return (value, path, limits, faults) => {
+    if (typeof value !== "string") return wrongType(rule, path, faults);
+    if (isLonger(value, longest) || pattern?.test(value) === false) {
+      return wrong(rule, path, faults);
+    }
+    if (limit !== undefined && isLonger(value, limits[limit])) {
+      faults.add("limit_exceeded", `longer than ${limits[limit]} characters`, path);
+    }
   };
 }
 
-export function integer(least: number, most: number): Check {
-  return (value, path, rule, faults) => {
-    if (typeof value === "bigint") wrong(path, rule, faults);
-    else if (!isInteger(value)) wrongType(path, rule, faults);
-    else if (value < least || value > most) wrong(path, rule, faults);
+function isLonger(text: string, most: number): boolean {
+  return text.length > most && codePoints(text) > most;
+}
+
+export function integer(rule: Rule, least: number, most: number, multipleOf = 1): Check {
+  return (value, path, _, faults) => {
+    if (typeof value === "bigint") wrong(rule, path, faults);
+    else if (!isInteger(value)) wrongType(rule, path, faults);
+    else if (value < least || value > most || value % multipleOf !== 0) wrong(rule, path, faults);
   };
 }
 
-export function constant(wanted: string | number): Check {
-  return (value, path, rule, faults) => {
-    const kind = typeof value === "bigint" ? "number" : typeof value;
+export function number(rule: Rule): Check {
+  return (value, path, _, faults) => {
+    const fits = value instanceof JsonFloat || ["bigint", "number"].includes(typeof value);
+    if (!fits) wrongType(rule, path, faults);
+  };
+}
+
+/** One value, of just its type. */
+export function constant(rule: Rule, wanted: string | number | null): Check {
+  return (value, path, _, faults) => {
+    const isNumber = typeof value === "bigint" || isInteger(value);
+    const kind = isNumber ? "number" : typeof value;
     const fits =
-      kind === typeof wanted &&
-      (kind === "string" || typeof value === "bigint" || isInteger(value));
-    if (!fits) wrongType(path, rule, faults);
-    else if (value !== wanted) wrong(path, rule, faults);
+      wanted === null
+        ? value === null
+        : kind === typeof wanted && (kind === "string" || isNumber);
+    if (!fits) wrongType(rule, path, faults);
+    else if (value !== wanted) wrong(rule, path, faults);
   };
 }
 
 export function nullable(inner: Check): Check {
-  return (value, path, rule, faults) => {
-    if (value !== null) inner(value, path, rule, faults);
+  return (value, path, limits, faults) => {
+    if (value !== null) inner(value, path, limits, faults);
   };
 }
 
-export function tuple(...items: Check[]): Check {
-  return (value, path, rule, faults) => {
-    if (!isArray(value) || value.length !== items.length) return wrongType(path, rule, faults);
-    items.forEach((item, index) => item(value[index], `${path}[${index}]`, rule, faults));
-  };
-}
-
-export function list(item: Check): Check {
-  return (value, path, rule, faults) => {
-    if (!isArray(value)) return wrongType(path, rule, faults);
-    for (let index = 0; index < value.length && !faults.full; index++) {
-      item(value[index], `${path}[${index}]`, rule, faults);
+/** A list of fixed length; the product of its integers is at most the limit `product`. */
+export function array(rule: Rule, items: readonly Check[], product?: keyof Limits): Check {
+  return (value, path, limits, faults) => {
+    if (!isArray(value) || value.length !== items.length) return wrongType(rule, path, faults);
+    const before = faults.found.length;
+    items.forEach((item, index) => item(value[index], `${path}[${index}]`, limits, faults));
+    if (product === undefined || faults.found.length > before) return;
+    // Rounding of a product beyond 2^53 cannot bring it below the limit.
+    const whole = (value as readonly number[]).reduce((sum, side) => sum * side, 1);
+    if (whole > limits[product]) {
+      faults.add("limit_exceeded", `the product is more than ${limits[product]}`, path);
     }
   };
 }
 
-/** Keys of a map are input and stay out of the path. */
-export function map(item: Check): Check {
-  return (value, path, rule, faults) => {
-    if (!isObject(value)) return wrongType(path, rule, faults);
+/** A list of any length. */
+export function listOf(rule: Rule, item: Check): Check {
+  return (value, path, limits, faults) => {
+    if (!isArray(value)) return wrongType(rule, path, faults);
+    for (let index = 0; index < value.length && !faults.full; index++) {
+      item(value[index], `${path}[${index}]`, limits, faults);
+    }
+  };
+}
+
+/** An object with any keys. */
+export function mapOf(rule: Rule, item: Check): Check {
+  return (value, path, limits, faults) => {
+    if (!isObject(value)) return wrongType(rule, path, faults);
     for (const key of keysOf(value)) {
       if (faults.full) return;
-      item(value[key], `${path}[...]`, rule, faults);
+      item(value[key], path + keyInPath(key), limits, faults);
     }
   };
 }
 
-export function closed(fields: { readonly [name: string]: FieldCheck }): ObjectCheck {
-  return (value, path, rule, faults, payload = byFamily) => {
-    if (!isObject(value)) return wrongType(path, rule, faults);
+/** Stands for the payload in a closed object, where the sibling `family` decides its check. */
+export const byFamily: Check = () => {
+  throw new Error("the family decides this check");
+};
+
+export interface ClosedOptions {
+  /** Fields of which one is there and not null. */
+  readonly oneOf?: readonly string[];
+  /** The check of the payload by the family. */
+  readonly payloads?: { readonly [family: string]: Check };
+  /** The check of the payload of any other family. */
+  readonly other?: Check;
+}
+
+/** An object with these fields and no other. */
+export function closed(
+  fields: { readonly [name: string]: FieldCheck },
+  { oneOf = [], payloads = {}, other = byFamily }: ClosedOptions = {},
+): Check {
+  return (value, path, limits, faults) => {
+    if (!isObject(value)) return faults.add("invalid_type", "expected a JSON object", path);
     for (const name of keysOf(value)) {
       if (faults.full) return;
       const field = has(fields, name) ? fields[name] : undefined;
@@ -146,13 +201,21 @@ export function closed(fields: { readonly [name: string]: FieldCheck }): ObjectC
         faults.add("unknown_field", "a field is not defined by the schema", path);
         continue;
       }
-      const check = field.check === byFamily ? payload : field.check;
-      check(value[name], `${path}.${name}`, field, faults);
+      let { check } = field;
+      if (check === byFamily) {
+        const family = get(value, "family");
+        const known = typeof family === "string" && has(payloads, family);
+        check = (known ? payloads[family] : undefined) ?? other;
+      }
+      check(value[name], `${path}.${name}`, limits, faults);
     }
-    for (const name of Object.keys(fields)) {
-      if (fields[name]?.required === true && !has(value, name)) {
+    for (const [name, { required }] of Object.entries(fields)) {
+      if (required && !has(value, name)) {
         faults.add("missing_field", `required field ${name} is absent`, path);
       }
+    }
+    if (oneOf.length > 0 && oneOf.every((name) => (get(value, name) ?? null) === null)) {
+      faults.add("missing_source", `one of ${oneOf.join(", ")} must be there`, path);
     }
   };
 }

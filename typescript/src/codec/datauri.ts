@@ -16,13 +16,11 @@ export interface DataUri {
 
 /** The bytes of `data:image/(png|jpeg|jpg|webp|gif);base64,` and strict base64. */
 export function parseDataUri(
-  text: string,
+  text: unknown,
   limits: Limits = DEFAULT_LIMITS,
   path = "$.raw_uri",
 ): DataUri {
-  if (typeof text !== "string") {
-    throw new MMRawError("invalid_type", "expected a data: URL as a string", path);
-  }
+  checkString(text, path);
   const head = HEAD.exec(text);
   if (head === null) {
     const reason = "expected data:image/(png|jpeg|jpg|webp|gif);base64,... in lower case";
@@ -41,8 +39,14 @@ export function parseDataUri(
   return { mediaType: `image/${head[1] ?? ""}`, data };
 }
 
+function checkString(value: unknown, path: string): asserts value is string {
+  if (typeof value === "string") return;
+  throw new MMRawError("invalid_raw_uri", "expected a data: or file: URL as a string", path);
+}
+
 /** The last path segment of a file: label (its raw_image_id). The path is never opened. */
-export function parseFileLabel(text: string, path = "$.raw_uri"): string {
+export function parseFileLabel(text: unknown, path = "$.raw_uri"): string {
+  checkString(text, path);
   const match = text.length <= LONGEST_LABEL ? LABEL.exec(text) : null;
   if (match === null || match[1] === undefined) {
     const reason = "expected a local file: URL that ends in the stored image's name";

@@ -6,15 +6,20 @@
  */
 import { MMRawError } from "../errors.js";
 import type { ErrorCode } from "../generated/errors.js";
-import { hasLoneSurrogate } from "./strings.js";
+import { checkText, hasLoneSurrogate } from "./strings.js";
 import { has, JsonFloat, keepOrder } from "./values.js";
 import type { JsonObject, JsonValue } from "./values.js";
 
-/** Nesting of any document but a payload. */
+/** Nesting of any document; ours need six levels. */
 export const MAX_DEPTH = 256;
+
+/** A document with more text than this beyond ASCII takes a reader several times its length. */
+const MAX_WIDE_TEXT = 1 << 18;
 
 export interface ReadOptions {
   readonly maxDepth?: number;
+  /** Most values in a document of this protocol; by default any number. */
+  readonly maxValues?: number;
   readonly path?: string;
   /** Takes duplicate keys, big integers and lone surrogates, for later checks to refuse. */
   readonly lenient?: boolean;
@@ -30,11 +35,9 @@ export interface Document {
   /** Of equal keys the last. */
   readonly value: JsonValue;
   readonly text: string;
-  /** The text of the member `payload` of its outermost object, as it stands there. */
-  readonly payload: string;
-  /** Commas and opening brackets outside of strings: values, or a little more. */
+  /** Commas and opening brackets outside of strings: about as many as values. */
   readonly marks: number;
-  /** What a strict reader refuses all the same: a number out of range, else a key that is there twice. */
+  /** What a strict reader refuses all the same: a number out of range, else a duplicate key. */
   readonly fault: MMRawError | null;
 }
 
@@ -44,14 +47,29 @@ export function strict(document: Document): JsonValue {
   return document.value;
 }
 
+/**
+ * A document, up to whether it is JSON; `strict` does the rest.
+ *
+ * @throws MMRawError invalid_encoding, limit_exceeded, invalid_json.
+ */
 export function readJson(text: string | Uint8Array, options: ReadOptions = {}): Document {
-  const { maxDepth = MAX_DEPTH, path = "$", lenient = false } = options;
+  const { maxDepth = MAX_DEPTH, maxValues = Infinity, path = "$", lenient = false } = options;
   const source = typeof text === "string" ? text : decodeUtf8(text, path);
+  if (!lenient) checkText(source, path);
   if (source.startsWith("\ufeff")) {
-    throw new MMRawError("invalid_encoding", "a byte order mark stands before the JSON", path);
+    throw new MMRawError("invalid_encoding", "a byte order mark precedes the JSON", path);
   }
-  const marks = countMarks(source, maxDepth, path);
-  return new Reader(source, path, lenient).document(marks);
+  const found = structureOf(source);
+  // Each value has at most one key, and each string two quotes.
+  if (found.quotes > 4 * maxValues + 4) throw tooManyValues(maxValues, path);
+  if (maxValues < Infinity && found.wide > MAX_WIDE_TEXT) {
+    const reason = `more than ${MAX_WIDE_TEXT} bytes of strings that are not ASCII`;
+    throw new MMRawError("limit_exceeded", reason, path);
+  }
+  if (found.stray) throw notJson(path);
+  if (found.marks > maxValues) throw tooManyValues(maxValues, path);
+  if (found.depth > maxDepth) throw tooDeep(maxDepth, path);
+  return new Reader(source, path, lenient).document(found.marks);
 }
 
 export function decodeUtf8(data: Uint8Array, path = "$"): string {
@@ -62,32 +80,80 @@ export function decodeUtf8(data: Uint8Array, path = "$"): string {
   }
 }
 
-/** Counts commas and opening brackets, before the reader recurses into those. */
-function countMarks(text: string, limit: number, path: string): number {
-  let depth = 0;
-  let marks = 0;
-  let inside = false;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (inside) {
-      if (code === 0x5c) at++;
-      else if (code === 0x22) inside = false;
-    } else if (code === 0x22) {
-      inside = true;
-    } else if (code === 0x2c) {
-      marks++;
-    } else if (code === 0x5b || code === 0x7b) {
-      marks++;
-      if (++depth > limit) {
-        throw new MMRawError("limit_exceeded", `nested deeper than ${limit} levels`, path);
-      }
-    } else if (code === 0x5d || code === 0x7d) {
-      depth--;
-    }
-  }
-  return marks;
+function notJson(path: string): MMRawError {
+  return new MMRawError("invalid_json", "not a valid JSON document", path);
 }
 
+export function tooDeep(maxDepth: number, path: string): MMRawError {
+  return new MMRawError("limit_exceeded", `nested deeper than ${maxDepth} levels`, path);
+}
+
+export function tooManyValues(maxValues: number, path: string): MMRawError {
+  return new MMRawError("limit_exceeded", `more than ${maxValues} JSON values`, path);
+}
+
+/** What can be counted of a text before anything is built of it. */
+interface Structure {
+  /** Commas and opening brackets outside of strings. */
+  marks: number;
+  /** Most brackets that are open at once. */
+  depth: number;
+  quotes: number;
+  /** Bytes of strings that hold more than ASCII, or an escape that may stand for it. */
+  wide: number;
+  /** Whether a backslash stands outside of strings. */
+  stray: boolean;
+}
+
+function structureOf(text: string): Structure {
+  const found: Structure = { marks: 0, depth: 0, quotes: 0, wide: 0, stray: false };
+  let open = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = passString(text, at, found);
+    else if (code === COMMA) found.marks++;
+    else if (code === 0x5d || code === 0x7d) open--;
+    else if (code === 0x5b || code === 0x7b) {
+      found.marks++;
+      found.depth = Math.max(found.depth, ++open);
+    } else if (code === BACKSLASH) {
+      // What follows is escaped, whatever it is: a quote opens no string here.
+      found.stray = true;
+      at++;
+    }
+  }
+  return found;
+}
+
+/** Where the string ends that begins at `at`. */
+function passString(text: string, at: number, found: Structure): number {
+  let bytes = 1;
+  let wide = false;
+  found.quotes++;
+  for (at++; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      found.quotes++;
+      break;
+    }
+    // A surrogate is half of a character of four bytes.
+    bytes += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 2 : 3;
+    if (code >= 0x80) wide = true;
+    if (code !== BACKSLASH) continue;
+    const escaped = text.charCodeAt(at + 1);
+    if (escaped === QUOTE || escaped === BACKSLASH || escaped === 0x75) wide = true;
+    if (escaped === QUOTE || escaped === BACKSLASH) {
+      at++;
+      bytes++;
+    }
+  }
+  if (wide) found.wide += bytes;
+  return at;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
 const HEX = /[0-9a-fA-F]{4}/y;
 const ESCAPES: { readonly [char: string]: string } = {
@@ -108,7 +174,6 @@ const LITERALS: readonly (readonly [string, JsonValue])[] = [
 
 class Reader {
   private at = 0;
-  private payload = "";
   /** Whether an escape in the string that is read gave a surrogate, which may be a lone one. */
   private odd = false;
   private lone = false;
@@ -123,14 +188,14 @@ class Reader {
 
   document(marks: number): Document {
     this.blanks();
-    const value = this.value(1);
+    const value = this.value();
     this.blanks();
     if (this.at !== this.text.length) throw this.broken();
-    if (!this.lenient && (this.lone || hasLoneSurrogate(this.text))) {
+    if (!this.lenient && this.lone) {
       throw this.error("invalid_encoding", "a string holds a lone surrogate");
     }
     const fault = this.lenient ? null : (this.numberFault ?? this.keyFault);
-    return { value, text: this.text, payload: this.payload, marks, fault };
+    return { value, text: this.text, marks, fault };
   }
 
   private error(code: ErrorCode, reason: string): MMRawError {
@@ -138,7 +203,7 @@ class Reader {
   }
 
   private broken(): MMRawError {
-    return this.error("invalid_json", "not one strict JSON document");
+    return notJson(this.path);
   }
 
   private blanks(): void {
@@ -156,10 +221,10 @@ class Reader {
     return found;
   }
 
-  private value(depth: number): JsonValue {
+  private value(): JsonValue {
     const char = this.text[this.at];
-    if (char === "{") return this.object(depth);
-    if (char === "[") return this.array(depth);
+    if (char === "{") return this.object();
+    if (char === "[") return this.array();
     if (char === '"') return this.string();
     for (const [word, value] of LITERALS) {
       if (this.text.startsWith(word, this.at)) {
@@ -228,7 +293,7 @@ class Reader {
     return value;
   }
 
-  private array(depth: number): JsonValue[] {
+  private array(): JsonValue[] {
     const result: JsonValue[] = [];
     this.at++;
     this.blanks();
@@ -237,7 +302,7 @@ class Reader {
       return result;
     }
     for (;;) {
-      result.push(this.value(depth + 1));
+      result.push(this.value());
       this.blanks();
       const char = this.text[this.at++];
       if (char === "]") return result;
@@ -246,7 +311,7 @@ class Reader {
     }
   }
 
-  private object(depth: number): JsonObject {
+  private object(): JsonObject {
     const result = Object.create(null) as Record<string, JsonValue>;
     const keys: string[] = [];
     let twice = false;
@@ -262,9 +327,7 @@ class Reader {
       this.blanks();
       if (this.text[this.at++] !== ":") throw this.broken();
       this.blanks();
-      const start = this.at;
-      const value = this.value(depth + 1);
-      if (depth === 1 && key === "payload") this.payload = this.text.slice(start, this.at);
+      const value = this.value();
       if (has(result, key)) twice = true;
       else keys.push(key);
       result[key] = value;

@@ -13,6 +13,13 @@ export function hasLoneSurrogate(text: string): boolean {
   return false;
 }
 
+/** The number of code points, which is what limits count. */
+export function codePoints(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
 export function checkText(text: string, path: string): void {
   if (hasLoneSurrogate(text)) {
     throw new MMRawError("invalid_encoding", "a string holds a lone surrogate", path);

@@ -66,7 +66,6 @@ export function openStore(directory: string, create: boolean): AssetStore {
     readRegular(join(folder, checkRawImageId(name)), constants.O_NOFOLLOW);
   return {
     put: (data) => put(folder, checked(data)),
-    has: (name) => read(name) !== null,
     url: (name) => pathToFileURL(join(folder, checkRawImageId(name))).href,
     get: (name) => {
       const data = read(name);

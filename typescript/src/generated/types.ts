@@ -285,3 +285,54 @@ export interface RefV3 {
 
 /** A payload of any family. */
 export type Payload = KimiK25Payload | QwenVlPayload | OpaquePayload;
+
+/** The layout parameters of a built-in family. */
+export type LayoutParameters = KimiK25Layout | QwenVlLayout;
+
+export type RefDialect = "unversioned-data" | "unversioned-uri" | "v1" | "v3-runless" | "v2" | "v3";
+
+/** One image, as a ref of any dialect says it. */
+export interface RawMMRef {
+  /** The dialect it was read from, or is meant for. */
+  readonly dialect: RefDialect;
+  /** Family of image layouts. It decides what the payload holds and which adapter reads it. */
+  readonly family: string;
+  /** Hash of the knobs that decide the layout; both sides must compute the same. */
+  readonly fingerprint: string;
+  /** First 32 hex digits (or all 64) of the sha256 over the encoded image bytes. 16 to 128 digits pass on the wire; where bytes are at hand it must be 32 or 64 and fit. */
+  readonly mm_hash: string;
+  /** The modality under which the inference server files the image: `vllm_modality` of the envelope, else its `modality`. */
+  readonly modality: string;
+  /** What the family says of the image's layout; the family decides what it holds. */
+  readonly payload: Payload;
+  /** File name of the image in its run's store: `<64 hex of sha256>.<ext>` as written here; 16 or 32 hex by older writers. No path, no leading `.` or `-`, no trailing `.`, no Windows device name, at most as many bytes as the limit raw_image_id_bytes. */
+  readonly raw_image_id: string | null;
+  /** `data:image/(png|jpeg|jpg|webp|gif);base64,` and strict base64; or a `file:` URL that is a label only, allowed beside a raw_image_id equal to its last path segment, and never opened. */
+  readonly raw_uri: string | null;
+  /** Label of the run whose directory `run_<run_id>` holds the image. On the wire one leading `run_` is tolerated and taken off; neither `.` nor `..` nor a label that then still starts with `run_` is one. */
+  readonly run_id: string | null;
+}
+
+export type ItemDialect = "unversioned-data" | "unversioned-uri" | "v1";
+
+/** One image, as an envelope of any dialect says it. */
+export interface RawMMItem {
+  /** The dialect it was read from, or is meant for. */
+  readonly dialect: ItemDialect;
+  /** Family of image layouts. It decides what the payload holds and which adapter reads it. */
+  readonly family: string;
+  /** Hash of the knobs that decide the layout; both sides must compute the same. */
+  readonly layout_fingerprint: string;
+  /** Written by earlier renderers whenever a source is present; its only value is raw_image. */
+  readonly marked: boolean;
+  /** What the family says of the image's layout; the family decides what it holds. */
+  readonly payload: Payload;
+  /** File name of the image in its run's store: `<64 hex of sha256>.<ext>` as written here; 16 or 32 hex by older writers. No path, no leading `.` or `-`, no trailing `.`, no Windows device name, at most as many bytes as the limit raw_image_id_bytes. */
+  readonly raw_image_id: string | null;
+  /** The ref that one consumer keeps beside the envelope. Carried along, never read. */
+  readonly raw_ref: string | null;
+  /** `data:image/(png|jpeg|jpg|webp|gif);base64,` and strict base64; or a `file:` URL that is a label only, allowed beside a raw_image_id equal to its last path segment, and never opened. */
+  readonly raw_uri: string | null;
+  /** The modality under which the inference server files the image: `vllm_modality` of the envelope, else its `modality`. */
+  readonly vllm_modality: string | null;
+}

@@ -8,7 +8,7 @@ import { mmHashOf, sha256Hex } from "../codec/sha256.js";
 import { MMRawError } from "../errors.js";
 import { DEFAULT_LIMITS } from "../generated/limits.js";
 import type { Limits } from "../generated/limits.js";
-import type { Adapter, Layout } from "../layouts/index.js";
+import type { Adapter, Layout } from "../families/index.js";
 import { readGif } from "./gif.js";
 import { readJpeg } from "./jpeg.js";
 import { readPng } from "./png.js";

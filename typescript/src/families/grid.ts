@@ -1,19 +1,16 @@
-import { MMRawError } from "./errors.js";
-import { DEFAULT_LIMITS } from "./generated/limits.js";
-import type { Limits } from "./generated/limits.js";
+import { MMRawError } from "../errors.js";
+import { DEFAULT_LIMITS } from "../generated/limits.js";
+import type { Limits } from "../generated/limits.js";
 
 /** [t, h, w] in patches. */
 export type Grid = readonly [number, number, number];
 
-/** Where no configuration is at hand; every published checkpoint of both families has it. */
-export const MERGE_SIZE = 2;
-
-/** One row [t, h, w]: h and w on the merge raster, t * h * w within the limit. */
+/** `grid`, where h and w are multiples of the merge size and t * h * w is within the limit. */
 export function checkGrid(
   grid: Grid,
-  mergeSize = MERGE_SIZE,
+  mergeSize: number,
   limits: Limits = DEFAULT_LIMITS,
-  path = "$.payload",
+  path = "$.grid_thw",
 ): Grid {
   const [t, h, w] = grid;
   if (h % mergeSize !== 0 || w % mergeSize !== 0) {

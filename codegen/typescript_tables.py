@@ -1,0 +1,244 @@
+"""Emits generated/wire.ts and generated/families.ts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .canonical import string_of
+from .ir import Const, Definition, Model
+from .typescript_text import (
+    ModelField,
+    comment,
+    header,
+    json_value,
+    key,
+    literal,
+    model_fields,
+)
+
+_WIRE_TYPES = """\
+import type { Check } from "../codec/check.js";
+import type { Syntax } from "../syntax.js";
+import * as checks from "./checks.js";
+import type { BuiltInFamily } from "./families.js";
+import type { ItemDialect, RefDialect } from "./types.js";
+
+export type { ItemDialect, RefDialect as Dialect } from "./types.js";
+
+/** How a field stands on the wire: its wire name, and its name in the model. */
+export type Names = readonly [string, string];
+
+/** What dialects of refs and of envelopes share. */
+interface Wire {
+  /** The name of its definition. */
+  readonly schema: string;
+  readonly fields: readonly Names[];
+  /** The wire names that must be there. */
+  readonly required: readonly string[];
+  /** The check of a decoded document. */
+  readonly check: Check;
+}
+
+/** One dialect of refs. */
+export interface WireDialect extends Wire {
+  readonly dialect: RefDialect;
+  /** How its text begins. */
+  readonly prefix: string;
+  /** What follows. */
+  readonly encoding: "segments" | "base64url-json" | "json";
+  /** The fields in their order, where the encoding is `segments`. */
+  readonly segments: readonly string[];
+  /** Fields whose absence is the sign of this dialect among those of its prefix. */
+  readonly without: readonly string[];
+  /** The family, where the text names none. */
+  readonly family: BuiltInFamily | null;
+  /** Whether `formatRef` writes it; the others are written by conversion alone. */
+  readonly write: boolean;
+  readonly fingerprintScheme: "v1" | "unversioned" | "positional";
+  /** The wire name of raw_uri and its syntax, where the dialect carries it. */
+  readonly uri: readonly [string, Syntax] | null;
+  /** What a reader strips at the beginning of a field, by the name in the model. */
+  readonly strips: readonly (readonly [string, string])[];
+}
+
+/** One dialect of envelopes. */
+export interface ItemWire extends Wire {
+  readonly dialect: ItemDialect;
+  /** The fields that have one value. */
+  readonly constants: readonly (readonly [string, string | number])[];
+  /** The optional fields that have one value: wire name, name in the model, value. */
+  readonly flags: readonly (readonly [string, string, string | number])[];
+}
+"""
+
+
+def wire(model: Model) -> str:
+    """The generated table of dialects."""
+    out = [header(model, "How each dialect stands on the wire."), _WIRE_TYPES]
+    rows = "".join(_dialect(model, item) for item in model.refs)
+    out.append(
+        "export const DIALECTS: { readonly [D in RefDialect]: WireDialect } = " + f"{{\n{rows}}};\n"
+    )
+    default = next(item.dialect for item in model.refs if item.is_default)
+    written = [item.dialect for item in model.refs if (item.wire or {})["write"]]
+    written.sort(key=lambda name: (name != default, name))
+    out.append(
+        comment("What `formatRef` writes by default.")
+        + f"export const DEFAULT_DIALECT: RefDialect = {literal(default)};\n"
+    )
+    out.append(
+        comment("What `formatRef` writes, the default first.")
+        + f"export const WRITABLE: readonly RefDialect[] = {literal(written)};\n"
+    )
+    rows = "".join(_item(item) for item in model.items)
+    out.append(f"export const ITEMS: {{ readonly [D in ItemDialect]: ItemWire }} = {{\n{rows}}};\n")
+    default = next(item.dialect for item in model.items if item.is_default)
+    out.append(
+        comment("The envelopes that are written.")
+        + f"export const DEFAULT_ITEM: ItemDialect = {literal(default)};\n"
+    )
+    for kind, dialects in (("REF", model.refs), ("ITEM", model.items)):
+        out.append(
+            comment("The fields of the model, each as a dialect that lacks it leaves it.")
+            + f"export const BLANK_{kind} = {_blank(model_fields(dialects))};\n"
+        )
+    return "\n".join(out)
+
+
+def _blank(fields: list[ModelField]) -> str:
+    return "{ " + ", ".join(f"{part.attribute}: {part.blank}" for part in fields) + " } as const"
+
+
+def _dialect(model: Model, item: Definition) -> str:
+    table = item.wire or {}
+    texts = [(part.attribute, string_of(model, part.type)) for part in item.fields]
+    uris = [(part.name, string_of(model, part.type)) for part in item.fields]
+    uri = next(([name, text.syntax] for name, text in uris if text and text.syntax), None)
+    return _row(
+        item,
+        {
+            "dialect": item.dialect,
+            "schema": item.name,
+            "prefix": table["prefix"],
+            "encoding": table["encoding"],
+            "segments": table.get("segments", []),
+            "without": table.get("without", []),
+            "family": table.get("family"),
+            "write": table["write"],
+            "fingerprintScheme": table["fingerprint_scheme"],
+            "fields": [[part.name, part.attribute] for part in item.fields],
+            "required": [part.name for part in item.fields if part.required],
+            "uri": uri,
+            "strips": [[name, text.strip] for name, text in texts if text and text.strip],
+        },
+    )
+
+
+def _item(item: Definition) -> str:
+    constants = [p for p in item.fields if isinstance(p.type, Const) and p.required]
+    flags = [p for p in item.fields if isinstance(p.type, Const) and p.is_flag]
+    carried = [p for p in item.fields if not isinstance(p.type, Const)]
+    return _row(
+        item,
+        {
+            "dialect": item.dialect,
+            "schema": item.name,
+            "fields": [[part.name, part.attribute] for part in carried],
+            "constants": [[p.name, p.type.value] for p in constants if isinstance(p.type, Const)],
+            "flags": [
+                [p.name, p.attribute, p.type.value] for p in flags if isinstance(p.type, Const)
+            ],
+            "required": [part.name for part in item.fields if part.required],
+        },
+    )
+
+
+def _row(item: Definition, rows: dict[str, Any]) -> str:
+    body = "".join(f"    {name}: {literal(value)},\n" for name, value in rows.items())
+    name = literal(item.dialect)
+    return f"  {name}: {{\n{body}    check: checks.check{item.name},\n  }},\n"
+
+
+_FAMILY_TYPES = """\
+import type { Check } from "../codec/check.js";
+import type { JsonObject } from "../codec/values.js";
+import type { FamilyModule } from "../families/layout.js";
+import * as checks from "./checks.js";
+"""
+_FAMILY_INTERFACE = """\
+/** What spec/families/<name>/ says of a built-in family. */
+export interface FamilyInfo {
+  /** Its name in refs and envelopes. */
+  readonly family: BuiltInFamily;
+  /** Its name for people. */
+  readonly title: string;
+  /** The modality under which the inference server files its images. */
+  readonly featureModality: string;
+  /** The placeholder token. */
+  readonly token: string;
+  /** What stands before the placeholder tokens in a prompt. */
+  readonly before: string;
+  /** What stands after them. */
+  readonly after: string;
+  /** The placeholder conventions, the default first; empty where there is one. */
+  readonly conventions: readonly string[];
+  /** The field of the payload that is the grid. */
+  readonly gridKey: string;
+  /** The name of the definition of its layout parameters. */
+  readonly layoutSchema: string;
+  readonly checkLayout: Check;
+  /** The published layout parameters. */
+  readonly defaults: JsonObject;
+  /** Layout parameters of lines of checkpoints that differ from the defaults. */
+  readonly presets: { readonly [name: string]: JsonObject };
+  /** The layout parameters in the positional fingerprint, where it has one. */
+  readonly fingerprintOrder: readonly string[];
+  /** Its arithmetic, and how its configurations are read. */
+  readonly module: FamilyModule;
+}
+"""
+
+
+def families(model: Model) -> str:
+    """The generated table of the built-in families; ../families/<name>.ts is each one's module."""
+    names = list(model.spec.families)
+    rows = "".join(_family(model, name) for name in names)
+    imports = _FAMILY_TYPES
+    if "new JsonFloat(" in rows:
+        imports = 'import { JsonFloat } from "../codec/values.js";\n' + imports
+    imports += "".join(f'import * as {name} from "../families/{name}.js";\n' for name in names)
+    table = "{ readonly [F in BuiltInFamily]: FamilyInfo }"
+    return "\n".join(
+        [
+            header(model, "The built-in families, from the folders of spec/families/."),
+            imports,
+            f"export type BuiltInFamily = {' | '.join(literal(name) for name in names)};\n",
+            _FAMILY_INTERFACE,
+            f"export const FAMILY_TABLE: {table} = {{\n{rows}}};\n",
+        ]
+    )
+
+
+def _family(model: Model, family: str) -> str:
+    info = model.spec.families[family]
+    placeholder = info["placeholder"]
+    layout = model.layout_of(family)
+    variant = next(one for one in model.built_in if one.family == family)
+    rows = {
+        "family": literal(family),
+        "title": literal(info["title"]),
+        "featureModality": literal(info["feature_modality"]),
+        "token": literal(placeholder["token"]),
+        "before": literal(placeholder["before"]),
+        "after": literal(placeholder["after"]),
+        "conventions": literal(placeholder["conventions"]),
+        "gridKey": literal(model.definitions[variant.payload].fields[0].name),
+        "layoutSchema": literal(layout.name),
+        "checkLayout": f"checks.check{layout.name}",
+        "defaults": json_value({part.name: part.default for part in layout.fields}),
+        "presets": json_value(info["presets"]),
+        "fingerprintOrder": literal(list(layout.fingerprint_order)),
+        "module": family,
+    }
+    body = "".join(f"    {name}: {value},\n" for name, value in rows.items())
+    return f"  {key(family)}: {{\n{body}  }},\n"

@@ -1,0 +1,95 @@
+/** One family under one configuration: layout, payload, fingerprint, prompt text. */
+import { MMRawError } from "../errors.js";
+import { FAMILY_TABLE } from "../generated/families.js";
+import type { BuiltInFamily } from "../generated/families.js";
+import { DEFAULT_LIMITS } from "../generated/limits.js";
+import type { Limits } from "../generated/limits.js";
+import type { LayoutParameters } from "../generated/types.js";
+import { parametersOf } from "./config.js";
+import type { ConfigLike } from "./config.js";
+import { layoutFingerprint } from "./fingerprint.js";
+import type { Layout } from "./layout.js";
+import { isBuiltIn } from "./table.js";
+
+export type { BuiltInFamily } from "../generated/families.js";
+export type { ConfigLike } from "./config.js";
+export { fingerprintText, layoutFingerprint } from "./fingerprint.js";
+export type { Layout } from "./layout.js";
+export { FAMILIES, gridOf, isBuiltIn } from "./table.js";
+
+/** Sides beyond are no image of any format; it keeps float arithmetic exact. */
+const MAX_SIDE = 2 ** 31 - 1;
+
+/** One family under one configuration. */
+export interface Adapter {
+  readonly family: BuiltInFamily;
+  readonly featureModality: string;
+  readonly padToken: string;
+  readonly parameters: LayoutParameters;
+  readonly mergeSize: number;
+  /** The layout of an image of `width` x `height` pixels. */
+  layout(width: number, height: number, limits?: Limits): Layout;
+  /** The fingerprint of this configuration in the scheme of `dialect`. */
+  fingerprint(dialect?: string): string;
+}
+
+export interface AdapterOptions {
+  /** One of the family's placeholder conventions; by default the first. */
+  readonly placeholder?: string;
+}
+
+/** The adapter of `family` under `config`. */
+export function getAdapter(
+  family: string,
+  config?: ConfigLike,
+  options: AdapterOptions = {},
+): Adapter {
+  if (!isBuiltIn(family)) {
+    throw new MMRawError("unknown_family", "no adapter is registered for this family", "$.family");
+  }
+  const info = FAMILY_TABLE[family];
+  const parameters = parametersOf(info, config);
+  const { placeholder = info.conventions[0] } = options;
+  if (placeholder !== undefined && !info.conventions.includes(placeholder)) {
+    const reason =
+      info.conventions.length > 0
+        ? `placeholder is ${info.conventions.join(" or ")}`
+        : `family ${family} has one placeholder convention`;
+    throw new MMRawError("unsupported_option", reason);
+  }
+  return {
+    family,
+    featureModality: info.featureModality,
+    padToken: info.token,
+    parameters,
+    mergeSize: info.module.mergeSizeOf(parameters),
+    fingerprint: (dialect) => layoutFingerprint(family, parameters, dialect),
+    layout: (width, height, limits = DEFAULT_LIMITS) => {
+      checkSides(width, height);
+      return info.module.layoutOf(parameters, width, height, limits, placeholder);
+    },
+  };
+}
+
+/** The names of a family's published configurations. */
+export function presets(family: BuiltInFamily): readonly string[] {
+  return Object.keys(FAMILY_TABLE[family].presets);
+}
+
+function checkSides(width: number, height: number): void {
+  for (const [name, side] of Object.entries({ width, height })) {
+    const path = `$.${name}`;
+    // Beyond 2^53 an integer is a bigint here; it is far beyond any image.
+    if (!Number.isInteger(side) && typeof side !== "bigint") {
+      throw new MMRawError("invalid_type", "expected an integer", path);
+    }
+    if (side < 1) throw new MMRawError("invalid_value", "a side has at least one pixel", path);
+    if (side > MAX_SIDE) throw new MMRawError("limit_exceeded", "no image is that large", path);
+  }
+}
+
+/** The text that stands for an image of `length` placeholder tokens in the prompt. */
+export function promptText(family: BuiltInFamily, length: number): string {
+  const { before, token, after } = FAMILY_TABLE[family];
+  return before + token.repeat(length) + after;
+}

@@ -1,0 +1,75 @@
+/**
+ * Kimi K2.5 (family `kimi_k25`).
+ *
+ * Source: spec/README.md, section "Layout".
+ */
+import { get, isObject } from "../codec/values.js";
+import type { JsonObject } from "../codec/values.js";
+import { MMRawError } from "../errors.js";
+import type { FamilyInfo } from "../generated/families.js";
+import type { Limits } from "../generated/limits.js";
+import type { KimiK25Layout } from "../generated/types.js";
+import { overProduct } from "./arithmetic.js";
+import { present } from "./config.js";
+import { checkGrid } from "./grid.js";
+import type { Layout } from "./layout.js";
+
+/** [height, width] in pixels after resizing and before padding. */
+function contentOf(width: number, height: number, parameters: KimiK25Layout): [number, number] {
+  const { patch_size, in_patch_limit, patch_limit_on_one_side } = parameters;
+  const longest = patch_limit_on_one_side * patch_size;
+  const across = Math.max(1, Math.floor(width / patch_size));
+  const down = Math.max(1, Math.floor(height / patch_size));
+  const scale = Math.min(
+    1,
+    Math.sqrt(overProduct(in_patch_limit, across, down)),
+    longest / width,
+    longest / height,
+  );
+  const wide = Math.min(Math.max(1, Math.trunc(width * scale)), longest);
+  const high = Math.min(Math.max(1, Math.trunc(height * scale)), longest);
+  return [high, wide];
+}
+
+export function mergeSizeOf({ merge_kernel_size }: KimiK25Layout): number {
+  return merge_kernel_size;
+}
+
+export function layoutOf(
+  parameters: KimiK25Layout,
+  width: number,
+  height: number,
+  limits: Limits,
+  placeholder: string | undefined,
+): Layout {
+  const { patch_size, merge_kernel_size, patch_limit_on_one_side } = parameters;
+  const [high, wide] = contentOf(width, height, parameters);
+  const factor = patch_size * merge_kernel_size;
+  const h = Math.ceil(high / factor) * merge_kernel_size;
+  const w = Math.ceil(wide / factor) * merge_kernel_size;
+  if (Math.max(h, w) > patch_limit_on_one_side) {
+    const reason = "padded to the merge raster, a side exceeds patch_limit_on_one_side";
+    throw new MMRawError("layout_refused", reason);
+  }
+  const grid = checkGrid([1, h, w], merge_kernel_size, limits);
+  const tokens = parameters.fixed_output_tokens ?? Math.floor((h * w) / merge_kernel_size ** 2);
+  return {
+    grid_thw: grid,
+    num_tokens: tokens,
+    placeholder_length: placeholder === "expanded" ? tokens : 1,
+    payload: { grid_thws: [grid], num_media_tokens: tokens },
+    resized: [w * patch_size, h * patch_size],
+    content: [wide, high],
+  };
+}
+
+/** They are under media_proc_cfg. */
+export function parametersIn(document: JsonObject, { family, defaults }: FamilyInfo): JsonObject {
+  const media = get(document, "media_proc_cfg");
+  if (!isObject(media)) {
+    const reason = `a configuration of family ${family} has an object media_proc_cfg`;
+    throw new MMRawError("invalid_config", reason);
+  }
+  const named = Object.keys(defaults).map((name) => [name, get(media, name)]);
+  return { ...defaults, ...present(Object.fromEntries(named)) };
+}

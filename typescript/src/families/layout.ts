@@ -1,0 +1,37 @@
+/** What a layout is, and what a family's module offers. */
+import type { JsonObject } from "../codec/values.js";
+import type { FamilyInfo } from "../generated/families.js";
+import type { Limits } from "../generated/limits.js";
+import type { LayoutParameters, Payload } from "../generated/types.js";
+import type { Grid } from "./grid.js";
+
+/** Where an image of some size ends up. */
+export interface Layout {
+  /** [t, h, w] in patches. */
+  readonly grid_thw: Grid;
+  /** Tokens that the image becomes in the model. */
+  readonly num_tokens: number;
+  /** Tokens that stand for it in the prompt. */
+  readonly placeholder_length: number;
+  readonly payload: Payload;
+  /** [width, height] in pixels that the processor resizes (and pads) to. */
+  readonly resized: readonly [number, number];
+  /** [width, height] in pixels that the picture fills of it, from the top left. */
+  readonly content: readonly [number, number];
+}
+
+/** One family's arithmetic: what families/<name>.ts exports. */
+export interface FamilyModule {
+  /** Patches per token along one side. */
+  mergeSizeOf(parameters: LayoutParameters): number;
+  /** The layout of an image of `width` x `height` pixels, both from 1 to 2^31-1. */
+  layoutOf(
+    parameters: LayoutParameters,
+    width: number,
+    height: number,
+    limits: Limits,
+    placeholder: string | undefined,
+  ): Layout;
+  /** The layout parameters in a preprocessor_config.json of the family, unchecked. */
+  parametersIn(document: JsonObject, info: FamilyInfo): JsonObject;
+}

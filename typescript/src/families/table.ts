@@ -1,0 +1,27 @@
+/** What is known of families without their configuration. */
+import { has } from "../codec/values.js";
+import type { JsonObject } from "../codec/values.js";
+import { FAMILY_TABLE } from "../generated/families.js";
+import type { BuiltInFamily } from "../generated/families.js";
+import type { Payload } from "../generated/types.js";
+import type { Grid } from "./grid.js";
+
+/** The built-in families, in the order of spec/. */
+export const FAMILIES = Object.keys(FAMILY_TABLE) as readonly BuiltInFamily[];
+
+/** Whether a family is built in. */
+export function isBuiltIn(family: unknown): family is BuiltInFamily {
+  return typeof family === "string" && has(FAMILY_TABLE, family);
+}
+
+/** The name of the grid in the family's payload. */
+export function gridKeyOf(family: BuiltInFamily): string {
+  return FAMILY_TABLE[family].gridKey;
+}
+
+/** The grid that a payload of a built-in family names; null for any other family. */
+export function gridOf(family: string, payload: Payload): Grid | null {
+  if (!isBuiltIn(family)) return null;
+  const rows = (payload as unknown as JsonObject)[gridKeyOf(family)];
+  return (rows as unknown as readonly [Grid])[0];
+}
