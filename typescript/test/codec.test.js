@@ -119,6 +119,58 @@ for (const [text, expected] of REFUSED) {
   });
 }
 
+test("of several faults of a JSON text the first kind is named, whatever stands first", () => {
+  const deep = "[".repeat(300);
+  const kinds = [
+    ["\ud800", "invalid_encoding"],
+    ["\\", "invalid_json"],
+    [deep, "limit_exceeded"],
+    ["}", "invalid_json"],
+  ];
+  kinds.forEach(([, wanted], at) => {
+    const text = kinds.slice(at).map(([part]) => part).reverse().join(" ");
+    assert.equal(
+      code(() => parseJson(text)),
+      wanted,
+      text.slice(0, 20),
+    );
+  });
+  const rows = ['"\\ud800"', "1e999", '{"a":1,"a":1}'];
+  const codes = ["invalid_encoding", "invalid_value", "duplicate_key"];
+  codes.forEach((wanted, at) => {
+    const text = `[${rows.slice(at).reverse().join(",")}]`;
+    assert.equal(
+      code(() => parseJson(text)),
+      wanted,
+    );
+  });
+});
+
+test("nesting counts arrays and objects, not what the innermost holds", () => {
+  const nested = (levels) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
+  assert.equal(canonicalJson(parseJson(nested(256))), nested(256));
+  for (const work of [
+    () => parseJson(nested(257)),
+    () => canonicalJson(parseJson(nested(257), { maxDepth: 300 })),
+  ]) {
+    assert.equal(code(work), "limit_exceeded");
+  }
+});
+
+test("a budget of values is kept before anything is built", () => {
+  const read = (text) => code(() => parseJson(text, { maxValues: 3 }));
+  assert.equal(read("[1,2]"), null);
+  assert.equal(read("[1,2,3,4]"), "limit_exceeded");
+  assert.equal(read('"" '.repeat(9)), "limit_exceeded");
+  assert.equal(read("[1,2,3,4"), "limit_exceeded");
+  const wide = `"${"\u00e9".repeat(1 << 17)}"`;
+  assert.equal(read(wide), "limit_exceeded");
+  assert.equal(
+    code(() => parseJson(wide)),
+    null,
+  );
+});
+
 test("integers and floats are kept apart, and written as they were", () => {
   const text = '{"a":[1,1.0,-0.0,1e+16,1.5e-07,0.0001,1234567890123456.0,5e-324],"b":0}';
   assert.equal(canonicalJson(parseJson(text)), text);
