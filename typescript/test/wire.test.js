@@ -5,6 +5,7 @@ import {
   buildFeatures,
   convertRef,
   DIALECTS,
+  encodeBase64,
   encodeBase64Url,
   fieldsOf,
   findImages,
@@ -12,10 +13,12 @@ import {
   getAdapter,
   makeItem,
   mergeData,
+  MMRawError,
   parseFeatures,
   parseItem,
   parseRef,
   promptText,
+  sha256Hex,
 } from "../dist/index.js";
 import { failure } from "./failure.js";
 
@@ -58,6 +61,34 @@ test("a ref moves between dialects and back without loss", () => {
   const runless = convertRef(v3, { to: "v3-runless", runId: "exp42" });
   assert.equal(convertRef(runless, { runId: "exp42" }), v3);
   assert.deepEqual(Object.keys(DIALECTS).length, 6);
+});
+
+test("inline bytes are stored, unless the store has just these under the name beside them", () => {
+  const bytes = Uint8Array.of(1, 2, 3);
+  const ref = {
+    ...parseRef(buildFeatures(data, { runId: "exp42" }).kwargs_data.image[0]),
+    mm_hash: sha256Hex(bytes),
+    raw_uri: `data:image/png;base64,${encodeBase64(bytes)}`,
+  };
+  const converted = (kept) => {
+    const store = {
+      put: () => "new.png",
+      get: () => {
+        if (kept !== null) return kept;
+        throw new MMRawError("source_unavailable", "no stored image of that name");
+      },
+      url: (name) => `file:///${name}`,
+    };
+    return parseRef(convertRef(formatRef(ref), { to: "v2", store })).raw_image_id;
+  };
+  assert.equal(converted(bytes), ref.raw_image_id);
+  assert.equal(converted(Uint8Array.of(9, 2, 3)), "new.png");
+  assert.equal(converted(null), "new.png");
+  const other = { ...ref, mm_hash: "0".repeat(32) };
+  assert.equal(
+    failure(() => convertRef(formatRef(other), { to: "v2", store: { get: () => bytes } })),
+    "hash_mismatch $.mm_hash",
+  );
 });
 
 test("turns are merged, and neither is changed", () => {
