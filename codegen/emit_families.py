@@ -59,7 +59,13 @@ class FamilyInfo(NamedTuple):
 
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
-    return {"families.py": _families(model)}
+    return {"families.py": _families(model), "modalities.py": _modalities(model)}
+
+
+def _modalities(model: Model) -> str:
+    head = header(model, "The modalities that an error's path may name.", "families/")
+    text = "#: Other keys of maps are input and stay out of paths.\n"
+    return f"{head}\n\n{text}MODALITIES = frozenset({model.modalities!r})\n"
 
 
 def _families(model: Model) -> str:
@@ -85,7 +91,7 @@ def _family(model: Model, family: str) -> str:
     placeholder = info["placeholder"]
     variant = next(v for v in model.built_in if v.family == family)
     layout = model.layout_of(family)
-    grid = model.definitions[variant.payload].fields[0].attribute
+    grid = model.grid_key(variant.payload)
     return (
         f"    {family!r}: FamilyInfo(\n        family={family!r},\n"
         f"        title={info['title']!r},\n"

@@ -31,6 +31,7 @@ def emit(model: Model) -> dict[str, str]:
         "families.ts": families(model),
         "errors.ts": _errors(model),
         "limits.ts": _limits(model),
+        "modalities.ts": _modalities(model),
         "texts.ts": _texts(model),
     }
 
@@ -96,7 +97,7 @@ def _property(part: Field, item: Definition) -> str:
 
 
 def _errors(model: Model) -> str:
-    out = [header(model, "Every error code, from errors.json.")]
+    out = [header(model, "Every error code, from errors.json.", "errors.json")]
     names = "".join(f"  | {literal(code)}\n" for code in model.spec.errors)
     out.append(f"export type ErrorCode =\n{names.rstrip()};\n")
     rows = "".join(
@@ -110,7 +111,7 @@ def _errors(model: Model) -> str:
 
 
 def _limits(model: Model) -> str:
-    out = [header(model, "Every limit and its default, from limits.json.")]
+    out = [header(model, "Every limit and its default, from limits.json.", "limits.json")]
     rows = "".join(
         comment(f"{info['description']} Unit: {info['unit']}.", "  ")
         + f"  readonly {name}: number;\n"
@@ -121,6 +122,16 @@ def _limits(model: Model) -> str:
     rows = "".join(f"  {name}: {info['default']},\n" for name, info in model.spec.limits.items())
     out.append(f"export const DEFAULT_LIMITS: Limits = {{\n{rows}}};\n")
     return "\n".join(out)
+
+
+def _modalities(model: Model) -> str:
+    title = "The modalities that an error's path may name."
+    return (
+        header(model, title, "families/")
+        + "\n"
+        + comment("Other keys of maps are input and stay out of paths.")
+        + f"export const MODALITIES: readonly string[] = {literal(model.modalities)};\n"
+    )
 
 
 def _texts(model: Model) -> str:

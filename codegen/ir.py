@@ -199,6 +199,18 @@ class Model:
         """The built-in families."""
         return [variant for variant in self.variants if variant.family is not None]
 
+    @property
+    def modalities(self) -> list[str]:
+        """The feature modalities that built-in families use, and that of message parts."""
+        found = {info["feature_modality"] for info in self.spec.families.values()}
+        return sorted({"image", *found})
+
+    def grid_key(self, payload: str) -> str:
+        """The field of a payload that is the grid: the first of that type, else the first."""
+        fields = self.definitions[payload].fields
+        grids = [part.name for part in fields if part.type == Named("GridThw")]
+        return [*grids, fields[0].name][0]
+
     def layout_of(self, family: str) -> Definition:
         """The layout parameters of a built-in family."""
         for item in self.definitions.values():

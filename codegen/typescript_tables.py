@@ -232,7 +232,7 @@ def _family(model: Model, family: str) -> str:
         "before": literal(placeholder["before"]),
         "after": literal(placeholder["after"]),
         "conventions": literal(placeholder["conventions"]),
-        "gridKey": literal(model.definitions[variant.payload].fields[0].name),
+        "gridKey": literal(model.grid_key(variant.payload)),
         "layoutSchema": literal(layout.name),
         "checkLayout": f"checks.check{layout.name}",
         "defaults": json_value({part.name: part.default for part in layout.fields}),

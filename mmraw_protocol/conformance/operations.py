@@ -95,9 +95,10 @@ def _layout(value: Input) -> Result:
 
 
 def _describe(value: Input) -> Result:
-    source: Any = Path(_text(value, "path")) if "path" in value else _text(value, "data_uri")
-    if isinstance(source, str) and not source.startswith("data:"):
-        parse_data_uri(source, path="$.data_uri")
+    if "path" in value:
+        source: Path | bytes = Path(_text(value, "path"))
+    else:
+        source = parse_data_uri(_text(value, "data_uri"), path="$.data_uri").data
     found = _adapter(value).describe(ImageSource.open(source))
     return {
         "width": found.width,

@@ -12,13 +12,11 @@ from typing import Any, NamedTuple, cast
 
 from ._generated.errors import ErrorCode
 from ._generated.limits import Limits
+from ._generated.modalities import MODALITIES
 from .errors import MMRawError
 
 #: Raises MMRawError where a value breaks a rule.
 Check = Callable[[Any, str, Limits], None]
-
-#: Modality keys that may be named in a path; other keys are input and stay out of it.
-_NAMED_KEYS = frozenset({"image", "vision_chunk"})
 
 
 class Patterns(dict[str, Any]):
@@ -55,7 +53,7 @@ class Field(NamedTuple):
 
 def key_in_path(key: object) -> str:
     """A map's key as part of a path: named where the contract knows it, else `[...]`."""
-    return f".{key}" if key in _NAMED_KEYS else "[...]"
+    return f".{key}" if key in MODALITIES else "[...]"
 
 
 def _wrong(rule: Rule, path: str) -> MMRawError:

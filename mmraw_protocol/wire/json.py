@@ -12,38 +12,22 @@ import contextlib
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import msgspec
 
 from .errors import MMRawError
+from .json_scan import Facts, not_json, scan, too_deep, too_many, utf8_of
 
 #: Integers beyond are rounded by readers that hold numbers as doubles.
 MAX_INTEGER = 2**53 - 1
 #: Nesting of any document; ours need six levels.
 MAX_DEPTH = 256
-#: A document with more text than this beyond ASCII could take four times its length as strings.
-MAX_WIDE_TEXT = 1 << 18
-#: Long texts are worked on piece by piece.
-_WINDOW = 1 << 16
 #: Keys that no raw item holds at any depth: they would carry processed tensors.
 TENSOR_KEYS = frozenset({"image_embeds", "image_features", "pixel_values"})
 
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_NO_MARKS = bytes(set(range(256)) - set(b",[{"))
 CONTAINERS = (dict, list, tuple)
 _SCALARS = frozenset({bool, float, int, str, type(None)})
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_SIXTEEN_DIGITS = b"0" * 16
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-
-
-class _Facts(NamedTuple):
-    """What the text outside of strings tells."""
-
-    marks: int
-    colons: int
-    has_long_number: bool
 
 
 def _finite(digits: str) -> float:
@@ -51,6 +35,12 @@ def _finite(digits: str) -> float:
     if math.isinf(value):
         raise ValueError
     return value
+
+
+def _safe(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+        raise ValueError
+    return 0
 
 
 # msgspec itself takes ten times as long for some floats.
@@ -68,7 +58,7 @@ class Document:
         marks: Commas and opening brackets outside of strings: about as many as values.
     """
 
-    def __init__(self, value: Any, text: str | bytes, facts: _Facts, path: str) -> None:
+    def __init__(self, value: Any, text: str | bytes, facts: Facts, path: str) -> None:
         self.value = value
         self.marks = facts.marks
         self._text = text
@@ -83,6 +73,29 @@ class Document:
             return re.search(pattern, self._text) is not None
         return re.search(pattern.encode("ascii"), self._text) is not None
 
+    def member(self, name: str) -> Any:
+        """The value of a key of the outermost object; None where there is none."""
+        if self.value is not _OUT_OF_RANGE:
+            is_object = isinstance(self.value, dict)
+            return cast("dict[str, Any]", self.value).get(name) if is_object else None
+        found: dict[str, msgspec.Raw] = {}
+        with contextlib.suppress(msgspec.MsgspecError):
+            found = msgspec.json.decode(self._text, type=dict[str, msgspec.Raw])
+        with contextlib.suppress(KeyError, msgspec.MsgspecError, ValueError):
+            return _decode(found[name])
+        return None
+
+    def _has_big_integer(self) -> bool:
+        """Whether an integer is beyond 2^53-1, also in the value of a key that occurs again."""
+        # A decoder keeps one of equal keys; this hook sees every integer.
+        import json
+
+        try:
+            json.loads(self._text, parse_int=_safe, parse_float=len)
+        except ValueError:
+            return True
+        return False
+
     def check(self, *, tensors: bool = True) -> Any:
         """The value, after its numbers, its keys and then its tensor keys were checked.
 
@@ -92,9 +105,7 @@ class Document:
         Raises:
             MMRawError: invalid_value, duplicate_key, processed_payload.
         """
-        if self.value is _OUT_OF_RANGE:
-            raise _out_of_range(self._path)
-        if self._facts.has_long_number and _has_big_integer(self.value):
+        if self.value is _OUT_OF_RANGE or (self._facts.has_long_number and self._has_big_integer()):
             raise _out_of_range(self._path)
         if not self._facts.colons:
             return self.value
@@ -145,9 +156,9 @@ def read_json(
     Raises:
         MMRawError: invalid_encoding, limit_exceeded, invalid_json.
     """
-    data: str | bytes = _utf8(text, path)
+    data: str | bytes = utf8_of(text, path)
     # Before anything is built of it: a value takes many times the memory of its text.
-    facts = _facts(data, max_depth, max_values, path)
+    facts = scan(data, max_depth, max_values, path)
     if isinstance(text, str) and text.isascii():
         # The decoder reads ASCII strings as they are.
         data = text
@@ -157,112 +168,6 @@ def read_json(
     if value is _OUT_OF_RANGE:
         _check_json(data, path)
     return Document(value, data, facts, path)
-
-
-def _utf8(text: str | bytes | memoryview, path: str) -> bytes:
-    data: bytes | None = None
-    try:
-        if isinstance(text, str):
-            data = _encoded(text)
-        else:
-            data = bytes(text)
-            if not data.isascii():
-                _check_utf8(data)
-    except UnicodeError:
-        data = None
-    if data is None:
-        raise MMRawError("invalid_encoding", "not UTF-8, or a lone surrogate", path)
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise MMRawError("invalid_encoding", "a byte order mark precedes the JSON", path)
-    return data
-
-
-def _encoded(text: str) -> bytes:
-    # At once, an encoder takes four bytes for each character of a text beyond Latin.
-    if text.isascii() or len(text) <= _WINDOW:
-        return text.encode("utf-8")
-    return b"".join(text[at : at + _WINDOW].encode("utf-8") for at in range(0, len(text), _WINDOW))
-
-
-def _check_utf8(data: bytes) -> None:
-    # At once, a decoded text may take four times the memory.
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for at in range(0, len(data), _WINDOW):
-        decoder.decode(data[at : at + _WINDOW])
-    decoder.decode(b"", final=True)
-
-
-def _facts(data: bytes, max_depth: int, max_values: int | None, path: str) -> _Facts:
-    """What a text tells without its strings.
-
-    Raises:
-        MMRawError: invalid_json (a backslash outside of strings), limit_exceeded (values, nesting,
-            text beyond ASCII).
-    """
-    text, escaped = data, b"\\" in data
-    if escaped:
-        # No UTF-8 holds these bytes. All positions stay as they are.
-        data = data.replace(b"\\\\", b"\xff\xff").replace(b'\\"', b"\xff\xff")
-    # Each value has at most one key, and each string two quotes.
-    if max_values is not None and data.count(b'"') > 4 * max_values + 4:
-        raise _too_many(max_values, path)
-    if max_values is not None and _wide_bytes(text, data) > MAX_WIDE_TEXT:
-        message = f"more than {MAX_WIDE_TEXT} bytes of strings that are not ASCII"
-        raise MMRawError("limit_exceeded", message, path)
-    structure = _outside_strings(data)
-    if escaped and (b"\\" in structure or b"\xff" in structure):
-        raise _not_json(path)
-    marks = len(structure.translate(None, _NO_MARKS))
-    if max_values is not None and marks > max_values:
-        raise _too_many(max_values, path)
-    _check_depth(structure, max_depth, path)
-    has_long_number = _SIXTEEN_DIGITS in structure.translate(_DIGITS)
-    return _Facts(marks, structure.count(b":"), has_long_number)
-
-
-def _outside_strings(data: bytes) -> bytes:
-    outside: list[bytes] = []
-    inside = 0
-    for at in range(0, len(data), _WINDOW):
-        pieces = data[at : at + _WINDOW].split(b'"')
-        outside.append(b"".join(pieces[inside::2]))
-        inside ^= (len(pieces) - 1) & 1
-    return b"".join(outside)
-
-
-def _wide_bytes(text: bytes, data: bytes) -> int:
-    """Bytes of strings that may take more than a byte for each character once they are decoded.
-
-    `data` is `text` with its escaped quotes replaced.
-    """
-    if len(text) <= MAX_WIDE_TEXT or (text.isascii() and b"\\u" not in text):
-        return 0
-    count = at = 0
-    while (start := data.find(b'"', at)) >= 0:
-        end = data.find(b'"', start + 1)
-        end = len(data) if end < 0 else end
-        string = text[start:end]
-        if not string.isascii() or b"\\u" in string:
-            count += end - start
-        at = end + 1
-    return count
-
-
-def _check_depth(structure: bytes, max_depth: int, path: str) -> None:
-    opened = structure.count(b"[") + structure.count(b"{")
-    if opened <= max_depth:
-        return
-    depth = 0
-    for bracket in structure.translate(None, _NO_BRACKETS):
-        depth += _STEPS[bracket]
-        if depth > max_depth:
-            raise _too_deep(max_depth, path)
-
-
-def _too_deep(max_depth: int, path: str) -> MMRawError:
-    return MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
 
 
 def _check_json(data: str | bytes, path: str) -> None:
@@ -278,7 +183,7 @@ def _check_json(data: str | bytes, path: str) -> None:
         pass
     text = data if isinstance(data, str) else str(data, "utf-8")
     if "\\ud" not in text and "\\uD" not in text:
-        raise _not_json(path)
+        raise not_json(path)
     # The standard library's reader accepts lone surrogates. It takes long to import.
     import json
 
@@ -290,24 +195,16 @@ def _check_json(data: str | bytes, path: str) -> None:
         pass
     if has_surrogate:
         raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
-    raise _not_json(path)
+    raise not_json(path)
 
 
 def _refuse(_: str) -> NoReturn:
     raise ValueError
 
 
-def _too_many(max_values: int, path: str) -> MMRawError:
-    return MMRawError("limit_exceeded", f"more than {max_values} JSON values", path)
-
-
 def _out_of_range(path: str) -> MMRawError:
     message = "a number is beyond 2^53-1, or beyond the range of doubles"
     return MMRawError("invalid_value", message, path)
-
-
-def _not_json(path: str) -> MMRawError:
-    return MMRawError("invalid_json", "not a valid JSON document", path)
 
 
 def _levels(value: Any) -> Iterator[list[Any]]:
@@ -331,15 +228,6 @@ def _children(item: Any) -> Iterable[Any]:
 
 def _objects(level: list[Any]) -> list[dict[Any, Any]]:
     return [item for item in level if isinstance(item, dict)]
-
-
-def _has_big_integer(value: Any) -> bool:
-    return any(
-        type(child) is int and abs(child) > MAX_INTEGER
-        for level in _levels([value])
-        for item in level
-        for child in _children(item)
-    )
 
 
 def has_tensor_key(value: Any) -> bool:
@@ -369,13 +257,13 @@ def check_json_value(
         depth += 1
         count += len(level)
         if max_values is not None and count > max_values:
-            raise _too_many(max_values, path)
+            raise too_many(max_values, path)
         below: list[Any] = []
         for item in level:
             children = _checked(item, path)
             if children is not None:
                 if depth > max_depth:
-                    raise _too_deep(max_depth, path)
+                    raise too_deep(max_depth, path)
                 below += children
         level = below
 

@@ -165,15 +165,12 @@ def read_raw_document(data: str | bytes, limits: Limits, path: str = "$") -> Any
     """
     most = limits.payload_nodes + _VALUES_BESIDE
     document = read_json(data, max_values=most, path=path)
-    if _names_built_in(document.value):
+    if _is_built_in(document.member("family")):
         _check_values(document, limits, path)
     return document.check(tensors=False)
 
 
-def _names_built_in(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    family = cast("dict[str, Any]", value).get("family")
+def _is_built_in(family: object) -> bool:
     return isinstance(family, str) and family in FAMILIES
 
 
@@ -210,7 +207,7 @@ def _read_segments(text: str, wire: WireDialect, limits: Limits) -> dict[str, An
         message = f"the payload has more than {limits.payload_bytes} bytes of JSON"
         raise MMRawError("limit_exceeded", message, "$.payload")
     document = read_json(data, max_values=limits.payload_nodes, path="$.payload")
-    if values["family"] in FAMILIES:
+    if _is_built_in(values["family"]):
         _check_values(document, limits, "$.payload")
     payload = document.check(tensors=False)
     # Faults of the payload are named first.

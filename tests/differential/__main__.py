@@ -1,4 +1,4 @@
-"""Holds another implementation to this one on generated cases, verdicts, results and codes.
+"""Holds another implementation to this one on generated cases: verdicts, results, codes and paths.
 
 Example: python -m tests.differential --cases 100000 -- node typescript/dist/conformance.js
 """
@@ -29,7 +29,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (1)")
     names = [maker.__name__ for maker in OPERATIONS]
     parser.add_argument("--op", action="append", choices=names, default=[], help="only these (all)")
-    parser.add_argument("--paths", action="store_true", help="compare the paths of errors too")
     args = parser.parse_args(argv)
     counts: Counter[tuple[str, str]] = Counter()
 
@@ -41,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
     begun = time.monotonic()
     asked = cases(args.seed, args.cases, ops=args.op)
-    found = list(differences(args.command, asked, told, paths=args.paths))
+    found = list(differences(args.command, asked, told))
     for difference in islice(found, MOST_SHOWN):
         print(minimise(args.command, difference))
     print(

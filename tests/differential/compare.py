@@ -38,8 +38,8 @@ class Difference:
         return f"{self.reason}: {self.detail}\n  {request}"
 
 
-def expected(name: str, case: Case, *, paths: bool = False) -> Vector:
-    """A case with this implementation's answer as the one that is right; `paths`: of errors too."""
+def expected(name: str, case: Case) -> Vector:
+    """A case with this implementation's answer as the one that is right."""
     op, given = case
     # What arrives is what JSON carries: one text, read anew.
     given = json.loads(json.dumps(given))
@@ -52,8 +52,7 @@ def expected(name: str, case: Case, *, paths: bool = False) -> Vector:
     assert reply is not None
     if reply["ok"]:
         return Vector(id=name, op=op, input=given, result=reply["result"], spec="Conformance")
-    names = ("code", "path") if paths else ("code",)
-    error = {name: reply["error"][name] for name in names}
+    error = {name: reply["error"][name] for name in ("code", "path")}
     return Vector(id=name, op=op, input=given, error=error, spec="Conformance")
 
 
@@ -65,15 +64,12 @@ def _directory() -> str:
     return name
 
 
-def batches(cases: Iterable[Case], *, paths: bool = False) -> Iterator[list[Vector]]:
+def batches(cases: Iterable[Case]) -> Iterator[list[Vector]]:
     """The cases with their expected answers, a bounded number at a time."""
     rows = iter(cases)
     count = 0
     while batch := list(islice(rows, BATCH)):
-        yield [
-            expected(f"{case[0]}/{count + index}", case, paths=paths)
-            for index, case in enumerate(batch)
-        ]
+        yield [expected(f"{case[0]}/{count + index}", case) for index, case in enumerate(batch)]
         count += len(batch)
 
 
@@ -89,11 +85,9 @@ def differences(
     command: Sequence[str],
     cases: Iterable[Case],
     told: Callable[[Sequence[Vector], Sequence[Outcome]], None] | None = None,
-    *,
-    paths: bool = False,
 ) -> Iterator[Difference]:
-    """Every case that is answered differently; `paths`: errors at different places too."""
-    for vectors in batches(cases, paths=paths):
+    """Every case that is answered differently: by verdict, result, code or path of an error."""
+    for vectors in batches(cases):
         outcomes = ask(command, vectors)
         if told is not None:
             told(vectors, outcomes)
@@ -106,11 +100,7 @@ def minimise(command: Sequence[str], found: Difference, rounds: int = 40) -> Dif
     """The smallest difference of the same kind that greedy cutting finds."""
     for _ in range(rounds):
         smaller = [case for case in _smaller(found.input) if _size(case) < _size(found.input)]
-        paths = found.reason == "wrong_path"
-        tried = [
-            expected(str(index), (found.op, case), paths=paths)
-            for index, case in enumerate(smaller[:500])
-        ]
+        tried = [expected(str(index), (found.op, case)) for index, case in enumerate(smaller[:500])]
         if not tried:
             return found
         outcomes = ask(command, tried)

@@ -6,6 +6,7 @@
 import { MMRawError } from "../errors.js";
 import type { ErrorCode } from "../generated/errors.js";
 import type { Limits } from "../generated/limits.js";
+import { MODALITIES } from "../generated/modalities.js";
 import { codePoints } from "./strings.js";
 import { get, has, isArray, isInteger, isObject, JsonFloat, keysOf } from "./values.js";
 
@@ -24,12 +25,9 @@ export interface FieldCheck {
   readonly required: boolean;
 }
 
-/** Modality keys that may be named in a path; other keys are input and stay out of it. */
-const NAMED_KEYS = ["image", "vision_chunk"];
-
 /** A map's key as part of a path: named where the contract knows it, else `[...]`. */
 export function keyInPath(key: string): string {
-  return NAMED_KEYS.includes(key) ? `.${key}` : "[...]";
+  return MODALITIES.includes(key) ? `.${key}` : "[...]";
 }
 
 /** The faults of one document, at most `most` of them. */

@@ -1,0 +1,157 @@
+"""What a JSON text tells before anything is built of it.
+
+A text is cut at its quotes. What is outside of strings tells how many values and keys it has, how
+deep they nest, and whether a number is long: a value takes many times the memory of its text.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import NamedTuple
+
+from .errors import MMRawError
+
+#: A document with more text than this beyond ASCII could take four times its length as strings.
+MAX_WIDE_TEXT = 1 << 18
+#: Long texts are worked on piece by piece.
+_WINDOW = 1 << 16
+
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b",[{"))
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_SIXTEEN_DIGITS = b"0" * 16
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+class Facts(NamedTuple):
+    """What the text outside of strings tells.
+
+    Attributes:
+        marks: Commas and opening brackets: about as many as values.
+        colons: As many as keys.
+        has_long_number: Whether 16 digits follow one another.
+    """
+
+    marks: int
+    colons: int
+    has_long_number: bool
+
+
+def utf8_of(text: str | bytes | memoryview, path: str) -> bytes:
+    """The text as UTF-8.
+
+    Raises:
+        MMRawError: invalid_encoding (not UTF-8, a lone surrogate, a byte order mark).
+    """
+    data: bytes | None = None
+    try:
+        if isinstance(text, str):
+            data = _encoded(text)
+        else:
+            data = bytes(text)
+            if not data.isascii():
+                _check_utf8(data)
+    except UnicodeError:
+        data = None
+    if data is None:
+        raise MMRawError("invalid_encoding", "not UTF-8, or a lone surrogate", path)
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise MMRawError("invalid_encoding", "a byte order mark precedes the JSON", path)
+    return data
+
+
+def _encoded(text: str) -> bytes:
+    # At once, an encoder takes four bytes for each character of a text beyond Latin.
+    if text.isascii() or len(text) <= _WINDOW:
+        return text.encode("utf-8")
+    return b"".join(text[at : at + _WINDOW].encode("utf-8") for at in range(0, len(text), _WINDOW))
+
+
+def _check_utf8(data: bytes) -> None:
+    # At once, a decoded text may take four times the memory.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for at in range(0, len(data), _WINDOW):
+        decoder.decode(data[at : at + _WINDOW])
+    decoder.decode(b"", final=True)
+
+
+def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Facts:
+    """What a text tells without its strings.
+
+    Raises:
+        MMRawError: invalid_json (a backslash outside of strings), limit_exceeded (values, nesting,
+            text beyond ASCII).
+    """
+    text, escaped = data, b"\\" in data
+    if escaped:
+        # No UTF-8 holds these bytes. All positions stay as they are.
+        data = data.replace(b"\\\\", b"\xff\xff").replace(b'\\"', b"\xff\xff")
+    # Each value has at most one key, and each string two quotes.
+    if max_values is not None and data.count(b'"') > 4 * max_values + 4:
+        raise too_many(max_values, path)
+    if max_values is not None and _wide_bytes(text, data) > MAX_WIDE_TEXT:
+        message = f"more than {MAX_WIDE_TEXT} bytes of strings that are not ASCII"
+        raise MMRawError("limit_exceeded", message, path)
+    structure = _outside_strings(data)
+    if escaped and (b"\\" in structure or b"\xff" in structure):
+        raise not_json(path)
+    marks = len(structure.translate(None, _NO_MARKS))
+    if max_values is not None and marks > max_values:
+        raise too_many(max_values, path)
+    _check_depth(structure, max_depth, path)
+    has_long_number = _SIXTEEN_DIGITS in structure.translate(_DIGITS)
+    return Facts(marks, structure.count(b":"), has_long_number)
+
+
+def _outside_strings(data: bytes) -> bytes:
+    outside: list[bytes] = []
+    inside = 0
+    for at in range(0, len(data), _WINDOW):
+        pieces = data[at : at + _WINDOW].split(b'"')
+        outside.append(b"".join(pieces[inside::2]))
+        inside ^= (len(pieces) - 1) & 1
+    return b"".join(outside)
+
+
+def _wide_bytes(text: bytes, data: bytes) -> int:
+    """Bytes of strings that may take more than a byte for each character once they are decoded.
+
+    `data` is `text` with its escaped quotes replaced.
+    """
+    if len(text) <= MAX_WIDE_TEXT or (text.isascii() and b"\\u" not in text):
+        return 0
+    count = at = 0
+    while (start := data.find(b'"', at)) >= 0:
+        end = data.find(b'"', start + 1)
+        end = len(data) if end < 0 else end
+        string = text[start:end]
+        if not string.isascii() or b"\\u" in string:
+            count += end - start
+        at = end + 1
+    return count
+
+
+def _check_depth(structure: bytes, max_depth: int, path: str) -> None:
+    opened = structure.count(b"[") + structure.count(b"{")
+    if opened <= max_depth:
+        return
+    depth = 0
+    for bracket in structure.translate(None, _NO_BRACKETS):
+        depth += _STEPS[bracket]
+        if depth > max_depth:
+            raise too_deep(max_depth, path)
+
+
+def too_deep(max_depth: int, path: str) -> MMRawError:
+    """The error for deeper nesting."""
+    return MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
+
+
+def too_many(max_values: int, path: str) -> MMRawError:
+    """The error for more values."""
+    return MMRawError("limit_exceeded", f"more than {max_values} JSON values", path)
+
+
+def not_json(path: str) -> MMRawError:
+    """The error for text that is no JSON, NaN and Infinity among it."""
+    return MMRawError("invalid_json", "not a valid JSON document", path)
