@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from . import (
+    emit_bundles,
     emit_checks,
     emit_families,
     emit_reference,
@@ -16,9 +17,15 @@ from . import (
     emit_typescript,
 )
 from .ir import build
-from .load import LISTING, SchemaError, listing, load_spec
+from .load import BUNDLED, LISTING, SchemaError, listing, load_spec
 
 ROOT = Path(__file__).resolve().parent.parent
+
+PYTHON = "mmraw_protocol/wire/_generated"
+REFERENCE = "docs/reference/wire"
+TYPESCRIPT = "typescript/src/generated"
+#: Folders in which every file is generated.
+FOLDERS = (PYTHON, REFERENCE, TYPESCRIPT, f"spec/{BUNDLED}")
 
 
 def generated(root: Path = ROOT) -> dict[Path, str]:
@@ -28,14 +35,23 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     for emitter in (emit_types, emit_checks, emit_tables, emit_families, emit_strategies):
         python |= emitter.emit(model)
     texts = {
-        "mmraw_protocol/wire/_generated": python,
-        "docs/reference/wire": emit_reference.emit(model),
-        "typescript/src/generated": emit_typescript.emit(model),
-        "spec": {LISTING: listing(model.spec.schemas, list(model.spec.families))},
+        PYTHON: python,
+        REFERENCE: emit_reference.emit(model),
+        TYPESCRIPT: emit_typescript.emit(model),
+        "spec": {
+            LISTING: listing(model.spec.schemas, list(model.spec.families)),
+            **emit_bundles.emit(model),
+        },
     }
     return {
         Path(folder) / name: text for folder, files in texts.items() for name, text in files.items()
     }
+
+
+def _orphans(root: Path, files: dict[Path, str]) -> list[Path]:
+    """Files of an earlier run that spec/ no longer gives rise to."""
+    found = [path.relative_to(root) for name in FOLDERS for path in (root / name).glob("*.*")]
+    return [path for path in found if path not in files]
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
@@ -57,7 +73,11 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
         if not args.check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    verb = "differs from spec/" if args.check else "written"
+    for relative in _orphans(root, files):
+        drifted.append(relative.as_posix())
+        if not args.check:
+            (root / relative).unlink()
+    verb = "differs from spec/" if args.check else "brought up to date"
     for name in drifted:
         print(f"codegen: {name} {verb}", file=sys.stderr)
     if drifted and args.check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .canonical import string_of
+from .emit_bundles import paths, slug
 from .emit_types import struct_name
 from .ir import Const, Definition, Field, Model, Named, Nullable, String
 from .python_text import header, literal, snake, wrapped
@@ -337,8 +338,8 @@ def _limits(model: Model) -> str:
 
 
 def _schemas(model: Model) -> str:
-    paths = {schema.id: schema.path for schema in model.spec.schemas.values()}
-    rows = "".join(f"    {name!r}: {path!r},\n" for name, path in paths.items())
+    rows = "".join(f"    {s.id!r}: {s.path!r},\n" for s in model.spec.schemas.values())
+    bundles = "".join(f"    {slug(s)!r}: {path!r},\n" for s, path in paths(model.spec).items())
     hints = "".join(
         f"    {item.name!r}: {{\n"
         + "".join(f"        {part.name!r}: {part.description!r},\n" for part in item.fields)
@@ -351,6 +352,8 @@ def _schemas(model: Model) -> str:
             header(model, "Where each schema is, and what each field means."),
             "from __future__ import annotations\n",
             f"#: Path below spec/ of every schema.\nSCHEMAS: dict[str, str] = {{\n{rows}}}\n",
+            "#: Path below spec/ of every schema of whole documents with all that it refers to.",
+            f"BUNDLES: dict[str, str] = {{\n{bundles}}}\n",
             "#: definition -> field -> what it means, for people.",
             f"DESCRIPTIONS: dict[str, dict[str, str]] = {{\n{hints}}}\n",
         ]

@@ -53,8 +53,10 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 ROOT = frozenset({"$schema", "$id", "$comment", "$defs", "$ref", "title", "description"})
 
-#: The one schema that is generated: it follows from the folders of families/.
+#: The schema that is generated from the folders of families/.
 LISTING = "families/families.schema.json"
+#: The folder of the schemas that are generated from all others.
+BUNDLED = "bundled/"
 FAMILY_KEYS = frozenset(
     {
         "default",
@@ -257,7 +259,7 @@ def load_spec(root: Path = SPEC) -> Spec:
     families = load_families(root)
     for path in sorted(root.rglob("*.schema.json"), key=lambda p: p.relative_to(root).as_posix()):
         place = path.relative_to(root).as_posix()
-        if place.startswith(("bundled/", LISTING)):
+        if place.startswith((BUNDLED, LISTING)):
             continue
         schema = load_schema(path, root)
         if schema.id in schemas:

@@ -12,7 +12,7 @@ import pytest
 from mmraw_protocol import __version__
 from mmraw_protocol.cli import COMMANDS, main
 from mmraw_protocol.conformance.vectors import vectors_folder
-from mmraw_protocol.wire.schemas import schemas
+from mmraw_protocol.wire.schemas import bundles, schemas
 
 IMAGES = vectors_folder() / "images"
 JPEG = IMAGES / "rgb_320x200.jpg"
@@ -168,6 +168,19 @@ def test_schemas_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> N
     assert listed == set(schemas())
     assert json.loads(run(capsys, "schema", "ref:v3")) == schemas()["urn:mmraw:ref:v3"]
     assert main(["schema", "nothing"]) == 1
+
+
+def test_a_bundle_is_printed_by_the_name_that_the_list_gives(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    listed = {row["id"]: row["bundle"] for row in run_json(capsys, "schema")}
+    assert {name for name in listed.values() if name} == set(bundles())
+    assert listed["urn:mmraw:common:v1"] is None
+    for name in (listed["urn:mmraw:ref:v3"], "ref:v3", "urn:mmraw:ref:v3"):
+        assert json.loads(run(capsys, "schema", "--bundle", name)) == bundles()["ref-v3"]
+    assert main(["schema", "--bundle", "common-v1"]) == 1
+    assert "no bundle of that name; `mmraw schema` lists them" in capsys.readouterr().err
+    assert main(["schema", "ref:v3", "--bundle", "ref-v3"]) == 1
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

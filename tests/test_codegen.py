@@ -44,6 +44,15 @@ def test_drift_is_found_and_mended(checkout: Path) -> None:
     assert main(["--check"], checkout) == 0
 
 
+def test_a_file_that_spec_no_longer_gives_rise_to_is_drift(checkout: Path) -> None:
+    stale = checkout / "spec/bundled/ref-v0.schema.json"
+    stale.write_text("{}")
+    assert main(["--check"], checkout) == 1
+    assert main([], checkout) == 0
+    assert not stale.exists()
+    assert main(["--check"], checkout) == 0
+
+
 def test_a_change_in_spec_is_drift(checkout: Path) -> None:
     edit(checkout, "limits.json", lambda d: d["limits"]["image_side"].update(default=100))
     assert main(["--check"], checkout) == 1

@@ -19,7 +19,7 @@ from mmraw_protocol.cli import main
 from mmraw_protocol.specdiff.gate import breaking, compare_specs
 from mmraw_protocol.specdiff.released import GROWS, check_released, release
 from mmraw_protocol.specdiff.rules import RULES
-from mmraw_protocol.specdiff.sources import Spec, read_spec, spec_of
+from mmraw_protocol.specdiff.sources import BUNDLED, Spec, read_spec, spec_of
 from mmraw_protocol.wire.schemas import spec_folder
 
 Json = dict[str, Any]
@@ -251,6 +251,7 @@ def schema_files() -> dict[str, Json]:
         path.relative_to(folder).as_posix(): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.rglob("*.json"))
         if path.name.endswith(".schema.json") or path.name in ("errors.json", "limits.json")
+        if path.parent.name != "bundled"
     }
 
 
@@ -609,6 +610,16 @@ def test_broken_specs_are_refused(tmp_path: Path) -> None:
 
 def test_released_files_are_as_they_were() -> None:
     assert list(check_released()) == []
+
+
+def test_bundles_follow_from_other_files_and_are_neither_compared_nor_frozen(
+    tmp_path: Path,
+) -> None:
+    bundle = f"{BUNDLED}ref-v3.schema.json"
+    write(tmp_path, {**FILES, bundle: FILES["ref/v3.schema.json"]})
+    (tmp_path / "RELEASED.json").write_text('{"releases": []}')
+    assert read_spec(str(tmp_path)) == OLD
+    assert bundle not in release("1.0", tmp_path)
 
 
 def test_a_released_file_may_not_change(tmp_path: Path) -> None:

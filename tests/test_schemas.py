@@ -1,30 +1,38 @@
 """The generated checks, jsonschema and jsonschema-rs must say the same of every document.
 
-Intended differences, each removed from the comparison by name below:
+Intended differences, each removed from the comparison below:
 - rules that no schema says: the number of patches of a grid, the bytes of an inline image, the
   size of an opaque payload, a label that names another image than raw_image_id;
 - `pattern` with `$`: Python's jsonschema lets a trailing newline pass, the checks do not;
 - 1.0 is an integer for JSON Schema and a float here.
+
+A bundle, which a validator uses alone, must say what the schemas say together.
 """
 
 import copy
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from codegen.python_text import snake
-from mmraw_protocol import DEFAULT_LIMITS, MMRawError
+from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.testing import documents, json_values
 from mmraw_protocol.wire._generated import checks
 from mmraw_protocol.wire._generated.dialects import DIALECTS, ITEMS
 from mmraw_protocol.wire._generated.families import FAMILIES
+from mmraw_protocol.wire._generated.schemas import BUNDLES
 from mmraw_protocol.wire.check import Check
-from mmraw_protocol.wire.schemas import schemas
+from mmraw_protocol.wire.schemas import bundles, schemas, spec_folder
 
 DOCUMENTS = schemas()
 REGISTRY: Any = Registry().with_resources(
@@ -54,11 +62,15 @@ def rust_says(name: str, value: Any) -> bool:
     return jsonschema_rs.Draft202012Validator(schema, registry=RUST_REGISTRY).is_valid(value)
 
 
+#: No schema says how many patches a grid may have in all.
+LIMITS = Limits(grid_patches=2**60)
+
+
 def check_says(name: str, value: Any) -> bool:
     """The verdict of the generated check."""
     check: Check = getattr(checks, f"check_{snake(name)}")
     try:
-        check(value, "$", DEFAULT_LIMITS)
+        check(value, "$", LIMITS)
     except MMRawError:
         return False
     return True
@@ -134,3 +146,81 @@ def test_a_payload_of_another_family_cannot_be_decoded() -> None:
     swapped = {**value, "payload": {"grid_thws": [[1, 2, 2]]}}
     assert agree("RefV3", value)
     assert not agree("RefV3", swapped)
+
+
+def bundle_of(name: str) -> str:
+    """The name of the bundle of a definition's schema."""
+    return OBJECTS[name].removeprefix("urn:mmraw:").replace(":", "-")
+
+
+def test_every_schema_of_whole_documents_has_a_bundle() -> None:
+    assert set(BUNDLES) == {bundle_of(name) for name in OBJECTS}
+    found = {path.relative_to(spec_folder()) for path in (spec_folder() / "bundled").iterdir()}
+    assert found == {Path(path) for path in BUNDLES.values()}
+
+
+def values_of(node: Any, wanted: str) -> Iterator[Any]:
+    """Every value under a key, at any depth."""
+    if isinstance(node, dict):
+        for key, item in node.items():
+            if key == wanted:
+                yield item
+            yield from values_of(item, wanted)
+    elif isinstance(node, list):
+        for item in node:
+            yield from values_of(item, wanted)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_bundle_stands_alone_under_a_name_of_its_own(name: str) -> None:
+    bundle = bundles()[bundle_of(name)]
+    Draft202012Validator.check_schema(bundle)
+    assert bundle["$id"] == OBJECTS[name].replace("urn:mmraw:", "urn:mmraw:bundled:")
+    assert "do not edit" in bundle["$comment"]
+    refs = set(values_of(bundle, "$ref"))
+    assert refs == {f"#/$defs/{defined}" for defined in bundle["$defs"]}
+    assert "x-mmraw-" not in json.dumps(bundle)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@given(data=st.data())
+def test_a_bundle_alone_gives_the_verdict_of_the_schemas(name: str, data: st.DataObject) -> None:
+    bundle = bundles()[bundle_of(name)]
+    document = data.draw(documents(name))
+    for value in (document, mutated(document, data)):
+        wanted = python_says(name, value)
+        assert Draft202012Validator(bundle).is_valid(value) is wanted, value
+        assert jsonschema_rs.Draft202012Validator(bundle).is_valid(value) is wanted, value
+
+
+def drawn(name: str) -> list[Any]:
+    """Documents and mutations, for a tool that takes too long to start for each of them."""
+    found: list[Any] = []
+
+    @settings(max_examples=60, phases=[Phase.generate], database=None)
+    @given(data=st.data())
+    def collect(data: st.DataObject) -> None:
+        document = data.draw(documents(name))
+        found.extend([document, mutated(document, data)])
+
+    collect()
+    return found
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_check_jsonschema_gives_the_verdict_of_the_schemas(name: str, tmp_path: Path) -> None:
+    verdicts: dict[str, bool] = {}
+    for index, value in enumerate(drawn(name)):
+        file = tmp_path / f"{index}.json"
+        file.write_text(json.dumps(value), encoding="utf-8")
+        verdicts[str(file)] = python_says(name, value)
+    assert set(verdicts.values()) == {True, False}
+    schema = spec_folder() / BUNDLES[bundle_of(name)]
+    command = [Path(sys.executable).with_name("check-jsonschema"), "--output-format", "json"]
+    done = subprocess.run(
+        [*command, "--schemafile", schema, *verdicts], capture_output=True, text=True
+    )
+    report = json.loads(done.stdout)
+    assert not report["parse_errors"]
+    rejected = {error["filename"] for error in report["errors"]}
+    assert rejected == {file for file, is_valid in verdicts.items() if not is_valid}

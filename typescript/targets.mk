@@ -11,7 +11,7 @@ $(TS_INSTALLED): typescript/package-lock.json
 	cd typescript && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(TS_BUILT): $(TS_INSTALLED) typescript/tsconfig.json $(shell find typescript/src -name '*.ts')
+$(TS_BUILT): $(TS_INSTALLED) typescript/tsconfig.json $(shell find typescript/src -name '*.ts') $(wildcard spec/bundled/*)
 	rm -rf typescript/dist
 	cd typescript && npm run --silent build
 	@touch $@

@@ -15,6 +15,9 @@ from ..wire.errors import MMRawError
 
 Json = dict[str, Any]
 
+#: Generated from the other schemas, which are compared.
+BUNDLED = "bundled/"
+
 
 class Spec(msgspec.Struct, frozen=True):
     """What is compared: schemas by `$id` with absolute refs, error codes, limits."""
@@ -82,6 +85,8 @@ def _json(data: bytes, path: str) -> Json:
 
 
 def _is_part(path: str) -> bool:
+    if path.startswith(BUNDLED):
+        return False
     return path.endswith(".schema.json") or path in ("errors.json", "limits.json")
 
 

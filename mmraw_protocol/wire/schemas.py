@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._generated.schemas import SCHEMAS
+from ._generated.schemas import BUNDLES, SCHEMAS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["schemas", "spec_folder"]
+__all__ = ["bundles", "schemas", "spec_folder"]
 
 
 def spec_folder() -> Path:
@@ -24,10 +24,23 @@ def spec_folder() -> Path:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Every JSON Schema document of the protocol, by its `$id`."""
+    return _read(SCHEMAS)
+
+
+def bundles() -> dict[str, dict[str, Any]]:
+    """Every schema of whole documents as one document that refers to no other, by its name.
+
+    The name of `urn:mmraw:ref:v3` is `ref-v3`, the `$id` of its bundle
+    `urn:mmraw:bundled:ref:v3`.
+    """
+    return _read(BUNDLES)
+
+
+def _read(paths: dict[str, str]) -> dict[str, dict[str, Any]]:
     import json
 
     folder = spec_folder()
     return {
-        schema_id: json.loads((folder / path).read_text(encoding="utf-8"))
-        for schema_id, path in SCHEMAS.items()
+        name: json.loads((folder / path).read_text(encoding="utf-8"))
+        for name, path in paths.items()
     }

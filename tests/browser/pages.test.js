@@ -47,7 +47,7 @@ test("search finds an error code", async () => {
 
 test("schemas are published under stable paths, as they are in spec/", async () => {
   const page = await browser.newPage();
-  for (const path of ["ref/v3.schema.json", "ref/legacy/v1.schema.json", "errors.json"]) {
+  for (const path of ["ref/v3.schema.json", "ref/legacy/v1.schema.json", "bundled/ref-v3.schema.json", "errors.json"]) {
     const answer = await page.request.get(`${site.url}/schemas/${path}`);
     assert.deepEqual(await answer.body(), readFileSync(join(ROOT, "spec", path)));
   }

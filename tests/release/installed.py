@@ -18,7 +18,8 @@ LOCKS = ("tests/environments/integrations.lock", "requirements-dev.lock")
 
 #: extra -> a program that must run with it; "" is the wheel with msgspec alone.
 TRIALS = {
-    "": "from mmraw_protocol import parse_ref, schemas; assert 'urn:mmraw:ref:v3' in schemas()",
+    "": "from mmraw_protocol import parse_ref, schemas; assert 'urn:mmraw:ref:v3' in schemas(); "
+    "from mmraw_protocol.wire.schemas import bundles; assert 'ref-v3' in bundles()",
     "vision": "from mmraw_protocol.images import ImageSource; from mmraw_protocol.demo import "
     "example_pictures as e; assert ImageSource.open(e()[0]).header.width == 600",
     "cli": "from mmraw_protocol.cli import main; main(['completion', 'bash'])",

@@ -29,6 +29,26 @@ SCHEMAS: dict[str, str] = {
 }
 
 
+#: Path below spec/ of every schema of whole documents with all that it refers to.
+
+BUNDLES: dict[str, str] = {
+    'layout-kimi_k25': 'bundled/layout-kimi_k25.schema.json',
+    'payload-kimi_k25': 'bundled/payload-kimi_k25.schema.json',
+    'layout-qwen_vl': 'bundled/layout-qwen_vl.schema.json',
+    'payload-qwen_vl': 'bundled/payload-qwen_vl.schema.json',
+    'features-v1': 'bundled/features-v1.schema.json',
+    'item-unversioned-data': 'bundled/item-unversioned-data.schema.json',
+    'item-unversioned-uri': 'bundled/item-unversioned-uri.schema.json',
+    'item-v1': 'bundled/item-v1.schema.json',
+    'ref-unversioned-data': 'bundled/ref-unversioned-data.schema.json',
+    'ref-unversioned-uri': 'bundled/ref-unversioned-uri.schema.json',
+    'ref-v1': 'bundled/ref-v1.schema.json',
+    'ref-v3-runless': 'bundled/ref-v3-runless.schema.json',
+    'ref-v2': 'bundled/ref-v2.schema.json',
+    'ref-v3': 'bundled/ref-v3.schema.json',
+}
+
+
 #: definition -> field -> what it means, for people.
 
 DESCRIPTIONS: dict[str, dict[str, str]] = {
