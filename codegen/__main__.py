@@ -10,6 +10,7 @@ from . import (
     emit_bundles,
     emit_checks,
     emit_families,
+    emit_prose,
     emit_reference,
     emit_strategies,
     emit_tables,
@@ -34,6 +35,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     python: dict[str, str] = {}
     for emitter in (emit_types, emit_checks, emit_tables, emit_families, emit_strategies):
         python |= emitter.emit(model)
+    prose = (root / "spec" / "README.md").read_text(encoding="utf-8")
     texts = {
         PYTHON: python,
         REFERENCE: emit_reference.emit(model),
@@ -41,6 +43,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         "spec": {
             LISTING: listing(model.spec.schemas, list(model.spec.families)),
             **emit_bundles.emit(model),
+            "README.md": emit_prose.fill(prose, model),
         },
     }
     return {

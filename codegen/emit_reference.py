@@ -66,7 +66,7 @@ def _code(text: str) -> str:
     return f"`{_cell(text)}`"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n"
 
@@ -76,7 +76,7 @@ def _index(model: Model) -> str:
     for schema in model.spec.schemas.values():
         page = f"[{_cell(schema.document['title'])}]({slug(schema.id)}.md)"
         rows.append((page, _code(schema.id), _cell(schema.document.get("description", ""))))
-    tables = _table(("schema", "$id", "what it is"), rows)
+    tables = table(("schema", "$id", "what it is"), rows)
     more = "See also the [error catalogue](errors.md) and the [limits](limits.md).\n"
     return _head(model, "The wire, schema by schema") + _INTRO + "\n" + tables + more
 
@@ -109,7 +109,7 @@ def _variants(model: Model) -> str:
         (_code(v.family) if v.family else "any other", _link(model, v.payload))
         for v in model.variants
     ]
-    return "## Families\n\n" + _table(("family", "payload"), rows)
+    return "## Families\n\n" + table(("family", "payload"), rows)
 
 
 def _definition(model: Model, item: Definition) -> str:
@@ -121,7 +121,7 @@ def _definition(model: Model, item: Definition) -> str:
     if item.is_object:
         rows = [_field(model, item, field) for field in item.fields]
         columns = ("field", "type", "presence", "meaning", "error")
-        parts.append(_table(columns, rows))
+        parts.append(table(columns, rows))
     elif item.type is not None:
         parts.append(f"Type: {_type(model, item.type)}. Refused with {_error(item.error)}.\n\n")
     if item.at_least_one:
@@ -151,7 +151,7 @@ def _wire(item: Definition) -> str:
         rows.insert(2, ("parts", ", ".join(map(_code, wire["segments"]))))
     if "family" in wire:
         rows.append(("family", f"always {_code(wire['family'])}"))
-    return _table(("on the wire", ""), rows)
+    return table(("on the wire", ""), rows)
 
 
 def _field(model: Model, owner: Definition, field: Field) -> tuple[str, ...]:
@@ -237,7 +237,7 @@ def _errors(model: Model) -> str:
             ("HTTP status", str(error["http_status"])),
             ("since", str(error["since"])),
         ]
-        parts.append(_table(("", ""), rows))
+        parts.append(table(("", ""), rows))
     return "".join(parts).rstrip() + "\n"
 
 

@@ -91,8 +91,8 @@ def test_open_objects_and_unsorted_fields_are_refused(checkout: Path) -> None:
 def test_generated_files_name_their_command_and_source() -> None:
     for path, text in generated(ROOT).items():
         assert "python -m codegen" in text, path
-        is_source_of_all = path.name in ("__init__.py", "families.schema.json")
-        assert is_source_of_all or re.search(r"sha256 of spec/.*: [0-9a-f]{64}", text), path
+        has_no_digest = path.name in ("__init__.py", "families.schema.json", "README.md")
+        assert has_no_digest or re.search(r"sha256 of spec/.*: [0-9a-f]{64}", text), path
 
 
 def test_a_change_rewrites_only_what_follows_from_it(checkout: Path) -> None:
@@ -113,6 +113,51 @@ def test_a_bound_that_differs_from_its_limit_is_refused(
     edit(checkout, "limits.json", lambda d: d["limits"][limit].update(default=160))
     assert main([], checkout) == 2
     assert f"must be 160, the default of the limit {limit}" in capsys.readouterr().err
+
+
+def test_a_limit_that_changes_with_its_bounds_reaches_every_text(checkout: Path) -> None:
+    def raise_bounds(document: Any) -> None:
+        for node in document["$defs"].values():
+            if node.get("x-mmraw-limit") == "name_chars":
+                node["maxLength"] = 160
+
+    edit(checkout, "limits.json", lambda d: d["limits"]["name_chars"].update(default=160))
+    edit(checkout, "common/v1.schema.json", raise_bounds)
+    assert main(["--check"], checkout) == 1
+    assert main([], checkout) == 0
+
+    def written(path: str) -> str:
+        return (checkout / path).read_text(encoding="utf-8")
+
+    prose = written("spec/README.md")
+    assert "modality         = 1*160( ALPHA" in prose
+    assert "at most 160 with its run_" in prose
+    assert "| `name_chars` | 160 characters |" in prose
+    assert "1 to 160 of A-Z" in written("mmraw_protocol/wire/_generated/checks.py")
+    assert "of at most 160 characters" in written("docs/reference/wire/common-v1.md")
+    assert "Default: **160** characters" in written("docs/reference/wire/limits.md")
+    bundle = json.loads(written("spec/bundled/ref-v3.schema.json"))
+    assert bundle["$defs"]["Family"]["maxLength"] == 160
+
+
+def test_text_outside_of_the_regions_is_left_as_it_is(checkout: Path) -> None:
+    path = checkout / "spec/README.md"
+    prose = path.read_text(encoding="utf-8")
+    path.write_text("By hand.\n" + prose.replace("| v2 | yes |", "| v2 | no |"), encoding="utf-8")
+    assert main(["--check"], checkout) == 1
+    assert main([], checkout) == 0
+    assert path.read_text(encoding="utf-8") == "By hand.\n" + prose
+
+
+@pytest.mark.parametrize("name", ["limits", "grammar"])
+def test_the_prose_has_every_region_once(
+    checkout: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkout / "spec/README.md"
+    prose = path.read_text(encoding="utf-8")
+    path.write_text(prose.replace(f"generated: {name} ", "generated: another "), encoding="utf-8")
+    assert main([], checkout) == 2
+    assert "README.md: the regions are" in capsys.readouterr().err
 
 
 def test_every_error_code_is_explained_with_an_example() -> None:

@@ -8,8 +8,10 @@ import pytest
 from mmraw_protocol import MMRawError, get_adapter, parse_ref
 from mmraw_protocol.conformance.operations import OPERATIONS
 from mmraw_protocol.wire._generated.dialects import DIALECTS
+from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
 from mmraw_protocol.wire.data_url import LABEL_CHARACTERS
+from mmraw_protocol.wire.schemas import schemas
 
 PROSE = (Path(__file__).parent.parent / "spec" / "README.md").read_text("utf-8")
 
@@ -27,10 +29,8 @@ def rows(text: str) -> list[list[str]]:
 
 def test_every_limit_stands_there_with_its_default() -> None:
     told: dict[str, int] = {}
-    for names, values in rows(section("Limits"))[1:]:
-        found = re.findall(r"[a-z]\w*_\w+", re.sub(r"\(.*?\)", "", names))
-        numbers = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", values)]
-        told |= dict(zip(found, numbers, strict=True))
+    for name, default, _ in rows(section("Limits"))[1:]:
+        told[name.strip("`")] = int(default.split(" ")[0].replace(",", ""))
     assert told == {
         name: getattr(DEFAULT_LIMITS, name) for name in DEFAULT_LIMITS.__struct_fields__
     }
@@ -51,6 +51,20 @@ def test_the_fingerprints_of_the_defaults_stand_there(scheme: str, dialect: str)
     for row in table[1:]:
         if row[column] != "-":
             assert row[column] == get_adapter(row[0]).fingerprint(dialect)
+
+
+def test_every_preset_stands_there_with_its_fingerprint() -> None:
+    told = {
+        (row[0], name): row[3] for row in rows(section("Layout")) for name in row[1].split(", ")
+    }
+    for family, info in FAMILIES.items():
+        for preset, parameters in info.presets.items():
+            assert told[family, preset] == get_adapter(family, parameters).fingerprint()
+
+
+def test_a_label_is_as_long_as_its_schema_allows() -> None:
+    label = schemas()["urn:mmraw:common:v1"]["$defs"]["FileUri"]
+    assert f"A `file:` label has at most {label['maxLength']} characters." in section("Fields")
 
 
 def test_a_label_has_the_characters_of_its_grammar() -> None:

@@ -1,0 +1,266 @@
+"""Fills the marked regions of spec/README.md with what the files of spec/ decide.
+
+A region begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`. The rest of the text
+is written by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from textwrap import wrap
+from typing import Any
+
+from .canonical import string_of
+from .emit_reference import table
+from .ir import Definition, Field, Integer, Model, Named, String
+from .load import Json, SchemaError
+
+_REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+#: The last class of characters in a pattern, and how many of them it wants.
+_CLASS = re.compile(r"\[([^\]]+)\](?:[+*]|\{(\d+),(\d+)\})")
+_NAMED_CLASSES = {"A-Za-z": "ALPHA", "0-9": "DIGIT"}
+
+
+def fill(text: str, model: Model) -> str:
+    """The prose with every region as spec/ has it now."""
+    names = [match.group(2) for match in _REGION.finditer(text)]
+    if sorted(names) != sorted(_REGIONS) or text.count("<!-- generated: ") != len(names):
+        raise SchemaError(f"README.md: the regions are {', '.join(sorted(_REGIONS))}, once each")
+    return _REGION.sub(lambda m: f"{m[1]}\n{_REGIONS[m[2]](model).rstrip()}\n\n{m[4]}", text)
+
+
+# The grammar of refs
+
+
+def _grammar(model: Model) -> str:
+    refs = model.refs[::-1]
+    strings: dict[str, str] = {}
+    for item in refs:
+        for name in (item.wire or {}).get("segments", []):
+            text = string_of(model, _field(item, name).type)
+            if text is not None:
+                strings[_rule_name(item, name)] = _terminal(text)
+    digits = len(str(model.spec.limits["grid_patches"]["default"]))
+    rules = {
+        "ref": " / ".join(_dialect(item) for item in refs),
+        **{_dialect(item): _body(item) for item in refs},
+        "b64u-json": '1*( ALPHA / DIGIT / "-" / "_" )   ; canonical base64url of a JSON object',
+        **strings,
+        "hex": "DIGIT / " + " / ".join(f'%s"{letter}"' for letter in "abcdef"),
+        "side": f"%x31-39 *{digits - 1}DIGIT",
+    }
+    lines = [f"    {name:<16} = {rule}\n" for name, rule in rules.items()]
+    # One group for each: all dialects, each of them, what they are made of.
+    return "\n".join(
+        ["".join(part) for part in (lines[:1], lines[1 : len(refs) + 1], lines[len(refs) + 1 :])]
+    )
+
+
+def _dialect(item: Definition) -> str:
+    return str((item.wire or {})["dialect"])
+
+
+def _field(item: Definition, name: str) -> Field:
+    return next(part for part in item.fields if part.name == name)
+
+
+def _rule_name(item: Definition, name: str) -> str:
+    part = _field(item, name)
+    if part.attribute == "payload":
+        return "b64u-json" if name == "payload" else 'side %s"x" side %s"x" side'
+    if isinstance(part.type, Named):
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", part.type.name).lower()
+    return name.replace("_", "-")
+
+
+def _body(item: Definition) -> str:
+    wire: Json = item.wire or {}
+    prefix = f'%s"{wire["prefix"]}"'
+    if wire["encoding"] == "segments":
+        names = ' ":" '.join(_rule_name(item, name) for name in wire["segments"])
+        lines = [
+            *wrap(f"{prefix} {names}", 78, break_on_hyphens=False),
+            "; " + ", ".join(wire["segments"]),
+        ]
+        return f"\n{'':23}".join(lines)
+    body = "json-object" if wire["encoding"] == "json" else "b64u-json"
+    return f"{prefix + ' ' + body:<24} ; object of {item.schema_id}"
+
+
+def _terminal(text: String) -> str:
+    found = _CLASS.findall(text.pattern or "")
+    if not found:
+        raise SchemaError(f"README.md: no class of characters in the pattern {text.pattern}")
+    characters, least, most = found[-1]
+    bounds = f"{least or 1}*{most or text.max_length}"
+    rule = f"{bounds}hex" if characters == "a-f0-9" else f"{bounds}( {_characters(characters)} )"
+    if text.strip is not None:
+        note = f"; at most {text.max_length} with its {text.strip}, see Fields"
+        return f'[ %s"{text.strip}" ] {rule}\n{"":23}{note}'
+    return f"{rule} ; see Fields" if "(?" in str(text.pattern) else rule
+
+
+def _characters(text: str) -> str:
+    names: list[str] = []
+    for characters, name in _NAMED_CLASSES.items():
+        if characters in text:
+            names.append(name)
+            text = text.replace(characters, "")
+    if re.search(r".-.", text):
+        raise SchemaError(f"README.md: the grammar has no name for a range in [{text}]")
+    return " / ".join([*names, *(f'"{character}"' for character in text)])
+
+
+# Tables
+
+
+def _dialects(model: Model) -> str:
+    rows = [
+        (_dialect(item), "yes", _written(item.wire or {}), _source(model, item))
+        for item in model.refs[::-1]
+    ]
+    return table(("dialect", "read", "written", "source of the image"), rows)
+
+
+def _written(wire: Json) -> str:
+    if wire.get("default"):
+        return "by default"
+    return "yes" if wire["write"] else "by conversion"
+
+
+def _source(model: Model, item: Definition) -> str:
+    sources = [part for part in item.fields if part.attribute in ("raw_image_id", "raw_uri")]
+    kinds = {"data_url": ", a data: URL", "file_label": ", a file: URL"}
+    texts = [string_of(model, part.type) for part in sources]
+    names = [
+        part.name + kinds.get((text and text.syntax) or "", "")
+        for part, text in zip(sources, texts, strict=True)
+    ]
+    said = ", ".join(names) + (" or both" if item.at_least_one else "")
+    family = (item.wire or {}).get("family")
+    return said if family is None else f"{said}; the family is {family}"
+
+
+def _families(model: Model) -> str:
+    rows: list[tuple[str, ...]] = []
+    for variant in model.built_in:
+        family = str(variant.family)
+        info = model.spec.families[family]
+        payload = model.definitions[variant.payload]
+        about = model.spec.schemas[payload.schema_id].document["description"]
+        rows.append(
+            (
+                f"`{family}`",
+                f"`{_shape(payload)}`",
+                f"`{info['feature_modality']}`",
+                _placeholder(info["placeholder"]),
+                about,
+            )
+        )
+    columns = ("family", "payload", "feature modality", "placeholder", "models")
+    return table(columns, rows)
+
+
+def _shape(payload: Definition) -> str:
+    shown = ", ".join(
+        f'"{part.name}": {"n" if isinstance(part.type, Integer) else "[[t, h, w]]"}'
+        for part in payload.fields
+    )
+    return f"{{{shown}}}"
+
+
+def _placeholder(info: Json) -> str:
+    said = " ".join(_code(info[name]) for name in ("before", "token", "after"))
+    if info["conventions"]:
+        said += f"; conventions {', '.join(f'*{name}*' for name in info['conventions'])}"
+    return said
+
+
+def _code(text: str) -> str:
+    """A code span within a table."""
+    return "`" + text.replace("|", "\\|") + "`"
+
+
+def _limits(model: Model) -> str:
+    rows = [
+        (f"`{name}`", _amount(info), info["description"])
+        for name, info in model.spec.limits.items()
+    ]
+    return table(("limit", "default", "what it bounds"), rows)
+
+
+def _amount(info: Json) -> str:
+    return f"{info['default']:,} {'to 1' if info['unit'] == 'ratio' else info['unit']}"
+
+
+# Layout parameters and their fingerprints
+
+
+def _defaults(model: Model, family: str) -> Json:
+    return {part.name: part.default for part in model.layout_of(family).fields}
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _named_text(prefix: str, family: str, parameters: Json) -> str:
+    values = sorted((name, json.dumps(value)) for name, value in parameters.items())
+    pairs = (f"{name}={value.replace(' ', '')}" for name, value in values)
+    return ":".join([f"{prefix}{family}", *pairs])
+
+
+def _fingerprints(model: Model) -> str:
+    rows: list[tuple[str, ...]] = []
+    texts: list[str] = []
+    for family in model.spec.families:
+        parameters = _defaults(model, family)
+        order = model.layout_of(family).fingerprint_order
+        text = _named_text("image-layout:v1:", family, parameters)
+        positional = ":".join(
+            [f"image-layout:v1:{family}", *(json.dumps(parameters[name]) for name in order)]
+        )
+        rows.append(
+            (
+                family,
+                _fingerprint(text),
+                _fingerprint(_named_text("image-layout:", family, parameters)),
+                _fingerprint(positional) if order else "-",
+            )
+        )
+        texts.append(f"    {text}")
+    shown = table(("family", "v1", "unversioned", "positional"), rows)
+    return shown + "Those of scheme v1 are over:\n\n" + "\n".join(texts)
+
+
+def _presets(model: Model) -> str:
+    rows: dict[str, tuple[str, list[str], Json]] = {}
+    for family, info in model.spec.families.items():
+        for preset, changes in info["presets"].items():
+            parameters: Json = {**_defaults(model, family), **changes}
+            text = _named_text("image-layout:v1:", family, parameters)
+            rows.setdefault(text, (family, [], parameters))[1].append(preset)
+    return table(
+        ("family", "published with", "layout parameters", "fingerprint (v1)"),
+        [
+            (family, ", ".join(presets), _listed(parameters), _fingerprint(text))
+            for text, (family, presets, parameters) in rows.items()
+        ],
+    )
+
+
+def _listed(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {json.dumps(value)}" for name, value in sorted(parameters.items()))
+
+
+_REGIONS: dict[str, Callable[[Model], str]] = {
+    "dialects": _dialects,
+    "families": _families,
+    "fingerprints": _fingerprints,
+    "grammar": _grammar,
+    "limits": _limits,
+    "presets": _presets,
+}
