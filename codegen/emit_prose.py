@@ -119,16 +119,15 @@ def _characters(text: str) -> str:
 
 def _dialects(model: Model) -> str:
     rows = [
-        (_dialect(item), "yes", _written(item.wire or {}), _source(model, item))
-        for item in model.refs[::-1]
+        (_dialect(item), "yes", _written(item), _source(model, item)) for item in model.refs[::-1]
     ]
     return table(("dialect", "read", "written", "source of the image"), rows)
 
 
-def _written(wire: Json) -> str:
-    if wire.get("default"):
+def _written(item: Definition) -> str:
+    if item.is_default:
         return "by default"
-    return "yes" if wire["write"] else "by conversion"
+    return "yes" if (item.wire or {})["write"] else "by conversion"
 
 
 def _source(model: Model, item: Definition) -> str:

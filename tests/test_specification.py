@@ -7,7 +7,7 @@ import pytest
 
 from mmraw_protocol import MMRawError, get_adapter, parse_ref
 from mmraw_protocol.conformance.operations import OPERATIONS
-from mmraw_protocol.wire._generated.dialects import DIALECTS
+from mmraw_protocol.wire._generated.dialects import DEFAULT_DIALECT, DIALECTS
 from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
 from mmraw_protocol.wire.data_url import LABEL_CHARACTERS
@@ -33,6 +33,16 @@ def test_every_limit_stands_there_with_its_default() -> None:
         told[name.strip("`")] = int(default.split(" ")[0].replace(",", ""))
     assert told == {
         name: getattr(DEFAULT_LIMITS, name) for name in DEFAULT_LIMITS.__struct_fields__
+    }
+
+
+def test_every_dialect_stands_there_with_who_writes_it() -> None:
+    told = {row[0]: row[2] for row in rows(section("Dialects"))[1:]}
+    assert told == {
+        name: "by default"
+        if name == DEFAULT_DIALECT
+        else ("yes" if wire.write else "by conversion")
+        for name, wire in DIALECTS.items()
     }
 
 
