@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import pybase64
 
 from mmraw_protocol import (
     MultiModalData,
@@ -25,9 +26,11 @@ from mmraw_protocol import (
 from mmraw_protocol.families.kimi_k25 import kimi_grid
 from mmraw_protocol.families.qwen_vl import qwen_grid
 from mmraw_protocol.images import ImageSource
+from mmraw_protocol.wire._generated import types
+from mmraw_protocol.wire._generated.dialects import DEFAULT_DIALECT, DIALECTS
 from mmraw_protocol.wire.base64 import encode_base64url
 
-from . import baseline, files, material
+from . import baseline, files, material, refused_input
 from .measure import Timing, Work, interleaved, processes, python
 
 
@@ -116,24 +119,45 @@ def quartiles(samples: list[float], calls: int) -> tuple[float, float]:
     return rows[len(rows) // 4], rows[3 * len(rows) // 4]
 
 
+def ref_floor(texts: Sequence[str]) -> Work:
+    """What no reader of v3 refs avoids: base64, and a typed decode without patterns."""
+    start = len(DIALECTS[DEFAULT_DIALECT].prefix)
+    decode = msgspec.json.Decoder(types.RefV3).decode
+    padded = [text[start:] + "=" * (-(len(text) - start) % 4) for text in texts]
+    return each(lambda body: decode(pybase64.b64decode(body, None, True)), padded)
+
+
 def refs(rounds: int) -> Iterator[Figure]:
-    """Small refs, read and written."""
+    """Small refs, read and written, against what cannot be avoided."""
     count = 200
-    v3, v2 = material.texts(count), material.texts(count, "v2")
-    typed = [material.stored_ref(number) for number in range(count)]
-    plain = [baseline.parse_v3(text) for text in v3]
-    size = sum(map(len, v3)) // count
-    yield faster(
-        f"parse a v3 ref ({size} characters)",
-        each(parse_ref, v3), each(baseline.parse_v3, v3), 2.5, rounds, 4, count,
-    )  # fmt: skip
-    yield faster(
-        "parse a v2 ref", each(parse_ref, v2), each(baseline.parse_v2, v2), 2, rounds, 4, count
+    typed = [material.stored_ref(number, digits=64) for number in range(count)]
+    short = [material.stored_ref(number, digits=16) for number in range(count)]
+    texts = [format_ref(ref) for ref in typed]
+    floor = ref_floor(texts)
+    kinds = {
+        f"parse a v3 ref ({sum(map(len, texts)) // count} characters)": (texts, 3.0, 2.5),
+        "parse a v3 ref with a 16-digit name": ([format_ref(ref) for ref in short], 3.0, None),
+        "parse a v3 ref with a file: label": ([*map(material.labelled, typed)], 3.5, None),
+        "parse a v2 ref": ([format_ref(ref, "v2") for ref in typed], 3.5, None),
+    }
+    for work, (given, target, stretch) in kinds.items():
+        timing = interleaved({"ours": each(parse_ref, given), "floor": floor}, rounds)
+        yield slower(work, "base64 + typed decode", per(timing, count), target, stretch)
+    encode = msgspec.json.Encoder().encode
+    structs = [msgspec.json.decode(encode(ref), type=types.RefV3) for ref in typed]
+    timing = interleaved(
+        {
+            "ours": each(format_ref, typed),
+            "floor": each(lambda value: pybase64.b64encode_as_string(encode(value)), structs),
+        },
+        rounds,
     )
-    yield faster(
-        "format a v3 ref",
-        each(format_ref, typed), each(baseline.format_v3, plain), 6, rounds, 10, count,
-    )  # fmt: skip
+    yield slower("format a v3 ref", "typed encode + base64", per(timing, count), 3.0)
+
+
+def per(timing: Timing, calls: int) -> Timing:
+    """The same for one of several calls."""
+    return Timing({name: [s / calls for s in rows] for name, rows in timing.samples.items()})
 
 
 def inline(rounds: int) -> Iterator[Figure]:
@@ -163,9 +187,9 @@ def inline(rounds: int) -> Iterator[Figure]:
         times = theirs.ratio("theirs", "floor")
         name = f"sha256 of the bytes (standard library: x {times:.0f})"
         work = f"parse and verify an inline image, {size:,} bytes"
-        yield slower(f"{work}, the verdict alone", name, timing, 2.0, 1.5)
+        yield slower(f"{work}, the verdict alone", name, timing, 1.5)
         timing = Timing({"ours": timing.samples["kept"], "floor": timing.samples["floor"]})
-        yield slower(f"{work}, its text kept", name, timing, 2.0, 1.5)
+        yield slower(f"{work}, its text kept", name, timing, 2.0)
     ref = material.inline_ref(material.noise(5_000_000))
     plain = baseline.parse_v3(format_ref(ref))
     yield faster(
@@ -230,22 +254,36 @@ def images(rounds: int) -> Iterator[Figure]:
 
 
 def features(rounds: int) -> Iterator[Figure]:
-    """Bodies of 1,000 images."""
-    data = material.items(1000)
-    typed = MultiModalData.from_dict(data)
-    yield faster(
-        "build features, 1,000 images",
-        lambda: build_features(typed, run_id=material.RUN),
-        lambda: baseline.build_features(data, material.RUN),
-        5, max(2, rounds // 2), 10,
-    )  # fmt: skip
-    body = msgspec.json.encode(build_features(typed, run_id=material.RUN)).decode()
-    yield faster(
-        "parse features, 1,000 images",
-        lambda: parse_features(body),
-        lambda: baseline.parse_features(body),
-        2.5, max(2, rounds // 2), 4,
-    )  # fmt: skip
+    """Bodies of 1,000 images, for each image against what one ref cannot avoid."""
+    count = 1000
+    typed = MultiModalData.from_dict(material.items(count))
+    body = build_features(typed, run_id=material.RUN)
+    text = msgspec.json.encode(body).decode()
+    floor = ref_floor(body["kwargs_data"]["image"])
+    works = {
+        "build features, 1,000 images": (lambda: build_features(typed, run_id=material.RUN), 3.0),
+        "parse features, 1,000 images": (lambda: parse_features(body), 4.0),
+        "parse features, 1,000 images, from text": (lambda: parse_features(text), 8.0),
+    }
+    for work, (ours, target) in works.items():
+        timing = interleaved({"ours": ours, "floor": floor}, max(2, rounds // 2))
+        yield slower(f"{work}, an image", "the floor of one ref", per(timing, count), target)
+
+
+def rejections(rounds: int) -> Iterator[Figure]:
+    """Texts that are rejected: the kind that comes nearest to its bound, for each size."""
+    for size in (4096, 1_000_000):
+        share, seconds, name, _ = refused_input.shares(size, 0.002 * rounds)[0]
+        yield Figure(
+            f"reject {size:,} bytes, the worst kind ({name})",
+            "4 x json.loads + 50 us",
+            share,
+            1.0,
+            True,
+            "of the bound",
+            seconds,
+            (share, share),
+        )
 
 
 def store(rounds: int) -> Iterator[Figure]:
@@ -350,6 +388,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "inline": inline,
     "images": images,
     "features": features,
+    "rejections": rejections,
     "store": store,
     "imports": imports,
     "lines": lines,

@@ -7,6 +7,8 @@ import hashlib
 import random
 from typing import Any
 
+import msgspec
+
 from mmraw_protocol import KimiK25Payload, QwenVlPayload, RawMMRef, format_ref
 
 RUN = "qwen3-vl-exp42"
@@ -37,6 +39,12 @@ def stored_ref(number: int, family: str = "qwen_vl", digits: int = 32) -> RawMMR
         raw_image_id=f"{digest[:digits]}.jpg",
         run_id=RUN,
     )
+
+
+def labelled(ref: RawMMRef) -> str:
+    """The text of a stored image's ref with a file: label."""
+    label = f"file:///data/outputs/run_{RUN}/assets/images/{ref.raw_image_id}"
+    return format_ref(msgspec.structs.replace(ref, raw_uri=label))
 
 
 def noise(size: int) -> bytes:

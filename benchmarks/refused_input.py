@@ -169,22 +169,26 @@ def floor(body: str) -> Callable[[], Any]:
     return lambda: json.loads(body)
 
 
+def shares(size: int, seconds: float) -> list[tuple[float, float, str, str]]:
+    """(share of the bound, seconds, kind, code), the worst first."""
+    rows: list[tuple[float, float, str, str]] = []
+    for name, (reader, given, body) in documents(size - 350).items():
+        code = rejected(reader, given)
+        if code is not None:
+            ours = best(lambda r=reader, g=given: rejected(r, g), seconds)
+            bound = TIMES * best(floor(body), seconds) + BESIDE
+            rows.append((ours / bound, ours, name, code))
+    return sorted(rows, reverse=True)
+
+
 def main() -> None:
-    """Prints the table; 1 where a kind is beyond the bound."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=SIZES[-1])
     parser.add_argument("--seconds", type=float, default=0.05, help="for each measurement")
     args = parser.parse_args()
     for size in (size for size in SIZES if size <= args.largest):
-        rows: list[tuple[float, float, str, str]] = []
-        for name, (reader, given, body) in documents(size - 350).items():
-            code = rejected(reader, given)
-            if code is None:
-                continue
-            ours = best(lambda r=reader, g=given: rejected(r, g), args.seconds)
-            bound = TIMES * best(floor(body), args.seconds) + BESIDE
-            rows.append((ours / bound, ours, name, code))
-        rows.sort(reverse=True)
+        rows = shares(size, args.seconds)
         print(f"{size:,} bytes: {len(rows)} kinds, {sum(r[0] > 1 for r in rows)} beyond the bound")
         for share, seconds, name, code in rows[:6]:
             print(f"  {share:5.2f} of the bound, {seconds * 1e6:10.0f} us  {name} ({code})")

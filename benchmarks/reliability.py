@@ -2,7 +2,7 @@
 
     python -m benchmarks.reliability --out docs
 
-Each point is the worst of some hostile texts of that length, each the shortest of its runs.
+Each point is the worst of the rejected documents of that length, each the shortest of its runs.
 """
 
 from __future__ import annotations
@@ -13,42 +13,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmraw_protocol import parse_features, parse_item, parse_ref
-from mmraw_protocol.wire.base64 import encode_base64url
-
 from .growth import Series
-from .refused_input import baseline, best, bodies, fills, refuse
+from .refused_input import best, documents, fills, floor, rejected
 from .report import svg
 
 LENGTHS = (10**3, 10**4, 10**5, 10**6, 10**7)
+#: The line of a document, by the start of its name; every other document is a ref.
+KINDS = {"envelope": "envelope", "features": "features body"}
 
 
-def worst(work: Callable[[str], Any], texts: list[str]) -> float:
-    """Seconds of the text that costs most."""
-    runs = 5 if len(texts[0]) < 10**6 else 2
-    return max(best(lambda text=text: work(text), runs) for text in texts)
-
-
-def refs(family: str, length: int) -> list[str]:
-    """v3 refs of that many characters that are refused."""
-    return [
-        "mmraw:v3:" + encode_base64url(body.encode()) for body in bodies(family, length * 3 // 4)
-    ]
+def worst(works: list[Callable[[], Any]]) -> float:
+    """Seconds of the work that costs most."""
+    return max(best(work, 0.05) for work in works)
 
 
 def measure(lengths: tuple[int, ...] = LENGTHS) -> list[Series]:
-    """One line for each reader, and the standard library's on the same bodies."""
-    readers: dict[str, tuple[Callable[[str], Any], Callable[[int], list[str]]]] = {
-        "ref of a listed family": (parse_ref, lambda length: refs("qwen_vl", length)),
-        "envelope": (parse_item, fills),
-        "features body": (parse_features, fills),
-    }
-    found: list[Series] = []
-    for name, (reader, texts) in readers.items():
-        work = lambda text, reader=reader: refuse(reader, text)  # noqa: E731
-        found.append((name, [(length, worst(work, texts(length))) for length in lengths]))
-    found.append(("json.loads", [(length, worst(baseline, fills(length))) for length in lengths]))
-    return found
+    """One line for each reader, and the standard library's on values of the same lengths."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for length in lengths:
+        works: dict[str, list[Callable[[], Any]]] = {
+            "json.loads": [floor(fill) for fill in fills(length)]
+        }
+        for name, (reader, given, _) in documents(length).items():
+            if rejected(reader, given) is not None:
+                kind = KINDS.get(name.split(",")[0], "ref")
+                works.setdefault(kind, []).append(lambda r=reader, g=given: rejected(r, g))
+        for kind, some in works.items():
+            found.setdefault(kind, []).append((length, worst(some)))
+    return list(found.items())
 
 
 def main() -> None:

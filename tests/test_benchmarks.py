@@ -12,7 +12,7 @@ from benchmarks.measure import interleaved
 from mmraw_protocol import build_features, format_ref, parse_ref
 
 
-@pytest.mark.parametrize("group", ["refs", "images", "store", "files", "growth"])
+@pytest.mark.parametrize("group", ["refs", "images", "rejections", "store", "files", "growth"])
 def test_a_group_is_measured_and_reported(
     group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
