@@ -145,6 +145,7 @@ def _source(model: Model, item: Definition) -> str:
 
 def _families(model: Model) -> str:
     rows: list[tuple[str, ...]] = []
+    placeholders: list[str] = []
     for variant in model.built_in:
         family = str(variant.family)
         info = model.spec.families[family]
@@ -155,12 +156,16 @@ def _families(model: Model) -> str:
                 f"`{family}`",
                 f"`{_shape(payload)}`",
                 f"`{info['feature_modality']}`",
-                _placeholder(info["placeholder"]),
+                ", ".join(info["placeholder"]["conventions"]) or "-",
                 about,
             )
         )
-    columns = ("family", "payload", "feature modality", "placeholder", "models")
-    return table(columns, rows)
+        parts = (info["placeholder"][name] for name in ("before", "token", "after"))
+        placeholders.append(f"    {family:<10} {' '.join(parts)}\n")
+    columns = ("family", "payload", "feature modality", "conventions", "models")
+    # Not in the table, since a bar within a cell is written in several ways.
+    shown = "In a prompt: the text before, the placeholder token, the text after:\n\n"
+    return table(columns, rows) + shown + "".join(placeholders)
 
 
 def _shape(payload: Definition) -> str:
@@ -169,18 +174,6 @@ def _shape(payload: Definition) -> str:
         for part in payload.fields
     )
     return f"{{{shown}}}"
-
-
-def _placeholder(info: Json) -> str:
-    said = " ".join(_code(info[name]) for name in ("before", "token", "after"))
-    if info["conventions"]:
-        said += f"; conventions {', '.join(f'*{name}*' for name in info['conventions'])}"
-    return said
-
-
-def _code(text: str) -> str:
-    """A code span within a table."""
-    return "`" + text.replace("|", "\\|") + "`"
 
 
 def _limits(model: Model) -> str:
