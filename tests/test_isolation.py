@@ -113,8 +113,8 @@ def test_what_takes_too_much_here_needs_a_worker(monkeypatch: pytest.MonkeyPatch
     ("data", "code"),
     [
         (b"crash", "image_undecodable"),
-        (b"killed", "image_undecodable"),
-        (b"exit", "image_undecodable"),
+        (b"killed", "decoder_unavailable"),
+        (b"exit", "decoder_unavailable"),
         (b"memory", "image_undecodable"),
         (b"error", "image_undecodable"),
         (b"lie", "image_undecodable"),

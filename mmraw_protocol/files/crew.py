@@ -10,13 +10,18 @@ import os
 import select
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..images.shared_file import shared_file
+from ..system.descriptors import shared_file
+from ..system.forks import forget_after_fork
+from ..system.python import reason_of
 from ..wire.errors import MMRawError
 from .crew_worker import Setup, put, take
+from .processes import does_not_start, ended_early, start_worker
 from .reader import Block, LineReader
-from .workers import ended_early, start_worker
+
+if TYPE_CHECKING:
+    from ..system.descriptors import Descriptor
 
 R = TypeVar("R")
 
@@ -116,17 +121,33 @@ class _Mate:
     """Another process."""
 
     def __init__(self, open_work: Callable[[], Callable[[Block], Any]]) -> None:
-        self._files = [shared_file("mmraw-block") for _ in range(2 * _SLOTS)]
+        self._files: list[Descriptor] = []
         self._given = self._answered = 0
         #: Answers that are there and were not taken; before it is ready, one less than none.
         self._answers = -1
-        setup = Setup(self._files[:_SLOTS], self._files[_SLOTS:])
+        failed: MMRawError | None = None
         try:
-            self._process = start_worker("crew_worker", setup, self._files)
-        except MMRawError:
+            for _ in range(2 * _SLOTS):
+                self._files.append(shared_file("mmraw-block"))
+            numbers = [file.number for file in self._files]
+            setup = Setup(numbers[:_SLOTS], numbers[_SLOTS:])
+            self._process = start_worker("crew_worker", setup, numbers)
+        except MMRawError as error:
+            failed = error
+        except OSError as error:
+            failed = does_not_start(reason_of(error))
+        if failed is not None:
             self._close_files()
-            raise
+            raise failed
+        forget_after_fork(self)
         self._send(self._files[0], open_work)
+
+    def forget(self) -> None:
+        """In the child of a fork: the process is the parent's, and ends with the parent."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._close_files()
 
     def is_free(self) -> bool:
         """Whether it is there and has room for a block."""
@@ -151,7 +172,7 @@ class _Mate:
         Raises:
             Exception: Whatever was raised there.
         """
-        is_result, value = take(self._files[_SLOTS + self._answered % _SLOTS])
+        is_result, value = take(self._files[_SLOTS + self._answered % _SLOTS].number)
         self._answered += 1
         self._answers -= 1
         if not is_result:
@@ -165,18 +186,19 @@ class _Mate:
         self._close_files()
 
     def _close_files(self) -> None:
-        for descriptor in self._files:
-            os.close(descriptor)
+        for file in self._files:
+            file.close()
 
-    def _send(self, file: int, value: object) -> None:
+    def _send(self, file: Descriptor, value: object) -> None:
         assert self._process.stdin is not None
-        put(file, value)
+        reason = ""
         try:
+            put(file.number, value)
             self._process.stdin.write(b"\n")
             return
-        except OSError:
-            pass
-        raise ended_early()
+        except OSError as error:
+            reason = reason_of(error)
+        raise ended_early(reason)
 
     def _receive(self, *, wait: bool) -> None:
         """Counts the answers that came."""

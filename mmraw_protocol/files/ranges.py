@@ -11,8 +11,8 @@ import msgspec
 from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
 from .checking import MOST_REFUSALS, OWN_BLOCK, Checked, check_blocks
+from .processes import ended_early
 from .reader import LineReader
-from .workers import ended_early
 
 #: (most bytes, offset): the bytes of the file from there on, as `os.pread` gives them.
 ReadAt = Callable[[int, int], bytes]

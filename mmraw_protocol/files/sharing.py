@@ -13,9 +13,9 @@ import msgspec
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from .checking import OWN_BLOCK, Checked, check, is_part_of_a_document
+from .processes import ended_early, start_worker
 from .ranges import Part, Task, check_ranges, merge_parts
 from .reader import BLOCK, LineReader
-from .workers import ended_early, start_worker
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -13,6 +13,7 @@ import msgspec
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
+from .faults import guarded, is_images
 from .header import ImageHeader, open_image
 from .memory import fits_bound
 from .structure import check_whole
@@ -72,14 +73,18 @@ def decode_rgb(
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded,
             multiple_frames, decoder_unavailable; from workers also decode_timeout.
     """
-    if isolation == "off" or (isolation == "auto" and fits_bound(data, limits)):
-        return decode_here(data, limits=limits, frames=frames, path=path)
-    if isolation not in ("auto", "process"):
+    if isolation not in ("auto", "process", "off"):
         raise MMRawError("unsupported_option", "isolation is 'auto', 'process' or 'off'")
-    # Nobody whose images are small loads what starts processes.
-    from .isolation import SHARED
 
-    return SHARED.decode(data, limits=limits, frames=frames, path=path)
+    def decode() -> DecodedImage:
+        if isolation == "off" or (isolation == "auto" and fits_bound(data, limits)):
+            return decode_here(data, limits=limits, frames=frames, path=path)
+        # Nobody whose images are small loads what starts processes.
+        from .isolation import SHARED
+
+        return SHARED.decode(data, limits=limits, frames=frames, path=path)
+
+    return guarded(decode, path)
 
 
 def decode_here(
@@ -89,42 +94,36 @@ def decode_here(
     frames: Frames = "single",
     path: str = "$",
 ) -> DecodedImage:
-    """`decode_rgb` in this process, whatever memory it takes."""
+    """`decode_rgb` in this process, whatever memory it takes.
+
+    Raises:
+        MMRawError: as `decode_rgb`.
+        Exception: a fault of the machine, as it comes.
+    """
     image, header = open_image(data, limits, path)
     with closing(image):
         if header.frames != 1 and frames != "first":
             raise MMRawError("multiple_frames", "the image is an animation", path)
         check_whole(data, header.format, limits, path)
-        _check_decoder(path)
         pixels = _load(image, header)
     if pixels is None:
         raise MMRawError("image_undecodable", "the image does not decode whole", path)
     return DecodedImage(width=header.width, height=header.height, format=header.format, rgb=pixels)
 
 
-def _check_decoder(path: str) -> None:
-    """Refuses a process in which cut-off images decode: the missing rest would be made up."""
-    from PIL import ImageFile
-
-    if ImageFile.LOAD_TRUNCATED_IMAGES:
-        message = (
-            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so cut-off images would pass;"
-            " turn it off or decode with isolation='process'"
-        )
-        raise MMRawError("decoder_unavailable", message, path)
-
-
 def _load(image: Image, header: ImageHeader) -> bytes | None:
-    """The pixels, or None for whatever the decoder throws."""
+    """The pixels, or None for whatever the decoder throws because of the image."""
     try:
         image.load()
         if image.size != (header.width, header.height):
             return None
-        # Without the table Pillow gives the same pixels, and no warning about ignoring it.
+        # The table would be ignored; without it, converting takes less time.
         image.info.pop("transparency", None)
         return _rgb_of(image)
-    except Exception:  # noqa: BLE001
+    except Exception as error:
         # Decoders throw anything, with addresses and input in their texts: none of it leaves here.
+        if not is_images(error):
+            raise
         return None
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
+from .faults import guarded, is_images
 from .plain import jpeg_header
 from .structure import Format, check_head, format_of
 
@@ -72,16 +73,16 @@ def pillow() -> Any:
 
 @functools.cache
 def _decoders() -> dict[Format, Any]:
-    """Pillow's decoder of each format.
+    """Pillow's decoder of each format, with settings of our own.
 
     They are used directly: `Image.open` would import every plugin of Pillow for a file that is none
-    of these, and holds the size against limits and warnings that belong to the whole process.
+    of these.
 
     Raises:
         MMRawError: missing_dependency.
     """
     pillow()
-    from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+    from .own_pillow import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     class FirstPicture(JpegImagePlugin.JpegImageFile):
         """A JPEG whose EXIF and colour profiles are not read: they change no pixel.
@@ -106,8 +107,13 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     """The header of an encoded image; a file cut off behind its header still has one.
 
     Raises:
-        MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded.
+        MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded,
+            decoder_unavailable (a fault of this machine, not of the image).
     """
+    return guarded(lambda: _read_header(data, limits, path), path)
+
+
+def _read_header(data: bytes, limits: Limits, path: str) -> ImageHeader:
     if data.startswith(_JPEG) and len(data) <= limits.inline_image_bytes:
         _decoders()  # with or without the short way, an installation reads pictures or does not
         plain = jpeg_header(data, limits)
@@ -151,9 +157,11 @@ def _open(data: bytes, kind: Format, decoder: Any) -> tuple[Image, int] | None:
         image = decoder(io.BytesIO(data))
         # The walk has counted the frames of a GIF and a PNG.
         frames = int(image.n_frames or 1) if kind == "webp" else 1
-    except Exception:  # noqa: BLE001
+    except Exception as error:
         # A decoder may throw anything (struct.error, SyntaxError, ValueError); all mean the same,
         # and their texts carry addresses and input.
+        if not is_images(error):
+            raise
         return None
     return image, frames
 

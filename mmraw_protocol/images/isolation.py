@@ -8,35 +8,48 @@ rights of the user who started it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
+import signal
 import subprocess
-import sys
-import threading
 import time
 import weakref
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
+from ..system.claims import Claim, hold_one_of, own_frame
+from ..system.descriptors import pipe, shared_file
+from ..system.forks import forget_after_fork
+from ..system.python import does_not_start, reason_of, start_python
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ERRORS, ErrorCode, MMRawError
 from .decode import DecodedImage, Frames
-from .shared_file import shared_file
-from .worker import Answer, Request, Setup, send, split
+from .worker import Answer, Request, Setup, read_all, send, split
+
+if TYPE_CHECKING:
+    from ..system.descriptors import Descriptor
 
 __all__ = ["IsolatedDecoder"]
 
-#: Python without site-wide surprises: no PYTHON* variables, no current directory.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path'];"
-    "from mmraw_protocol.images.worker import main; main(sys.argv[1])"
-)
+_WORKER = "mmraw_protocol.images.worker"
 _DECODER = "mmraw_protocol.images.decode:decode_here"
+_ADVICE = "or decode in this process with isolation='off'"
 #: A start takes a fraction of a second; on a machine under heavy load it may take long.
 _START_SECONDS = 60.0
+#: How long a worker whose pipe is closed may take to end.
+_END_SECONDS = 5.0
 _MOST_ANSWER = 1 << 16
 _SHARED_SECONDS = 60.0
+#: What a decoder's own faults end a process with. All else comes from outside: SIGKILL is that of
+#: a machine without memory.
+_CRASHES = tuple(
+    -number
+    for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+    + ((signal.SIGBUS,) if hasattr(signal, "SIGBUS") else ())
+)
+_OUT_OF_TIME = -getattr(signal, "SIGXCPU", 0)
 
 
 class IsolatedDecoder:
@@ -53,6 +66,7 @@ class IsolatedDecoder:
 
     Workers start when they are needed and end with this object, or with this process, however it
     ends. After a fork the child starts workers of its own, and keeps none of the parent's alive.
+    A copy, pickled or not, has the same settings and workers of its own.
     """
 
     def __init__(
@@ -65,7 +79,7 @@ class IsolatedDecoder:
         frames: Frames = "single",
         decoder: str = _DECODER,
     ) -> None:
-        if processes < 1 or seconds <= 0:
+        if processes < 1 or not seconds > 0:
             raise MMRawError("unsupported_option", "expected at least one process and some time")
         self.processes = processes
         self.seconds = seconds
@@ -75,7 +89,15 @@ class IsolatedDecoder:
         self._decoder = decoder
         self._closed = False
         self.forget()
-        _DECODERS.add(self)
+        forget_after_fork(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_idle": [], "_busy": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.forget()
+        forget_after_fork(self)
 
     def decode(
         self,
@@ -95,46 +117,44 @@ class IsolatedDecoder:
 
         Raises:
             MMRawError: what `decode_rgb` raises; image_undecodable also where the decoder crashed,
-                decode_timeout, decoder_unavailable (no worker starts, or this is closed).
+                decode_timeout, decoder_unavailable (no worker starts, the machine gave out, or
+                this is closed).
         """
         job = self._job(limits or self.limits, frames or self.frames)
-        found: DecodedImage | MMRawError | None = None
+        found: DecodedImage | MMRawError
         try:
-            with self._free:
+            end = hold_one_of(self.processes, self._busy, own_frame())
+            try:
                 found = self._decode(data, job)
+            finally:
+                end()
         except MMRawError as error:
             found = error
-        if found is None:
-            found = MMRawError("image_undecodable", "the decoder crashed on this image")
         if isinstance(found, MMRawError):
             raise found.at(path)
         return found
 
-    def _decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError | None:
-        """What a worker says; None after a crash."""
+    def _decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError:
+        """What a worker says."""
         worker, reused = self._take()
-        found = None
         try:
             found = worker.decode(data, job)
-            if found is None and reused:
+            if worker.has_died and reused:
                 # It may have died before this image came to it: a fresh worker tells.
                 worker.stop()
                 worker = self._start()
                 found = worker.decode(data, job)
         finally:
-            if found is None:
+            if worker.is_spent:
                 worker.stop()
-        if found is not None:
+        if not worker.is_spent:
             self._give_back(worker)
         return found
 
     def close(self) -> None:
         """Ends the workers; images that are being decoded become errors."""
-        with self._lock:
-            self._closed = True
-            workers, self._idle = self._idle, []
-        for worker in workers:
-            worker.stop()
+        self._closed = True
+        self._stop_idle()
 
     def __enter__(self) -> IsolatedDecoder:
         return self
@@ -150,10 +170,11 @@ class IsolatedDecoder:
 
     def _take(self) -> tuple[_Worker, bool]:
         """A worker, and whether it decoded before."""
-        with self._lock:
-            if self._closed:
-                raise MMRawError("decoder_unavailable", "the decoder was closed")
-            while self._idle:
+        if self._closed:
+            raise MMRawError("decoder_unavailable", "the decoder was closed")
+        # Taking from a list and adding to it are one step each, which no interrupt divides.
+        with contextlib.suppress(IndexError):
+            while True:
                 worker = self._idle.pop()
                 if worker.is_alive():
                     return worker, True
@@ -164,17 +185,19 @@ class IsolatedDecoder:
         return _Worker(self._decoder, self.seconds)
 
     def _give_back(self, worker: _Worker) -> None:
-        with self._lock:
-            if not self._closed and worker.is_alive():
-                self._idle.append(worker)
-                return
-        worker.stop()
+        self._idle.append(worker)
+        if self._closed:
+            self._stop_idle()
+
+    def _stop_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().stop()
 
     def forget(self) -> None:
-        """Starts without workers; what a fork's parent held here is held by nobody."""
+        """Starts without workers and without callers that wait."""
         self._idle: list[_Worker] = []
-        self._lock = threading.Lock()
-        self._free = threading.BoundedSemaphore(self.processes)
+        self._busy: dict[int, Claim] = {}
 
 
 class _Job(NamedTuple):
@@ -187,50 +210,56 @@ class _Job(NamedTuple):
 
 
 class _Worker:
-    """One process, and the ends of its pipes."""
+    """One process, and the ends of its pipes.
+
+    Attributes:
+        is_spent: Whether it must be stopped: it is at work, or was left in the middle of it.
+        has_died: Whether it ended while it was at work.
+    """
 
     def __init__(self, decoder: str, seconds: float) -> None:
+        self.is_spent = False
+        self.has_died = False
         self._buffer = b""
-        self._shared = shared_file("mmraw-image")
-        requests, self._requests = os.pipe()
-        self._answers, answers = os.pipe()
-        life, self._life = os.pipe()
-        theirs = (requests, answers, life)
-        setup = Setup(
-            path=[os.path.abspath(entry) for entry in sys.path],
-            requests=requests,
-            answers=answers,
-            shared=self._shared,
-            life=life,
-            seconds=seconds,
-            decoder=decoder,
-        )
-        self._process = None
-        with contextlib.suppress(OSError, ValueError):
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, msgspec.json.encode(setup).decode()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(*theirs, self._shared),
-                # Ctrl-C in a terminal is for this process, which ends its workers itself.
-                start_new_session=True,
-            )
-        for descriptor in theirs:
-            os.close(descriptor)
-        ours = (self._shared, self._requests, self._answers, self._life)
-        self._stop = weakref.finalize(self, _stop, self._process, ours, os.getpid())
-        _WORKERS.add(self)
-        started = False
-        with contextlib.suppress(MMRawError):
-            started = self._process is not None and self._receive(_START_SECONDS) == b""
-        if not started:
+        self._files: list[Descriptor] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        forget_after_fork(self)
+        failed: MMRawError | None = None
+        try:
+            self._open(decoder, seconds)
+            if self._receive(_START_SECONDS) != b"":
+                failed = does_not_start("", _ADVICE)
+        except (OSError, MemoryError) as error:
+            failed = does_not_start(reason_of(error), _ADVICE)
+        except MMRawError as error:
+            failed = error
+        if failed is not None:
             self.stop()
-            message = (
-                "the decoder's process does not start; see that this Python can run itself,"
-                " or decode in this process with isolation='off'"
-            )
-            raise MMRawError("decoder_unavailable", message)
+            raise failed
+
+    def _open(self, decoder: str, seconds: float) -> None:
+        shared = self._shared = shared_file("mmraw-image")
+        requests, self._requests = pipe()
+        self._answers, answers = pipe()
+        life, self._life = pipe()
+        self._files += (shared, self._requests, self._answers, self._life)
+        keep = {
+            "requests": requests.number,
+            "answers": answers.number,
+            "shared": shared.number,
+            "life": life.number,
+        }
+        setup = Setup(**keep, seconds=seconds, decoder=decoder)
+        devnull = subprocess.DEVNULL
+        streams = {"stdin": devnull, "stdout": devnull, "stderr": devnull}
+        argument = msgspec.json.encode(setup).decode()
+        self._process = start_python(
+            _WORKER, argument, advice=_ADVICE, keep=tuple(keep.values()), **streams
+        )
+        # Ends it where nothing else does: when this object goes, and at the exit of this process.
+        weakref.finalize(self, _stop, self._process, self._files, os.getpid())
+        for theirs in (requests, answers, life):
+            theirs.close()
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -238,53 +267,97 @@ class _Worker:
 
     def stop(self) -> None:
         """Ends the process at once."""
-        self._stop()
+        _stop(self._process, self._files, os.getpid())
 
-    def decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError | None:
-        """The pixels, the refusal, or None after a crash; then the worker is of no more use.
+    def forget(self) -> None:
+        """In the child of a fork: the process is the parent's, and ends with the parent."""
+        self._process = None
+        for file in self._files:
+            file.close()
+
+    def decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError:
+        """The pixels or the refusal."""
+        self.is_spent, self.has_died = True, False
+        body: bytes | None = None
+        try:
+            body = self._ask(data, job)
+        except TimeoutError:
+            message = "decoding took longer than the isolated decoder allows"
+            return MMRawError("decode_timeout", message)
+        except BrokenPipeError:
+            body = None
+        except (OSError, MemoryError) as error:
+            # A worker that lost its descriptors to other code is replaced by the next one.
+            self.has_died = isinstance(error, OSError) and error.errno == errno.EBADF
+            return _machine_error(reason_of(error))
+        answer = _answer_of(body)
+        if answer is None:
+            self.has_died = True
+            return self._cause()
+        if answer.code:
+            self.is_spent = False
+            return MMRawError(cast(ErrorCode, answer.code), answer.message)
+        return self._picture(answer, job)
+
+    def _ask(self, data: bytes, job: _Job) -> bytes | None:
+        """The answer's bytes; None where the process died.
 
         Raises:
-            MMRawError: image_undecodable (an answer that cannot be), decode_timeout.
+            TimeoutError, OSError, MemoryError.
         """
         limits = msgspec.structs.asdict(job.limits)
         request = Request(len(data), job.frames, limits, job.memory_bytes)
-        body: bytes | None = None
-        # A worker that died a moment ago shows as a broken pipe, memory that is used up as another.
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._shared, 0)
-            _write(self._shared, data)
-            send(self._requests, msgspec.msgpack.encode(request))
-            body = self._receive(job.seconds)
-        answer = _answer_of(body)
-        if answer is None:
-            return None
-        if answer.code:
-            return MMRawError(cast(ErrorCode, answer.code), answer.message)
+        shared = self._shared.number
+        os.ftruncate(shared, 0)
+        _write(shared, data)
+        send(self._requests.number, msgspec.msgpack.encode(request))
+        return self._receive(job.seconds)
+
+    def _picture(self, answer: Answer, job: _Job) -> DecodedImage | MMRawError:
         # The worker is not trusted: what it says is held against the limits once more.
         size = 3 * answer.width * answer.height
         if not 0 < size <= 3 * job.limits.image_pixels:
-            raise MMRawError("image_undecodable", "the decoder gave an impossible size")
-        rgb = os.pread(self._shared, size, 0)
-        # Its pages are given back now, not when the next image comes.
-        os.ftruncate(self._shared, 0)
+            return MMRawError("image_undecodable", "the decoder gave an impossible size")
+        try:
+            shared = self._shared.number
+            rgb = read_all(shared, size)
+            # Its pages are given back now, not when the next image comes.
+            os.ftruncate(shared, 0)
+        except (OSError, MemoryError) as error:
+            return _machine_error(reason_of(error))
         if len(rgb) != size:
-            raise MMRawError("image_undecodable", "the decoder gave too few pixels")
+            return MMRawError("image_undecodable", "the decoder gave too few pixels")
+        self.is_spent = False
         return DecodedImage(width=answer.width, height=answer.height, format=answer.format, rgb=rgb)
+
+    def _cause(self) -> MMRawError:
+        """Why the process died: by a fault of the decoder, or by one of the machine."""
+        code = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_END_SECONDS)
+        if code in _CRASHES:
+            return MMRawError("image_undecodable", "the decoder crashed on this image")
+        if code == _OUT_OF_TIME:
+            return MMRawError(
+                "decode_timeout", "decoding took longer than the limit of its process"
+            )
+        return _machine_error("its process was ended from outside (out of memory?)")
 
     def _receive(self, seconds: float) -> bytes | None:
         """The next frame; None where the process died.
 
         Raises:
-            MMRawError: decode_timeout.
+            TimeoutError, OSError.
         """
         until = time.monotonic() + seconds
+        answers = self._answers.number
         poll = select.poll()
-        poll.register(self._answers, select.POLLIN)
+        poll.register(answers, select.POLLIN)
         while (body := split(self._buffer)) is None:
             if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-                message = "decoding took longer than the isolated decoder allows"
-                raise MMRawError("decode_timeout", message)
-            part = os.read(self._answers, 1 << 12)
+                raise TimeoutError
+            part = os.read(answers, 1 << 12)
             self._buffer += part
             if not part or len(self._buffer) > _MOST_ANSWER:
                 return None
@@ -302,34 +375,25 @@ def _answer_of(body: bytes | None) -> Answer | None:
     return answer
 
 
+def _machine_error(reason: str) -> MMRawError:
+    why = reason or "the machine reported an error"
+    return MMRawError("decoder_unavailable", f"the image was not decoded: {why}")
+
+
 def _write(descriptor: int, data: bytes) -> None:
     view, at = memoryview(data), 0
     while at < len(view):
         at += os.pwrite(descriptor, view[at:], at)
 
 
-def _stop(process: Any, descriptors: tuple[int, ...], owner: int) -> None:
+def _stop(process: Any, files: list[Descriptor], owner: int) -> None:
     """Closes the pipes; ends the process, unless it belongs to the parent of a fork."""
-    for descriptor in descriptors:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+    for file in files:
+        file.close()
     if process is not None and owner == os.getpid():
         process.kill()
         process.wait()
 
-
-def _in_child_of_fork() -> None:
-    """The parent's workers stay the parent's, and end with it: no end of their pipes is kept."""
-    for worker in list(_WORKERS):
-        worker.stop()
-    for decoder in list(_DECODERS):
-        decoder.forget()
-
-
-_WORKERS: weakref.WeakSet[_Worker] = weakref.WeakSet()
-_DECODERS: weakref.WeakSet[IsolatedDecoder] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child_of_fork)
 
 #: For `decode_rgb`. Time is generous: what memory sends here is not under suspicion.
 SHARED = IsolatedDecoder(processes=min(4, os.cpu_count() or 1), seconds=_SHARED_SECONDS)

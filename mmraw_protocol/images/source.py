@@ -12,10 +12,13 @@ from os import PathLike
 from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
+from ..system.descriptors import open_above
+from ..system.python import reason_of
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import mm_hash_of, sha256_hex
+from .faults import guarded, is_images
 from .header import ImageHeader, check_size, read_header
 
 Kind = Literal["bytes", "path", "file", "data", "pil"]
@@ -89,7 +92,7 @@ class ImageSource:
             message = "expected bytes, a path, a file: or data: URL, or a PIL image"
             raise MMRawError("source_unsupported", message, path)
         check_size(value.size, limits, path)
-        data = _encode(value)
+        data = guarded(lambda: _encode(value), path)
         if data is None:
             raise MMRawError("image_undecodable", "the PIL image does not load", path)
         return cls(data, "pil", limits=limits, path=path)
@@ -146,19 +149,30 @@ def _path_of_file_url(text: str, path: str) -> str:
 def _read_file(name: str | bytes, limits: Limits, path: str) -> bytes:
     """A regular file's bytes, read through one descriptor; a FIFO never blocks."""
     data: bytes | None = None
+    reason = ""
     most = limits.inline_image_bytes
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_above(name, os.O_RDONLY | os.O_NONBLOCK)
         with open(descriptor, "rb", buffering=0) as file:
             status = os.fstat(descriptor)
             if stat.S_ISREG(status.st_mode):
                 # One byte more than there is: a file that grows meanwhile fails its hash.
-                data = file.read(min(status.st_size, most) + 1)
-    except (OSError, ValueError):
-        data = None
+                data = _read_all(file, min(status.st_size, most) + 1)
+    except (OSError, ValueError) as error:
+        data, reason = None, reason_of(error)
     if data is None:
-        raise MMRawError("source_unavailable", "no readable regular file at this path", path)
+        message = reason or "no readable regular file at this path"
+        raise MMRawError("source_unavailable", message, path)
     return data
+
+
+def _read_all(file: io.FileIO, most: int) -> bytes:
+    """Up to `most` bytes of a file: one read may give less than there is."""
+    parts: list[bytes] = []
+    while most > 0 and (part := file.read(most)):
+        parts.append(part)
+        most -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _encode(image: Any) -> bytes | None:
@@ -169,8 +183,21 @@ def _encode(image: Any) -> bytes | None:
         if image.mode not in _PNG_MODES:
             image = image.convert("RGB")
         # Level 1: a third of the time for a tenth more bytes. No metadata goes along.
-        image.save(buffer, format="PNG", compress_level=1, pnginfo=None, exif=b"", icc_profile=b"")
-    except Exception:  # noqa: BLE001
-        # Its file may be cut off or gone; what the decoder throws carries addresses and paths.
+        _own(image).save(
+            buffer, format="PNG", compress_level=1, pnginfo=None, exif=b"", icc_profile=b""
+        )
+    except Exception as error:
+        # Its file may be cut off; what the decoder throws carries addresses and paths.
+        if not is_images(error):
+            raise
         return None
     return buffer.getvalue()
+
+
+def _own(image: Any) -> Any:
+    """The same pixels for Pillow's writer with settings of our own, which decide on the bytes."""
+    from .own_pillow import Image
+
+    own = Image.Image()._new(image.im)
+    own.palette, own.info = image.palette, dict(image.info)
+    return own

@@ -19,6 +19,7 @@ import msgspec
 from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
 from .decode import DecodedImage
+from .faults import machine_error
 
 _LENGTH = struct.Struct(">I")
 
@@ -45,7 +46,6 @@ class Answer(msgspec.Struct):
 class Setup(msgspec.Struct):
     """What a worker is told when it starts: descriptors, bounds, and the function that decodes."""
 
-    path: list[str]
     requests: int
     answers: int
     shared: int
@@ -57,6 +57,14 @@ class Setup(msgspec.Struct):
 def send(descriptor: int, body: bytes) -> None:
     """One frame; frames are smaller than a pipe's buffer."""
     os.write(descriptor, _LENGTH.pack(len(body)) + body)
+
+
+def read_all(descriptor: int, size: int) -> bytes:
+    """Up to `size` bytes from the beginning of a file: one read may give less than there is."""
+    data = os.pread(descriptor, size, 0)
+    while len(data) < size and (part := os.pread(descriptor, size - len(data), len(data))):
+        data += part
+    return data
 
 
 def split(buffer: bytes) -> bytes | None:
@@ -85,13 +93,16 @@ def main(setup_json: str) -> None:
         buffer = buffer[_LENGTH.size + len(body) :]
         _bound_time(setup.seconds)
         request = msgspec.msgpack.decode(body, type=Request)
-        _bound_memory(base, request.memory_bytes)
-        send(setup.answers, msgspec.msgpack.encode(_answer(request, setup.shared, decode)))
+        is_own_bound = _bound_memory(base, request.memory_bytes)
+        answer = _answer(request, setup.shared, decode, is_own_bound)
+        send(setup.answers, msgspec.msgpack.encode(answer))
 
 
-def _answer(request: Request, shared: int, decode: Callable[..., DecodedImage]) -> Answer:
+def _answer(
+    request: Request, shared: int, decode: Callable[..., DecodedImage], is_own_bound: bool
+) -> Answer:
     try:
-        data = os.pread(shared, request.size, 0)
+        data = read_all(shared, request.size)
         found = decode(data, limits=Limits(**request.limits), frames=request.frames)
         os.ftruncate(shared, 0)
         view, at = memoryview(found.rgb), 0
@@ -99,8 +110,12 @@ def _answer(request: Request, shared: int, decode: Callable[..., DecodedImage]) 
             at += os.pwrite(shared, view[at:], at)
     except MMRawError as error:
         return Answer(code=error.code, message=error.message)
-    except Exception:  # noqa: BLE001
-        # Out of memory, or whatever else: for the caller it is a picture that does not decode.
+    except Exception as error:  # noqa: BLE001
+        # An image that outgrows the bound that was set for it is to blame for that.
+        outgrown = isinstance(error, MemoryError) and is_own_bound
+        failed = None if outgrown else machine_error(error)
+        if failed is not None:
+            return Answer(code=failed.code, message=failed.message)
         return Answer(code="image_undecodable", message="the image does not decode whole")
     return Answer(width=found.width, height=found.height, format=found.format)
 
@@ -108,9 +123,9 @@ def _answer(request: Request, shared: int, decode: Callable[..., DecodedImage]) 
 def _warm_up() -> None:
     """Loads the decoders before time and memory are bounded."""
     with contextlib.suppress(ImportError):
-        from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+        from . import own_pillow
 
-        _ = GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+        _ = own_pillow
 
 
 def _end_with_parent(life: int) -> None:
@@ -134,8 +149,12 @@ def _address_space() -> int:
     return 0
 
 
-def _bound_memory(base: int, more: int) -> None:
-    """Lets the address space outgrow `base` by so many bytes at most, and forbids core dumps."""
+def _bound_memory(base: int, more: int) -> bool:
+    """Lets the address space outgrow `base` by so many bytes at most, and forbids core dumps.
+
+    Returns:
+        Whether no other limit of the system is narrower.
+    """
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -144,6 +163,9 @@ def _bound_memory(base: int, more: int) -> None:
         size = base + more if hard < 0 else min(base + more, hard)
         if base:
             resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+            data: Any = resource.getrlimit(resource.RLIMIT_DATA)[0]
+            return size == base + more and data < 0
+    return False
 
 
 def _bound_time(seconds: float) -> None:

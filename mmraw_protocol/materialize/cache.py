@@ -1,19 +1,34 @@
-"""A bounded cache in which each value is made once, however many threads ask for it."""
+"""A bounded cache in which each value is made once, however many threads ask for it.
+
+There is no lock: an interrupt or a fork may come between any two steps, and a lock would then stay
+taken. Each change is one call into a dict, which nothing divides; what several steps would keep in
+order (counters, the order of use) may be off by one afterwards, and no caller waits for ever.
+"""
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Generic, TypeAlias, TypeVar
+from types import FrameType
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..system.claims import Claim, drop, own_frame
+from ..system.forks import forget_after_fork
 from ..wire.errors import MMRawError
 
 Value = TypeVar("Value")
 
 #: How making a value ended: the value, the refusal, or None where neither came.
 Outcome: TypeAlias = "tuple[Value] | MMRawError | None"
+
+
+class _Flight(Claim, Generic[Value]):
+    """The call that makes a value."""
+
+    def __init__(self, frame: FrameType) -> None:
+        super().__init__(frame)
+        self.outcome: Outcome[Value] = None
 
 
 class SingleFlightCache(Generic[Value]):
@@ -30,9 +45,19 @@ class SingleFlightCache(Generic[Value]):
         self.hits = 0
         self.misses = 0
         self._values: OrderedDict[str, tuple[Value, int]] = OrderedDict()
-        self._flights: dict[str, Future[Outcome[Value]]] = {}
         self._size = 0
-        self._lock = threading.Lock()
+        self.forget()
+        forget_after_fork(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"capacity": self.capacity}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["capacity"])
+
+    def forget(self) -> None:
+        """Values stay; whoever was making one is in another process."""
+        self._flights: dict[str, _Flight[Value]] = {}
 
     @property
     def size(self) -> int:
@@ -53,55 +78,71 @@ class SingleFlightCache(Generic[Value]):
         Raises:
             MMRawError: what `make` raises.
         """
-        while True:
-            with self._lock:
-                if key in self._values:
-                    self._values.move_to_end(key)
+        mine: _Flight[Value] = _Flight(own_frame())
+        try:
+            while True:
+                flight = self._flights.setdefault(key, mine)
+                # Looked at only now: who made it keeps it before the flight ends.
+                kept = self._values.get(key)
+                if kept is not None:
+                    self._renew(key)
                     self.hits += 1
-                    return self._values[key][0]
-                flight = self._flights.get(key)
-                mine: Future[Outcome[Value]] = Future()
-                if flight is None:
-                    self._flights[key] = mine
+                    return kept[0]
+                if flight is mine or flight.is_own:
+                    # A call from within the one that makes the value cannot wait for it.
                     self.misses += 1
-                else:
-                    self.hits += 1
-            if flight is None:
-                return self._make(key, mine, make, size)
-            outcome = flight.result()
-            if isinstance(outcome, MMRawError):
-                # Raised in several threads, one object would gather the frames of all.
-                raise outcome.at("$")
-            if outcome is not None:
-                return outcome[0]
+                    return self._make(key, mine, make, size)
+                self.hits += 1
+                outcome = self._wait(key, flight)
+                if outcome is not None:
+                    return _value_of(outcome)
+        finally:
+            drop(self._flights, key, mine)
+
+    def _renew(self, key: str) -> None:
+        with contextlib.suppress(KeyError):
+            self._values.move_to_end(key)
+
+    def _wait(self, key: str, flight: _Flight[Value]) -> Outcome[Value]:
+        """How the other thread's call ended; None where it was interrupted."""
+        while flight.outcome is None and flight.is_held():
+            flight.wait()
+        if flight.outcome is None:
+            drop(self._flights, key, flight)
+        return flight.outcome
 
     def _make(
         self,
         key: str,
-        flight: Future[Outcome[Value]],
+        flight: _Flight[Value],
         make: Callable[[], Value],
         size: Callable[[Value], int],
     ) -> Value:
-        outcome: Outcome[Value] = None
         try:
             value = make()
-            outcome = (value,)
         except MMRawError as error:
-            outcome = error
+            flight.outcome = error
             raise
-        finally:
-            with self._lock:
-                del self._flights[key]
-                if isinstance(outcome, tuple):
-                    self._keep(key, outcome[0], size(outcome[0]))
-            flight.set_result(outcome)
+        # Kept before it is told: who asks from now on finds the one or the other.
+        self._keep(key, value, size(value))
+        flight.outcome = (value,)
         return value
 
     def _keep(self, key: str, value: Value, size: int) -> None:
         if size > self.capacity:
             return
         self._values[key] = (value, size)
-        self._size += size
-        while self._size > self.capacity:
-            _, (_, freed) = self._values.popitem(last=False)
-            self._size -= freed
+        # Counted over all, so that a change which an interrupt cut off is made up for.
+        total = sum(size for _, size in list(self._values.values()))
+        with contextlib.suppress(KeyError):
+            while total > self.capacity:
+                _, (_, freed) = self._values.popitem(last=False)
+                total -= freed
+        self._size = total
+
+
+def _value_of(outcome: tuple[Value] | MMRawError) -> Value:
+    if isinstance(outcome, MMRawError):
+        # Raised in several threads, one object would gather the frames of all.
+        raise outcome.at("$")
+    return outcome[0]

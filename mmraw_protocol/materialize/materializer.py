@@ -6,14 +6,14 @@ Source: spec/README.md, section "Order of checks".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
-import threading
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast, get_args
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import msgspec
 
@@ -23,6 +23,8 @@ from ..images.decode import Frames, Isolation
 from ..images.isolation import IsolatedDecoder
 from ..stores import AssetStore
 from ..stores.verify import verify_source
+from ..system.forks import forget_after_fork
+from ..system.ordered import in_order
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["CACHE_ENV", "IsolatedDecoder", "MaterializedImage", "Materializer", "Stats"]
+
+Result = TypeVar("Result")
 
 #: Gigabytes of decoded pixels to keep; 0 turns the cache off.
 CACHE_ENV = "PRIME_RL_MM_MATERIALIZE_CACHE_GB"
@@ -123,9 +127,9 @@ class Materializer:
         self._families = None if families is None else frozenset(families)
         size = cache_bytes_from_environment() if cache_bytes is None else cache_bytes
         self._cache: SingleFlightCache[MaterializedImage] = SingleFlightCache(size)
-        self._stats = Stats()
-        self._lock = threading.Lock()
-        self._threads: ThreadPoolExecutor | None = None
+        self._stats = _no_counts()
+        self.forget()
+        forget_after_fork(self)
         self._owns_decoder = isolation == "process"
         if isolation == "process":
             isolation = IsolatedDecoder(limits=limits, frames=frames)
@@ -133,12 +137,23 @@ class Materializer:
 
     def close(self) -> None:
         """Ends the threads for asyncio, and the workers that this object started."""
-        with self._lock:
-            threads, self._threads = self._threads, None
+        threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
         if self._owns_decoder and isinstance(self._isolation, IsolatedDecoder):
             self._isolation.close()
+
+    def forget(self) -> None:
+        """Starts without threads: those for asyncio belong to one process."""
+        self._threads: ThreadPoolExecutor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has a cache and counters of its own.
+        return {**self.__dict__, "_threads": None, "_stats": _no_counts()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        forget_after_fork(self)
 
     def __enter__(self) -> Materializer:
         return self
@@ -175,9 +190,7 @@ class Materializer:
             return self._cached(parsed, data, mm_hash, modality, placeholder_length)
         except MMRawError as error:
             failed = error
-        with self._lock:
-            refused = self._stats.refused
-            refused[failed.code] = refused.get(failed.code, 0) + 1
+        self._stats.refused[failed.code] += 1
         raise failed
 
     async def materialize_async(
@@ -199,11 +212,10 @@ class Materializer:
             modality=modality,
             placeholder_length=placeholder_length,
         )
-        with self._lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(thread_name_prefix="mmraw")
-            threads = self._threads
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+        threads = self._threads
+        if threads is None:
+            threads = self._threads = ThreadPoolExecutor(thread_name_prefix="mmraw")
+        return await _in_thread(threads, work)
 
     def materialize_many(
         self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
@@ -213,25 +225,21 @@ class Materializer:
         Slots of a features body (`Features.slots()`) are also held against what stands beside the
         ref. At most twice `workers` images are held at a time, however many refs there are.
         """
-        with ThreadPoolExecutor(workers) as pool:
-            waiting: deque[Future[MaterializedImage | MMRawError]] = deque()
-            for ref in refs:
-                waiting.append(pool.submit(self._one, ref))
-                if len(waiting) >= 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        if workers < 1:
+            raise MMRawError("unsupported_option", "expected at least one worker")
+        return in_order(refs, self._one, workers, most=2 * workers)
 
     async def materialize_many_async(
         self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
     ) -> AsyncIterator[MaterializedImage | MMRawError]:
         """`materialize_many` for asyncio, with the same bound; the event loop is never blocked."""
-        loop = asyncio.get_running_loop()
+        if workers < 1:
+            raise MMRawError("unsupported_option", "expected at least one worker")
         pool = ThreadPoolExecutor(workers)
         waiting: deque[asyncio.Future[MaterializedImage | MMRawError]] = deque()
         try:
             for ref in refs:
-                waiting.append(loop.run_in_executor(pool, self._one, ref))
+                waiting.append(_in_thread(pool, functools.partial(self._one, ref)))
                 if len(waiting) >= 2 * workers:
                     yield await waiting.popleft()
             while waiting:
@@ -252,8 +260,7 @@ class Materializer:
 
     def stats(self) -> Stats:
         """A copy of the counters."""
-        with self._lock:
-            counts = msgspec.structs.replace(self._stats, refused=dict(self._stats.refused))
+        counts = msgspec.structs.replace(self._stats, refused=dict(self._stats.refused))
         counts.hits, counts.misses = self._cache.hits, counts.misses + self._cache.misses
         counts.cached_images, counts.cached_bytes = self._cache.count, self._cache.size
         return counts
@@ -288,8 +295,7 @@ class Materializer:
         length: int | None,
     ) -> MaterializedImage:
         if not self._cache.capacity:
-            with self._lock:
-                self._stats.misses += 1
+            self._stats.misses += 1
             return self._make(ref, data, length)
         if self.store is not None and not ref.is_inline:
             self.store.check_run(ref.run_id)
@@ -324,14 +330,14 @@ class Materializer:
         try:
             return self._decode_and_compare(ref, self._read(ref) if data is None else data, length)
         finally:
-            with self._lock:
-                self._stats.seconds += time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self._stats.seconds += seconds
 
     def _decode_and_compare(
         self, ref: RawMMRef, data: bytes, length: int | None
     ) -> MaterializedImage:
-        with self._lock:
-            self._stats.bytes_read += len(data)
+        size = len(data)
+        self._stats.bytes_read += size
         digest = verify_source(ref, data)
         if isinstance(self._isolation, IsolatedDecoder):
             decoded = self._isolation.decode(data)
@@ -360,6 +366,22 @@ class Materializer:
             raise MMRawError("source_unavailable", message, "$.raw_image_id")
         self.store.check_run(ref.run_id)
         return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
+
+
+def _no_counts() -> Stats:
+    """Counters at zero; adding to one is a single step, so that no thread takes another's away."""
+    return Stats(refused=Counter())
+
+
+def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.Future[Result]:
+    """The result of `work`, from a thread.
+
+    Raises:
+        MMRawError: decoder_unavailable, where no thread starts.
+    """
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop().run_in_executor(pool, work)
+    raise MMRawError("decoder_unavailable", "the system starts no thread to decode in (ulimit -u)")
 
 
 def cache_bytes_from_environment() -> int:

@@ -5,11 +5,9 @@ Source: spec/README.md, section "Stores".
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
@@ -18,7 +16,7 @@ from .cached import DEFAULT_CACHE_BYTES, CachedStore
 from .local import LocalStore
 from .names import name_for, sniff_extension
 from .object import ObjectStore
-from .place import SCHEMES
+from .place import local_place
 
 __all__ = [
     "AssetStore",
@@ -46,7 +44,8 @@ def open_store(
     """The store at a path or URL.
 
     Args:
-        place: A directory or a `file://` URL of one; `s3://bucket/prefix`, `gs://bucket/prefix`,
+        place: A directory (`~` is the home directory) or a `file:///` URL of one, which may end in
+            `?file_mode=0664&dir_mode=2775`; `s3://bucket/prefix`, `gs://bucket/prefix`,
             `az://container/prefix` (extra `object-store`); or `memory://`, a store of its own for
             each call. It is the place of one run's images or, with `run_ids`, the root under which
             the images of a run are at `run_<run_id>/assets/images/`.
@@ -59,25 +58,26 @@ def open_store(
             bucket; see `LocalStore` and `ObjectStore`.
 
     Raises:
-        MMRawError: store_invalid, store_permission, invalid_run_id, missing_dependency,
-            unsupported_option.
+        MMRawError: store_invalid, store_permission, invalid_type, invalid_run_id,
+            missing_dependency, unsupported_option.
     """
-    runs = None if run_ids is None else tuple(run_ids)
-    path = _local_path(place)
-    kind = LocalStore if path is not None else ObjectStore
-    if path is None:
-        # Asked of any place by callers who only read; a bucket is never made here.
-        options.pop("create", None)
+    found = local_place(place)
+    kind = LocalStore if found is not None else ObjectStore
+    if found is None:
+        # Asked of any place by callers who only read or set permissions; a bucket has neither.
+        for name in ("create", "file_mode", "dir_mode"):
+            options.pop(name, None)
     if unknown := set(options) - set(_OPTIONS[kind]):
         count = len(unknown)
         message = f"{count} of the options are not among those of this kind of store"
         raise MMRawError("unsupported_option", message)
+    scope: Any = {"run_id": run_id, "run_ids": run_ids, "limits": limits}
     store: AssetStore
-    if path is not None:
-        store = LocalStore(path, run_id=run_id, run_ids=runs, limits=limits, **options)
+    if found is not None:
+        given = {name: value for name, value in options.items() if value is not None}
+        store = LocalStore(found.path, **scope, **{**found.options, **given})
     else:
-        url = str(place)
-        store = ObjectStore(url, run_id=run_id, run_ids=runs, limits=limits, **options)
+        store = ObjectStore(str(place), **scope, **options)
     if cache_dir is None:
         return store
     return CachedStore(store, cache_dir, max_bytes=cache_bytes, limits=limits)
@@ -87,22 +87,3 @@ _OPTIONS: dict[type, tuple[str, ...]] = {
     LocalStore: ("create", "durable", "file_mode", "dir_mode"),
     ObjectStore: ("timeout", "retries", "retry_seconds", "client"),
 }
-
-
-def _local_path(place: str | os.PathLike[str]) -> str | None:
-    """The path of a directory or of its file: URL; None for the URL of an object store."""
-    if not isinstance(place, str):
-        return os.fspath(place)
-    if "://" not in place:
-        return place
-    if place.partition("://")[0] in SCHEMES:
-        return None
-    path: str | None = None
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(place)
-        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-            path = unquote(parts.path)
-    if path is None:
-        message = "expected a directory, or a file://, s3://, gs://, az:// or memory:// URL"
-        raise MMRawError("store_invalid", message)
-    return path

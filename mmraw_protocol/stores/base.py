@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
+from ..wire.ref import check_raw_image_id
 from .names import digest_in
 
 #: How refs hold their images: by name in a store, or within the ref.
@@ -70,17 +72,49 @@ class AssetStore(Protocol):
         ...
 
 
-def check_new_object(data: bytes, limits: Limits) -> None:
-    """Refuses what no store takes.
+def check_new_object(data: bytes, limits: Limits) -> bytes:
+    """The bytes of an image to store, after what no store takes was refused.
 
     Raises:
-        MMRawError: empty_source, limit_exceeded.
+        MMRawError: invalid_type, empty_source, limit_exceeded.
     """
+    value: Any = data
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise MMRawError("invalid_type", "expected the bytes of an encoded image")
+    data = bytes(data)
     if not data:
         raise MMRawError("empty_source", "an empty image is never stored")
     if len(data) > limits.inline_image_bytes:
         message = f"an image has at most {limits.inline_image_bytes} bytes"
         raise MMRawError("limit_exceeded", message)
+    return data
+
+
+def check_name(raw_image_id: str, limits: Limits) -> str:
+    """The name of an object, after one that no store takes was refused.
+
+    Raises:
+        MMRawError: invalid_type, invalid_raw_image_id.
+    """
+    value: Any = raw_image_id
+    if not isinstance(value, str):
+        raise MMRawError("invalid_type", "expected a raw_image_id, a string", "$.raw_image_id")
+    check_raw_image_id(raw_image_id, limits=limits)
+    return raw_image_id
+
+
+def check_age(older_than: float) -> float:
+    """Seconds, after what is no age was refused: nothing is younger than NaN.
+
+    Raises:
+        MMRawError: invalid_type, unsupported_option.
+    """
+    value: Any = older_than
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise MMRawError("invalid_type", "expected an age in seconds, a number")
+    if math.isnan(older_than):
+        raise MMRawError("unsupported_option", "expected an age in seconds, not NaN")
+    return older_than
 
 
 def verify_object(data: bytes, raw_image_id: str, digest: str | None = None) -> bytes:

@@ -9,11 +9,12 @@ import stat
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..system.descriptors import open_above
 from ..wire.errors import ErrorCode, MMRawError
 
 Result = TypeVar("Result")
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 _CODES: dict[int, tuple[ErrorCode, str]] = {
     errno.ENOSPC: ("store_full", "the disk is full; nothing half-written was left"),
@@ -27,6 +28,7 @@ _CODES: dict[int, tuple[ErrorCode, str]] = {
     errno.ENOTDIR: ("store_invalid", "a part of the store's path is no directory"),
     errno.ELOOP: ("store_invalid", "a part of the store's path is a symbolic link"),
     errno.ENAMETOOLONG: ("store_invalid", "the store's path is longer than the disk allows"),
+    errno.EBADF: ("store_invalid", "other code closed the store's directory; open it anew"),
     errno.EMFILE: ("store_unavailable", "this process has too many open files (ulimit -n)"),
     errno.ENFILE: ("store_unavailable", "this machine has too many open files"),
 }
@@ -65,7 +67,11 @@ def make_directory(path: str, mode: int, *, durable: bool) -> None:
     for directory in reversed(missing):
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, mode)
-            os.chmod(directory, mode | os.stat(directory).st_mode & stat.S_ISGID)
+            descriptor = open_above(directory, DIRECTORY | os.O_NOFOLLOW)
+            try:
+                _allow(descriptor, mode)
+            finally:
+                os.close(descriptor)
     if durable:
         # Also where another process made it: that one may not have synced it yet.
         for directory in missing:
@@ -86,18 +92,18 @@ def open_child(
     Raises:
         OSError.
     """
+    child = _open_directory(parent, name)
     made = False
-    if create_mode is not None:
+    if child is None and create_mode is not None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, create_mode, dir_fd=parent)
             made = True
-    try:
-        child = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    except FileNotFoundError:
+        child = _open_directory(parent, name)
+    if child is None:
         return None
     try:
         if made and create_mode is not None:
-            os.fchmod(child, create_mode | os.fstat(child).st_mode & stat.S_ISGID)
+            _allow(child, create_mode)
         if sync_entry:
             sync(parent)
     except OSError:
@@ -106,10 +112,25 @@ def open_child(
     return child
 
 
+def _open_directory(parent: int, name: str) -> int | None:
+    try:
+        return open_above(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except FileNotFoundError:
+        return None
+
+
+def _allow(directory: int, mode: int) -> None:
+    """Sets permissions where they differ: setting them may end the inheritance of the group."""
+    now = os.fstat(directory).st_mode
+    group = now & stat.S_ISGID
+    if stat.S_IMODE(now) != mode | group:
+        os.fchmod(directory, mode | group)
+
+
 def sync_directory(path: str) -> None:
     """Waits for a directory's entries to reach the disk, as far as this process may open it."""
     with contextlib.suppress(PermissionError):
-        descriptor = os.open(path, DIRECTORY)
+        descriptor = open_above(path, DIRECTORY)
         try:
             sync(descriptor)
         finally:
@@ -121,5 +142,21 @@ def sync(directory: int) -> None:
     try:
         os.fsync(directory)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise
+
+
+def local_path(place: str | os.PathLike[str]) -> str:
+    """An absolute path; a value that cannot be one is refused.
+
+    Raises:
+        MMRawError: store_invalid.
+    """
+    path: str | bytes | None
+    try:
+        path = os.path.abspath(os.fspath(place)) if place else None
+    except (TypeError, ValueError, OSError):
+        path = None
+    if not isinstance(path, str) or "\x00" in path:
+        raise MMRawError("store_invalid", "expected the path of a directory")
+    return path

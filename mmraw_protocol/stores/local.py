@@ -8,32 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
-import secrets
 import stat
 import time
-import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..system.descriptors import Descriptor, identity_of, open_above
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import check_raw_image_id
-from . import disk
-from .base import StoredObject, check_new_object, verify_object
+from . import disk, entries
+from .base import StoredObject, check_age, check_name, check_new_object, verify_object
 from .disk import io as _io
+from .modes import dir_mode_of, file_mode_of
 from .names import name_for
 from .runs import IMAGE_SUBDIR, RunScope
 
-_TEMPORARY = ".mmraw-"
-_TEMPORARY_LENGTH = len(_TEMPORARY) + 32 + len(".tmp")
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-#: What opening a name tells where there is no object: absent, a link, a socket, an absent device.
-_NO_OBJECT = (None, errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
 #: The first put into a directory removes what died writers left there. It looks at so many entries
 #: at most, and leaves alone what was written in the last hour.
 _SWEPT_ENTRIES = 10_000
@@ -46,15 +38,18 @@ class LocalStore:
     Args:
         root: The images directory of one run, or the directory that holds `run_<run_id>`
             directories where `run_ids` is given. It may itself be a symbolic link, which is
-            followed once, here: the store holds the directory open, and what its path leads to
-            later does not matter. No link below it is followed.
+            followed once, here: the store holds the directory open, knows it by device and inode,
+            and what its path leads to later does not matter. No link below it is followed.
         run_id: The run whose images these are; refs of other runs are refused. None accepts any.
         run_ids: The runs that may be used below `root`.
         create: Make the directory where it is missing.
         durable: Wait for file and directory to reach the disk before `put` returns. Without it a
             crash of the machine, not of the process, can lose what was just put.
-        file_mode: Permissions of the files that are made, whatever the umask.
-        dir_mode: Permissions of the directories that are made, whatever the umask.
+        file_mode: Permissions of the files that are made, whatever the umask; None takes
+            MMRAW_STORE_FILE_MODE (octal digits), or 0640.
+        dir_mode: Permissions of the directories that are made, whatever the umask; None takes
+            MMRAW_STORE_DIR_MODE, or 0750. Below a directory that hands its group down (setgid),
+            directories do so too.
         limits: Most bytes of an image.
 
     The first `put` of a store into a directory removes temporary files there that were not written
@@ -64,7 +59,7 @@ class LocalStore:
         MMRawError: store_invalid, store_permission, store_full, store_unavailable, invalid_run_id.
     """
 
-    _root: int
+    _root: Descriptor
 
     def __init__(
         self,
@@ -74,25 +69,25 @@ class LocalStore:
         run_ids: list[str] | tuple[str, ...] | None = None,
         create: bool = True,
         durable: bool = True,
-        file_mode: int = 0o640,
-        dir_mode: int = 0o750,
+        file_mode: int | None = None,
+        dir_mode: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.scope = RunScope.of(run_id, run_ids)
-        self.root = Path(_plain_path(root))
+        self.root = Path(disk.local_path(root))
         self.durable = durable
         self.limits = limits
-        self._file_mode = file_mode
-        self._dir_mode = dir_mode
+        self._file_mode = file_mode_of(file_mode)
+        self._dir_mode = dir_mode_of(dir_mode)
         self._prepared: set[str | None] = set()
         if create:
-            _io(lambda: disk.make_directory(str(self.root), dir_mode, durable=durable))
+            where, mode = str(self.root), self._dir_mode
+            _io(lambda: disk.make_directory(where, mode, durable=durable))
         self._hold_root()
 
     def _hold_root(self) -> None:
         """Opens the root and keeps it open for as long as the store lives."""
-        self._root = _io(lambda: os.open(self.root, disk.DIRECTORY))
-        weakref.finalize(self, os.close, self._root)
+        self._root = _io(lambda: Descriptor(open_above(self.root, disk.DIRECTORY)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_root"}
@@ -134,7 +129,7 @@ class LocalStore:
             MMRawError: empty_source, limit_exceeded, run_mismatch, store_full, store_permission,
                 store_invalid, store_unavailable.
         """
-        check_new_object(data, self.limits)
+        data = check_new_object(data, self.limits)
         name = name_for(data, sha256_hex(data))
         self._put(name, data, run_id)
         return name
@@ -146,90 +141,33 @@ class LocalStore:
             MMRawError: what `put` raises, invalid_raw_image_id, object_corrupt (not what the name
                 promises).
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
-        check_new_object(data, self.limits)
+        check_name(raw_image_id, self.limits)
+        data = check_new_object(data, self.limits)
         self._put(raw_image_id, verify_object(data, raw_image_id), run_id)
 
     def _put(self, name: str, data: bytes, run_id: str | None) -> None:
         with self._directory(run_id, create=True) as directory:
             self._sweep_once(directory, run_id)
-            if not self._is_whole(directory, name, data):
-                _io(lambda: self._write(directory, name, data))
-
-    def _is_whole(self, directory: int, name: str, data: bytes) -> bool:
-        """Whether the object is there with exactly these bytes, and on the disk if durable."""
-        found: bytes | None = None
-        with contextlib.suppress(MMRawError, OSError):
-            found = self._read(directory, name, len(data))
-        return found == data and _io(lambda: self._keep(directory, name))
-
-    def _keep(self, directory: int, name: str) -> bool:
-        """Makes an existing object young again; False where that fails or it just went away.
-
-        `delete_older` looks at the age after it took the name away: either it sees the new age and
-        gives the name back, or the name is gone here and the object is written anew.
-        """
-        try:
-            descriptor = os.open(name, _READ, dir_fd=directory)
+            is_there = entries.holds(directory, name, data)
+            if is_there and _io(lambda: entries.renew(directory, name, durable=self.durable)):
+                return
             try:
-                os.utime(descriptor)
-                if self.durable:
-                    # Another process may have written it a moment ago and not yet have synced it.
-                    os.fsync(descriptor)
-                held = os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
-            if self.durable:
-                disk.sync(directory)
-            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except (FileNotFoundError, PermissionError):
-            # Gone, or written by another user: it is written anew.
-            return False
-        return os.path.samestat(held, found)
+                self._write(directory, name, data)
+            except MMRawError as error:
+                # Another user's, in a directory where this one may not write: stored it is.
+                if error.code != "store_permission" or not is_there:
+                    raise
+
+    def _write(self, directory: int, name: str, data: bytes) -> None:
+        mode, durable = self._file_mode, self.durable
+        _io(lambda: entries.write(directory, name, data, mode=mode, durable=durable))
 
     def _sweep_once(self, directory: int, run_id: str | None) -> None:
         if run_id in self._prepared:
             return
         self._prepared.add(run_id)
         with contextlib.suppress(OSError):
-            _sweep(directory, time.time() - _SWEPT_SECONDS, most=_SWEPT_ENTRIES)
-
-    def _write(self, directory: int, name: str, data: bytes) -> None:
-        """Once more where the temporary file went away: a writer that slept may have been swept."""
-        try:
-            self._write_once(directory, name, data)
-        except FileNotFoundError:
-            self._write_once(directory, name, data)
-
-    def _write_once(self, directory: int, name: str, data: bytes) -> None:
-        """Temporary name, write, sync, rename, sync; on any failure the temporary is removed."""
-        temporary = f"{_TEMPORARY}{secrets.token_hex(16)}.tmp"
-        descriptor = os.open(temporary, _WRITE, self._file_mode, dir_fd=directory)
-        try:
-            try:
-                os.fchmod(descriptor, self._file_mode)
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                if self.durable:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            self._replace(directory, temporary, name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=directory)
-            raise
-        if self.durable:
-            disk.sync(directory)
-
-    def _replace(self, directory: int, temporary: str, name: str) -> None:
-        try:
-            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-        except IsADirectoryError:
-            # A directory under a valid name is somebody's mistake or attack; it is never an image.
-            os.rename(name, f"{temporary}.dir", src_dir_fd=directory, dst_dir_fd=directory)
-            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            entries.sweep(directory, time.time() - _SWEPT_SECONDS, most=_SWEPT_ENTRIES)
 
     def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
         """The bytes of a stored image, verified against the hex digits of its name.
@@ -238,47 +176,32 @@ class LocalStore:
             MMRawError: invalid_raw_image_id, run_mismatch, source_unavailable (absent, or no
                 regular file), object_corrupt, limit_exceeded.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_name(raw_image_id, self.limits)
         with self._directory(run_id, create=False) as directory:
-            data = self._read(directory, raw_image_id, self.limits.inline_image_bytes)
+            data = entries.read(directory, raw_image_id, self.limits.inline_image_bytes)
         return verify_object(data, raw_image_id)
 
-    def _read(self, directory: int, name: str, most: int) -> bytes:
-        """A regular file of at most `most` bytes."""
-        data: bytes | None = None
-        number: int | None = None
-        try:
-            descriptor = os.open(name, _READ, dir_fd=directory)
-            try:
-                status = os.fstat(descriptor)
-                if stat.S_ISREG(status.st_mode):
-                    data = _read_all(descriptor, min(status.st_size, most) + 1)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            number = error.errno
-        if data is None:
-            if number not in _NO_OBJECT:
-                raise disk.store_error(number)
-            message = "no stored image of that name (or it is no regular file)"
-            raise MMRawError("source_unavailable", message, "$.raw_image_id")
-        if len(data) > most:
-            raise MMRawError("limit_exceeded", f"a stored image has more than {most} bytes")
-        return data
-
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
-        """Whether a regular file of that name is there; its bytes are not read."""
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        """Whether a regular file of that name is there; its bytes are not read.
+
+        Raises:
+            MMRawError: what `get` raises where the directory itself cannot be read.
+        """
+        check_name(raw_image_id, self.limits)
+        number: int | None = None
         try:
             with self._directory(run_id, create=False) as directory:
                 status = os.stat(raw_image_id, dir_fd=directory, follow_symlinks=False)
-        except OSError:
-            return False
+                return stat.S_ISREG(status.st_mode)
+        except OSError as error:
+            number = error.errno
         except MMRawError as error:
-            if error.code in ("source_unavailable", "store_invalid"):
-                return False
-            raise
-        return stat.S_ISREG(status.st_mode)
+            # A run that has stored nothing has no directory.
+            if error.code != "source_unavailable":
+                raise
+        if number is not None and number not in entries.NO_OBJECT:
+            raise disk.store_error(number)
+        return False
 
     def delete(self, raw_image_id: str, *, run_id: str | None = None) -> None:
         """Removes an object; one that is absent is no error.
@@ -286,7 +209,6 @@ class LocalStore:
         Raises:
             MMRawError: invalid_raw_image_id, run_mismatch, store_permission.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
         if not self.has(raw_image_id, run_id=run_id):
             return
         with self._directory(run_id, create=False) as directory:
@@ -312,12 +234,12 @@ class LocalStore:
         Raises:
             MMRawError: invalid_raw_image_id, run_mismatch, store_permission.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_age(older_than)
         if not self.has(raw_image_id, run_id=run_id):
             return False
         before = time.time() - older_than
         with self._directory(run_id, create=False) as directory:
-            removed = _io(lambda: _delete_older(directory, raw_image_id, before))
+            removed = _io(lambda: entries.remove_older(directory, raw_image_id, before))
             if self.durable:
                 _io(lambda: disk.sync(directory))
         return removed
@@ -325,16 +247,16 @@ class LocalStore:
     def list(self, *, run_id: str | None = None) -> Iterator[str]:
         """The names of all objects that could be images, in order; temporary files apart."""
         with self._directory(run_id, create=False) as directory:
-            return iter(_io(lambda: _objects_in(directory)))
+            return iter(_io(lambda: entries.names_in(directory)))
 
     def entries(self, *, run_id: str | None = None) -> Iterator[StoredObject]:
         """Name, size and age of all objects that could be images, in order."""
         with self._directory(run_id, create=False) as directory:
-            return iter(_io(lambda: _entries_in(directory)))
+            return iter(_io(lambda: entries.entries_in(directory)))
 
     def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
         """The file: URL of a stored image."""
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_name(raw_image_id, self.limits)
         return self.root.joinpath(*self.scope.parts(run_id), raw_image_id).as_uri()
 
     def sweep(self, *, older_than: float = 3600.0, run_id: str | None = None) -> int:
@@ -344,8 +266,9 @@ class LocalStore:
             older_than: Seconds since the last write; younger ones may still be in use.
             run_id: The run, where the store holds several.
         """
+        check_age(older_than)
         with self._directory(run_id, create=False) as directory:
-            return _io(lambda: _sweep(directory, time.time() - older_than))
+            return _io(lambda: entries.sweep(directory, time.time() - older_than))
 
     @contextlib.contextmanager
     def _directory(self, run_id: str | None, *, create: bool) -> Generator[int, None, None]:
@@ -353,7 +276,7 @@ class LocalStore:
         parts = self.scope.parts(run_id)
         # Through the descriptor that is held, and not through the path again, which another writer
         # may have led elsewhere; opened anew, so that listings do not share their position.
-        descriptor = _io(lambda: os.open(".", disk.DIRECTORY, dir_fd=self._root))
+        descriptor = self._open_root()
         try:
             if os.fstat(descriptor).st_nlink == 0:
                 raise MMRawError("store_invalid", "the store's directory was removed; open it anew")
@@ -364,6 +287,22 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
+    def _open_root(self) -> int:
+        """A descriptor of the directory that was opened first, however often it was closed since.
+
+        Code that daemonizes closes descriptors, and their numbers go to other files.
+        """
+        root = self._root
+        if not root.is_ours:
+            self._hold_root()
+        if self._root.identity == root.identity:
+            descriptor = _io(lambda: open_above(".", disk.DIRECTORY, dir_fd=self._root.number))
+            if identity_of(descriptor) == root.identity:
+                return descriptor
+            os.close(descriptor)
+        self._root = root
+        raise disk.store_error(errno.EBADF)
+
     def _descend(self, parent: int, part: str, create: bool, *, sync: bool) -> int:
         """The directory `part` below `parent`; `parent` is closed where that succeeds."""
         mode = self._dir_mode if create else None
@@ -373,86 +312,3 @@ class LocalStore:
             raise MMRawError("source_unavailable", message, "$.raw_image_id")
         os.close(parent)
         return child
-
-
-def _plain_path(place: str | os.PathLike[str]) -> str:
-    """An absolute path; a value that cannot be one is refused."""
-    path: str | bytes | None
-    try:
-        path = os.path.abspath(os.fspath(place))
-    except (TypeError, ValueError):
-        path = None
-    if not isinstance(path, str) or "\x00" in path:
-        raise MMRawError("store_invalid", "expected the path of a directory")
-    return path
-
-
-def _objects_in(directory: int) -> list[str]:
-    """Regular files that are not hidden, in order."""
-    with os.scandir(directory) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
-        )
-
-
-def _entries_in(directory: int) -> list[StoredObject]:
-    found: list[StoredObject] = []
-    for name in _objects_in(directory):
-        with contextlib.suppress(FileNotFoundError):
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            found.append(StoredObject(name, status.st_size, status.st_mtime))
-    return found
-
-
-def _delete_older(directory: int, name: str, before: float) -> bool:
-    """Whether the object was last put before that time and is gone now."""
-    temporary = f"{_TEMPORARY}{secrets.token_hex(16)}.tmp"
-    try:
-        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime > before:
-            return False
-        os.rename(name, temporary, src_dir_fd=directory, dst_dir_fd=directory)
-        young = os.stat(temporary, dir_fd=directory, follow_symlinks=False).st_mtime > before
-        if young:
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-        os.unlink(temporary, dir_fd=directory)
-    except FileNotFoundError:
-        # Deleted by somebody else, before or after its name was taken away.
-        return False
-    return not young
-
-
-def _sweep(directory: int, before: float, most: int | None = None) -> int:
-    """Removes temporary files last written before that time; returns how many.
-
-    At most `most` entries of the directory are looked at; None looks at all.
-    """
-    removed = 0
-    with os.scandir(directory) as entries:
-        seen = itertools.islice(entries, most)
-        names = [entry.name for entry in seen if _is_temporary(entry.name)]
-    for name in names:
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime < before:
-                os.unlink(name, dir_fd=directory)
-                removed += 1
-    return removed
-
-
-def _is_temporary(name: str) -> bool:
-    return len(name) == _TEMPORARY_LENGTH and name.startswith(_TEMPORARY) and name.endswith(".tmp")
-
-
-def _read_all(descriptor: int, size: int) -> bytes:
-    """Up to `size` bytes; a file that grows while it is read is cut there and fails its hash."""
-    parts: list[bytes] = []
-    left = size
-    while left > 0:
-        part = os.read(descriptor, left)
-        if not part:
-            break
-        parts.append(part)
-        left -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import check_raw_image_id
-from .base import StoredObject, check_new_object, verify_object
+from .base import StoredObject, check_age, check_name, check_new_object, verify_object
 from .clients import client_for
 from .names import name_for
 from .object_errors import store_error
@@ -118,7 +117,7 @@ class ObjectStore:
             MMRawError: empty_source, limit_exceeded, run_mismatch, store_full, store_permission,
                 store_invalid, store_unavailable.
         """
-        check_new_object(data, self.limits)
+        data = check_new_object(data, self.limits)
         name = name_for(data, sha256_hex(data))
         self._write(name, data, run_id)
         return name
@@ -130,8 +129,8 @@ class ObjectStore:
             MMRawError: what `put` raises, invalid_raw_image_id, object_corrupt (not what the name
                 promises).
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
-        check_new_object(data, self.limits)
+        check_name(raw_image_id, self.limits)
+        data = check_new_object(data, self.limits)
         self._write(raw_image_id, verify_object(data, raw_image_id), run_id)
 
     def _write(self, name: str, data: bytes, run_id: str | None) -> None:
@@ -152,7 +151,7 @@ class ObjectStore:
             MMRawError: invalid_raw_image_id, run_mismatch, source_unavailable, object_corrupt,
                 limit_exceeded, store_permission, store_invalid, store_unavailable.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_name(raw_image_id, self.limits)
         key = self._key(raw_image_id, run_id)
         return verify_object(self._read(key), raw_image_id)
 
@@ -196,7 +195,7 @@ class ObjectStore:
             MMRawError: invalid_raw_image_id, run_mismatch, store_permission, store_invalid,
                 store_unavailable.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_name(raw_image_id, self.limits)
         return self._modified(self._key(raw_image_id, run_id)) is not None
 
     def _modified(self, key: str) -> float | None:
@@ -212,7 +211,7 @@ class ObjectStore:
             MMRawError: invalid_raw_image_id, run_mismatch, store_permission, store_invalid,
                 store_unavailable.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_name(raw_image_id, self.limits)
         key = self._key(raw_image_id, run_id)
         with _absent_is_fine():
             _call(lambda: self._client.delete(key))
@@ -228,7 +227,8 @@ class ObjectStore:
         Returns:
             Whether it was removed.
         """
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_age(older_than)
+        check_name(raw_image_id, self.limits)
         modified = self._modified(self._key(raw_image_id, run_id))
         if modified is None or modified > time.time() - older_than:
             return False
@@ -262,7 +262,7 @@ class ObjectStore:
 
     def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
         """The URL of a stored image, for example `s3://bucket/prefix/<raw_image_id>`."""
-        check_raw_image_id(raw_image_id, limits=self.limits)
+        check_name(raw_image_id, self.limits)
         return self.place.url(*self.scope.parts(run_id), raw_image_id)
 
     def _key(self, name: str, run_id: str | None) -> str:

@@ -1,18 +1,92 @@
-"""The URL of an object store: scheme, bucket, prefix."""
+"""What a text that names a store means: a directory, or the scheme, bucket and prefix of a URL."""
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from ..wire.errors import MMRawError
+from .modes import parse_mode
 
 SCHEMES = ("s3", "gs", "az", "memory")
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 # Characters that need no escaping in any of the stores; the rest differ from store to store.
 _SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]{1,255}")
+
+
+#: What looks like a URL. A directory of that form is named as a PathLike, or behind `./`.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_MODES = ("file_mode", "dir_mode")
+
+
+class LocalPlace(msgspec.Struct, frozen=True):
+    """A directory, and the options that its URL carries."""
+
+    path: str
+    options: dict[str, Any] = {}
+
+
+def local_place(place: str | os.PathLike[str]) -> LocalPlace | None:
+    """The directory that a path or file: URL names; None for the URL of an object store.
+
+    Raises:
+        MMRawError: invalid_type, store_invalid, unsupported_option.
+    """
+    value: object = place
+    if isinstance(value, os.PathLike):
+        return LocalPlace(os.fspath(place))
+    if not isinstance(place, str):
+        raise MMRawError("invalid_type", "a store is named by a path or a URL, a string")
+    scheme = place.partition(":")[0].lower()
+    if scheme in SCHEMES and (place == f"{scheme}:" or place.startswith(f"{scheme}://")):
+        return None
+    if scheme == "file" and place[len(scheme) :][:2] == ":/":
+        return _of_file_url(place)
+    if place != place.strip() or not place.isprintable() or place.startswith("$"):
+        message = "a store's path has no blanks around it, and no variable is put into it here"
+        raise MMRawError("store_invalid", message)
+    if not place or _URL.match(place) or place.startswith(tuple(f"{one}:" for one in SCHEMES)):
+        message = "expected a directory, or a file:///, s3://, gs://, az:// or memory:// URL"
+        raise MMRawError("store_invalid", message)
+    return LocalPlace(_at_home(place))
+
+
+def _at_home(path: str) -> str:
+    if not path.startswith("~"):
+        return path
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        message = "no home directory of that user; a directory named ~ is written ./~"
+        raise MMRawError("store_invalid", message)
+    return found
+
+
+def _of_file_url(url: str) -> LocalPlace:
+    path: str | None = None
+    options: dict[str, Any] = {}
+    query: list[tuple[str, str]] = []
+    try:
+        # urlsplit would drop newlines and tabs, and unquote keep what is no escape.
+        if url.isprintable() and not _BROKEN_ESCAPE.search(url):
+            parts = urlsplit(url)
+            query = parse_qsl(parts.query, strict_parsing=True) if parts.query else []
+            if parts.netloc.lower() in ("", "localhost") and "#" not in url:
+                path = unquote(parts.path, errors="strict")
+    except (ValueError, UnicodeError):
+        path = None
+    for name, value in query:
+        if name in _MODES:
+            options[name] = parse_mode(value)
+    if not path or not path.startswith("/") or len(options) != len(query):
+        message = "expected file:///path, with file_mode and dir_mode as its only options"
+        raise MMRawError("store_invalid", message)
+    return LocalPlace(path, options)
 
 
 class Place(msgspec.Struct, frozen=True):

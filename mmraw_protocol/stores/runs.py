@@ -6,6 +6,7 @@ Source: spec/README.md, section "Stores".
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -32,12 +33,17 @@ class RunScope(msgspec.Struct, frozen=True):
         """Of labels as a user gives them.
 
         Raises:
-            MMRawError: store_invalid (both), invalid_run_id.
+            MMRawError: store_invalid (both), invalid_type, invalid_run_id.
         """
+        if isinstance(run_ids, (str, bytes)):
+            raise MMRawError("invalid_type", "run_ids is a list of labels; one label is run_id")
         if run_id is not None and run_ids is not None:
             raise MMRawError("store_invalid", "give run_id or run_ids, not both")
-        one = None if run_id is None else normalize_run_id(run_id)
-        several = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
+        one = None if run_id is None else _label(run_id)
+        labels: Any = run_ids
+        if labels is not None and not isinstance(labels, Iterable):
+            raise MMRawError("invalid_type", "run_ids is a list of labels")
+        several = None if run_ids is None else frozenset(map(_label, run_ids))
         return cls(one, several)
 
     def check(self, run_id: str | None) -> None:
@@ -51,7 +57,7 @@ class RunScope(msgspec.Struct, frozen=True):
                 message = "the store holds several runs; the ref must name its own"
                 raise MMRawError("run_mismatch", message, "$.run_id")
             return
-        label = normalize_run_id(run_id)
+        label = _label(run_id)
         allowed = {self.run_id, None} if self.run_ids is None else self.run_ids
         if label not in allowed and allowed != {None}:
             message = "the store is not open for the run that the ref names"
@@ -66,4 +72,11 @@ class RunScope(msgspec.Struct, frozen=True):
         self.check(run_id)
         if self.run_ids is None or run_id is None:
             return ()
-        return (f"run_{normalize_run_id(run_id)}", *IMAGE_SUBDIR)
+        return (f"run_{_label(run_id)}", *IMAGE_SUBDIR)
+
+
+def _label(run_id: str) -> str:
+    value: Any = run_id
+    if not isinstance(value, str):
+        raise MMRawError("invalid_type", "expected a run's label, a string", "$.run_id")
+    return normalize_run_id(run_id)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, TypeVar
 
+from ...system.ordered import in_order
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from .. import AssetStore, StoredObject
@@ -56,17 +55,7 @@ def in_parallel(
 
     Where one fails, or the caller stops, what has not begun is dropped.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="mmraw-store")
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return in_order(items, work, workers, most=4 * workers)
 
 
 class StateFile:

@@ -1,0 +1,73 @@
+"""Pillow's decoders with settings of their own.
+
+`Image.MAX_IMAGE_PIXELS`, `ImageFile.LOAD_TRUNCATED_IMAGES`, `PngImagePlugin.MAX_TEXT_CHUNK` and
+their like belong to the whole process: other code that sets one would change which images are
+refused here, and how much memory they take. The same goes for what it does to warnings. So the
+Python modules of Pillow are loaded once more under another name; its compiled ones are shared.
+
+Importing this module raises ImportError where Pillow is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from typing import Any
+
+import PIL
+
+_NAME = f"{__name__}_modules"
+#: Loading these a second time would make two sets of C types.
+_COMPILED = ("_imaging", "_webp")
+_NEEDED = (
+    "Image",
+    "ImageFile",
+    "ImagePalette",
+    "GifImagePlugin",
+    "JpegImagePlugin",
+    "PngImagePlugin",
+    "WebPImagePlugin",
+)
+
+
+class _NoWarnings:
+    """In place of the module `warnings`: what Pillow warns of is no news to who called us."""
+
+    def warn(self, *_: object, **__: object) -> None: ...
+
+
+def _load() -> dict[str, Any]:
+    for name in _COMPILED:
+        with contextlib.suppress(ImportError):
+            sys.modules[f"{_NAME}.{name}"] = importlib.import_module(f"PIL.{name}")
+    _load_package()
+    modules: dict[str, Any] = {name: importlib.import_module(f"{_NAME}.{name}") for name in _NEEDED}
+    silent = _NoWarnings()
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{_NAME}.") and hasattr(module, "warnings"):
+            module.warnings = silent  # pyright: ignore[reportAttributeAccessIssue]
+    # Sizes are compared with `Limits`.
+    modules["Image"].MAX_IMAGE_PIXELS = None
+    return modules
+
+
+def _load_package() -> None:
+    folders = list(PIL.__path__)
+    spec = importlib.util.spec_from_file_location(
+        _NAME, PIL.__file__, submodule_search_locations=folders
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError("Pillow's modules cannot be found")
+    sys.modules[_NAME] = package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+
+
+_modules = _load()
+
+Image: Any = _modules["Image"]
+GifImagePlugin: Any = _modules["GifImagePlugin"]
+JpegImagePlugin: Any = _modules["JpegImagePlugin"]
+PngImagePlugin: Any = _modules["PngImagePlugin"]
+WebPImagePlugin: Any = _modules["WebPImagePlugin"]

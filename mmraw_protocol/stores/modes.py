@@ -1,0 +1,56 @@
+"""Permissions of what a store makes: given, or from the environment, or the defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from ..wire.errors import MMRawError
+
+FILE_MODE_ENV = "MMRAW_STORE_FILE_MODE"
+DIR_MODE_ENV = "MMRAW_STORE_DIR_MODE"
+_FILE_MODE, _DIR_MODE = 0o640, 0o750
+_OCTAL = re.compile(r"(?:0o)?[0-7]{3,5}")
+
+
+def file_mode_of(given: int | None) -> int:
+    """Permissions of files.
+
+    Raises:
+        MMRawError: invalid_type, unsupported_option.
+    """
+    return _mode(given, FILE_MODE_ENV, _FILE_MODE)
+
+
+def dir_mode_of(given: int | None) -> int:
+    """Permissions of directories.
+
+    Raises:
+        MMRawError: invalid_type, unsupported_option.
+    """
+    return _mode(given, DIR_MODE_ENV, _DIR_MODE)
+
+
+def parse_mode(text: str) -> int:
+    """Permissions as `0664`, in octal digits.
+
+    Raises:
+        MMRawError: unsupported_option.
+    """
+    if not _OCTAL.fullmatch(text):
+        message = "permissions are octal digits, for example 0664 for files, 2775 for directories"
+        raise MMRawError("unsupported_option", message)
+    return int(text.removeprefix("0o"), 8)
+
+
+def _mode(given: int | None, name: str, default: int) -> int:
+    if given is None:
+        text = os.environ.get(name, "")
+        given = parse_mode(text) if text else default
+    value: Any = given
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MMRawError("invalid_type", "permissions are a number, for example 0o640")
+    if not 0 <= given <= 0o7777:
+        raise MMRawError("unsupported_option", "permissions are from 0 to 0o7777")
+    return given

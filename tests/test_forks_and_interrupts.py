@@ -1,0 +1,81 @@
+"""A fork or an interrupt at any instruction: whoever asks next gets the answer, and nobody waits.
+
+`make test-instructions` stops at every instruction of every call; here some calls are sampled.
+"""
+
+import os
+import sys
+from typing import Any
+
+import process_programs
+import pytest
+
+if not hasattr(os, "fork"):
+    pytest.skip("the system has no fork", allow_module_level=True)
+
+_EVERY = "MMRAW_EVERY_INSTRUCTION" in os.environ
+#: Each call, and at which of its instructions it is stopped: every one, or every n-th.
+INTERRUPTED = {
+    "cache": 1,
+    "unkept": 1,
+    "put": 1,
+    "get": 1,
+    "cached": 1,
+    "materialized": 17,
+    "materialize": 61,
+    "decode": 61,
+}
+FORKED = {
+    "cache": 2,
+    "unkept": 2,
+    "put": 11,
+    "get": 11,
+    "cached": 11,
+    "materialized": 41,
+    "materialize": 151,
+    "decode": 61,
+}
+
+
+@pytest.mark.parametrize(("call", "step"), INTERRUPTED.items())
+def test_an_interrupt_at_any_instruction_leaves_nothing_that_waits(call: str, step: int) -> None:
+    seen = process_programs.run("interrupts", call, str(1 if _EVERY else step))
+    assert seen["points"] >= 10
+    assert (seen["wrong"], seen["left"]) == ([], [])
+
+
+@pytest.mark.parametrize(("call", "step"), FORKED.items())
+def test_the_child_of_a_fork_at_any_instruction_gets_the_answer(call: str, step: int) -> None:
+    seen = process_programs.run("forks", call, str(1 if _EVERY else step))
+    assert seen["points"] >= 10
+    assert seen["wrong"] == []
+
+
+@pytest.mark.parametrize("kind", ["many", "async"])
+def test_the_child_of_a_fork_has_threads_of_its_own(kind: str) -> None:
+    seen = process_programs.run("fork_with_threads", kind)
+    assert seen["seen"] == seen["expected"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_every_start_method_of_multiprocessing_can_use_a_materializer(method: str) -> None:
+    assert process_programs.run("started", method) == [True, True, True]
+
+
+def test_a_call_within_the_call_that_makes_a_value_does_not_wait_for_it() -> None:
+    from mmraw_protocol.materialize.cache import SingleFlightCache
+
+    cache: SingleFlightCache[int] = SingleFlightCache(100)
+
+    def size(_: Any) -> int:
+        return 1
+
+    assert cache.get("key", lambda: cache.get("key", lambda: 1, size) + 1, size) == 2
+
+
+def test_forks_are_told_of_in_one_place() -> None:
+    from pathlib import Path
+
+    package = Path(sys.modules["mmraw_protocol"].__file__ or "").parent
+    told = [path.name for path in package.rglob("*.py") if "register_at_fork" in path.read_text()]
+    assert told == ["forks.py"]
