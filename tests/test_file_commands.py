@@ -219,7 +219,7 @@ def test_called_wrongly_ends_with_two(rollouts: Path) -> None:
         assert caught.value.code == 2
 
 
-def test_the_output_keeps_mode_and_link_and_spares_devices(
+def test_the_output_keeps_mode_and_link_and_needs_a_folder(
     rollouts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rollouts.chmod(0o604)
@@ -229,7 +229,7 @@ def test_the_output_keeps_mode_and_link_and_spares_devices(
     assert link.is_symlink()
     assert "mmraw:v3:" in rollouts.read_text()
     assert stat.S_IMODE(rollouts.stat().st_mode) == 0o604
-    for target in ("/dev/null", tmp_path, tmp_path / "missing" / "x"):
+    for target in (tmp_path, tmp_path / "missing" / "x"):
         assert run(capsys, "convert", rollouts, "--out", target, code=1)["error"]["code"]
     only(tmp_path, "old.jsonl", "link.jsonl")
     assert run(capsys, "convert", tmp_path / "none", "-n", code=1)["error"]["code"] == (

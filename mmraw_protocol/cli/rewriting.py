@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,9 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     """Files, --out, --in-place, --dry-run, --on-error, --processes."""
     parser.add_argument("files", nargs="*", default=["-"], help="files, or - for standard input")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("-o", "--out", type=Path, help="the output (default: standard output)")
+    where.add_argument(
+        "-o", "--out", type=Path, help="the output: a file, a FIFO, or - for standard output"
+    )
     where.add_argument("-i", "--in-place", action="store_true", help="replace each file")
     where.add_argument("-n", "--dry-run", action="store_true", help="report only; write nothing")
     parser.add_argument(
@@ -51,6 +54,9 @@ def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> 
             raise MMRawError("store_invalid", message)
         return None
     return StorePlace(str(place), args.run_id, options)
+
+
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 class Images:
@@ -101,7 +107,7 @@ def run_rewriting(args: argparse.Namespace, job: Job, done: str, *, images: bool
         rows.append(row)
         if "error" in row:
             break
-    to_stdout = not (args.out or args.in_place or args.dry_run)
+    to_stdout = not (args.in_place or args.dry_run) and _is_stdout(args.out)
     _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
     return 1 if any(row["refused"] or "error" in row for row in rows) else 0
 
@@ -111,6 +117,8 @@ def _check(args: argparse.Namespace) -> None:
         args.wrong("several files need --in-place or --dry-run")
     if args.in_place and "-" in args.files:
         args.wrong("standard input cannot be replaced in place")
+    if args.in_place and any(os.path.exists(n) and not os.path.isfile(n) for n in args.files):
+        args.wrong("only regular files can be replaced in place")
 
 
 def _rewrite_file(
@@ -120,9 +128,14 @@ def _rewrite_file(
     report = Report()
     failed: MMRawError | None = None
     written = False
+    notes: list[str] = []
     started = time.perf_counter()
     try:
-        with opened(name) as (source, size), whole_output(_target(args, name)) as output:
+        with (
+            opened(name) as (source, size),
+            whole_output(_target(args, name), source) as output,
+        ):
+            notes = output.notes
             with progress_bar(f"{args.command} {Path(name).name}", size) as progress:
                 report = rewrite(
                     source.read,
@@ -157,6 +170,7 @@ def _rewrite_file(
     if images is not None:
         row |= images.counts()
         row["bytes_saved"] = report.bytes_read - report.bytes_written
+    row["notes"] = notes
     if failed is not None:
         row["error"] = error_dict(failed)
     return row
@@ -167,7 +181,11 @@ def _target(args: argparse.Namespace, name: str) -> Path | IO[bytes] | None:
         return None
     if args.in_place:
         return Path(name)
-    return cast("Path | None", args.out) or sys.stdout.buffer
+    return sys.stdout.buffer if _is_stdout(args.out) else cast(Path, args.out)
+
+
+def _is_stdout(out: Path | None) -> bool:
+    return out is None or str(out) in _STDOUT
 
 
 def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: IO[str]) -> None:
@@ -182,6 +200,8 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
         print(f"{row['file']}: {_summary(args, row, done)}", file=to)
         for code, count in sorted(row["refused_by_code"].items()):
             print(f"  {count} x {code}: {ERRORS[code].remedy}", file=to)
+        for note in row["notes"]:
+            print(f"mmraw: {row['file']}: {note}", file=sys.stderr)
         if error := row.get("error"):
             print(f"mmraw: {row['file']}: {error['code']}: {error['message']}", file=sys.stderr)
             print(f"       {ERRORS[error['code']].remedy}", file=sys.stderr)
