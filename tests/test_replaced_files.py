@@ -1,5 +1,6 @@
 """Files that are rewritten: nothing that others write is lost, and nothing is left behind."""
 
+import io
 import os
 import signal
 import subprocess
@@ -36,14 +37,15 @@ def rollouts(tmp_path: Path) -> Path:
 
 def rewritten(path: Path, meanwhile: Any) -> str:
     """The code of the refusal; `meanwhile` happens after the file was read."""
-    with (
-        pytest.raises(MMRawError) as caught,
-        path.open("rb") as source,
-        whole_output(path, source) as out,
-    ):
-        out.write(source.read().replace(b"other", b"CHANGED"))
-        meanwhile()
-        out.commit()
+
+    def rewrite() -> None:
+        with path.open("rb") as source, whole_output(path, source) as out:
+            out.write(source.read().replace(b"other", b"CHANGED"))
+            meanwhile()
+            out.commit()
+
+    with pytest.raises(MMRawError) as caught:
+        rewrite()
     return caught.value.code
 
 
@@ -109,8 +111,7 @@ def start(folder: Path, **options: Any) -> "subprocess.Popen[bytes]":
     """A command that has written some of its output and waits for more input."""
     command = [sys.executable, "-m", "mmraw_protocol.cli", "convert", "-", "--out", "new.jsonl"]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=folder, stdin=pipe, stderr=pipe, **options)
-    assert process.stdin is not None
+    process: Any = subprocess.Popen(command, cwd=folder, stdin=pipe, stderr=pipe, **options)
     process.stdin.write(LINE.encode() * 100)
     process.stdin.flush()
     while not temporaries(folder):
@@ -241,3 +242,42 @@ def test_what_cannot_be_written_to_is_refused_in_one_sentence(
     assert code in (1, 2)
     assert text in capsys.readouterr().err
     assert path.read_text() == LINE * 100
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"  \n", b"\r\n", b"\t \t\n"])
+def test_blank_lines_are_read_in_runs(blank: bytes) -> None:
+    """A run of blank lines takes no step for each of them."""
+    from mmraw_protocol.files import Heads
+    from mmraw_protocol.files.lines import are_documents
+
+    heads = Heads(["mmraw:"], bare=["mmraw:"])
+    steps = []
+
+    def count(*_: Any) -> Any:
+        steps.append(1)
+        return count
+
+    for number in (10, 10_000):
+        block = b'{"a":1}\n' + blank * number + b'{"a":2}\n'
+        steps.append(0)
+        sys.settrace(count)
+        try:
+            assert are_documents(block, heads)
+        finally:
+            sys.settrace(None)
+        assert len(steps) < 200
+    assert not are_documents(b'{"a":1}\n' + blank + b"x\n", heads)
+    assert not are_documents(b'{"a":\n' + blank + b"1}\n", heads)
+
+
+def test_an_over_long_string_is_not_collected(tmp_path: Path) -> None:
+    """It is passed on once it is longer than any that could be taken."""
+    from mmraw_protocol.files.heads import Heads
+    from mmraw_protocol.files.scanner import CHUNK, Found, Scanner
+
+    most = 4 * CHUNK
+    document = io.BytesIO(b'{"r":"mmraw:' + b"A" * 20 * CHUNK + b'"}\n')
+    scanner = Scanner(document.read, Heads(["mmraw:"]), most=most)
+    found = [piece for piece in scanner.pieces() if isinstance(piece, Found)]
+    assert [piece.text for piece in found] == [None]
+    assert len(found[0].raw) <= most // 2 + 2 * CHUNK

@@ -610,7 +610,7 @@ def test_the_commands_tell_and_exit(store: LocalStore, tmp_path: Path) -> None:
     assert "not copied: 1" in mmraw("sync", store.root, tmp_path / "copy2", code=1)
     rollouts(tmp_path, "mmraw:v9:x", name="bad.jsonl")
     said = mmraw("gc", tmp_path / "bad.jsonl", *place, "--delete", code=1)
-    assert "nothing was removed, since not everything could be read" in said
+    assert "nothing was removed, since not every file could be relied on" in said
 
 
 def test_the_commands_refuse_wrong_calls(tmp_path: Path) -> None:

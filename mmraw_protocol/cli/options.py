@@ -55,6 +55,34 @@ def add_store(parser: argparse.ArgumentParser) -> None:
         f"or assets/images below {environment.RUN_DIR})",
     )
     parser.add_argument("--run-id", help="label of the run")
+    add_modes(parser)
+
+
+def add_modes(parser: argparse.ArgumentParser) -> None:
+    """--file-mode, --dir-mode."""
+    for what, example in (("file", "0664"), ("dir", "2775")):
+        parser.add_argument(
+            f"--{what}-mode",
+            type=_mode,
+            metavar="OCTAL",
+            help=f"permissions of what is made in a store's directory, for example {example}",
+        )
+
+
+def modes_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The permissions that the options name, as `open_store` takes them."""
+    given = {"file_mode": args.file_mode, "dir_mode": args.dir_mode}
+    return {name: mode for name, mode in given.items() if mode is not None}
+
+
+def _mode(text: str) -> int:
+    from ..stores.modes import parse_mode
+
+    try:
+        return parse_mode(text)
+    except MMRawError as error:
+        message = error.message
+    raise argparse.ArgumentTypeError(message)
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +145,9 @@ def store_of(
             message = f"name a store with --store or {environment.IMAGE_DIR}"
             raise MMRawError("store_invalid", message)
         return None
-    options: dict[str, Any] = {} if create else {"create": False}
+    options = modes_of(args)
+    if not create:
+        options["create"] = False
     return open_store(place, **options)
 
 

@@ -15,7 +15,7 @@ from ..files.output import whole_output
 from ..files.rewriting import Job, Report, rewrite
 from ..wire.errors import ERRORS, MMRawError
 from .inputs import opened
-from .options import add_processes
+from .options import add_processes, modes_of
 from .output import error_dict, print_json, progress_bar, size_of
 
 #: Distinct images that are told apart when duplicates are counted.
@@ -53,7 +53,7 @@ def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> 
             message = f"name a store with --store or {environment.IMAGE_DIR}"
             raise MMRawError("store_invalid", message)
         return None
-    return StorePlace(str(place), args.run_id, options)
+    return StorePlace(str(place), args.run_id, {**modes_of(args), **options})
 
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")

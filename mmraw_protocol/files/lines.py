@@ -17,6 +17,7 @@ from .scanner import KEY_AT_END, KEY_WINDOW, decode_string
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _string_end = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_blank_lines = re.compile(rb"\n[ \t\r\n]*\n")
 _colon = re.compile(rb"[ \t\r\n]*:")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -25,7 +26,12 @@ def are_documents(block: bytes, heads: Heads) -> bool:
     """Whether every line that is not blank is one JSON document (or a bare ref)."""
     if not block.isascii() and not _is_utf8(block):
         return False
-    return all(_is_document(line, heads) for line in block.split(b"\n"))
+    return all(_is_document(line, heads) for line in _without_blank_lines(block).split(b"\n"))
+
+
+def _without_blank_lines(block: bytes) -> bytes:
+    """The block with each run of blank lines as one: a block may hold nothing else."""
+    return _blank_lines.sub(b"\n", block)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -85,6 +91,9 @@ def _strings_and_bare_lines(block: bytes, heads: Heads) -> Iterator[tuple[int, i
     """The same where some lines are refs without quotes."""
     begin = 0
     for line in block.split(b"\n"):
+        if not line:
+            begin += 1
+            continue
         if line.startswith(heads.bare):
             yield begin, begin + len(line.rstrip()), True
         else:

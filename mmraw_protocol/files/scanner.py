@@ -178,8 +178,11 @@ class Scanner:
         self._buffer = self._buffer[self._position :]
         self._passed += self._position
         self._counted = self._position = self._given = 0
-        # Asking for as much as is held keeps the copying linear while a long string is collected.
-        data = self._read(max(CHUNK, len(self._buffer)))
+        # Asking for as much as is held keeps the copying linear while a long string is collected;
+        # of one that is too long no more is wanted than shows that.
+        held = len(self._buffer)
+        wanted = max(self._most // 2 - held, held // 8)
+        data = self._read(max(CHUNK, min(held, wanted, CHUNK << 5)))
         if not data:
             self._ended = True
             self._check_utf8(b"")
@@ -367,7 +370,7 @@ class Scanner:
     def _wanted(self) -> Found | None:
         end = self._body_end(self._position + self._checked)
         begin, self._checked = self._position, end - self._position
-        too_long = self._checked > self._most
+        too_long = self._checked > self._most or self._is_plainly_too_long(begin, end)
         if not self._closes(end) and not too_long:
             return _MORE
         key = self._key
@@ -381,6 +384,12 @@ class Scanner:
         self._state = self._state_after_value()
         raw = self._buffer[begin : end + 1]
         return Found(raw, decode_string(raw), key, self._line, self._column)
+
+    def _is_plainly_too_long(self, begin: int, end: int) -> bool:
+        """Whether a string without escapes is longer than half of what escapes may make of it."""
+        if self._checked <= max(self._most // 2, CHUNK):
+            return False
+        return self._buffer.find(b"\\", begin, end) < 0
 
     def _member(self) -> Found | None:
         if self._state == State.KEY:

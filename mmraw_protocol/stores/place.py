@@ -51,7 +51,7 @@ def local_place(place: str | os.PathLike[str]) -> LocalPlace | None:
     if place != place.strip() or not place.isprintable() or place.startswith("$"):
         message = "a store's path has no blanks around it, and no variable is put into it here"
         raise MMRawError("store_invalid", message)
-    if not place or _URL.match(place) or place.startswith(tuple(f"{one}:" for one in SCHEMES)):
+    if not place or _URL.match(place) or (":" in place and scheme in (*SCHEMES, "file")):
         message = "expected a directory, or a file:///, s3://, gs://, az:// or memory:// URL"
         raise MMRawError("store_invalid", message)
     return LocalPlace(_at_home(place))

@@ -22,7 +22,7 @@ from .options import (
 NAME = "gc"
 HELP = (
     "tell which old objects none of the given rollout files refers to, and with --delete remove "
-    "them; nothing is removed if one of the files cannot be read whole"
+    "them; nothing is removed if a file cannot be read whole or holds no reference"
 )
 EXAMPLE = "mmraw store gc rollouts/*.jsonl --store s3://bucket/run_exp42/assets/images --delete"
 
@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave alone what was put within this time, for example 12h (default: %(default)s)",
     )
     parser.add_argument("--delete", action="store_true", help="remove; else only tell")
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="take files that hold no reference at all"
+    )
+    parser.add_argument(
+        "--remove-all", action="store_true", help="go on where nothing of the store would be left"
+    )
     add_work(parser, state=False)
 
 
@@ -54,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
             args.files,
             older_than=args.older_than,
             delete=args.delete,
+            allow_empty=args.allow_empty,
+            remove_all=args.remove_all,
             workers=args.workers,
             progress=progress,
         )
@@ -76,7 +84,9 @@ def _print(report: CollectReport, *, asked: bool) -> None:
     if report.deleted:
         again = f", {report.renewed} left: put again or gone meanwhile" if report.renewed else ""
         print(f"removed {report.removed} ({size_of(report.removed_bytes)}){again}")
+    elif report.everything:
+        print("nothing was removed, since nothing would be left; --remove-all removes every object")
     elif asked:
-        print("nothing was removed, since not everything could be read")
+        print("nothing was removed, since not every file could be relied on")
     else:
         print("nothing was removed; --delete removes")

@@ -12,6 +12,7 @@ from ...stores import AssetStore, open_store
 from ...stores.maintenance import Problem
 from ...stores.maintenance.fsck import DamagedObject, ObjectName
 from ...wire.errors import MMRawError
+from ..options import add_modes, modes_of
 
 #: Lines of a kind that are printed one by one; the summary counts them all.
 MOST_PRINTED = 100
@@ -30,7 +31,8 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
-    """--run-id, --runs."""
+    """--run-id, --runs, and permissions of what a command may make."""
+    add_modes(parser)
     parser.add_argument("--run-id", help="the run whose images these are; others are not looked at")
     parser.add_argument(
         "--runs", help="the place is a root with the runs of this list, for example exp41,exp42"
@@ -61,7 +63,7 @@ def store_at(place: str | None, args: argparse.Namespace, *, create: bool = Fals
         message = f"name a store with --store or {environment.IMAGE_DIR}"
         raise MMRawError("store_invalid", message)
     runs = None if args.runs is None else [name for name in args.runs.split(",") if name]
-    return open_store(where, run_id=args.run_id, run_ids=runs, create=create)
+    return open_store(where, run_id=args.run_id, run_ids=runs, create=create, **modes_of(args))
 
 
 def duration(text: str) -> float:
@@ -95,7 +97,7 @@ def print_some(title: str, lines: Iterable[str]) -> None:
 def print_problems(problems: list[Problem]) -> None:
     """What could not be read."""
     print_some(
-        "not readable",
+        "not usable",
         (
             f"{problem.file}{'' if problem.line is None else f':{problem.line}'}: "
             f"{problem.code}: {problem.message}"

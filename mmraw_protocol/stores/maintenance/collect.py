@@ -11,6 +11,7 @@ import msgspec
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from .. import AssetStore
+from ..base import check_age
 from ..listing import delete_older
 from .fsck import ObjectName
 from .objects import Progress, Stored, in_parallel, objects_of
@@ -31,7 +32,10 @@ class CollectReport(msgspec.Struct, kw_only=True):
         removable, removable_bytes: Objects that nothing keeps.
         removed, removed_bytes: Of these, the ones that were removed.
         renewed: Of these, the ones that were put again meanwhile, or removed by somebody else.
-        problems: Files that cannot be read whole: as long as there are any, nothing is removed.
+        problems: Files that cannot be read whole, or hold no reference at all: as long as there are
+            any, nothing is removed.
+        everything: Whether nothing of the store would be left; then nothing is removed either,
+            unless that was asked for.
     """
 
     deleted: bool = False
@@ -46,11 +50,12 @@ class CollectReport(msgspec.Struct, kw_only=True):
     removed_bytes: int = 0
     renewed: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list[Problem])
+    everything: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether every file was read whole."""
-        return not self.problems
+        """Whether every file was read whole, and something would stay or all was to go."""
+        return not self.problems and not self.everything
 
 
 def collect(
@@ -59,6 +64,8 @@ def collect(
     *,
     older_than: float = WEEK,
     delete: bool = False,
+    allow_empty: bool = False,
+    remove_all: bool = False,
     workers: int = 8,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = lambda count: None,
@@ -67,7 +74,9 @@ def collect(
 
     Nothing goes that a file names in any way: by a ref or an envelope of whatever run, by a URL or
     path, as a key, or as a word of any text. Nothing goes that was put within `older_than`, which
-    is looked at again at the moment of removal. Nothing at all goes if a file cannot be read whole.
+    is looked at again at the moment of removal. Nothing at all goes if a file cannot be read whole,
+    if one holds no reference at all (a wrong file, or one that was emptied), or if nothing of the
+    store would be left.
     What was interrupted is done by calling it again.
 
     Args:
@@ -75,13 +84,17 @@ def collect(
         files: Every rollout file whose images must stay; at least one.
         older_than: Seconds. Longer than any rollout takes to be written after its images were put.
         delete: Remove; without it, only say what would go.
+        allow_empty: Take files that hold no reference.
+        remove_all: Remove every object of the store, if none is to stay.
         workers: Objects removed at once.
         limits: Of refs in the files.
         progress: Told how many objects were removed.
 
     Raises:
-        MMRawError: missing_field (no file), what the store raises.
+        MMRawError: missing_field (no file), unsupported_option (an age that is no number), what the
+            store raises.
     """
+    check_age(older_than)
     files = list(files)
     if not files:
         raise MMRawError("missing_field", "name the rollout files whose images must stay")
@@ -91,8 +104,12 @@ def collect(
     names = {item.entry.raw_image_id for item in items}
     found = read_references(files, store, names, limits=limits)
     report.problems = found.problems
+    if not allow_empty:
+        message = "the file holds no reference to an image; allow that with --allow-empty"
+        report.problems += [Problem(one, None, "missing_field", message) for one in found.silent]
     candidates = _candidates(report, items, found.names, time.time() - older_than)
-    if delete and not report.problems:
+    report.everything = bool(items) and len(candidates) == len(items) and not remove_all
+    if delete and report.ok:
         report.deleted = True
         _remove(report, store, candidates, older_than, workers, progress)
     return report

@@ -16,17 +16,20 @@ from urllib.parse import unquote
 
 import msgspec
 
+from ...system.descriptors import open_above
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import ErrorCode, MMRawError
 from ...wire.ref import RawMMRef, check_raw_image_id, parse_ref
 from .. import AssetStore
 from ..urls import find_stored
-from .strings import Text, strings_in
+from .strings import Text, strings_in, strings_in_value, strings_of
 
 #: A ref within other text.
 _REF = re.compile(r"mmraw:[A-Za-z0-9_.:-]+")
 #: Whatever could be a name, wherever it stands: in a URL, a path, a sentence, JSON within a string.
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+#: How often a text may have been written into a URL.
+_MOST_UNQUOTED = 4
 #: Progress is told after so many bytes.
 _TOLD = 1 << 20
 
@@ -68,6 +71,7 @@ class References(msgspec.Struct):
             (file, line) where it stands.
         names: Those of the names asked for that occur anywhere.
         refs: Refs that were read, inline ones too.
+        silent: Files that were read and hold no reference at all.
         problems: Why something could not be read.
     """
 
@@ -76,6 +80,7 @@ class References(msgspec.Struct):
     )
     names: set[str] = msgspec.field(default_factory=set[str])
     refs: int = 0
+    silent: list[str] = msgspec.field(default_factory=list[str])
     problems: list[Problem] = msgspec.field(default_factory=list[Problem])
 
 
@@ -116,6 +121,7 @@ class _Reader:
         self._limits = limits
         self._found = found
         self._file = ""
+        self._is_named = False
 
     def read(self, name: str) -> Iterator[int]:
         """Reads one file; gives how many bytes were read since the last time."""
@@ -127,6 +133,8 @@ class _Reader:
         with stream:
             before = os.fstat(stream.fileno())
             failed: MMRawError | None = None
+            refs, problems = self._found.refs, len(self._found.problems)
+            self._is_named = False
             try:
                 yield from self._scan(stream, before.st_size)
             except MMRawError as error:
@@ -137,6 +145,11 @@ class _Reader:
                 self._problem(None, failed.code, failed.message)
             elif _changed(before, name):
                 self._problem(None, "source_unavailable", "the file changed while it was read")
+            elif not self._is_named and (refs, problems) == (
+                self._found.refs,
+                len(self._found.problems),
+            ):
+                self._found.silent.append(name)
 
     def _scan(self, stream: IO[bytes], left: int) -> Iterator[int]:
         """Reads as many bytes as the file had: one that a run appends to may have no end."""
@@ -162,19 +175,24 @@ class _Reader:
         if text.startswith("mmraw:"):
             self._ref(text, found.line, whole=True)
             return
-        if "mmraw:" in text:
-            for match in _REF.finditer(text):
-                self._ref(match.group().rstrip(".:-"), found.line, whole=False)
         if found.key in ("raw_image_id", "raw_image_uri"):
             self._mention(text.rpartition("/")[2], None, None, found.line)
-        stored = find_stored(self._store, text)
-        if stored is not None:
-            self._mention(stored.raw_image_id, stored.run_id, None, found.line)
-        if self._names:
-            # As it stands and as a URL: either may be how it was meant.
-            for spelling in {text, unquote(text)} if "%" in text else (text,):
+        # As it stands and as a URL or within one: either may be how it was meant.
+        for spelling in _spellings(text):
+            if "mmraw:" in spelling:
+                for match in _REF.finditer(spelling):
+                    whole = match.group() == spelling
+                    self._ref(match.group().rstrip(".:-"), found.line, whole=whole)
+            stored = find_stored(self._store, spelling)
+            if stored is not None:
+                self._mention(stored.raw_image_id, stored.run_id, None, found.line)
+            if self._names:
                 for word in _WORD.findall(spelling):
                     self._word(word)
+            if "\\" in spelling:
+                # JSON within a string: its escapes hide names from the search for words.
+                for inner in strings_of(spelling, found.line):
+                    self._string(inner)
 
     def _ref(self, text: str, line: int, *, whole: bool) -> None:
         ref: RawMMRef | None = None
@@ -188,6 +206,9 @@ class _Reader:
             name = ref.stored_name
             if name is not None:
                 self._mention(name, ref.run_id, ref.mm_hash, line)
+            # The payload of a family that is not built in may name other images.
+            for inner in strings_in_value(ref.payload, line):
+                self._string(inner)
         elif whole and failed is not None:
             # In the middle of a sentence it may be talk about refs; as a whole string it is one.
             self._problem(line, failed.code, f"a ref that cannot be read: {failed.message}")
@@ -197,25 +218,37 @@ class _Reader:
             check_raw_image_id(name)
         except MMRawError:
             return
+        self._is_named = True
         mention = Mention(name, run_id, mm_hash)
         self._found.mentions.setdefault(mention, (self._file, line))
         if name in self._names:
             self._found.names.add(name)
 
     def _word(self, word: str) -> None:
+        if word not in self._names:
+            word = word.rstrip(".-")
         if word in self._names:
+            self._is_named = True
             self._found.names.add(word)
-        elif word.endswith((".", "-")) and word.rstrip(".-") in self._names:
-            self._found.names.add(word.rstrip(".-"))
 
     def _problem(self, line: int | None, code: ErrorCode, message: str) -> None:
         self._found.problems.append(Problem(self._file, line, code, message[:200]))
 
 
+def _spellings(text: str) -> Iterator[str]:
+    """A text, and what its percent signs stand for, as often as it was written into a URL."""
+    for _ in range(_MOST_UNQUOTED):
+        yield text
+        decoded = unquote(text) if "%" in text else text
+        if decoded == text:
+            return
+        text = decoded
+
+
 def _open_regular(name: str) -> IO[bytes] | None:
     """A regular file; never a wait for a FIFO."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_above(name, os.O_RDONLY | os.O_NONBLOCK)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return os.fdopen(descriptor, "rb")
         os.close(descriptor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
@@ -47,7 +49,25 @@ def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
             document = _parse(_rest(data, read_line))
         if document is _BROKEN:
             raise MMRawError("invalid_json", f"not JSON in the document of line {number}")
-        yield from _walk(document, number)
+        yield from strings_in_value(document, number)
+
+
+def strings_of(text: str, line: int) -> Iterator[Text]:
+    """Every string of a JSON document that itself stands in a string; none where it is no JSON.
+
+    What is not JSON as a whole may hold JSON strings all the same: a line of a log.
+    """
+    document: Any = _BROKEN
+    with contextlib.suppress(MMRawError):
+        document = _parse(text.encode("utf-8", "replace"))
+    if document is not _BROKEN:
+        yield from strings_in_value(document, line)
+        return
+    for match in _STRING.finditer(text):
+        with contextlib.suppress(ValueError):
+            inner = json.loads(match.group())
+            if inner != match.group()[1:-1]:
+                yield Text(inner, None, line)
 
 
 def _rest(data: bytes, read_line: Callable[[int], bytes]) -> bytes:
@@ -66,6 +86,8 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 _BROKEN = object()
+#: A JSON string with an escape in it.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)+"')
 
 
 def _parse(data: bytes) -> Any:
@@ -85,12 +107,15 @@ def _parse(data: bytes) -> Any:
     raise MMRawError(code, message)
 
 
-def _walk(document: Any, line: int) -> Iterator[Text]:
+def strings_in_value(document: Any, line: int) -> Iterator[Text]:
+    """Every string and key of a value that was decoded already."""
     stack: list[tuple[Any, str | None]] = [(document, None)]
     while stack:
         value, key = stack.pop()
         if isinstance(value, str):
             yield Text(value, key, line)
+        elif isinstance(value, dict):
+            stack.append((_Pairs(cast("dict[str, Any]", value).items()), key))
         elif isinstance(value, _Pairs):
             for name, child in value:
                 yield Text(name, None, line)
