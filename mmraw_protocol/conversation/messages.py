@@ -17,6 +17,7 @@ from ..images import ImageSource
 from ..stores import AssetStore
 from ..stores.base import Storage
 from ..stores.urls import StoredImage, find_stored
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.base64 import encode_base64
 from ..wire.errors import MMRawError
@@ -39,7 +40,7 @@ _TYPES = ("image", "image_url")
 _MISSING = object()
 
 
-class MessageImage(msgspec.Struct, frozen=True):
+class MessageImage(Shown, msgspec.Struct, frozen=True):
     """An image part: where it stands, the part itself, and its source (None where it has none)."""
 
     message_index: int
@@ -47,13 +48,16 @@ class MessageImage(msgspec.Struct, frozen=True):
     part: Any
     source: Any
 
+    def __hash__(self) -> int:
+        return hash((self.message_index, self.part_index))
+
     @property
     def path(self) -> str:
         """Where it stands, for errors."""
         return f"$[{self.message_index}].content[{self.part_index}]"
 
 
-class PackedImage(msgspec.Struct, frozen=True, kw_only=True):
+class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """An image of a conversation, ready for features.
 
     Attributes:
@@ -67,6 +71,14 @@ class PackedImage(msgspec.Struct, frozen=True, kw_only=True):
     item: RawMMItem
     description: ImageDescription
     data: bytes
+
+    def _shown(self) -> Mapping[str, object]:
+        size = f"{self.description.width}x{self.description.height}"
+        path, sha256 = self.where.path, self.description.sha256
+        return {"path": path, "size": size, "sha256": sha256, "data": self.data}
+
+    def __hash__(self) -> int:
+        return hash((self.where, self.description))
 
     @property
     def mm_hash(self) -> str:

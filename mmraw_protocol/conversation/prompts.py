@@ -13,13 +13,14 @@ from typing import Any, cast
 import msgspec
 
 from ..families import Adapter
+from ..system.shown import Shown
 from ..wire._generated.types import PlaceholderRange
 from .messages import PackedImage, is_image_part
 
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>")
 
 
-class PlainPrompt(msgspec.Struct, frozen=True):
+class PlainPrompt(Shown, msgspec.Struct, frozen=True):
     """The prompt's text, how many tokens it counts, and one placeholder per image."""
 
     text: str

@@ -17,6 +17,7 @@ from ..images import ImageSource, decode_rgb
 from ..materialize import MaterializedImage, Materializer
 from ..stores import AssetStore
 from ..stores.base import Storage
+from ..system.shown import Shown
 from ..wire._generated.dialects import DIALECTS, WRITABLE
 from ..wire._generated.families import FAMILIES
 from ..wire.features import MultiModalData, build_features, parse_features
@@ -35,7 +36,7 @@ Result = TypeVar("Result")
 Work = ParamSpec("Work")
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one image on one route. Times in seconds, sizes in bytes or characters."""
 
     picture: str
@@ -56,7 +57,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     identical: bool
 
 
-class Journey(msgspec.Struct, frozen=True, kw_only=True):
+class Journey(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """One family on one route.
 
     Attributes:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.ref import Payload
@@ -17,7 +18,7 @@ GRID_KEY = "image_grid_thw"
 Size = tuple[int, int]
 
 
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
+class Layout(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Where an image of some size ends up.
 
     Attributes:
@@ -36,8 +37,12 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     resized: Size
     content: Size
 
+    def __hash__(self) -> int:
+        # A payload may be a JSON object, which has no hash.
+        return hash((tuple(self.grid_thw), self.num_tokens, self.placeholder_length))
 
-class ImageDescription(msgspec.Struct, frozen=True, kw_only=True):
+
+class ImageDescription(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """All that a renderer needs to know of one image; pixels were not decoded.
 
     Attributes:
@@ -57,6 +62,9 @@ class ImageDescription(msgspec.Struct, frozen=True, kw_only=True):
     num_tokens: int
     placeholder_length: int
     payload: Payload
+
+    def __hash__(self) -> int:
+        return hash((self.sha256, tuple(self.grid_thw), self.placeholder_length))
 
 
 @runtime_checkable

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
@@ -18,7 +20,7 @@ Config = TypeVar("Config", bound=msgspec.Struct)
 MAX_SIDE = 2**31 - 1
 
 
-class FamilyAdapter(Generic[Config]):
+class FamilyAdapter(Shown, Generic[Config]):
     """One family under one configuration; a class of a family adds its layout and its payload.
 
     Args:
@@ -30,6 +32,21 @@ class FamilyAdapter(Generic[Config]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self._fingerprints: dict[str, str] = {}
+
+    def _shown(self) -> Mapping[str, object]:
+        return {"family": self.family, "identity": self.identity}
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._state() == other._state()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.config))
+
+    def _state(self) -> dict[str, Any]:
+        """What makes two adapters differ: fingerprints are worked out when they are asked for."""
+        return {name: value for name, value in vars(self).items() if name != "_fingerprints"}
 
     @property
     def identity(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.features import parse_features
@@ -30,7 +31,7 @@ OWN_BLOCK = 1 << 16
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(Shown, msgspec.Struct, frozen=True):
     """One thing that was refused, and the line on which it begins."""
 
     line: int
@@ -40,7 +41,7 @@ class Refused(msgspec.Struct, frozen=True):
     message: str
 
 
-class Checked(msgspec.Struct):
+class Checked(Shown, msgspec.Struct):
     """What was checked: counts by kind, refusals by code, and the first refusals one by one."""
 
     counts: dict[str, int] = {}

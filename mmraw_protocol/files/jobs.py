@@ -12,6 +12,7 @@ from ..images import read_header
 from ..stores import AssetStore, open_store
 from ..stores.base import Storage
 from ..stores.convert import RefConverter
+from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.base64 import encode_base64
@@ -32,7 +33,7 @@ _KNOWN_CHARS = 4096
 _DATA_HEAD = re.compile(r"data:image/[^\s,;]{0,80}(?:;[^\s,;]{0,80}){0,8},", re.IGNORECASE)
 
 
-class StorePlace(msgspec.Struct, frozen=True):
+class StorePlace(Shown, msgspec.Struct, frozen=True):
     """How to open a store: each process opens its own.
 
     Attributes:
@@ -45,6 +46,9 @@ class StorePlace(msgspec.Struct, frozen=True):
     run_id: str | None = None
     options: dict[str, Any] = {}
 
+    def __hash__(self) -> int:
+        return hash((self.place, self.run_id))
+
     def open(self) -> AssetStore:
         """The store.
 
@@ -54,7 +58,7 @@ class StorePlace(msgspec.Struct, frozen=True):
         return open_store(self.place, run_id=self.run_id, **self.options)
 
 
-class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
+class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a ref becomes a ref of dialect `to`; see `convert_ref`."""
 
     to: str = DEFAULT_DIALECT
@@ -63,6 +67,9 @@ class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     store: StorePlace | None = None
     storage: Storage | None = None
     limits: Limits = DEFAULT_LIMITS
+
+    def __hash__(self) -> int:
+        return hash((self.to, self.run_id, self.store, self.storage))
 
     def open(self) -> _Converting:
         """The rewriter."""
@@ -101,7 +108,7 @@ class _Converting:
         return []
 
 
-class OffloadJob(msgspec.Struct, frozen=True, kw_only=True):
+class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a data: image is stored and becomes the URL of what was stored.
 
     Without a store (a dry run) images are checked and named, and nothing is stored or changed.
@@ -146,7 +153,7 @@ class _Offloading:
         return notes
 
 
-class InlineJob(msgspec.Struct, frozen=True, kw_only=True):
+class InlineJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a URL of an image in the store becomes the image's data: URL."""
 
     store: StorePlace

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire.errors import ErrorCode, MMRawError
 from .crew import Crew
 from .heads import Heads
@@ -61,7 +62,7 @@ class Job(Protocol):
         ...
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(Shown, msgspec.Struct, frozen=True):
     """A string that was refused: where it opens (line and byte from 1), and why."""
 
     line: int
@@ -71,7 +72,7 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
-class Tally(msgspec.Struct):
+class Tally(Shown, msgspec.Struct):
     """What happened to the strings that were looked at."""
 
     changed: int = 0
@@ -95,7 +96,7 @@ class Tally(msgspec.Struct):
             self.refusals.append(Refusal(line, byte, error.code, error.path, error.message))
 
 
-class Report(msgspec.Struct):
+class Report(Shown, msgspec.Struct):
     """What a rewriting did.
 
     Attributes:

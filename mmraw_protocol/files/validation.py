@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.features import parse_features
@@ -19,7 +20,7 @@ __all__ = ["Finding", "check_document", "check_value"]
 Kind = Literal["ref", "envelope", "features", "document", "file"]
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(Shown, msgspec.Struct, frozen=True):
     """One thing that was checked: what it is, and why it was refused (None where it was not)."""
 
     kind: Kind

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from .faults import guarded, is_images
@@ -30,7 +31,7 @@ Isolation = Literal["auto", "process", "off"]
 _STRIP_PIXELS = 1 << 18
 
 
-class DecodedImage(msgspec.Struct, frozen=True, kw_only=True):
+class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Pixels of an image.
 
     Attributes:

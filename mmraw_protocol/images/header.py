@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from .faults import guarded, is_images
@@ -36,7 +37,7 @@ _OTHER_FORMATS = (
 )
 
 
-class ImageHeader(msgspec.Struct, frozen=True, kw_only=True):
+class ImageHeader(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Size and kind of an image.
 
     Attributes:

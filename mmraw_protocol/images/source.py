@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, cast
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..system.descriptors import open_above
 from ..system.python import reason_of
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
@@ -33,7 +35,7 @@ _CONTROLS = re.compile(r"[\x00-\x20\x7f]")
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
-class ImageSource:
+class ImageSource(Shown):
     """One image's encoded bytes, read once; hash and header are worked out once, when asked for.
 
     Attributes:
@@ -54,6 +56,17 @@ class ImageSource:
         self.kind: Kind = kind
         self.limits = limits
         self._path = path
+
+    def _shown(self) -> Mapping[str, object]:
+        return {"kind": self.kind, "data": self.data}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ImageSource):
+            return NotImplemented
+        return self.data == other.data and self.limits == other.limits
+
+    def __hash__(self) -> int:
+        return hash(self.data)
 
     @classmethod
     def open(

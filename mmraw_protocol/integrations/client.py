@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from ..conversation.placeholders import check_spans
+from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.errors import ErrorCode
 from ..wire._generated.types import PlaceholderRange
@@ -74,7 +75,7 @@ class ServerError(MMRawError):
         self.detail = detail
 
 
-class Completion(msgspec.Struct, frozen=True, kw_only=True):
+class Completion(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What the model answered.
 
     Attributes:

@@ -21,6 +21,7 @@ from ..families import Adapter, ImageDescription, family_of, get_adapter, grid_k
 from ..images import decode_rgb
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.check import key_in_path
 from ..wire.data_url import parse_data_uri
@@ -229,7 +230,7 @@ def concatenate(samples: Sequence[Tensors]) -> Tensors:
     return {key: torch.cat([sample[key] for sample in filled]) for key in filled[0]}
 
 
-class ProcessedImage(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """An image of a conversation as tensors.
 
     Attributes:
@@ -241,6 +242,9 @@ class ProcessedImage(msgspec.Struct, frozen=True, kw_only=True):
     where: MessageImage
     description: ImageDescription
     tensors: Tensors
+
+    def __hash__(self) -> int:
+        return hash((self.where, self.description))
 
 
 @overload

@@ -25,6 +25,7 @@ from ..stores import AssetStore
 from ..stores.verify import verify_source
 from ..system.forks import forget_after_fork
 from ..system.ordered import in_order
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
@@ -48,7 +49,7 @@ CACHE_ENV = "PRIME_RL_MM_MATERIALIZE_CACHE_GB"
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
 
-class MaterializedImage(msgspec.Struct, frozen=True, kw_only=True):
+class MaterializedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A verified and decoded image.
 
     Attributes:
@@ -69,6 +70,14 @@ class MaterializedImage(msgspec.Struct, frozen=True, kw_only=True):
     rgb: bytes
     placeholder_length: int
     adapter: Adapter
+
+    def _shown(self) -> Mapping[str, object]:
+        size = f"{self.width}x{self.height}"
+        found = {"family": self.ref.family, "run_id": self.ref.run_id, "sha256": self.sha256}
+        return {"size": size, "format": self.format, **found, "rgb": self.rgb}
+
+    def __hash__(self) -> int:
+        return hash((self.sha256, self.placeholder_length))
 
     @property
     def image(self) -> Image:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
@@ -18,7 +19,7 @@ from .names import digest_in
 Storage = Literal["offload", "inline"]
 
 
-class StoredObject(msgspec.Struct, frozen=True):
+class StoredObject(Shown, msgspec.Struct, frozen=True):
     """What a listing says of an object.
 
     Attributes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
@@ -19,7 +20,7 @@ DEFAULT_CACHE_BYTES = 10 * 1024**3
 _PROBE = f"{'0' * 64}.img"
 
 
-class CachedStore:
+class CachedStore(Shown):
     """A store whose images are kept on a local disk once they were read.
 
     Every read from the cache is verified like a read from the store; what is damaged or gone is
@@ -57,6 +58,9 @@ class CachedStore:
         self._kept = CacheDirectory(self.directory, max_bytes)
         self.hits = 0
         self.misses = 0
+
+    def _shown(self) -> Mapping[str, object]:
+        return {"store": self.store, "directory": str(self.directory)}
 
     def check_run(self, run_id: str | None) -> None:
         """Refuses a run that the store behind was not opened for."""

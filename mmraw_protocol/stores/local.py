@@ -11,11 +11,12 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..system.descriptors import Descriptor, identity_of, open_above
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
@@ -32,7 +33,7 @@ _SWEPT_ENTRIES = 10_000
 _SWEPT_SECONDS = 3600.0
 
 
-class LocalStore:
+class LocalStore(Shown):
     """A store in a directory.
 
     Args:
@@ -84,6 +85,9 @@ class LocalStore:
             where, mode = str(self.root), self._dir_mode
             _io(lambda: disk.make_directory(where, mode, durable=durable))
         self._hold_root()
+
+    def _shown(self) -> Mapping[str, object]:
+        return {"root": str(self.root), **self.scope.shown()}
 
     def _hold_root(self) -> None:
         """Opens the root and keeps it open for as long as the store lives."""

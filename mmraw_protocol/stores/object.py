@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
@@ -29,7 +30,7 @@ _CHUNK = 1024 * 1024
 _PAGE = 1000
 
 
-class ObjectStore:
+class ObjectStore(Shown):
     """A store in a bucket, or in memory.
 
     Args:
@@ -81,6 +82,9 @@ class ObjectStore:
         if client is None:
             client = client_for(self.place, timeout, retries, retry_seconds)
         self._client = client
+
+    def _shown(self) -> Mapping[str, object]:
+        return {"url": self.place.url(), **self.scope.shown()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Credentials stay behind: the other process takes them from its own environment.

@@ -28,6 +28,12 @@ class RunScope(msgspec.Struct, frozen=True):
     run_id: str | None = None
     run_ids: frozenset[str] | None = None
 
+    def shown(self) -> dict[str, object]:
+        """What a store shows of it."""
+        if self.run_ids is None:
+            return {"run_id": self.run_id}
+        return {"run_ids": tuple(sorted(self.run_ids)[:4])}
+
     @classmethod
     def of(cls, run_id: str | None, run_ids: Iterable[str] | None) -> RunScope:
         """Of labels as a user gives them.

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from ..system.shown import Shown
 from ..wire.errors import MMRawError
 from .base import AssetStore
 from .listing import runs_of
 
 
-class StoredImage(msgspec.Struct, frozen=True):
+class StoredImage(Shown, msgspec.Struct, frozen=True):
     """An image that is in a store already: its name, and its run where the store holds several."""
 
     raw_image_id: str

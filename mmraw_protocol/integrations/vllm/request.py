@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
@@ -17,7 +18,7 @@ from ...wire.ref import is_ref
 Fields = dict[str, msgspec.Raw]
 
 
-class GenerateRequest(msgspec.Struct, frozen=True):
+class GenerateRequest(Shown, msgspec.Struct, frozen=True):
     """A generate request whose features hold refs.
 
     Attributes:

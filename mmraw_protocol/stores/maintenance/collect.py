@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from .. import AssetStore
@@ -20,7 +21,7 @@ from .references import Problem, read_references
 WEEK = 7 * 86400.0
 
 
-class CollectReport(msgspec.Struct, kw_only=True):
+class CollectReport(Shown, msgspec.Struct, kw_only=True):
     """What `collect` found and did.
 
     Attributes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...system.shown import Shown
 from ...wire.errors import MMRawError
 from .. import AssetStore
 from ..listing import put_named, runs_of
@@ -24,7 +25,7 @@ _OF_ONE_OBJECT = (
 )
 
 
-class CopyReport(msgspec.Struct, kw_only=True):
+class CopyReport(Shown, msgspec.Struct, kw_only=True):
     """What `copy_store` did.
 
     Attributes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import ErrorCode, MMRawError
 from ...wire.hashes import sha256_hex
@@ -20,14 +21,14 @@ from .references import Mention, Problem, read_references
 _LASTING = ("object_corrupt", "limit_exceeded", "invalid_raw_image_id")
 
 
-class ObjectName(msgspec.Struct, frozen=True, order=True):
+class ObjectName(Shown, msgspec.Struct, frozen=True, order=True):
     """An object in a report; run_id is left out where the store is of one run."""
 
     raw_image_id: str
     run_id: str | None = None
 
 
-class DamagedObject(msgspec.Struct, frozen=True):
+class DamagedObject(Shown, msgspec.Struct, frozen=True):
     """An object that is there and cannot be used, and why."""
 
     raw_image_id: str
@@ -35,7 +36,7 @@ class DamagedObject(msgspec.Struct, frozen=True):
     code: ErrorCode
 
 
-class UnmetMention(msgspec.Struct, frozen=True):
+class UnmetMention(Shown, msgspec.Struct, frozen=True):
     """An image that a file refers to and the store does not give, with the first place."""
 
     raw_image_id: str
@@ -44,7 +45,7 @@ class UnmetMention(msgspec.Struct, frozen=True):
     line: int
 
 
-class FsckReport(msgspec.Struct, kw_only=True):
+class FsckReport(Shown, msgspec.Struct, kw_only=True):
     """What `check` found.
 
     Attributes:

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from ...system.descriptors import open_above
+from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import ErrorCode, MMRawError
 from ...wire.ref import RawMMRef, check_raw_image_id, parse_ref
@@ -34,7 +35,7 @@ _MOST_UNQUOTED = 4
 _TOLD = 1 << 20
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(Shown, msgspec.Struct, frozen=True):
     """Why a file could not be read whole.
 
     Attributes:
@@ -49,7 +50,7 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-class Mention(msgspec.Struct, frozen=True):
+class Mention(Shown, msgspec.Struct, frozen=True):
     """A stored image that a document needs.
 
     Attributes:
@@ -63,7 +64,7 @@ class Mention(msgspec.Struct, frozen=True):
     mm_hash: str | None = None
 
 
-class References(msgspec.Struct):
+class References(Shown, msgspec.Struct):
     """What was found in files.
 
     Attributes:
