@@ -61,6 +61,10 @@ test-objects: install $(if $(shell command -v npm),$(AZURITE)/node_modules/.inst
 test-faults: install ## kills at every system call, full disks, races (needs strace)
 	$(PY) -m pytest tests/faults
 
+test-instructions: install ## forks and interrupts at every instruction of cache, store and decoder
+	MMRAW_EVERY_INSTRUCTION=1 $(PY) -m pytest -n $(WORKERS) --durations=0 \
+		tests/test_forks_and_interrupts.py -k instruction
+
 test-mutation: install ## take out each guard once; some test must go red
 	$(PY) tests/mutation/run.py
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-WATCHDOG_SECONDS = 120
+WATCHDOG_SECONDS = 1200 if "MMRAW_EVERY_INSTRUCTION" in os.environ else 120
 _ANSWER = 50
 PACKAGE = str(Path(__file__).parent.parent / "mmraw_protocol")
 
@@ -53,6 +53,14 @@ def png(side: int = 64) -> bytes:
 
     buffer = io.BytesIO()
     Image.effect_noise((side, side), 50).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def flat(side: int) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -434,7 +442,7 @@ def no_memory() -> None:
     from mmraw_protocol import MMRawError
     from mmraw_protocol.images import decode_rgb
 
-    small, large = png(64), png(3000)
+    small, large = png(64), flat(5000)
     decode_rgb(small)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]

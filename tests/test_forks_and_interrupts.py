@@ -5,6 +5,7 @@
 
 import os
 import sys
+import threading
 from typing import Any
 
 import process_programs
@@ -71,6 +72,32 @@ def test_a_call_within_the_call_that_makes_a_value_does_not_wait_for_it() -> Non
         return 1
 
     assert cache.get("key", lambda: cache.get("key", lambda: 1, size) + 1, size) == 2
+
+
+def test_a_call_that_ended_without_a_word_holds_nothing() -> None:
+    """As after two interrupts, of which the second comes into the cleaning up after the first."""
+    from mmraw_protocol.materialize.cache import SingleFlightCache, _Flight
+    from mmraw_protocol.system.claims import Claim, hold_one_of, own_frame
+
+    def ended() -> Any:
+        return own_frame()
+
+    frame = ended()
+    assert not Claim(frame).is_held()
+    assert Claim(own_frame()).is_held()
+    claims = {0: Claim(frame), 1: Claim(frame)}
+    hold_one_of(2, claims, own_frame())()
+    cache: SingleFlightCache[int] = SingleFlightCache(100)
+    found: list[int] = []
+
+    def ask() -> None:
+        found.append(cache.get("key", lambda: 7, lambda _: 1))
+
+    cache._flights["key"] = _Flight(frame)
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert found == [7]
 
 
 def test_forks_are_told_of_in_one_place() -> None:

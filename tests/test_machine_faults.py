@@ -123,6 +123,26 @@ def test_only_what_a_decoder_throws_is_the_images(
     patch.undo()
 
 
+class StoppedError(ValueError):
+    """What a handler of signals may raise."""
+
+
+@pytest.mark.parametrize("kind", [StoppedError, TimeoutError, Exception, RuntimeError])
+def test_what_other_code_throws_into_a_decoder_is_not_the_images(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmraw_protocol.images import own_pillow
+
+    def stop(*_: Any) -> None:
+        raise kind("by other code")
+
+    for name in ("load", "_open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(own_pillow.PngImagePlugin.PngImageFile, name, stop)
+            with pytest.raises(kind, match="by other code"):
+                decode_rgb(PNG)
+
+
 @pytest.mark.parametrize("kind", ["own", "timeout", "plain"])
 def test_what_other_code_throws_into_a_thread_goes_on(kind: str) -> None:
     assert process_programs.run("thrown", kind)

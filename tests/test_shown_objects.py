@@ -10,7 +10,7 @@ import process_programs
 import pytest
 
 from mmraw_protocol import ImageSource, Materializer, get_adapter, open_store, pack_images
-from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, StorePlace
+from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, Refused, StorePlace
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.materialize import MaterializedImage
 from mmraw_protocol.stores.maintenance import check, collect
@@ -62,6 +62,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "another adapter": lambda: get_adapter("kimi_k25", placeholder="expanded"),
     "a job": lambda: ConvertJob(run_id="r", store=StorePlace(LONG, "r", {"create": False})),
     "a job without a store": lambda: OffloadJob(store=None),
+    "a refusal": lambda: Refused(1, LONG, "invalid_json", LONG, LONG),
     "a third job": lambda: InlineJob(store=StorePlace("/x")),
 }
 

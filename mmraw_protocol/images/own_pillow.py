@@ -2,8 +2,8 @@
 
 `Image.MAX_IMAGE_PIXELS`, `ImageFile.LOAD_TRUNCATED_IMAGES`, `PngImagePlugin.MAX_TEXT_CHUNK` and
 their like belong to the whole process: other code that sets one would change which images are
-refused here, and how much memory they take. The same goes for what it does to warnings. So the
-Python modules of Pillow are loaded once more under another name; its compiled ones are shared.
+refused here, and how much memory they take. So the Python
+modules of Pillow are loaded once more under another name; its compiled ones are shared.
 
 Importing this module raises ImportError where Pillow is not installed.
 """
@@ -32,22 +32,12 @@ _NEEDED = (
 )
 
 
-class _NoWarnings:
-    """In place of the module `warnings`: what Pillow warns of is no news to who called us."""
-
-    def warn(self, *_: object, **__: object) -> None: ...
-
-
 def _load() -> dict[str, Any]:
     for name in _COMPILED:
         with contextlib.suppress(ImportError):
             sys.modules[f"{_NAME}.{name}"] = importlib.import_module(f"PIL.{name}")
     _load_package()
     modules: dict[str, Any] = {name: importlib.import_module(f"{_NAME}.{name}") for name in _NEEDED}
-    silent = _NoWarnings()
-    for name, module in list(sys.modules.items()):
-        if name.startswith(f"{_NAME}.") and hasattr(module, "warnings"):
-            module.warnings = silent  # pyright: ignore[reportAttributeAccessIssue]
     # Sizes are compared with `Limits`.
     modules["Image"].MAX_IMAGE_PIXELS = None
     return modules

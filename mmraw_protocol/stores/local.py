@@ -299,11 +299,10 @@ class LocalStore(Shown):
         root = self._root
         if not root.is_ours:
             self._hold_root()
-        if self._root.identity == root.identity:
-            descriptor = _io(lambda: open_above(".", disk.DIRECTORY, dir_fd=self._root.number))
-            if identity_of(descriptor) == root.identity:
-                return descriptor
-            os.close(descriptor)
+        descriptor = _io(lambda: open_above(".", disk.DIRECTORY, dir_fd=self._root.number))
+        if identity_of(descriptor) == root.identity:
+            return descriptor
+        os.close(descriptor)
         self._root = root
         raise disk.store_error(errno.EBADF)
 
