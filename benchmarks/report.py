@@ -80,7 +80,12 @@ def markdown(result: dict[str, Any]) -> str:
         low, high = row["spread"]
         sign = "at most" if row["at_most"] else "at least"
         stretch = f" (stretch {row['stretch']:g})" if row["stretch"] else ""
-        unit = {"us": " µs", "x faster": " x", "x the floor": " x"}[row["unit"]]
+        unit = {
+            "us": " µs",
+            "x faster": " x",
+            "x the floor": " x",
+            "of the bound": " of the bound",
+        }[row["unit"]]
         lines.append(
             f"| {row['work']}, against: {row['baseline']} | **{row['value']:.3g}{unit}** "
             f"| {low:.3g} to {high:.3g} | {duration(row['seconds'])} "

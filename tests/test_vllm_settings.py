@@ -22,7 +22,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "MMRAW_STORE": str(tmp_path),
         "MMRAW_RUN_IDS": "exp42, exp43",
         "MMRAW_CACHE_BYTES": "0",
-        "MMRAW_FAMILY_BY_MODEL_TYPE": "qwen_vl",
+        "MMRAW_FAMILIES": "qwen_vl",
         "MMRAW_REFS_ONLY": "false",
         "MMRAW_HANDOVER": "encoded",
         "MMRAW_ISOLATION": "process",
