@@ -323,6 +323,26 @@ def _is_open(number: int) -> bool:
         return False
 
 
+def closed_workers(which: str) -> None:
+    """Processes that share a file, with some of the standard streams closed."""
+    from mmraw_protocol.files import ConvertJob, rewrite
+    from mmraw_protocol.files.sharing import check_file
+
+    name = "9c3fa26ef2eec6bae60e386221fd6121"
+    ref = f"mmraw:v2:r:other:{name}:image:{name}:a.png:e30"
+    data = json.dumps({"ref": ref}).encode() + b"\n"
+    for descriptor in which:
+        os.close(int(descriptor))
+    # Above the streams, as files of the caller's are.
+    file = os.fdopen(os.dup2(os.memfd_create("rows"), 40), "w+b")
+    file.write(data * 20_000)
+    file.seek(0)
+    counts = check_file(file, processes=3, range_bytes=1 << 16, start_seconds=0).counts
+    source, written = io.BytesIO(data * 20_000), list[int]()
+    report = rewrite(source.read, lambda part: written.append(len(part)), ConvertJob(), processes=3)
+    answer([counts, report.tally.changed, sum(written) > 0])
+
+
 def low_descriptors() -> None:
     """What prints to a closed stream while an object is written must not end up in it."""
     from mmraw_protocol import open_store

@@ -22,6 +22,12 @@ def test_closed_standard_streams_change_no_answer(which: str) -> None:
     assert seen["untouched"]
 
 
+@pytest.mark.parametrize("which", ["", "0", "1", "12", "012"])
+def test_processes_share_a_file_with_closed_standard_streams(which: str) -> None:
+    seen = process_programs.run("closed_workers", which)
+    assert seen == [{"ref": 20_000}, 20_000, True]
+
+
 def test_what_is_printed_to_a_closed_stream_gets_into_no_object() -> None:
     assert process_programs.run("low_descriptors")
 

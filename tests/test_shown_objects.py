@@ -10,13 +10,14 @@ import process_programs
 import pytest
 
 from mmraw_protocol import ImageSource, Materializer, get_adapter, open_store, pack_images
-from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, Refused, StorePlace
+from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, StorePlace
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.materialize import MaterializedImage
 from mmraw_protocol.stores.maintenance import check, collect
 
 PNG = process_programs.png(600)
 LONG = "x" * 5000
+PLACE = StorePlace(LONG, LONG)
 
 
 def packed(storage: Any = "inline") -> Any:
@@ -61,8 +62,8 @@ VALUES: dict[str, Callable[[], Any]] = {
     "an adapter": lambda: get_adapter("qwen_vl"),
     "another adapter": lambda: get_adapter("kimi_k25", placeholder="expanded"),
     "a job": lambda: ConvertJob(run_id="r", store=StorePlace(LONG, "r", {"create": False})),
+    "a job of long texts": lambda: ConvertJob(to=LONG, run_id=LONG, config=LONG, store=PLACE),
     "a job without a store": lambda: OffloadJob(store=None),
-    "a refusal": lambda: Refused(1, LONG, "invalid_json", LONG, LONG),
     "a third job": lambda: InlineJob(store=StorePlace("/x")),
 }
 

@@ -14,6 +14,7 @@ from ..stores import LocalStore
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.errors import MMRawError
+from .options import check_folder
 from .output import print_json, print_table, size_of
 
 EXAMPLE = "mmraw demo my.jpg other.png"
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs every route; 1 where a pixel differs."""
+    check_folder(args.out)
     pictures = args.pictures or example_pictures()
     store = LocalStore(args.out / f"run_{RUN_ID}" / "assets" / "images", run_id=RUN_ID)
     journeys = run_demo(pictures, store)

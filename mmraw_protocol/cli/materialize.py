@@ -12,7 +12,7 @@ from ..wire.errors import MMRawError
 from ..wire.features import Features, parse_features
 from ..wire.json import parse_json
 from .inputs import read_text
-from .options import adapters_of, add_family, add_store, store_of
+from .options import adapters_of, add_family, add_store, check_folder, store_of
 from .output import print_json, print_table, size_of
 
 EXAMPLE = "mmraw materialize features.json --store run_x/assets/images --out pictures"
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes one PNG per image; the first image that is refused ends the command."""
+    check_folder(args.out)
     adapters = {adapter.family: adapter for adapter in adapters_of(args)}
     store = store_of(args, create=False)
     materializer = Materializer(store, cache_bytes=0, adapters=adapters)

@@ -69,6 +69,17 @@ def add_modes(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def check_folder(out: Path) -> None:
+    """Refuses an --out that cannot be a folder: pictures do not go into one stream.
+
+    Raises:
+        MMRawError: unsupported_option.
+    """
+    if str(out) == "-" or (out.exists() and not out.is_dir()):
+        message = "--out is a folder for several files here; they cannot go to a stream or a file"
+        raise MMRawError("unsupported_option", message)
+
+
 def modes_of(args: argparse.Namespace) -> dict[str, Any]:
     """The permissions that the options name, as `open_store` takes them."""
     given = {"file_mode": args.file_mode, "dir_mode": args.dir_mode}

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from ...conversation.placeholders import check_spans
 from ...materialize import MaterializedImage, Materializer
 from ...materialize.cache import SingleFlightCache
+from ...system.forks import forget_after_fork
 from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
 from ...wire.features import Slot
@@ -64,8 +65,14 @@ class Resolver(Generic[Item]):
         self._maker = maker
         self._pad_ids = dict(pad_ids)
         self._cache: SingleFlightCache[Item] = SingleFlightCache(cache_bytes)
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="mmraw")
+        self._workers = workers
         self._metrics = metrics
+        self.forget()
+        forget_after_fork(self)
+
+    def forget(self) -> None:
+        """Starts without threads: they belong to one process."""
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="mmraw")
 
     async def resolve(self, slots: Sequence[Slot], token_ids: Sequence[int]) -> list[str]:
         """The texts that replace the refs, in their order. Hand them to `discard` in the end.
