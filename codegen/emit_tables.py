@@ -160,18 +160,23 @@ def _is_shared(model: Model, part: Field) -> bool:
     return text is not None and text.shared and part.required
 
 
-def _kept(model: Model, part: Field) -> str:
+def _given(part: Field) -> str:
+    """The value of a struct's field, None where it is absent."""
     value = f"value.{part.attribute}"
-    return f"intern({value})" if _is_shared(model, part) else value
+    if part.is_flag:
+        return f"{value} is not UNSET"
+    if not part.required and not isinstance(part.type, Nullable):
+        return f"None if {value} is UNSET else {value}"
+    return value
 
 
 def _json_reader(model: Model, item: Definition) -> str:
     name = snake(item.name)
-    arguments = "".join(
-        f"        {part.attribute}={_kept(model, part)},\n"
-        for part in item.fields
-        if part.name != "family"
-    )
+    arguments = ""
+    for part in item.fields:
+        value = f"intern({_given(part)})" if _is_shared(model, part) else _given(part)
+        if part.name != "family":
+            arguments += f"        {part.attribute}={value},\n"
     return (
         f"_{name} = Decoder(types.{item.name}).decode\n\n\n"
         f"def read_{name}(data: bytes, make: Any, limits: Limits) -> Any:\n"
@@ -179,9 +184,9 @@ def _json_reader(model: Model, item: Definition) -> str:
         "    Raises:\n        MsgspecError, ValueError, RecursionError: It is not that of a "
         'built-in family.\n    """\n'
         f"    value = _{name}(data)\n    family = value.__struct_config__.tag\n"
-        f"    if not checks.fits_{name}(data, family, value, limits):\n        return None\n"
-        f"    return make(\n        dialect={item.dialect!r},\n        family=family,\n"
+        f"    ref = make(\n        dialect={item.dialect!r},\n        family=family,\n"
         f"{arguments}    )\n"
+        f"    return ref if checks.fits_{name}(data, family, ref, limits) else None\n"
     )
 
 
@@ -210,16 +215,11 @@ def _segments_reader(item: Definition) -> str:
 
 
 def _item_maker(item: Definition) -> str:
-    rows = ""
-    for part in item.fields:
-        value = f"value.{part.attribute}"
-        if part.name == "family" or (isinstance(part.type, Const) and part.required):
-            continue
-        if part.is_flag:
-            value = f"{value} is not UNSET"
-        elif not part.required and not isinstance(part.type, Nullable):
-            value = f"None if {value} is UNSET else {value}"
-        rows += f"        {part.attribute}={value},\n"
+    rows = "".join(
+        f"        {part.attribute}={_given(part)},\n"
+        for part in item.fields
+        if part.name != "family" and not (isinstance(part.type, Const) and part.required)
+    )
     return (
         f"def make_{snake(item.name)}(make: Any, value: Any) -> Any:\n"
         f'    """`make` of the fields of a struct of {item.title[0].lower()}{item.title[1:]}."""\n'

@@ -111,9 +111,7 @@ def read_ref_unversioned_data(data: bytes, make: Any, limits: Limits) -> Any:
     """
     value = _ref_unversioned_data(data)
     family = value.__struct_config__.tag
-    if not checks.fits_ref_unversioned_data(data, family, value, limits):
-        return None
-    return make(
+    ref = make(
         dialect='unversioned-data',
         family=family,
         fingerprint=intern(value.fingerprint),
@@ -122,6 +120,7 @@ def read_ref_unversioned_data(data: bytes, make: Any, limits: Limits) -> Any:
         payload=value.payload,
         raw_uri=value.raw_uri,
     )
+    return ref if checks.fits_ref_unversioned_data(data, family, ref, limits) else None
 
 
 _ref_unversioned_uri = Decoder(types.RefUnversionedUri).decode
@@ -135,9 +134,7 @@ def read_ref_unversioned_uri(data: bytes, make: Any, limits: Limits) -> Any:
     """
     value = _ref_unversioned_uri(data)
     family = value.__struct_config__.tag
-    if not checks.fits_ref_unversioned_uri(data, family, value, limits):
-        return None
-    return make(
+    ref = make(
         dialect='unversioned-uri',
         family=family,
         fingerprint=intern(value.fingerprint),
@@ -146,6 +143,7 @@ def read_ref_unversioned_uri(data: bytes, make: Any, limits: Limits) -> Any:
         payload=value.payload,
         raw_uri=value.raw_uri,
     )
+    return ref if checks.fits_ref_unversioned_uri(data, family, ref, limits) else None
 
 
 _ref_v3_runless = Decoder(types.RefV3Runless).decode
@@ -159,9 +157,7 @@ def read_ref_v3_runless(data: bytes, make: Any, limits: Limits) -> Any:
     """
     value = _ref_v3_runless(data)
     family = value.__struct_config__.tag
-    if not checks.fits_ref_v3_runless(data, family, value, limits):
-        return None
-    return make(
+    ref = make(
         dialect='v3-runless',
         family=family,
         fingerprint=intern(value.fingerprint),
@@ -170,6 +166,7 @@ def read_ref_v3_runless(data: bytes, make: Any, limits: Limits) -> Any:
         payload=value.payload,
         raw_image_id=value.raw_image_id,
     )
+    return ref if checks.fits_ref_v3_runless(data, family, ref, limits) else None
 
 
 _ref_v3 = Decoder(types.RefV3).decode
@@ -183,9 +180,7 @@ def read_ref_v3(data: bytes, make: Any, limits: Limits) -> Any:
     """
     value = _ref_v3(data)
     family = value.__struct_config__.tag
-    if not checks.fits_ref_v3(data, family, value, limits):
-        return None
-    return make(
+    ref = make(
         dialect='v3',
         family=family,
         fingerprint=intern(value.fingerprint),
@@ -196,6 +191,7 @@ def read_ref_v3(data: bytes, make: Any, limits: Limits) -> Any:
         raw_uri=value.raw_uri,
         run_id=intern(value.run_id),
     )
+    return ref if checks.fits_ref_v3(data, family, ref, limits) else None
 
 
 def read_ref_v2(text: str, make: Any, limits: Limits) -> Any:
