@@ -131,6 +131,13 @@ def _strategy(model: Model, item: Type) -> str:
 _TEXTS = ("", " ", "a b", "x\n", "\u00e9", "G", "..", "/etc/passwd", "http://example.org/a.png")
 
 
+class _Long(int):
+    """A string of that many characters, whose source text is short."""
+
+    def __repr__(self) -> str:
+        return f"'a' * {int(self)}"
+
+
 def _faults(model: Model) -> str:
     """What no reader may accept: wrong values by definition and field, and what must be there."""
     objects = [model.definitions[name] for name in model.order if model.definitions[name].is_object]
@@ -172,7 +179,8 @@ def _wrong(model: Model, item: Type) -> list[Any]:
     if isinstance(item, String):
         fits = re.compile(anchored(item.pattern)) if item.pattern else None
         texts = [text for text in _TEXTS if fits and not fits.search(text)]
-        return [None, 0, 1.5, True, [], {}, *texts]
+        long = [] if item.max_length is None else [_Long(item.max_length + 1)]
+        return [None, 0, 1.5, True, [], {}, *texts, *long]
     if isinstance(item, Integer):
         least, most = item.minimum, item.maximum
         odd = [least + 1] if item.multiple_of > 1 and (least + 1) % item.multiple_of else []
