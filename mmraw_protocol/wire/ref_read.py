@@ -81,7 +81,7 @@ def _reader(wire: WireDialect) -> _Reader:
         if len(text) > _LONGEST_SHORT:
             from .ref_stream import read_inline
 
-            return read_inline(text, limits)
+            return read_inline(text, wire, limits)
         data = decode_url(text, start)
         return None if data is None else read(data, RawMMRef, limits)
 

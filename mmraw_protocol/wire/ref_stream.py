@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ._generated.dialects import DEFAULT_DIALECT, DIALECTS
+from ._generated.dialects import DIALECTS, WireDialect
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from .base64 import PIECE, attempt, decode_standard, decode_url
 from .data_url import HEADS
@@ -19,7 +19,12 @@ from .ref_read import UNDECIDED, parse_ref
 
 Sink = Callable[[bytes], object]
 
-_WIRE = DIALECTS[DEFAULT_DIALECT]
+#: Dialects that carry an image beside a run's label, in the base64url of JSON.
+_WIRES = [
+    wire
+    for wire in DIALECTS.values()
+    if wire.encoding == "base64url-json" and {"raw_uri", "run_id"} <= wire.attributes
+]
 #: Characters at the beginning of a ref in which its image starts: all other fields are short.
 _HEAD = 8192
 #: Characters at the end of a ref that belong to no piece: what follows an image is short.
@@ -42,20 +47,21 @@ def read_ref(
         MMRawError: what `parse_ref` raises.
     """
     ref = None
-    if isinstance(text, str) and text.startswith(_WIRE.prefix):  # pyright: ignore[reportUnnecessaryIsInstance]
-        ref = read_inline(text, limits, sink, keep_uri)
+    if isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        wire = next((wire for wire in _WIRES if text.startswith(wire.prefix)), None)
+        ref = None if wire is None else read_inline(text, wire, limits, sink, keep_uri)
     return (parse_ref(text, limits=limits), False) if ref is None else (ref, True)
 
 
 def read_inline(
-    text: str, limits: Limits, sink: Sink | None = None, keep_uri: bool = True
+    text: str, wire: WireDialect, limits: Limits, sink: Sink | None = None, keep_uri: bool = True
 ) -> RawMMRef | None:
     """The ref of a canonical text with an inline image; None means undecided, not invalid."""
     try:
-        split = _split(text, limits, sink, keep_uri)
-        if split is None or _WIRE.read is None:
+        split = _split(text, len(wire.prefix), limits, sink, keep_uri)
+        if split is None or wire.read is None:
             return None
-        ref = _WIRE.read(split[0], RawMMRef, limits)
+        ref = wire.read(split[0], RawMMRef, limits)
     except UNDECIDED:
         return None
     # What was taken out must have been the source, and no other field.
@@ -65,14 +71,13 @@ def read_inline(
 
 
 def _split(
-    text: str, limits: Limits, sink: Sink | None, keep_uri: bool
+    text: str, start_of_body: int, limits: Limits, sink: Sink | None, keep_uri: bool
 ) -> tuple[bytes, str] | None:
     """The JSON of a ref with `_CHECKED` in place of its data: URL, and that URL.
 
     Its bytes go to `sink`, in pieces; they may have gone there where the answer is None. Without
     `keep_uri` the URL ends where its base64 begins or soon after.
     """
-    start_of_body = len(_WIRE.prefix)
     head = decode_url(text[start_of_body : start_of_body + _HEAD])
     start = 0 if head is None else head.find(b'"data:image/') + 1
     if head is None or not start:
