@@ -121,6 +121,7 @@ class RefConverter:
             if storage is None
             and source.fingerprint_scheme == wire.fingerprint_scheme
             and "run_id" in source.attributes <= wire.attributes
+            and _needed(wire) <= _needed(source)
             and (source.family, source.uri) in ((wire.family, wire.uri), (wire.family, None))
         )
 
@@ -142,6 +143,8 @@ class RefConverter:
         kind = _wanted_source(ref, self.wire, self.storage)
         if kind is not None and self.store is None:
             _note_losses(ref, self.wire, kind, losses)
+        absent = {name for name in _needed(self.wire) if getattr(ref, name) is None}
+        losses.missing += sorted(absent - _HANDLED)
         losses.lost += [name for name in lost_fields(ref, self.wire) if name not in _HANDLED]
         if error := losses.error(self.wire.dialect):
             raise error
@@ -181,6 +184,11 @@ class RefConverter:
             losses.missing.append("fingerprint (pass the layout's config)")
             return ref.fingerprint
         return pair[1]
+
+
+def _needed(wire: WireDialect) -> frozenset[str]:
+    """The required fields of a dialect, by the names of the model."""
+    return frozenset(attribute for name, attribute in wire.fields if name in wire.required)
 
 
 def _run_id(

@@ -7,6 +7,7 @@ import { encodeBase64 } from "./codec/base64.js";
 import { parseDataUri } from "./codec/datauri.js";
 import { sha256Hex } from "./codec/sha256.js";
 import { isObject } from "./codec/values.js";
+import type { JsonObject } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
 import { getAdapter, layoutFingerprint } from "./families/index.js";
 import type { ConfigLike } from "./families/index.js";
@@ -68,6 +69,7 @@ export function convertRef(text: string, options: ConvertOptions = {}): string {
   else fingerprint = fingerprintOf(ref, wire, config, losses);
   const kind = wantedSource(ref, wire);
   if (kind !== null && store === null) noteLosses(ref, wire, kind, losses);
+  losses.missing.push(...missingFields(ref, wire).filter((name) => !HANDLED.includes(name)));
   losses.lost.push(...lostFields(ref, wire).filter((name) => !HANDLED.includes(name)));
   raise(losses, to);
   let places: Places = { raw_uri: ref.raw_uri, raw_image_id: null };
@@ -94,6 +96,15 @@ function raise({ missing, lost }: Losses, to: string): void {
   if (lost.length > 0) parts.push(`${to} would lose ${lost.join(", ")}`);
   const name = [...missing, ...lost][0]?.split(" ")[0];
   if (name !== undefined) throw new MMRawError("not_convertible", parts.join("; "), `$.${name}`);
+}
+
+/** The fields that a dialect needs and a ref lacks, by the names of the model. */
+function missingFields(ref: RawMMRef, { fields, required }: WireDialect): string[] {
+  const values = ref as unknown as JsonObject;
+  const absent = fields.filter(
+    ([name, attribute]) => required.includes(name) && (values[attribute] ?? null) === null,
+  );
+  return absent.map(([, attribute]) => attribute).sort();
 }
 
 function runIdOf(
