@@ -122,8 +122,9 @@ function layoutText(ref: RawMMRef): string {
 
 function summary(family: string, grid: readonly number[] | null, more: string): HTMLElement {
   if (grid === null) return el("p", {}, `Family ${family} is not built in: its payload is opaque here.`);
-  const merged = (grid[0] ?? 0) * (grid[1] ?? 0) * (grid[2] ?? 0) / 4;
-  return el("p", {}, `Grid ${grid.join("x")} patches, ${merged.toLocaleString("en")} tokens at merge size 2.${more}`);
+  const { mergeSize } = getAdapter(family);
+  const merged = (grid[0] ?? 0) * (grid[1] ?? 0) * (grid[2] ?? 0) / mergeSize ** 2;
+  return el("p", {}, `Grid ${grid.join("x")} patches, ${merged.toLocaleString("en")} tokens at merge size ${mergeSize}.${more}`);
 }
 
 function picture(

@@ -89,7 +89,9 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
         return cast(Typed, payload)
 
     def _grid(self, typed: Typed) -> Grid:
-        return cast(Grid, getattr(typed, self.info.grid_key)[0])
+        """The row of a payload; one of two sides is of one frame."""
+        row = cast("tuple[int, ...]", getattr(typed, self.info.grid_key)[0])
+        return cast(Grid, row if len(row) == 3 else (1, *row))
 
     def grid_thw(self, payload: Payload) -> Grid:
         """The grid that a payload names."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..wire._generated.families import FAMILIES, FamilyInfo
+from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES, FamilyInfo
 from ..wire.errors import MMRawError
 from .base import GRID_KEY, Adapter
 from .config import are_layout_parameters, checked_config, read_config
@@ -59,7 +59,8 @@ def family_of(document: Mapping[str, Any]) -> str:
     Raises:
         MMRawError: unknown_family.
     """
-    for family in FAMILIES:
+    # The default family describes what has the form of no other, so it is asked last.
+    for family in sorted(FAMILIES, key=lambda name: name == DEFAULT_FAMILY):
         module: Any = import_module(f".{family}", __package__)
         if module.describes(document):
             return family

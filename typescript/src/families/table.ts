@@ -19,9 +19,10 @@ export function gridKeyOf(family: BuiltInFamily): string {
   return FAMILY_TABLE[family].gridKey;
 }
 
-/** The grid that a payload of a built-in family names; null for any other family. */
+/** The grid that a payload of a built-in family names, [1, h, w] of a row of two sides; else null. */
 export function gridOf(family: string, payload: Payload): Grid | null {
   if (!isBuiltIn(family)) return null;
   const rows = (payload as unknown as JsonObject)[gridKeyOf(family)];
-  return (rows as unknown as readonly [Grid])[0];
+  const [row] = rows as unknown as readonly [Grid | readonly [number, number]];
+  return row.length === 3 ? row : [1, ...row];
 }
