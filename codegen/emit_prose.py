@@ -15,12 +15,13 @@ from typing import Any
 
 from .canonical import string_of
 from .emit_reference import table
-from .ir import Definition, Field, Integer, Model, Named, String
+from .ir import Definition, Field, Model, Named, String, Tuple, Type
 from .load import Json, SchemaError
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 #: The last class of characters in a pattern, and how many of them it wants.
 _CLASS = re.compile(r"\[([^\]]+)\](?:[+*]|\{(\d+),(\d+)\})")
+_SIDES = ("t", "h", "w")
 _NAMED_CLASSES = {"A-Za-z": "ALPHA", "0-9": "DIGIT"}
 
 
@@ -154,7 +155,7 @@ def _families(model: Model) -> str:
         rows.append(
             (
                 f"`{family}`",
-                f"`{_shape(payload)}`",
+                f"`{_shape(model, payload)}`",
                 f"`{info['feature_modality']}`",
                 ", ".join(info["placeholder"]["conventions"]) or "-",
                 about,
@@ -168,12 +169,20 @@ def _families(model: Model) -> str:
     return table(columns, rows) + shown + "".join(placeholders)
 
 
-def _shape(payload: Definition) -> str:
-    shown = ", ".join(
-        f'"{part.name}": {"n" if isinstance(part.type, Integer) else "[[t, h, w]]"}'
-        for part in payload.fields
-    )
+def _shape(model: Model, payload: Definition) -> str:
+    shown = ", ".join(f'"{part.name}": {_value(model, part.type)}' for part in payload.fields)
     return f"{{{shown}}}"
+
+
+def _value(model: Model, item: Type | None) -> str:
+    """The shape of a payload's value: n for a number, the names of its sides for a grid's row."""
+    if isinstance(item, Named):
+        return _value(model, model.definitions[item.name].type)
+    if not isinstance(item, Tuple):
+        return "n"
+    parts = [_value(model, part) for part in item.items]
+    is_row = set(parts) == {"n"} and len(parts) <= len(_SIDES)
+    return f"[{', '.join(_SIDES[-len(parts) :] if is_row else parts)}]"
 
 
 def _limits(model: Model) -> str:

@@ -233,6 +233,9 @@ def _schema(document: Json, data: bytes, place: str) -> Schema:
         raise SchemaError(f"{place}: keyword not in the subset: {', '.join(sorted(extra))}")
     if not str(document.get("$id", "")).startswith("urn:mmraw:"):
         raise SchemaError(f"{place}: $id must be a urn:mmraw: name")
+    for name in ("title", "description"):
+        if name not in document:
+            raise SchemaError(f"{place}: a schema has a {name}, which its pages show")
     for name, node in document.get("$defs", {}).items():
         check_node(node, f"{place}#/$defs/{name}")
     return Schema(document["$id"], document, hashlib.sha256(data).hexdigest(), place)

@@ -66,6 +66,7 @@ def test_a_change_in_spec_is_drift(checkout: Path) -> None:
         (lambda d: d["$defs"]["GridRow"].update(items={"type": "null"}), "$defs/GridRow"),
         (lambda d: d.update({"if": {}}), "keyword not in the subset: if"),
         (lambda d: d.update({"$id": "https://example.invalid/x"}), "$id must be"),
+        (lambda d: d.pop("description"), "a schema has a description"),
     ],
 )
 def test_anything_outside_the_subset_is_refused_by_place(
