@@ -58,6 +58,10 @@ test-objects: install $(if $(shell command -v npm),$(AZURITE)/node_modules/.inst
 	@$(PY) tests/environments/install.py gcs >/dev/null || printf '\n!!! NOT TESTED: gs://\n\n' >&2
 	$(PY) -m pytest -n $(WORKERS) tests/objects
 
+# The modules side by side: each has a copy of the repository of its own.
+test-evolution: install typescript ## a field, a limit, a family, a dialect, an error code, each added in a copy
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/evolution
+
 test-faults: install ## kills at every system call, full disks, races (needs strace)
 	$(PY) -m pytest tests/faults
 
