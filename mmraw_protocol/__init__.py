@@ -23,6 +23,7 @@ from .wire.ref import RawMMRef, check_raw_image_id, format_ref, is_ref, normaliz
 from .wire.schemas import schemas
 
 if TYPE_CHECKING:
+    from .conversation.features_builder import FeaturesBuilder
     from .conversation.messages import inline_messages, mm_data, offload_messages, pack_images
     from .families import get_adapter
     from .images import ImageSource
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .stores.verify import verify_ref
     from .wire.features import Features, MultiModalData, build_features, parse_features
     from .wire.item import RawMMItem, make_item, parse_item
-    from .wire.turns import FeaturesBuilder, RefMemory
+    from .wire.ref_memory import RefMemory
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -75,12 +76,12 @@ __all__ = [
 
 _LATER = {
     "Features": "wire.features",
-    "FeaturesBuilder": "wire.turns",
+    "FeaturesBuilder": "conversation.features_builder",
     "ImageSource": "images",
     "Materializer": "materialize",
     "MultiModalData": "wire.features",
     "RawMMItem": "wire.item",
-    "RefMemory": "wire.turns",
+    "RefMemory": "wire.ref_memory",
     "build_features": "wire.features",
     "convert_ref": "stores.convert",
     "get_adapter": "families",

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from mmraw_protocol.images.decode import DecodedImage, decode_here
+from mmraw_protocol.images.pixels import DecodedImage, decode_here
 
 
 def decode(data: bytes, **options: Any) -> DecodedImage:

@@ -1,7 +1,6 @@
 """Layout arithmetic and adapters, beyond the recorded rows that the vectors hold."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mmraw_protocol.families import (
     families,
     get_adapter,
     layout_fingerprint,
+    plugins,
     register_adapter,
 )
 from mmraw_protocol.families.registry import _factories
@@ -195,22 +195,31 @@ class ToyAdapter(QwenVlAdapter):
 
 def make(config, placeholder):
     return ToyAdapter(QwenVlLayout())
+
+RUBBISH = 17
+
+def empty(config, placeholder):
+    return None
+
+def stubborn(config, placeholder):
+    raise SystemExit(1)
 """
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package that registers the families toy (good) and broken."""
     (tmp_path / "toy_family.py").write_text(TOY)
+    (tmp_path / "toy_exit.py").write_text("raise SystemExit(1)\n")
     info = tmp_path / "toy_family-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-family\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[mmraw_protocol.adapters]\ntoy = toy_family:make\nbroken = toy_family:missing\n"
+        "leaving = toy_exit:make\nrubbish = toy_family:RUBBISH\nempty = toy_family:empty\n"
+        "stubborn = toy_family:stubborn\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield
-    _factories.pop("toy", None)
 
 
 @pytest.mark.usefixtures("plugin")
@@ -218,8 +227,34 @@ def test_a_third_party_family_is_found_by_entry_point() -> None:
     assert "toy" in families()
     assert isinstance(get_adapter("toy"), Adapter)
     assert get_adapter("toy").family == "toy"
-    assert refused(get_adapter, "broken") == "unknown_family"
+
+
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize("family", ["broken", "leaving", "rubbish", "empty", "stubborn"])
+def test_a_package_that_is_of_no_use_breaks_its_own_families_and_is_named(family: str) -> None:
+    assert family in families()
+    for _ in range(2):
+        with pytest.raises(MMRawError, match="the package toy-family") as caught:
+            get_adapter(family)
+        assert caught.value.code == "unknown_family"
+    assert get_adapter("toy").family == "toy"
     assert get_adapter("qwen_vl").family == "qwen_vl"
+
+
+def test_installed_packages_are_searched_once_for_refs_of_unknown_families(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searches: list[str] = []
+
+    def search(group: str) -> list[Any]:
+        searches.append(group)
+        return []
+
+    monkeypatch.setattr(plugins, "entry_points", search)
+    monkeypatch.syspath_prepend("nowhere")  # a path that was not searched yet
+    for number in range(100):
+        assert refused(get_adapter, f"unknown{number}") == "unknown_family"
+    assert searches == ["mmraw_protocol.adapters"]
 
 
 def test_a_family_can_be_registered_in_process() -> None:

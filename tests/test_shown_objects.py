@@ -9,7 +9,17 @@ from typing import Any
 import process_programs
 import pytest
 
-from mmraw_protocol import ImageSource, Materializer, get_adapter, open_store, pack_images
+from mmraw_protocol import (
+    ImageSource,
+    Materializer,
+    MultiModalData,
+    RawMMRef,
+    build_features,
+    get_adapter,
+    open_store,
+    pack_images,
+    parse_features,
+)
 from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, StorePlace
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.materialize import MaterializedImage
@@ -28,6 +38,20 @@ def packed(storage: Any = "inline") -> Any:
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": LONG}]
     messages = [{"role": "user", "content": content}]
     return pack_images(messages, get_adapter("qwen_vl"), storage=storage, store=store)[0]
+
+
+def features(storage: Any = "inline") -> Any:
+    image = packed(storage)
+    data = MultiModalData(
+        mm_hashes={"image": [image.mm_hash] * 3},
+        mm_placeholders={"image": [{"offset": at, "length": 1} for at in range(3)]},
+        mm_items={"image": [image.item] * 3},
+    )
+    return parse_features(build_features(data, run_id="r"))
+
+
+def packed_ref(storage: Any) -> RawMMRef:
+    return features(storage).refs["image"][0]
 
 
 def materialized(payload: Any = None) -> MaterializedImage:
@@ -61,6 +85,9 @@ VALUES: dict[str, Callable[[], Any]] = {
     "a materialized image of an opaque ref": lambda: materialized({"text": LONG}),
     "an adapter": lambda: get_adapter("qwen_vl"),
     "another adapter": lambda: get_adapter("kimi_k25", placeholder="expanded"),
+    "a ref": lambda: packed_ref("inline"),
+    "a ref of a store": lambda: packed_ref("offload"),
+    "an envelope": lambda: packed().item,
     "a job": lambda: ConvertJob(run_id="r", store=StorePlace(LONG, "r", {"create": False})),
     "a job of long texts": lambda: ConvertJob(to=LONG, run_id=LONG, config=LONG, store=PLACE),
     "a job without a store": lambda: OffloadJob(store=None),
@@ -80,6 +107,13 @@ def test_a_value_is_short_in_logs_and_equal_to_its_copies(name: str) -> None:
         assert other == value
         assert hash(other) == hash(value)
     assert value != 1
+
+
+def test_a_features_body_is_short_in_logs() -> None:
+    for body in (features(), *features().slots()):
+        assert len(repr(body)) <= 300
+        assert type(body).__name__ in repr(body)
+    assert pickle.loads(pickle.dumps(features())) == features()
 
 
 def test_what_is_shown_says_which_image_it_is() -> None:

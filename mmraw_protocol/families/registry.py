@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from os import PathLike
 from typing import Any
 
@@ -14,14 +13,10 @@ from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES, FamilyInfo
 from ..wire.errors import MMRawError
 from .base import GRID_KEY, Adapter
 from .config import are_layout_parameters, checked_config, read_config
-
-GROUP = "mmraw_protocol.adapters"
+from .plugins import Factory, plugin_factory, plugin_families
 
 #: None (the defaults), a layout struct, a preset's name, layout parameters, or a checkpoint's file.
 ConfigLike = msgspec.Struct | Mapping[str, Any] | str | PathLike[str] | None
-
-#: Makes an adapter from a configuration and a placeholder convention, either may be None.
-Factory = Callable[[Any, "str | None"], Adapter]
 
 
 def _built_in(family: str) -> Factory:
@@ -80,8 +75,7 @@ def register_adapter(family: str, factory: Factory) -> None:
 
 def families() -> tuple[str, ...]:
     """The families that have an adapter, installed plugins among them."""
-    names = {entry.name for entry in entry_points(group=GROUP)}
-    return tuple(sorted(names | set(_factories)))
+    return tuple(sorted(plugin_families() | set(_factories)))
 
 
 def get_adapter(
@@ -99,26 +93,7 @@ def get_adapter(
     Raises:
         MMRawError: unknown_family, invalid_config, unsupported_option.
     """
-    factory = _factories.get(family) or _plugin(family)
+    factory = _factories.get(family) or plugin_factory(family)
     if factory is None:
         raise MMRawError("unknown_family", "no adapter is registered for this family", "$.family")
     return factory(config, placeholder)
-
-
-def _plugin(family: str) -> Factory | None:
-    """The factory that an installed package offers for `family`; a broken one is one error."""
-    for entry in entry_points(group=GROUP):
-        if entry.name != family:
-            continue
-        factory: Factory | None = None
-        try:
-            factory = entry.load()
-        except Exception:  # noqa: BLE001
-            # Whatever a third party's module raises on import becomes one clear error below.
-            factory = None
-        if factory is None:
-            message = "the package that registers this family cannot be imported"
-            raise MMRawError("unknown_family", message, "$.family")
-        _factories[family] = factory
-        return factory
-    return None

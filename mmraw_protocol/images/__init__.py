@@ -3,8 +3,9 @@
 Source: spec/README.md, section "Images".
 """
 
-from .decode import DecodedImage, decode_rgb
+from .decode import decode_rgb
 from .header import ImageHeader, extension_of, read_header
+from .pixels import DecodedImage
 from .source import ImageSource
 
 __all__ = [

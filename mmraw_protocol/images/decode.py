@@ -1,49 +1,21 @@
-"""From encoded bytes to RGB pixels: in this process, or in one of its own where it takes too much.
+"""Decides where an image is decoded: in this process, or in one of its own.
 
-Which of both is decided here and nowhere else.
+It is decided here and nowhere else.
 """
 
 from __future__ import annotations
 
-import io
-from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import msgspec
-
-from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
-from .faults import guarded, is_images
-from .header import ImageHeader, open_image
+from .faults import guarded
 from .memory import fits_bound
-from .structure import check_whole
+from .pixels import DecodedImage, Frames, decode_here
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-Frames = Literal["single", "first"]
 #: Which images are decoded in processes of their own: those that would take more memory here than
 #: is promised, all, or none.
 Isolation = Literal["auto", "process", "off"]
-
-#: Pixels that are converted at a time, so that no second copy of the whole picture is made.
-_STRIP_PIXELS = 1 << 18
-
-
-class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """Pixels of an image.
-
-    Attributes:
-        width, height: In pixels, equal to the header's.
-        format: png, jpeg, webp or gif.
-        rgb: The pixels, row by row, three bytes each.
-    """
-
-    width: int
-    height: int
-    format: str
-    rgb: bytes
 
 
 def decode_rgb(
@@ -86,58 +58,3 @@ def decode_rgb(
         return SHARED.decode(data, limits=limits, frames=frames, path=path)
 
     return guarded(decode, path)
-
-
-def decode_here(
-    data: bytes,
-    *,
-    limits: Limits = DEFAULT_LIMITS,
-    frames: Frames = "single",
-    path: str = "$",
-) -> DecodedImage:
-    """`decode_rgb` in this process, whatever memory it takes.
-
-    Raises:
-        MMRawError: as `decode_rgb`.
-        Exception: a fault of the machine, as it comes.
-    """
-    image, header = open_image(data, limits, path)
-    with closing(image):
-        if header.frames != 1 and frames != "first":
-            raise MMRawError("multiple_frames", "the image is an animation", path)
-        check_whole(data, header.format, limits, path)
-        pixels = _load(image, header)
-    if pixels is None:
-        raise MMRawError("image_undecodable", "the image does not decode whole", path)
-    return DecodedImage(width=header.width, height=header.height, format=header.format, rgb=pixels)
-
-
-def _load(image: Image, header: ImageHeader) -> bytes | None:
-    """The pixels, or None for whatever the decoder throws because of the image."""
-    try:
-        image.load()
-        if image.size != (header.width, header.height):
-            return None
-        # Without the table Pillow gives the same pixels, and no warning about ignoring it.
-        image.info.pop("transparency", None)
-        return _rgb_of(image)
-    except Exception as error:
-        # Decoders throw anything, with addresses and input in their texts: none of it leaves here.
-        if not is_images(error):
-            raise
-        return None
-
-
-def _rgb_of(image: Image) -> bytes:
-    """The RGB bytes of a loaded image, converted strip by strip."""
-    width, height = image.size
-    rows = max(1, _STRIP_PIXELS // width)
-    buffer = io.BytesIO()
-    # All room at once: a buffer that grows is copied, and its value, being full, is not.
-    buffer.seek(width * height * 3 - 1)
-    buffer.write(b"\0")
-    buffer.seek(0)
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        buffer.write((strip if strip.mode == "RGB" else strip.convert("RGB")).tobytes())
-    return buffer.getvalue()

@@ -25,7 +25,7 @@ from ..system.forks import forget_after_fork
 from ..system.python import does_not_start, reason_of, start_python
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ERRORS, ErrorCode, MMRawError
-from .decode import DecodedImage, Frames
+from .pixels import DecodedImage, Frames
 from .worker import Answer, Request, Setup, read_all, send, split
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["IsolatedDecoder"]
 
 _WORKER = "mmraw_protocol.images.worker"
-_DECODER = "mmraw_protocol.images.decode:decode_here"
+_DECODER = "mmraw_protocol.images.pixels:decode_here"
 _ADVICE = "or decode in this process with isolation='off'"
 #: A start takes a fraction of a second; on a machine under heavy load it may take long.
 _START_SECONDS = 60.0

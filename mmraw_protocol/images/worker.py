@@ -18,8 +18,8 @@ import msgspec
 
 from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
-from .decode import DecodedImage
 from .faults import machine_error
+from .pixels import DecodedImage
 
 _LENGTH = struct.Struct(">I")
 

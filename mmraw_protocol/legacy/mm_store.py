@@ -24,12 +24,13 @@ from ..wire._generated.checks import (
     check_modality,
     check_raw_uri,
 )
+from ..wire._generated.dialects import DEFAULT_ITEM, ITEMS
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.base64 import decode_base64url, encode_base64url
 from ..wire.data_url import check_label_names
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.item import KIND, VERSION
+from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import check_raw_image_id
 from ..wire.ref import normalize_run_id as _normalize_run_id
@@ -85,7 +86,7 @@ IMAGE_REF_VERSION = "v3"
 IMAGE_REF_PAYLOAD_KEY = "_prime_rl_image_ref"
 IMAGE_REF_PAYLOAD_VALUE = "raw_image"
 RAW_MM_ITEM_KIND = KIND
-RAW_MM_ITEM_VERSION = VERSION
+RAW_MM_ITEM_VERSION = dict(ITEMS[DEFAULT_ITEM].constants)["version"]
 
 _CHECKS = {
     "family": check_family,

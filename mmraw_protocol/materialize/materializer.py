@@ -19,8 +19,9 @@ import msgspec
 
 from ..families import Adapter, get_adapter
 from ..images import decode_rgb
-from ..images.decode import Frames, Isolation
+from ..images.decode import Isolation
 from ..images.isolation import IsolatedDecoder
+from ..images.pixels import Frames
 from ..stores import AssetStore
 from ..stores.verify import verify_source
 from ..system.forks import forget_after_fork

@@ -141,14 +141,7 @@ def fits_source(syntax: str, uri: str, stored_name: str | None, limits: Limits) 
     """Whether a URL has its syntax; a label beside the name of a stored image ends in that name."""
     if stored_name is not None and not uri.startswith("data:"):
         # The name itself has a check of its own.
-        return (
-            syntax == "raw_uri"
-            and uri.endswith(f"/{stored_name}")
-            and uri.startswith(_LABEL_HEADS)
-            and len(uri) <= LABEL_LENGTH
-            and uri.isascii()
-            and not uri.encode("ascii").translate(None, LABEL_CHARACTERS)
-        )
+        return syntax == "raw_uri" and uri.endswith(f"/{stored_name}") and _is_label(uri)
     try:
         SYNTAXES[syntax](uri, "$", limits)
     except MMRawError:
@@ -156,13 +149,16 @@ def fits_source(syntax: str, uri: str, stored_name: str | None, limits: Limits) 
     return syntax != "raw_uri" or uri.startswith("data:")
 
 
-def check_label_names(uri: str | None, stored_name: str | None, named: bool) -> None:
+def check_label_names(
+    uri: str | None, stored_name: str | None, named: bool, path: str = "$"
+) -> None:
     """A file: label ends in the name of the stored image beside it.
 
     Args:
         uri: raw_uri, already checked by itself.
         stored_name: raw_image_id.
         named: Whether the dialect has a raw_image_id; else the label alone names the image.
+        path: Of the document.
 
     Raises:
         MMRawError: invalid_raw_uri.
@@ -170,7 +166,7 @@ def check_label_names(uri: str | None, stored_name: str | None, named: bool) -> 
     label = uri if uri is not None and uri.startswith("file:") else None
     if named and label is not None and parse_file_label(label) != stored_name:
         message = "a file: label must accompany a raw_image_id equal to its last segment"
-        raise MMRawError("invalid_raw_uri", message, "$.raw_uri")
+        raise MMRawError("invalid_raw_uri", message, f"{path}.raw_uri")
 
 
 def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
@@ -179,17 +175,18 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
     Raises:
         MMRawError: invalid_raw_uri.
     """
-    # No pattern: on long paths it takes a hundred times as long.
     name = text.rpartition("/")[2]
-    is_label = (
+    if not _is_label(text) or not name or name.encode("ascii").translate(None, _NAME_CHARACTERS):
+        message = "expected a local file: URL that ends in the stored image's name"
+        raise MMRawError("invalid_raw_uri", message, path)
+    return name
+
+
+def _is_label(text: str) -> bool:
+    """Whether it has the form of a label, whatever its name; a pattern takes 100 times as long."""
+    return (
         len(text) <= LABEL_LENGTH
         and text.startswith(_LABEL_HEADS)
         and text.isascii()
         and not text.encode("ascii").translate(None, LABEL_CHARACTERS)
-        and name
-        and not name.encode("ascii").translate(None, _NAME_CHARACTERS)
     )
-    if not is_label:
-        message = "expected a local file: URL that ends in the stored image's name"
-        raise MMRawError("invalid_raw_uri", message, path)
-    return name

@@ -56,11 +56,8 @@ def build_together(
 
 
 def _refs(items: list[Any], hashes: list[Any], run_id: str) -> list[RawMMRef] | None:
-    if set(map(type, items)) != {dict}:
-        return None
-    if not all(
-        type(p) is dict and holds_lists(p.values()) for p in [i.get("payload") for i in items]
-    ):
+    payloads = [cast("Any", i).get("payload") if type(i) is dict else None for i in items]
+    if not all(type(payload) is dict and holds_lists(payload.values()) for payload in payloads):
         return None
     values = cast("list[Any]", msgspec.convert(items, _Items))
     if any(value.vllm_modality == "" for value in values):

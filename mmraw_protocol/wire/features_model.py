@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from ..system.shown import Shown
 from ._generated.limits import Limits
 from ._generated.types import PlaceholderRange
 from .check import key_in_path
@@ -21,7 +22,7 @@ from .ref import RawMMRef
 MAPS = ("kwargs_data", "mm_hashes", "mm_placeholders")
 
 
-class Slot(msgspec.Struct, frozen=True):
+class Slot(Shown, msgspec.Struct, frozen=True):
     """One image of a features body."""
 
     modality: str
@@ -31,7 +32,7 @@ class Slot(msgspec.Struct, frozen=True):
     ref: RawMMRef
 
 
-class Features(msgspec.Struct, frozen=True, kw_only=True):
+class Features(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A checked features body.
 
     Attributes:
@@ -65,7 +66,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
                 yield Slot(modality, index, mm_hash, placeholder, ref)
 
 
-class MultiModalData(msgspec.Struct, frozen=True, kw_only=True):
+class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What a renderer knows of a conversation's images, keyed by source modality.
 
     Attributes:

@@ -18,7 +18,7 @@ from .json import check_json_value, parse_json
 from .ref import RawMMRef, parse_ref
 
 if TYPE_CHECKING:
-    from .turns import RefMemory
+    from .ref_memory import RefMemory
 
 #: Values in a body for each image (hash, ref, placeholder and its two numbers), and beside them.
 _VALUES_AN_IMAGE, _VALUES_BESIDE = 5, 256

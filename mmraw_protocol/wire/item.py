@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ._generated.dialects import DEFAULT_ITEM, ITEMS, ItemDialect, ItemWire
+from ..system.shown import Shown
+from ._generated.dialects import DEFAULT_ITEM, ITEMS, ItemWire
 from ._generated.families import FAMILIES
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.types import ItemFields, Payload
@@ -19,18 +20,15 @@ from .errors import MMRawError
 from .json import check_json_value, has_tensor_key, processed_payload, to_builtins
 from .ref import read_raw_document
 
-__all__ = ["KIND", "MODALITY", "VERSION", "ItemDialect", "RawMMItem", "make_item", "parse_item"]
-
 _WIRE = ITEMS[DEFAULT_ITEM]
 _CONSTANTS = dict(_WIRE.constants)
 KIND = cast(str, _CONSTANTS["kind"])
-VERSION = cast(int, _CONSTANTS["version"])
 MODALITY = cast(str, _CONSTANTS["modality"])
 _encode = msgspec.json.Encoder().encode
 _SCALARS = frozenset({bool, float, int, str, type(None)})
 
 
-class RawMMItem(ItemFields, frozen=True, kw_only=True, omit_defaults=True):
+class RawMMItem(Shown, ItemFields, frozen=True, kw_only=True, omit_defaults=True):
     """One image as an envelope of any dialect says it; its fields are those of `ItemFields`."""
 
     @property
@@ -137,14 +135,8 @@ def _parse(document: dict[str, Any], limits: Limits, path: str) -> RawMMItem:
     if info is not None:
         values["payload"] = msgspec.convert(values["payload"], info.payload)
     flags: dict[str, Any] = {attribute: name in document for name, attribute, _ in wire.flags}
-    failed: MMRawError | None = None
-    try:
-        named = any(attribute == "raw_image_id" for _, attribute in wire.fields)
-        check_label_names(values.get("raw_uri"), values.get("raw_image_id"), named)
-    except MMRawError as error:
-        failed = error
-    if failed is not None:
-        raise failed.at(path)
+    named = any(attribute == "raw_image_id" for _, attribute in wire.fields)
+    check_label_names(values.get("raw_uri"), values.get("raw_image_id"), named, path)
     return RawMMItem(dialect=wire.dialect, **values, **flags)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..system.shown import Shown
 from ._generated.checks import check_raw_image_id as _check_raw_image_id
 from ._generated.checks import check_run_id
 from ._generated.dialects import DIALECTS, WireDialect
@@ -20,7 +21,7 @@ from .json import to_builtins
 PREFIX = "mmraw:"
 
 
-class RawMMRef(RefFields, frozen=True, kw_only=True, omit_defaults=True):
+class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):
     """One image, as a ref of any dialect says it; its fields are those of `RefFields`."""
 
     @property

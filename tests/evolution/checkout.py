@@ -111,7 +111,7 @@ class Checkout:
         """What a command of the copy prints."""
         return self._run(sys.executable, "-m", "mmraw_protocol.cli", *arguments)
 
-    def allows(self, bundle: str, document: object) -> bool:
+    def allows(self, bundle: str, document: Any) -> bool:
         """Whether a bundled schema allows a document."""
         schema = json.loads(self.mmraw("schema", "--bundle", bundle))
         return Draft202012Validator(schema).is_valid(document)

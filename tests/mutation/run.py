@@ -24,7 +24,7 @@ FAULTS, SOURCE = "mmraw_protocol/images/faults.py", "mmraw_protocol/images/sourc
 OUTPUT, PYTHON = "mmraw_protocol/files/output.py", "mmraw_protocol/system/python.py"
 DESCRIPTORS = "mmraw_protocol/system/descriptors.py"
 BULK = "mmraw_protocol/wire/jsonbulk.py"
-DECODE, HEADER = "mmraw_protocol/images/decode.py", "mmraw_protocol/images/header.py"
+DECODE, HEADER = "mmraw_protocol/images/pixels.py", "mmraw_protocol/images/header.py"
 MEMORY = "mmraw_protocol/images/memory.py"
 ISOLATION, WORKER = "mmraw_protocol/images/isolation.py", "mmraw_protocol/images/worker.py"
 
@@ -273,7 +273,7 @@ GUARDS = [
     ),
     Guard(
         "workers for what takes too much",
-        DECODE,
+        "mmraw_protocol/images/decode.py",
         '(isolation == "auto" and fits_bound(data, limits))',
         'isolation == "auto"',
         "tests/test_isolation.py -k needs_a_worker",

@@ -10,8 +10,9 @@ from typing import Any, Literal, cast
 import msgspec
 
 from ...conversation.environment import image_dir
-from ...images.decode import Frames, Isolation
+from ...images.decode import Isolation
 from ...images.isolation import IsolatedDecoder
+from ...images.pixels import Frames
 from ...materialize import cache_bytes_from_environment
 from ...stores import AssetStore, open_store
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits

@@ -1,0 +1,94 @@
+"""From encoded bytes to RGB pixels, in this process."""
+
+from __future__ import annotations
+
+import io
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ..system.shown import Shown
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
+from .faults import is_images
+from .header import ImageHeader, open_image
+from .structure import check_whole
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Frames = Literal["single", "first"]
+
+#: Pixels that are converted at a time, so that no second copy of the whole picture is made.
+_STRIP_PIXELS = 1 << 18
+
+
+class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """Pixels of an image.
+
+    Attributes:
+        width, height: In pixels, equal to the header's.
+        format: png, jpeg, webp or gif.
+        rgb: The pixels, row by row, three bytes each.
+    """
+
+    width: int
+    height: int
+    format: str
+    rgb: bytes
+
+
+def decode_here(
+    data: bytes,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    frames: Frames = "single",
+    path: str = "$",
+) -> DecodedImage:
+    """`decode_rgb` in this process, whatever memory it takes.
+
+    Raises:
+        MMRawError: as `decode_rgb`.
+        Exception: a fault of the machine, as it comes.
+    """
+    image, header = open_image(data, limits, path)
+    with closing(image):
+        if header.frames != 1 and frames != "first":
+            raise MMRawError("multiple_frames", "the image is an animation", path)
+        check_whole(data, header.format, limits, path)
+        pixels = _load(image, header)
+    if pixels is None:
+        raise MMRawError("image_undecodable", "the image does not decode whole", path)
+    return DecodedImage(width=header.width, height=header.height, format=header.format, rgb=pixels)
+
+
+def _load(image: Image, header: ImageHeader) -> bytes | None:
+    """The pixels, or None for whatever the decoder throws because of the image."""
+    try:
+        image.load()
+        if image.size != (header.width, header.height):
+            return None
+        # Without the table Pillow gives the same pixels, and no warning about ignoring it.
+        image.info.pop("transparency", None)
+        return _rgb_of(image)
+    except Exception as error:
+        # Decoders throw anything, with addresses and input in their texts: none of it leaves here.
+        if not is_images(error):
+            raise
+        return None
+
+
+def _rgb_of(image: Image) -> bytes:
+    """The RGB bytes of a loaded image, converted strip by strip."""
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    buffer = io.BytesIO()
+    # All room at once: a buffer that grows is copied, and its value, being full, is not.
+    buffer.seek(width * height * 3 - 1)
+    buffer.write(b"\0")
+    buffer.seek(0)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        buffer.write((strip if strip.mode == "RGB" else strip.convert("RGB")).tobytes())
+    return buffer.getvalue()
