@@ -1,0 +1,95 @@
+"""Which way a document was read or written: canonical texts have a reader of their own.
+
+A property about both ways must have taken both; `takes` makes it fail where it has not.
+"""
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from mmraw_protocol.wire import features as features_module
+from mmraw_protocol.wire import item as item_module
+from mmraw_protocol.wire import ref as ref_module
+
+#: A route is taken in at least one example of this many.
+SHARE = 20
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Counts the texts and objects that each route gave a value for, or an error.
+
+    `canonical` and `strict` are of refs, `struct` and `item` of envelopes, `together` and `each` of
+    features bodies that are built.
+    """
+    taken: Counter[str] = Counter()
+
+    def count(route: str, work: Callable[..., Any], *, undecided: bool) -> Callable[..., Any]:
+        @functools.wraps(work)
+        def counting(*args: Any, **more: Any) -> Any:
+            if undecided:
+                found = work(*args, **more)
+                taken[route] += found is not None
+                return found
+            taken[route] += 1
+            return work(*args, **more)
+
+        return counting
+
+    with pytest.MonkeyPatch.context() as patch:
+        readers = ref_module._canonical_readers
+        for prefix, reader in readers.items():
+            patch.setitem(readers, prefix, count("canonical", reader, undecided=True))
+        patch.setattr(ref_module, "_parse", count("strict", ref_module._parse, undecided=False))
+        for module, name, route, undecided in (
+            (ref_module, "_write_canonical", "written", True),
+            (item_module, "read_struct", "struct", True),
+            (item_module, "_parse", "item", False),
+            (features_module, "build_together", "together", True),
+            (features_module, "_ref_of", "each", False),
+        ):
+            patch.setattr(module, name, count(route, getattr(module, name), undecided=undecided))
+        yield taken
+
+
+def takes(*routes: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Fails a property that does not take each of these routes in its share of the examples.
+
+    It is put above `@given`.
+    """
+
+    def decorate(law: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(law)
+        def watched(*args: Any, **more: Any) -> None:
+            with counted() as taken, examples(law) as tried:
+                law(*args, **more)
+            least = math.ceil(tried[0] / SHARE)
+            missed = {route: taken[route] for route in routes if taken[route] < least}
+            assert not missed, f"of {tried[0]} examples too few took a route: {missed}"
+
+        return watched
+
+    return decorate
+
+
+@contextmanager
+def examples(law: Callable[..., Any]) -> Iterator[list[int]]:
+    """Counts the examples that Hypothesis tries of a property."""
+    handle: Any = law.hypothesis  # type: ignore[attr-defined]
+    inner, tried = handle.inner_test, [0]
+
+    @functools.wraps(inner)
+    def counting(*args: Any, **more: Any) -> Any:
+        tried[0] += 1
+        return inner(*args, **more)
+
+    handle.inner_test = counting
+    try:
+        yield tried
+    finally:
+        handle.inner_test = inner
