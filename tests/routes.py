@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from mmraw_protocol.wire import features as features_module
-from mmraw_protocol.wire import item as item_module
-from mmraw_protocol.wire import ref as ref_module
+from mmraw_protocol.wire import features_build, item, ref_read, ref_write
 
 #: A route is taken in at least one example of this many.
 SHARE = 20
@@ -24,8 +22,9 @@ SHARE = 20
 def counted() -> Iterator[Counter[str]]:
     """Counts the texts and objects that each route gave a value for, or an error.
 
-    `canonical` and `strict` are of refs, `struct` and `item` of envelopes, `together` and `each` of
-    features bodies that are built.
+    `canonical` and `strict` are of refs that are read, `written` of those that are written without
+    being read again, `struct` and `item` of envelopes, `together` and `each` of features bodies
+    that are built.
     """
     taken: Counter[str] = Counter()
 
@@ -42,16 +41,17 @@ def counted() -> Iterator[Counter[str]]:
         return counting
 
     with pytest.MonkeyPatch.context() as patch:
-        readers = ref_module._canonical_readers
+        readers = ref_read.canonical_readers
         for prefix, reader in readers.items():
             patch.setitem(readers, prefix, count("canonical", reader, undecided=True))
-        patch.setattr(ref_module, "_parse", count("strict", ref_module._parse, undecided=False))
         for module, name, route, undecided in (
-            (ref_module, "_write_canonical", "written", True),
-            (item_module, "read_struct", "struct", True),
-            (item_module, "_parse", "item", False),
-            (features_module, "build_together", "together", True),
-            (features_module, "_ref_of", "each", False),
+            (ref_read, "parse_strictly", "strict", False),
+            (ref_write, "parse_strictly", "strict", False),
+            (ref_write, "_write_canonical", "written", True),
+            (item, "read_struct", "struct", True),
+            (item, "_parse", "item", False),
+            (features_build, "build_together", "together", True),
+            (features_build, "_ref_of", "each", False),
         ):
             patch.setattr(module, name, count(route, getattr(module, name), undecided=undecided))
         yield taken

@@ -34,7 +34,7 @@ from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire.base64 import decode_base64url
 from mmraw_protocol.wire.data_url import parse_data_uri
 from mmraw_protocol.wire.json import canonical_json
-from mmraw_protocol.wire.ref import ref_from_fields
+from mmraw_protocol.wire.ref_read import ref_from_fields
 
 
 class Case(NamedTuple):
