@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import counted, takes
 
 from mmraw_protocol import (
     Limits,
@@ -27,19 +29,16 @@ def code_of(body: Any, **options: Any) -> str:
 
 
 def turn_of(rows: list[tuple[dict[str, Any], int]]) -> MultiModalData:
-    """One turn with the given envelopes, placeholders one behind the other."""
-    hashes = [f"{number:032x}" for _, number in rows]
-    places = [{"offset": 10 * n, "length": 3} for n in range(len(rows))]
-    return MultiModalData(
-        mm_hashes={"image": hashes},
-        mm_placeholders={"image": places},
-        mm_items={"image": [item for item, _ in rows]},
-    )
+    """One turn with the given envelopes and hashes, placeholders one behind the other."""
+    hashes = {"image": [f"{number:032x}" for _, number in rows]}
+    data = samples.mm_data([item for item, _ in rows], mm_hashes=hashes)
+    return MultiModalData.from_dict(data)
 
 
 turns = st.lists(st.tuples(items(), st.integers(0, 99)), max_size=3).map(turn_of)
 
 
+@takes("canonical", "strict")
 @given(features("v3"))
 def test_a_body_survives_text_and_object(body: dict[str, Any]) -> None:
     parsed = parse_features(body)
@@ -49,6 +48,7 @@ def test_a_body_survives_text_and_object(body: dict[str, Any]) -> None:
     assert len(list(parsed.slots())) == sum(map(len, body["kwargs_data"].values()))
 
 
+@takes("together", "each")
 @given(turns)
 def test_what_is_built_is_parsed(turn: MultiModalData) -> None:
     body = build_features(turn, run_id="exp42")
@@ -74,6 +74,73 @@ def test_building_never_changes_its_input(turn: MultiModalData) -> None:
     assert turn == before
 
 
+@takes("together", "each")
+@given(turns, st.sampled_from(["qwen_vl", "other"]))
+def test_each_image_is_built_alike_whatever_stands_beside_it(
+    turn: MultiModalData, family: str
+) -> None:
+    """One image of a family that is not built in has all of them built one by one."""
+    beside = samples.mm_data(
+        [samples.envelope(family=family)],
+        mm_hashes={"image": ["f" * 32]},
+        mm_placeholders={"image": [{"offset": 1000, "length": 1}]},
+    )
+    alone = build_features(turn, run_id="exp42")
+    joined = build_features(turn.merge(MultiModalData.from_dict(beside)), run_id="exp42")
+    for name, by_modality in joined.items():
+        kept = {modality: list(rows) for modality, rows in by_modality.items()}
+        kept["image"].pop()
+        assert {modality: rows for modality, rows in kept.items() if rows} == alone[name]
+
+
+#: Faults of the second of two images, and the codes and paths that name them.
+FAULTS: list[tuple[dict[str, Any], str, str]] = [
+    ({"mm_hashes": "A" * 32}, "invalid_value", "$.mm_items.image[1].mm_hash"),
+    ({"mm_hashes": b"0" * 32}, "invalid_type", "$.mm_items.image[1]"),
+    ({"mm_placeholders": {"offset": 63, "length": 64}}, "placeholder_invalid", ""),
+    ({"mm_placeholders": {"offset": -1, "length": 64}}, "placeholder_invalid", ".offset"),
+    ({"mm_placeholders": {"offset": 64, "length": 0}}, "placeholder_invalid", ".length"),
+    ({"mm_placeholders": {"offset": 64, "length": 1.0}}, "placeholder_invalid", ".length"),
+    ({"mm_placeholders": {"offset": True, "length": 1}}, "placeholder_invalid", ".offset"),
+    ({"mm_placeholders": {"offset": 2**53, "length": 1}}, "invalid_value", ""),
+    ({"mm_placeholders": {"offset": 64}}, "missing_field", ""),
+    ({"mm_placeholders": {"offset": 64, "length": 1, "x": 1}}, "unknown_field", ""),
+    ({"mm_placeholders": [64, 1]}, "invalid_type", ""),
+    ({"mm_items": samples.envelope(version=2)}, "invalid_value", "$.mm_items.image[1].version"),
+    ({"mm_items": samples.envelope(extra=1)}, "unknown_field", "$.mm_items.image[1]"),
+    ({"mm_items": samples.envelope("unversioned-uri")}, "not_convertible", "$.mm_items.image[1]"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code", "path"), FAULTS)
+@pytest.mark.parametrize("family", ["qwen_vl", "other"])
+def test_a_fault_is_named_by_its_place_whatever_stands_beside_it(
+    changes: dict[str, Any], code: str, path: str, family: str
+) -> None:
+    data = samples.mm_data([samples.envelope(family=family), samples.envelope()])
+    for name, value in changes.items():
+        data[name]["image"][1] = value
+    with counted() as taken, pytest.raises(MMRawError) as caught:
+        build_features(data, run_id="exp42")
+    assert not taken["together"]
+    assert caught.value.code == code
+    full = path if path.startswith("$") else f"$.mm_placeholders.image[1]{path}"
+    assert caught.value.path == full
+
+
+@pytest.mark.parametrize("label", ["exp42", "run_exp42", "run_run_x", ".", "é", ""])
+@pytest.mark.parametrize("family", ["qwen_vl", "other"])
+def test_a_run_label_means_the_same_for_every_image(label: str, family: str) -> None:
+    data = samples.mm_data([samples.envelope(family=family)])
+    if "exp42" in label:
+        (slot,) = parse_features(build_features(data, run_id=label)).slots()
+        assert slot.ref.run_id == "exp42"
+        return
+    with pytest.raises(MMRawError) as caught:
+        build_features(data, run_id=label)
+    assert (caught.value.code, caught.value.path) == ("invalid_run_id", "$.run_id")
+
+
 def test_no_images_give_three_empty_objects() -> None:
     empty = {"kwargs_data": {}, "mm_hashes": {}, "mm_placeholders": {}}
     assert build_features(MultiModalData(), run_id="x") == empty
@@ -82,16 +149,7 @@ def test_no_images_give_three_empty_objects() -> None:
     assert list(parse_features(empty).slots()) == []
 
 
-ITEM = {
-    "kind": "prime_raw_mm_item",
-    "version": 1,
-    "modality": "image",
-    "family": "kimi_k25",
-    "layout_fingerprint": "a05685ad7bfa971ee9967c50c722b892",
-    "payload": {"grid_thws": [[1, 2, 2]], "num_media_tokens": 1},
-    "raw_image_id": "67f463a70fcc80e6.png",
-    "vllm_modality": "vision_chunk",
-}
+ITEM = samples.envelope(family="kimi_k25")
 
 
 def body_of(count: int) -> dict[str, Any]:

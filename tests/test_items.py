@@ -4,21 +4,15 @@ import json
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import takes
 
 from mmraw_protocol import MMRawError, make_item, parse_item
 from mmraw_protocol.testing import documents, items, json_values
 
-ENVELOPE: dict[str, Any] = {
-    "kind": "prime_raw_mm_item",
-    "version": 1,
-    "modality": "image",
-    "family": "qwen_vl",
-    "layout_fingerprint": "c2f096345b0d84e6bd2ee38b815cc329",
-    "payload": {"image_grid_thw": [[1, 16, 16]]},
-    "raw_image_id": "67f463a70fcc80e6.png",
-}
+ENVELOPE = samples.envelope()
 
 
 def code_of(item: Any) -> str:
@@ -34,6 +28,7 @@ def without_null(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if value is not None}
 
 
+@takes("struct", "item")
 @given(items())
 def test_an_envelope_survives_text_and_object(item: dict[str, Any]) -> None:
     parsed = parse_item(item)
@@ -87,9 +82,9 @@ def test_duplicate_keys_are_refused() -> None:
 def test_make_item_writes_what_readers_of_the_field_expect() -> None:
     item = make_item(
         family="kimi_k25",
-        layout_fingerprint="a05685ad7bfa971ee9967c50c722b892",
-        payload={"grid_thws": [[1, 2, 2]], "num_media_tokens": 1},
-        raw_image_id="67f463a70fcc80e6.png",
+        layout_fingerprint=samples.FINGERPRINT,
+        payload=samples.payload("kimi_k25"),
+        raw_image_id=samples.NAME,
         vllm_modality="vision_chunk",
     )
     assert item.to_dict()["_prime_rl_image_ref"] == "raw_image"

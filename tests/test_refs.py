@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import samples
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import counted, takes
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref, is_ref, parse_ref
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
@@ -25,6 +27,7 @@ def accepted(text: str) -> RawMMRef | None:
 
 
 @pytest.mark.parametrize("dialect", WRITTEN)
+@takes("canonical", "strict", "written")
 @given(data=st.data())
 def test_formatting_what_was_parsed_gives_the_same_text(dialect: str, data: st.DataObject) -> None:
     text = data.draw(refs(dialect))
@@ -32,6 +35,7 @@ def test_formatting_what_was_parsed_gives_the_same_text(dialect: str, data: st.D
 
 
 @pytest.mark.parametrize("dialect", WRITTEN)
+@takes("canonical", "strict", "written")
 @given(data=st.data())
 def test_parsing_what_was_formatted_gives_the_same_ref(dialect: str, data: st.DataObject) -> None:
     ref = parse_ref(data.draw(refs(dialect)))
@@ -59,6 +63,7 @@ def test_one_changed_character_is_refused_or_means_something_else(
     assert other is None or other != parse_ref(canonical)
 
 
+@takes("canonical", "strict", "written")
 @given(fields=ref_fields("v2"))
 def test_upgrading_v2_to_v3_keeps_every_field(fields: dict[str, Any]) -> None:
     upgraded = parse_ref(format_ref(parse_ref(ref_text(fields, "v2")), "v3"))
@@ -66,6 +71,7 @@ def test_upgrading_v2_to_v3_keeps_every_field(fields: dict[str, Any]) -> None:
     assert upgraded.fields() == fields
 
 
+@takes("canonical", "strict")
 @given(fields=ref_fields("v3"), indent=st.sampled_from([None, 1]), escape=st.booleans())
 def test_spelling_of_json_does_not_matter_when_reading(
     fields: dict[str, Any], indent: int | None, escape: bool
@@ -112,19 +118,13 @@ def test_random_json_raises_the_one_error_alone(value: Any) -> None:
     ],
 )
 def test_a_bad_field_is_named_by_code(changes: dict[str, Any], code: str) -> None:
-    fields = {
-        "family": "qwen_vl",
-        "fingerprint": "c2f096345b0d84e6bd2ee38b815cc329",
-        "mm_hash": "67f463a70fcc80e6b6c13d2563a723f2",
-        "modality": "image",
-        "payload": {"image_grid_thw": [[1, 16, 16]]},
-        "raw_image_id": "67f463a70fcc80e6.png",
-        "run_id": "exp42",
-    }
-    text = "mmraw:v3:" + encode_base64url(json.dumps({**fields, **changes}).encode())
-    with pytest.raises(MMRawError) as caught:
-        parse_ref(text)
-    assert caught.value.code == code
+    for text in (
+        samples.v3_text(samples.ref_fields(**changes)),
+        samples.respelled(samples.v3_text(samples.ref_fields(**changes))),
+    ):
+        with pytest.raises(MMRawError) as caught:
+            parse_ref(text)
+        assert caught.value.code == code
 
 
 def test_the_later_dialect_without_fingerprint_is_named() -> None:
@@ -136,19 +136,21 @@ def test_the_later_dialect_without_fingerprint_is_named() -> None:
 
 
 def test_v2_has_no_place_for_an_inline_image() -> None:
-    ref = RawMMRef(
-        family="qwen_vl",
-        fingerprint="c2f096345b0d84e6bd2ee38b815cc329",
-        mm_hash="67f463a70fcc80e6b6c13d2563a723f2",
-        modality="image",
-        payload={"image_grid_thw": [[1, 16, 16]]},
-        raw_uri="data:image/png;base64,iVBORw0KGgo=",
-        run_id="exp42",
-    )
+    ref = parse_ref(samples.ref(raw_image_id=None, raw_uri=samples.INLINE))
     assert parse_ref(format_ref(ref)).is_inline
     with pytest.raises(MMRawError) as caught:
         format_ref(ref, "v2")
     assert (caught.value.code, caught.value.path) == ("not_convertible", "$.raw_uri")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("family", ["qwen_vl", "kimi_k25", "other"])
+def test_canonical_refs_of_built_in_families_are_read_at_once(dialect: str, family: str) -> None:
+    if dialect == "v1" and family != "qwen_vl":
+        return
+    with counted() as taken:
+        parse_ref(samples.ref(dialect, family))
+    assert bool(taken["canonical"]) == (dialect in WRITTEN and family != "other")
 
 
 @given(refs("v3"))
@@ -158,6 +160,7 @@ def test_a_ref_is_recognized_by_its_beginning(text: str) -> None:
     assert not is_ref(" " + text)
 
 
+@takes("canonical", "strict")
 @given(refs("v3"))
 def test_refs_are_values(text: str) -> None:
     ref = parse_ref(text)
