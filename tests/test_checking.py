@@ -8,23 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import check, check_stream, objects
 from mmraw_protocol.files.validation import check_document
-from mmraw_protocol.testing import ref_text
 from mmraw_protocol.wire.json import parse_json
-from mmraw_protocol.wire.schemas import schemas
 
-REF = ref_text(schemas()["urn:mmraw:ref:v3"]["$defs"]["RefV3"]["examples"][0], "v3")
-ITEM: dict[str, Any] = schemas()["urn:mmraw:item:v1"]["$defs"]["ItemV1"]["examples"][0]
-FEATURES = {
-    "mm_hashes": {"image": ["67f463a70fcc80e6b6c13d2563a723f2"]},
-    "mm_placeholders": {"image": [{"offset": 5, "length": 64}]},
-    "kwargs_data": {"image": [REF]},
-}
+REF = samples.ref()
+ITEM = samples.envelope()
+FEATURES = samples.features()
 
 
 def reader(data: bytes, seed: int | None = None) -> Callable[[int], bytes]:

@@ -18,15 +18,14 @@ from loopback import (
     never_answers,
     running,
 )
+from samples import PNG
 
 from mmraw_protocol import MMRawError, MultiModalData, mm_data, parse_features
-from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.conversation.messages import pack_images
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.client import Completion, GenerateClient, ServerError, carry
 from mmraw_protocol.stores import LocalStore
 
-PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
 ADAPTER = get_adapter("qwen_vl")
 PAD = 9
 

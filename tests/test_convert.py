@@ -4,47 +4,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import PNG
 
 from mmraw_protocol import MMRawError, parse_ref
-from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.stores.convert import convert_ref, dialect_names
 from mmraw_protocol.testing import ref_fields, ref_text, refs
-from mmraw_protocol.wire.base64 import encode_base64
 
 DIALECTS = dialect_names()
-PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
 ADAPTER = get_adapter("qwen_vl")
 FOUND = ADAPTER.describe(PNG)
 
 
 def text_of(dialect: str, *, stored: str | None = None, label: str | None = None) -> str:
     """A ref of the one picture in any dialect."""
-    payload = {"image_grid_thw": [list(FOUND.grid_thw)]}
-    fields: dict[str, Any] = {
-        "family": "qwen_vl",
-        "fingerprint": ADAPTER.fingerprint(dialect),
-        "mm_hash": FOUND.mm_hash,
-        "modality": "image",
-        "payload": payload,
-        "run_id": "exp42",
-    }
-    inline = f"data:image/png;base64,{encode_base64(PNG)}"
+    grid = [list(FOUND.grid_thw)]
+    inline = samples.data_url(PNG)
     sources = {
         "v3": {"raw_image_id": stored, "raw_uri": label or (None if stored else inline)},
         "unversioned-uri": {"raw_image_uri": label},
         "unversioned-data": {"raw_image_data": inline},
     }
-    fields |= sources.get(dialect, {"raw_image_id": stored})
-    if dialect == "v1":
-        fields["grid_thw"] = payload["image_grid_thw"]
-        del fields["family"], fields["payload"]
-    if dialect not in ("v1", "v2", "v3"):
-        del fields["run_id"]
-    return ref_text(fields, dialect)
+    changes = sources.get(dialect, {"raw_image_id": stored})
+    payload = {"grid_thw": grid} if dialect == "v1" else {"payload": {"image_grid_thw": grid}}
+    hashes = {"fingerprint": ADAPTER.fingerprint(dialect), "mm_hash": FOUND.mm_hash}
+    return samples.ref(dialect, **changes, **payload, **hashes)
 
 
 def refused(*args: Any, **options: Any) -> MMRawError:
@@ -133,16 +121,8 @@ def test_the_bytes_must_be_those_that_the_ref_names(tmp_path: Path) -> None:
 
 
 def test_v1_knows_one_family() -> None:
-    fields = {
-        "family": "kimi_k25",
-        "fingerprint": "a05685ad7bfa971ee9967c50c722b892",
-        "mm_hash": "0" * 32,
-        "modality": "vision_chunk",
-        "payload": {"grid_thws": [[1, 2, 2]]},
-        "raw_image_id": "a.png",
-        "run_id": "x",
-    }
-    assert refused(ref_text(fields, "v2"), "v1").code == "not_convertible"
+    text = samples.ref("v2", "kimi_k25", modality="vision_chunk")
+    assert refused(text, "v1").code == "not_convertible"
 
 
 def test_an_unknown_dialect_is_named() -> None:
@@ -150,15 +130,9 @@ def test_an_unknown_dialect_is_named() -> None:
 
 
 def test_every_obstacle_is_named_at_once() -> None:
-    fields = {
-        "family": "kimi_k25",
-        "fingerprint": get_adapter("kimi_k25").fingerprint("unversioned-data"),
-        "mm_hash": FOUND.mm_hash,
-        "modality": "vision_chunk",
-        "payload": {"grid_thws": [[1, 2, 2]]},
-        "raw_image_data": f"data:image/png;base64,{encode_base64(PNG)}",
-    }
-    error = refused(ref_text(fields, "unversioned-data"), "v1")
+    fingerprint = get_adapter("kimi_k25").fingerprint("unversioned-data")
+    text = samples.ref("unversioned-data", "kimi_k25", fingerprint=fingerprint)
+    error = refused(text, "v1")
     assert error.code == "not_convertible"
     for name in ("run_id", "raw_image_id", "family", "payload", "raw_image_data"):
         assert name in error.message

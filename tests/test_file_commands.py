@@ -1,6 +1,5 @@
 """convert, offload and inline: files of any size, whole or not at all."""
 
-import base64
 import json
 import signal
 import stat
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
+from samples import JPEG, PNG, data_url
 
 from mmraw_protocol import parse_ref
 from mmraw_protocol.cli import main
@@ -17,29 +18,19 @@ from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.stores.convert import convert_ref
-from mmraw_protocol.testing import ref_text
 
 IMAGES = vectors_folder() / "images"
-PNG = (IMAGES / "rgb_101x67.png").read_bytes()
-JPEG = (IMAGES / "rgb_320x200.jpg").read_bytes()
 ADAPTER = get_adapter("qwen_vl")
 
 
 def ref(number: int = 0, dialect: str = "v2", **changes: Any) -> str:
     fields: dict[str, Any] = {
-        "family": "qwen_vl",
         "fingerprint": ADAPTER.fingerprint(dialect),
         "mm_hash": f"{number:032x}",
-        "modality": "image",
         "payload": {"image_grid_thw": [[1, 4, 6]]},
         "raw_image_id": f"{number:064x}.png",
-        "run_id": "exp42",
     }
-    return ref_text({**fields, **changes}, dialect)
-
-
-def data_url(data: bytes, kind: str = "png") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return samples.ref(dialect, **(fields | changes))
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str | Path, code: int = 0) -> dict[str, Any]:

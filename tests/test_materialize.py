@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import samples
+from samples import JPEG
+from samples import RGBA as OTHER
 
 from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref
-from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import Adapter, get_adapter
 from mmraw_protocol.images import decode_rgb
 from mmraw_protocol.materialize import materializer as materialize
@@ -23,26 +25,21 @@ from mmraw_protocol.materialize.materializer import (
 )
 from mmraw_protocol.materialize.stats import prometheus_text
 from mmraw_protocol.stores import LocalStore
-from mmraw_protocol.wire.base64 import encode_base64
 from mmraw_protocol.wire.features import PlaceholderRange, Slot
 from mmraw_protocol.wire.hashes import sha256_hex
-
-JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
-OTHER = (vectors_folder() / "images" / "rgba_150x90.png").read_bytes()
 
 
 def ref_of(data: bytes, adapter: Adapter, **changes: Any) -> RawMMRef:
     """An inline ref of an image, with fields changed."""
     found = adapter.describe(data)
-    uri = f"data:image/{found.format};base64,{encode_base64(data)}"
     fields: dict[str, Any] = {
         "family": adapter.family,
         "fingerprint": adapter.fingerprint(),
         "mm_hash": found.mm_hash,
         "modality": adapter.feature_modality,
         "payload": found.payload,
-        "raw_uri": uri,
-        "run_id": "exp42",
+        "raw_uri": samples.data_url(data, found.format),
+        "run_id": samples.RUN_ID,
     }
     return RawMMRef(**(fields | changes))
 
@@ -232,7 +229,7 @@ def test_of_two_faults_the_earlier_check_tells(store: LocalStore) -> None:
     missing = replace(good, raw_uri=None, raw_image_id="0" * 64 + ".jpg")
     undecodable = replace(
         good,
-        raw_uri=f"data:image/gif;base64,{encode_base64(broken)}",
+        raw_uri=samples.data_url(broken, "gif"),
         mm_hash=sha256_hex(broken)[:32],
     )
     stranger: dict[str, Any] = {"family": "nobody", "payload": {}}

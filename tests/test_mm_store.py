@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 
 from mmraw_protocol import MMRawError, parse_item, parse_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
@@ -21,14 +22,8 @@ ROWS = [
     json.loads(line)
     for line in (Path(__file__).parent / "data" / "mm_store.jsonl").read_text().splitlines()
 ]
-FIELDS: dict[str, Any] = {
-    "run_id": "exp42",
-    "family": "qwen_vl",
-    "fingerprint": "c2f096345b0d84e6bd2ee38b815cc329",
-    "modality": "image",
-    "mm_hash": "67f463a70fcc80e6b6c13d2563a723f2",
-    "raw_image_id": "a.png",
-}
+FIELDS = samples.ref_fields(raw_image_id="a.png")
+del FIELDS["payload"]
 NAMES = (
     mm_store.IMAGE_OFFLOAD_DIR_ENV,
     mm_store.IMAGE_STORAGE_ENV,

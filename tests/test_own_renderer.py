@@ -4,15 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from samples import PNG
 
 from mmraw_protocol import MMRawError, MultiModalData, PlaceholderRange, build_features
-from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.conversation.messages import find_images
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.renderers import RawRenderer, raw_data, sized_messages
 
 ADAPTER = get_adapter("qwen_vl")
-PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
 PAD = 9
 
 

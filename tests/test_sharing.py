@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import MOST_REFUSALS, Checked, check, check_file, reader
 from mmraw_protocol.files.ranges import Task, check_range, check_ranges, merge_parts
-from mmraw_protocol.testing import ref_text
 from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
-from mmraw_protocol.wire.schemas import schemas
 
-REF = ref_text(schemas()["urn:mmraw:ref:v3"]["$defs"]["RefV3"]["examples"][0], "v3")
-ITEM = schemas()["urn:mmraw:item:v1"]["$defs"]["ItemV1"]["examples"][0]
+REF = samples.ref()
+ITEM = samples.envelope()
 GOOD = json.dumps({"ref": REF}).encode()
 #: Refused, and long in coming: a file of them keeps workers busy.
 BAD = json.dumps("mmraw:v9:x").encode()

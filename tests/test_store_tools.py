@@ -13,24 +13,23 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_store import PlainStore
+from samples import PNG
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import main
-from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.conversation.messages import offload_messages, pack_images
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import AssetStore, LocalStore, StoredObject, open_store
 from mmraw_protocol.stores.maintenance import check, collect, copy_store, read_references
 from mmraw_protocol.stores.maintenance.fsck import ObjectName
 from mmraw_protocol.stores.maintenance.objects import StateFile, Stored
-from mmraw_protocol.wire.base64 import encode_base64, encode_base64url
+from mmraw_protocol.wire.base64 import encode_base64
 from mmraw_protocol.wire.hashes import sha256_hex
-from mmraw_protocol.wire.json import canonical_json
 
-PNG = (vectors_folder() / "images" / "rgb_101x67.png").read_bytes()
 DIALECTS = ("v1", "v2", "v3", "v3-runless", "unversioned-uri")
 
 
@@ -45,29 +44,11 @@ def name_of(data: bytes) -> str:
 
 def ref_to(data: bytes, dialect: str = "v3", run_id: str = "exp42", name: str | None = None) -> str:
     """A ref of a dialect to a stored image."""
-    digest = sha256_hex(data)
     name = name or name_of(data)
-    fields: dict[str, Any] = {
-        "family": "qwen_vl",
-        "fingerprint": get_adapter("qwen_vl").fingerprint(),
-        "mm_hash": digest[:32],
-        "modality": "image",
-        "payload": {"image_grid_thw": [[1, 16, 16]]},
-    }
-    if dialect == "v1":
-        mm_hash = digest[:32]
-        return f"mmraw:v1:{run_id}:{fields['fingerprint']}:image:{mm_hash}:{name}:1x16x16"
-    if dialect == "v2":
-        payload = encode_base64url(canonical_json(fields["payload"]).encode())
-        parts = (run_id, "qwen_vl", fields["fingerprint"], "image", digest[:32], name, payload)
-        return "mmraw:v2:" + ":".join(parts)
-    if dialect == "unversioned-uri":
-        body = {**fields, "raw_image_uri": f"file:///data/{name}"}
-        return "mmraw:" + encode_base64url(canonical_json(body).encode())
-    if dialect == "v3":
-        fields["run_id"] = run_id
-    body = {**fields, "raw_image_id": name}
-    return "mmraw:v3:" + encode_base64url(canonical_json(body).encode())
+    is_url = dialect == "unversioned-uri"
+    source = {"raw_image_uri": f"file:///data/{name}"} if is_url else {"raw_image_id": name}
+    run = {"run_id": run_id} if dialect in ("v1", "v2", "v3") else {}
+    return samples.ref(dialect, mm_hash=sha256_hex(data)[:32], **source, **run)
 
 
 def age(path: Path, seconds: float = 30 * 86400.0) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import samples
 
-from mmraw_protocol import MMRawError, RawMMRef, format_ref, open_store, verify_ref
-from mmraw_protocol.wire.base64 import encode_base64
+from mmraw_protocol import MMRawError, RawMMRef, format_ref, open_store, parse_ref, verify_ref
 from mmraw_protocol.wire.hashes import sha256_hex
 
 IMAGE = bytes(range(256)) * 1000
@@ -14,16 +14,9 @@ IMAGE = bytes(range(256)) * 1000
 
 def ref_of(data: bytes, name: str | None = None) -> RawMMRef:
     """A ref over `data`: inline where it has no name."""
-    return RawMMRef(
-        family="qwen_vl",
-        fingerprint="c2f096345b0d84e6bd2ee38b815cc329",
-        mm_hash=sha256_hex(data)[:32],
-        modality="image",
-        payload={"image_grid_thw": [[1, 16, 16]]},  # pyright: ignore[reportArgumentType]
-        raw_image_id=name,
-        raw_uri=None if name else "data:image/png;base64," + encode_base64(data),
-        run_id="exp42",
-    )
+    uri = None if name else samples.data_url(data)
+    mm_hash = sha256_hex(data)[:32]
+    return parse_ref(samples.ref(mm_hash=mm_hash, raw_image_id=name, raw_uri=uri))
 
 
 @pytest.mark.parametrize("size", [1, 100, 100_000, 256_000])

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry
+from samples import JPEG, data_url
+from samples import RGBA as PNG
 
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
@@ -17,11 +19,8 @@ from mmraw_protocol.integrations.vllm.handover import DirectHandover
 from mmraw_protocol.integrations.vllm.metrics import Metrics
 from mmraw_protocol.materialize import MaterializedImage, Materializer
 from mmraw_protocol.stores import AssetStore
-from mmraw_protocol.wire.base64 import encode_base64
 
 GENERATE = "/inference/v1/generate"
-JPEG = (vectors_folder() / "images" / "rgb_320x200.jpg").read_bytes()
-PNG = (vectors_folder() / "images" / "rgba_150x90.png").read_bytes()
 ANIMATION = (vectors_folder() / "images" / "apng_96x80.png").read_bytes()
 CUT_OFF = (vectors_folder() / "images" / "truncated_320x200.jpg").read_bytes()
 QWEN = get_adapter("qwen_vl")
@@ -218,7 +217,7 @@ def stored(store: AssetStore, data: bytes = JPEG, **changes: Any) -> RawMMRef:
 def inline(store: AssetStore, data: bytes = JPEG) -> RawMMRef:
     """A ref that carries its image."""
     kind = QWEN.describe(data).format
-    uri = f"data:image/{kind};base64,{encode_base64(data)}"
+    uri = data_url(data, kind)
     return stored(store, data, raw_image_id=None, raw_uri=uri)
 
 
