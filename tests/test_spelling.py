@@ -14,7 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from routes import counted, takes
 
-from mmraw_protocol import DEFAULT_LIMITS, Limits, MMRawError, parse_item, parse_ref
+from mmraw_protocol import (
+    DEFAULT_LIMITS,
+    Limits,
+    MMRawError,
+    parse_item,
+    parse_ref,
+)
 from mmraw_protocol.testing import items, ref_fields, ref_text, refs
 from mmraw_protocol.wire.base64 import encode_base64
 from mmraw_protocol.wire.json import TENSOR_KEYS
@@ -25,7 +31,6 @@ TIGHT = Limits(
     raw_image_id_bytes=36,
     grid_patches=40_000,
     inline_image_bytes=40,
-    payload_bytes=60,
     payload_depth=3,
 )
 LIMITS = st.sampled_from([DEFAULT_LIMITS, TIGHT])
@@ -308,3 +313,9 @@ def test_keys_may_stand_in_any_order(dialect: str, data: st.DataObject) -> None:
         backwards = dict(reversed(present["payload"].items()))
         text = ref_text({**present, "payload": {}}, dialect).rpartition(":")[0]
         assert parse_ref(f"{text}:{samples.encoded(json.dumps(backwards))}") == canonical
+
+
+@pytest.mark.parametrize("payload", ['{"image_grid_thw":[[1,2,2]],"image_grid_thw":[[1,2,2]]}'])
+def test_a_duplicate_key_in_the_payload_of_v2_is_rejected(payload: str) -> None:
+    text = samples.ref("v2").rpartition(":")[0] + ":" + samples.encoded(payload)
+    assert both(text, "v2")[:2] == ("duplicate_key", "$.payload")
