@@ -47,6 +47,14 @@ else
 	@printf '\n!!! NOT TESTED: the TypeScript package. It needs node 20 or later with npm.\n\n' >&2
 endif
 
+# What a change of the wire or of a family breaks; the rest is for `make test`.
+QUICK := golden refs items features turns ref_stream limits spelling canonical_readers writing codec \
+	strict_json vectors layout new_family testing codegen package import_order
+
+quick: install ## the tests of wire, families and generated files, in under a minute
+	$(PY) -m codegen --check
+	$(PY) -m pytest -q -n $(WORKERS) --hypothesis-profile quick $(QUICK:%=tests/test_%.py)
+
 # Servers for Azure (from npm) and Google; the one for S3 comes with the development environment.
 AZURITE := tests/environments/azurite
 

@@ -1,0 +1,233 @@
+"""How the package is built: rooms whose imports point one way, files that one can read at once.
+
+Every import counts: at the top, within functions, and those for the type checker alone.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "mmraw_protocol"
+
+#: A room imports from itself and from the rooms before it.
+ROOMS = (
+    "wire", "system", "images", "families", "stores", "conversation", "materialize", "files",
+    "integrations", "legacy", "specdiff", "testing", "conformance", "demo", "cli",
+)  # fmt: skip
+#: Names of the package itself, which every room may use.
+SHARED = {"mmraw_protocol._version"}
+
+
+def _modules(room: str, *names: str) -> frozenset[str]:
+    """Modules of a room."""
+    return frozenset(f"mmraw_protocol.{room}.{name}" for name in names)
+
+
+#: Imports that point the other way, and why.
+BACKWARD = {
+    ("mmraw_protocol.cli.doctor", "mmraw_protocol"): "the version, which `_version` has too",
+}
+#: Circles of modules within a room, and why.
+CIRCLES = {
+    _modules("images", "decode", "isolation", "worker"): "to be mended: workers decode, too",
+    _modules("wire", "_generated.checks", "data_url"): "a label ends in a name, which has a check",
+    _modules("wire", "ref_read", "ref_stream"): "long refs are read in pieces, by a late import",
+    _modules(
+        "wire", "features", "features_read", "turns"
+    ): "a type of turns, for the checker alone",
+}
+#: Modules of the wire that need more than msgspec.
+NEED_MORE = {
+    # Strategies of what spec/ defines: only `testing` imports it.
+    "mmraw_protocol.wire._generated.strategies": {"hypothesis"},
+}
+#: Files of more than 400 lines, with the most that each may have; the list only shrinks.
+LONG_FILES = {
+    "mmraw_protocol/conversation/messages.py": 407,
+    "mmraw_protocol/files/scanner.py": 469,
+    "mmraw_protocol/integrations/renderers.py": 426,
+    "mmraw_protocol/legacy/mm_store.py": 409,
+    "mmraw_protocol/materialize/materializer.py": 440,
+    "tests/process_programs.py": 556,
+    "tests/test_assets.py": 413,
+    "tests/test_compat_gate.py": 646,
+    "tests/test_conformance.py": 425,
+    "tests/test_store_tools.py": 618,
+}
+LONGEST = 400
+
+
+def name_of(path: Path) -> str:
+    """A file's module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package."""
+    return {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module; None for what stands outside of all."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """The modules of the package that a module imports, anywhere in its text."""
+    path = modules()[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(found for node in ast.walk(tree) for found in _targets(node, package))
+
+
+def _targets(node: ast.AST, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield from _known(alias.name)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*above, base] if base else above)
+        for alias in node.names:
+            # `from .room import module` imports the module; any other name is of the room itself.
+            yield from _known(f"{base}.{alias.name}") or _known(base)
+
+
+def _known(name: str) -> list[str]:
+    return [name] if name in modules() else []
+
+
+def edges() -> list[tuple[str, str]]:
+    """Every import of one module of the package by another."""
+    return [(module, found) for module in modules() for found in sorted(imports_of(module))]
+
+
+def backward(importer: str, imported: str) -> bool:
+    """Whether an import points to a later room, or past all rooms to the package itself."""
+    room, other = room_of(importer), room_of(imported)
+    if room is None or imported in SHARED:
+        return False
+    return other is None or ROOMS.index(other) > ROOMS.index(room)
+
+
+def test_every_module_is_in_a_room() -> None:
+    outside = {name for name in modules() if room_of(name) is None}
+    assert outside == {"mmraw_protocol", *SHARED}
+
+
+def test_imports_point_to_earlier_rooms() -> None:
+    """An exception that is not needed any more is taken off the list."""
+    found = {edge for edge in edges() if backward(*edge)}
+    assert found == set(BACKWARD)
+
+
+def circles() -> set[frozenset[str]]:
+    """The modules of each room that import one another in a circle, by what each can reach."""
+    near = {module: _within_room(module) for module in modules()}
+    far: dict[str, set[str]] = {}
+    for module in near:
+        far[module], waiting = set(), [*near[module]]
+        while waiting:
+            other = waiting.pop()
+            if other not in far[module]:
+                far[module].add(other)
+                waiting += near[other]
+    return {
+        frozenset({module} | {other for other in far[module] if module in far[other]})
+        for module in near
+        if module in far[module]
+    }
+
+
+def _within_room(module: str) -> set[str]:
+    return {
+        found
+        for found in imports_of(module)
+        if room_of(found) == room_of(module) is not None and found != module
+    }
+
+
+def test_no_modules_of_a_room_import_one_another() -> None:
+    assert circles() == set(CIRCLES)
+
+
+def test_verifying_needs_no_materializer() -> None:
+    assert not loaded("import mmraw_protocol.stores.verify", "mmraw_protocol.materialize")
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) == "wire"])
+def test_the_wire_imports_msgspec_alone(module: str) -> None:
+    """Beside the standard library; pybase64 is used where it is there."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    named = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    named |= {
+        node.module or ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and not node.level
+    }
+    others = {name.partition(".")[0] for name in named} - set(sys.stdlib_module_names)
+    assert others <= {"msgspec", "pybase64"} | NEED_MORE.get(module, set())
+
+
+def test_the_wire_runs_with_msgspec_alone() -> None:
+    names = [name for name in modules() if room_of(name) == "wire" and name not in NEED_MORE]
+    installed = loaded(f"import {', '.join(names)}", "")
+    # msgspec takes typing_extensions where it is there.
+    assert installed <= {"msgspec", "pybase64", "typing_extensions", "mmraw_protocol"}
+
+
+def loaded(statement: str, prefix: str) -> set[str]:
+    """What a fresh interpreter loads for a statement: modules below `prefix`, or packages."""
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        f"{statement}\n"
+        "new = set(sys.modules) - before\n"
+        "print(*new)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    new = set(done.stdout.split())
+    if prefix:
+        return {name for name in new if name == prefix or name.startswith(f"{prefix}.")}
+    return {name.partition(".")[0] for name in new} - set(sys.stdlib_module_names)
+
+
+def hand_written() -> Iterator[Path]:
+    """Python files of the project that people write."""
+    for folder in ("mmraw_protocol", "codegen", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if not {"_generated", "node_modules"} & set(path.parts):
+                yield path
+
+
+def test_files_are_short() -> None:
+    """A file on the list may only shrink, and one that is short again is taken off."""
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in hand_written()
+    }
+    grown = {n: length for n, length in lengths.items() if length > LONG_FILES.get(n, LONGEST)}
+    assert grown == {}
+    assert [name for name in LONG_FILES if lengths.get(name, 0) <= LONGEST] == []
