@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mmraw_protocol.wire import features_build, item, ref_read, ref_write
+from mmraw_protocol.wire import base64, features_build, item, ref_read, ref_write
 
 #: A route is taken in at least one example of this many.
 SHARE = 20
@@ -93,3 +93,12 @@ def examples(law: Callable[..., Any]) -> Iterator[list[int]]:
         yield tried
     finally:
         handle.inner_test = inner
+
+
+@contextmanager
+def without_pybase64() -> Iterator[None]:
+    """Base64 by the standard library alone, which skips what is not of the alphabet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base64, "_decode", base64._standard_decode)
+        patch.setattr(base64, "encode_base64", base64._standard_encode)
+        yield

@@ -201,6 +201,18 @@ def test_limits_can_be_set() -> None:
     assert code_of(json.dumps(body), limits=Limits(features_bytes=100)) == "limit_exceeded"
 
 
+def test_images_under_another_modality_than_their_own_are_rejected() -> None:
+    with pytest.raises(MMRawError) as caught:
+        parse_features(samples.features(modality="vision_chunk"))
+    assert caught.value.code == "modality_mismatch"
+    assert caught.value.path == "$.kwargs_data.vision_chunk[0]"
+    data = {name: {"audio": by["image"]} for name, by in samples.mm_data([ITEM]).items()}
+    with pytest.raises(MMRawError) as caught:
+        build_features(data, run_id="exp42")
+    assert caught.value.code == "modality_mismatch"
+    assert caught.value.path == "$.mm_items[...][0]"
+
+
 def test_refs_need_a_run() -> None:
     with pytest.raises(MMRawError) as caught:
         build_features(turn_of([(ITEM, 1)]))

@@ -74,6 +74,11 @@ def test_a_source_is_needed(source: dict[str, Any]) -> None:
     assert code_of({**item, **source}) == "missing_source"
 
 
+def test_a_lone_surrogate_in_an_envelope_is_rejected() -> None:
+    item = {**ENVELOPE, "raw_ref": "\ud800"}
+    assert code_of(item) == code_of(json.dumps(item)) == "invalid_encoding"
+
+
 def test_duplicate_keys_are_refused() -> None:
     text = json.dumps(ENVELOPE)
     assert code_of(text[:-1] + ', "version": 1}') == "duplicate_key"

@@ -1,6 +1,8 @@
 """Refs that carry their image: read in pieces, they say what they say when read at once."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -8,7 +10,7 @@ import pytest
 import samples
 from hypothesis import given
 from hypothesis import strategies as st
-from routes import takes
+from routes import takes, without_pybase64
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref, parse_ref
 from mmraw_protocol.wire import base64 as base64_module
@@ -23,6 +25,17 @@ def outcome(text: str, *, in_pieces: bool) -> Any:
     except MMRawError as error:
         return error.code, error.path, error.message
     return msgspec.structs.replace(ref, raw_uri=None) if ref.is_inline else ref
+
+
+@contextmanager
+def small_pieces(size: int) -> Iterator[None]:
+    """Short texts are read in pieces too, of so many characters."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ref_read, "_LONGEST_SHORT", 200)
+        for name, value in (("PIECE", size), ("_HEAD", 800), ("_TAIL", 80)):
+            patch.setattr(ref_stream, name, value)
+        patch.setattr(base64_module, "PIECE", size)
+        yield
 
 
 def _drop(_: bytes) -> None:
@@ -60,11 +73,7 @@ def test_images_of_any_size_are_read_in_pieces(
         at %= len(text)
         broken = text[:at] + char + text[at + 1 :]
     expected = outcome(broken, in_pieces=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ref_read, "_LONGEST_SHORT", 200)
-        for name, value in (("PIECE", piece), ("_HEAD", 800), ("_TAIL", 80)):
-            patch.setattr(ref_stream, name, value)
-        patch.setattr(base64_module, "PIECE", piece)
+    with small_pieces(piece):
         check_pieces(text, uri, data)
         assert outcome(broken, in_pieces=True) == expected
         assert outcome(broken, in_pieces=False) == expected
@@ -86,6 +95,35 @@ def check_pieces(text: str, uri: str, data: bytes) -> None:
         whole = msgspec.structs.replace(ref, raw_uri=uri)
         assert whole == parse_ref(text)
         assert format_ref(whole) == text
+
+
+@pytest.mark.parametrize("char", "=?-")
+def test_no_piece_may_lose_a_character(char: str) -> None:
+    """Decoders stop at padding, and some skip what is not of the alphabet."""
+    data = bytes(240)
+    uri = samples.data_url(data)
+    text = samples.v3_text(samples.ref_fields(raw_uri=uri))
+    broken = [text[:at] + char + text[at + 1 :] for at in range(len(text) - 1)]
+    comma = uri.index(",")
+    for at in range(comma + 1, len(uri) - 1):
+        fields = samples.ref_fields(raw_uri=uri[:at] + char + uri[at + 1 :])
+        broken.append(samples.v3_text(fields))
+    with small_pieces(48):
+        assert read_ref(text, _drop) == (parse_ref(text), True)
+        for other in broken:
+            expected = outcome(other, in_pieces=True)
+            assert isinstance(expected, tuple)
+            assert outcome(other, in_pieces=False) == expected
+
+
+def test_no_piece_may_lose_whole_groups() -> None:
+    """The standard library skips sixteen such characters: twelve bytes, or three inner groups."""
+    text = samples.v3_text(samples.ref_fields(raw_uri=samples.data_url(bytes(1200))))
+    with small_pieces(48), without_pybase64():
+        assert read_ref(text, _drop) == (parse_ref(text), True)
+        for at in range(len("mmraw:v3:"), len(text) - 16):
+            other = text[:at] + "-" * 16 + text[at + 16 :]
+            assert isinstance(outcome(other, in_pieces=True), tuple)
 
 
 @pytest.mark.parametrize("name", ["family", "fingerprint", "modality", "mm_hash", "run_id"])

@@ -127,6 +127,51 @@ def test_a_bad_field_is_named_by_code(changes: dict[str, Any], code: str) -> Non
         assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (samples.ref()[1:], "not_a_ref"),
+        (samples.ref("v2") + "é", "invalid_encoding"),
+        (samples.ref("v2") + ":x", "invalid_segments"),
+        (samples.ref("v2").rpartition(":")[0], "invalid_segments"),
+        (samples.ref("v1") + ":x", "invalid_segments"),
+        (samples.ref("v1").replace("1x16x16", "1x16x016"), "invalid_grid"),
+        (samples.ref("v3").replace("v3", "v4"), "unsupported_dialect"),
+        (samples.ref("v3") + "=", "invalid_base64"),
+    ],
+)
+def test_a_broken_text_is_named_by_code(text: str, code: str) -> None:
+    with pytest.raises(MMRawError) as caught:
+        parse_ref(text)
+    assert caught.value.code == code
+
+
+TENSORS = ["pixel_values", "image_embeds", "image_features"]
+
+
+@pytest.mark.parametrize("key", TENSORS)
+@pytest.mark.parametrize("family", ["qwen_vl", "other"])
+@pytest.mark.parametrize("dialect", ["v2", "v3", "v3-runless", "unversioned-uri"])
+@pytest.mark.parametrize("count", [1, 100])
+def test_processed_tensors_are_rejected_before_any_other_fault(
+    key: str, family: str, dialect: str, count: int
+) -> None:
+    """Of a built-in family even where there are more values than are read."""
+    for value in ({key: [0] * count}, {"deep": [{key: [0] * count}]}):
+        fields = samples.ref_fields(dialect, family, payload=samples.payload(family) | value)
+        with pytest.raises(MMRawError) as caught:
+            parse_ref(ref_text(fields, dialect))
+        assert caught.value.code == "processed_payload"
+
+
+@pytest.mark.parametrize("key", TENSORS)
+def test_processed_tensors_are_found_anywhere_in_a_ref(key: str) -> None:
+    for document in ({key: 1}, {**samples.ref_fields(), key: 1}, [{key: 1}]):
+        with pytest.raises(MMRawError) as caught:
+            parse_ref(samples.v3_text(document))
+        assert caught.value.code == "processed_payload"
+
+
 def test_the_later_dialect_without_fingerprint_is_named() -> None:
     with pytest.raises(MMRawError) as caught:
         parse_ref(

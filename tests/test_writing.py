@@ -22,6 +22,7 @@ from mmraw_protocol import (
     RawMMRef,
     build_features,
     format_ref,
+    normalize_run_id,
     parse_item,
     parse_ref,
 )
@@ -190,6 +191,12 @@ def test_a_ref_of_a_built_in_family_is_written_without_reading_it_again(
     with counted() as taken:
         assert format_ref(ref_of(family), dialect) == samples.ref(dialect, family)
     assert (taken["written"], taken["strict"]) == (1, 0)
+
+
+@pytest.mark.parametrize("dialect", WRITABLE)
+def test_a_run_is_written_without_its_prefix(dialect: str) -> None:
+    assert format_ref(ref_of(run_id="run_exp42"), dialect) == samples.ref(dialect)
+    assert normalize_run_id("run_exp42") == normalize_run_id("exp42") == "exp42"
 
 
 def test_a_field_that_the_dialect_cannot_carry_is_named() -> None:
