@@ -23,6 +23,15 @@ from ..wire.base64 import encode_base64
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData, PlaceholderRange
 from ..wire.item import RawMMItem, make_item
+from .parts import (
+    MessageImage,
+    field_of,
+    find_images,
+    image_source,
+    is_container,
+    is_image_part,
+    open_image_part,
+)
 
 __all__ = [
     "MessageImage",
@@ -35,26 +44,6 @@ __all__ = [
     "offload_messages",
     "pack_images",
 ]
-
-_TYPES = ("image", "image_url")
-_MISSING = object()
-
-
-class MessageImage(Shown, msgspec.Struct, frozen=True):
-    """An image part: where it stands, the part itself, and its source (None where it has none)."""
-
-    message_index: int
-    part_index: int
-    part: Any
-    source: Any
-
-    def __hash__(self) -> int:
-        return hash((self.message_index, self.part_index))
-
-    @property
-    def path(self) -> str:
-        """Where it stands, for errors."""
-        return f"$[{self.message_index}].content[{self.part_index}]"
 
 
 class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -84,99 +73,6 @@ class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def mm_hash(self) -> str:
         """The hash that goes beside the ref."""
         return self.description.mm_hash
-
-
-def _get(part: Any, name: str) -> Any:
-    """A key of a mapping or an attribute of an object; None where it is absent."""
-    if isinstance(part, Mapping):
-        return cast("Mapping[str, Any]", part).get(name)
-    if isinstance(part, (str, bytes, int, float, list, tuple)) or part is None:
-        return None
-    value = getattr(part, name, None)
-    # Objects of all kinds may have a method of that name; a method is never a source.
-    return None if callable(value) else value
-
-
-def is_image_part(part: Any) -> bool:
-    """Whether a content part is an image: by its type, or by a truthy source where it has none."""
-    kind = _get(part, "type")
-    if kind is not None:
-        return kind in _TYPES
-    return any(_is_set(_get(part, name)) for name in _TYPES)
-
-
-def _is_set(value: Any) -> bool:
-    # A PIL image or an array may have no truth value; it is there, and that is enough.
-    if isinstance(value, (str, bytes, int, float, dict)):
-        return bool(cast(object, value))
-    return value is not None
-
-
-def image_source(part: Any) -> Any:
-    """The source of an image part, or None where there is none.
-
-    That is `image`, else `image_url` (text, or its `url`), else `url`, else `path`; None counts as
-    absent.
-    """
-    if not is_image_part(part):
-        return None
-    for name in ("image", "image_url", "url", "path"):
-        value = _get(part, name)
-        if name == "image_url" and not isinstance(value, (str, bytes)):
-            inner = _get(value, "url")
-            value = inner if inner is not None or _is_container(value) else value
-        if value is not None:
-            return value
-    return None
-
-
-def _is_container(value: Any) -> bool:
-    return isinstance(value, Mapping) or hasattr(value, "url")
-
-
-def find_images(messages: Sequence[Any]) -> list[MessageImage]:
-    """Every image part of a conversation, in order.
-
-    Raises:
-        MMRawError: invalid_type (messages that are no list).
-    """
-    if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "messages are a list")
-    found: list[MessageImage] = []
-    for message_index, message in enumerate(messages):
-        content = _get(message, "content")
-        if not isinstance(content, (list, tuple)):
-            continue
-        for part_index, part in enumerate(cast("Sequence[Any]", content)):
-            if is_image_part(part):
-                found.append(MessageImage(message_index, part_index, part, image_source(part)))
-    return found
-
-
-def open_image_part(
-    image: MessageImage,
-    limits: Limits = DEFAULT_LIMITS,
-    store: AssetStore | None = None,
-    run_id: str | None = None,
-) -> ImageSource:
-    """The bytes of an image part; a URL of the store's own is read through the store.
-
-    Raises:
-        MMRawError: missing_source, what `ImageSource.open` raises, and what the store raises, with
-            the part's path.
-    """
-    if image.source is None:
-        raise MMRawError("missing_source", "the image part names no source", image.path)
-    found = None if store is None else find_stored(store, image.source, run_id)
-    if store is None or found is None:
-        return ImageSource.open(image.source, limits=limits, path=image.path)
-    failed: MMRawError | None = None
-    try:
-        data = store.get(found.raw_image_id, run_id=found.run_id)
-        return ImageSource(data, limits=limits, path=image.path)
-    except MMRawError as error:
-        failed = error
-    raise MMRawError(failed.code, failed.message, image.path)
 
 
 def offload_messages(
@@ -254,7 +150,7 @@ def replace_parts(messages: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
     result = list(messages)
     for image, part in zip(find_images(messages), parts, strict=True):
         message = result[image.message_index]
-        content = list(cast("Sequence[Any]", _get(message, "content")))
+        content = list(cast("Sequence[Any]", field_of(message, "content")))
         content[image.part_index] = part
         result[image.message_index] = changed(message, {"content": content})
     return result
@@ -263,10 +159,10 @@ def replace_parts(messages: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
 def _with_source(part: Any, url: str) -> Any:
     """The part with its source replaced, at the key where it stood."""
     for name in ("image", "image_url", "url", "path"):
-        value = _get(part, name)
+        value = field_of(part, name)
         if value is None:
             continue
-        if name == "image_url" and _is_container(value) and not isinstance(value, str):
+        if name == "image_url" and is_container(value) and not isinstance(value, str):
             return changed(part, {name: changed(value, {"url": url})})
         # A path that became a URL moves to the key that is read as one.
         if name == "path" and url.startswith("data:"):

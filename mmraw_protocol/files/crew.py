@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ..images.worker_start import reason_of
 from ..system.descriptors import shared_file
 from ..system.forks import forget_after_fork
-from ..system.python import reason_of
 from ..wire.errors import MMRawError
 from .crew_worker import Setup, put, take
 from .processes import does_not_start, ended_early, start_worker

@@ -12,7 +12,7 @@ import msgspec
 
 from ..wire.json import MAX_DEPTH
 from .heads import Heads
-from .scanner import KEY_AT_END, KEY_WINDOW, decode_string
+from .scan_patterns import KEY_AT_END, KEY_WINDOW, decode_string
 
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _string_end = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)

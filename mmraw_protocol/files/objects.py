@@ -9,7 +9,8 @@ import msgspec
 from ..wire.item import KIND
 from ..wire.ref import PREFIX
 from .heads import Heads
-from .scanner import NO_RUN, OBJECT, Found, Scanner, State
+from .scan_patterns import NO_RUN, Found, State
+from .scanner import OBJECT, Scanner
 
 #: Refs, and the value that says that an object is an envelope.
 HEADS = Heads([PREFIX, KIND], bare=[PREFIX], keys=True)

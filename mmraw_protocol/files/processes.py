@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..system import python
+from ..images import worker_start
 from ..wire.errors import MMRawError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def start_worker(module: str, setup: msgspec.Struct, files: Sequence[int]) -> Po
     """
     from subprocess import PIPE
 
-    return python.start_python(
+    return worker_start.start_python(
         f"{__package__}.{module}",
         msgspec.json.encode(setup).decode(),
         advice=_ADVICE,
@@ -42,7 +42,7 @@ def start_worker(module: str, setup: msgspec.Struct, files: Sequence[int]) -> Po
 
 def does_not_start(reason: str) -> MMRawError:
     """The error for a worker that does not start."""
-    return python.does_not_start(reason, _ADVICE)
+    return worker_start.does_not_start(reason, _ADVICE)
 
 
 def ended_early(reason: str = "") -> MMRawError:

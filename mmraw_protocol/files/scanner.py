@@ -8,70 +8,28 @@ writer emits: neither changes where a string begins or ends.
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from ..wire.errors import MMRawError
 from ..wire.json import MAX_DEPTH
 from .heads import Heads
+from .scan_patterns import (
+    KEY_TEXT,
+    KEY_WINDOW,
+    SCALAR_BYTES,
+    SCALAR_TEXT,
+    SPACE,
+    STRING_BODY,
+    Found,
+    State,
+    decode_string,
+    plain_runs,
+)
 
 #: Bytes asked of the input at once; more while one string is collected.
 CHUNK = 1 << 20
-#: A key is told to who asks for a string if it has at most this many characters.
-_KEY_CHARS = 64
-#: Bytes of the longest spelling of such a key, quotes included.
-KEY_WINDOW = 2 + 6 * _KEY_CHARS
-#: A number or literal that is longer is refused rather than collected.
-_SCALAR_BYTES = 1 << 16
-
-_WS = rb"[ \t\r\n]*"
-_PLAIN = rb'[^"\\\x00-\x1f]'
-_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
-_SCALAR = (
-    rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-    rb"|true|false|null|NaN|-?Infinity)"
-)
-_space = re.compile(_WS)
-_string_body = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
-_key = re.compile(rb'"((?:' + _PLAIN + rb"|" + _ESCAPE + rb"){0,%d})\"" % _KEY_CHARS)
-#: The key that ends where the search does.
-KEY_AT_END = re.compile(_key.pattern + rb"\Z")
-_scalar = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
-
-
-class Found(NamedTuple):
-    """A string that begins as wanted.
-
-    Attributes:
-        raw: Its bytes in the document, quotes included.
-        text: What it says; None where it is longer than allowed, and `raw` then its beginning.
-        key: The key it stands under, decoded; None in arrays and under very long keys.
-        line, column: Where it opens, both from 1; columns count bytes.
-        bare: It stands on a line of its own without quotes.
-    """
-
-    raw: bytes
-    text: str | None
-    key: str | None
-    line: int
-    column: int
-    bare: bool = False
-
-
-class State:
-    """What may come next, for the scanner."""
-
-    START = 0  # a document, or the end
-    VALUE = 1
-    FIRST = 2  # a value or ]
-    KEY = 3
-    FIRST_KEY = 4  # a key or }
-    COLON = 5
-    AFTER = 6  # a comma or a closing bracket
-    STRING = 7  # inside a string that is passed on
-    WANTED = 8  # inside a string that is collected
 
 
 class Scanner:
@@ -118,7 +76,7 @@ class Scanner:
             State.WANTED: self._wanted,
         }
         self._steps = [steps[state] for state in range(len(steps))]
-        self._run = _runs(heads)
+        self._run = plain_runs(heads)
 
     @property
     def rest(self) -> bytes:
@@ -228,7 +186,7 @@ class Scanner:
 
     def _skip_space(self) -> int:
         """The next byte behind whitespace, or -1 where there is none yet."""
-        match = _space.match(self._buffer, self._position)
+        match = SPACE.match(self._buffer, self._position)
         assert match is not None
         self._position = match.end()
         return self._buffer[self._position] if self._position < len(self._buffer) else -1
@@ -317,11 +275,11 @@ class Scanner:
         return State.AFTER if self._stack else State.START
 
     def _scalar(self) -> Found | None:
-        match = _scalar.match(self._buffer, self._position)
+        match = SCALAR_TEXT.match(self._buffer, self._position)
         if match is None or match.end() == len(self._buffer):
-            if self._lacks(_SCALAR_BYTES):
+            if self._lacks(SCALAR_BYTES):
                 return _MORE
-            if match is None or match.end() - match.start() >= _SCALAR_BYTES:
+            if match is None or match.end() - match.start() >= SCALAR_BYTES:
                 self._fail("neither a string, a number, an array, an object nor a literal")
         self._position = match.end()
         self._state = self._state_after_value()
@@ -342,7 +300,7 @@ class Scanner:
     def _body_end(self, start: int) -> int:
         """How far the inside of a string is known to reach: a quote, or the end of the buffer."""
         while True:
-            match = _string_body.match(self._buffer, start)
+            match = STRING_BODY.match(self._buffer, start)
             assert match is not None
             if match.end() == start:
                 return start
@@ -401,7 +359,7 @@ class Scanner:
             self._pop()
         elif following != _QUOTE:
             self._fail("expected a key in quotes")
-        elif match := _key.match(self._buffer, self._position):
+        elif match := KEY_TEXT.match(self._buffer, self._position):
             self._position = match.end()
             self._key = decode_string(match.group())
             self._state = State.COLON
@@ -440,30 +398,3 @@ _MORE = Found(b"", None, None, 0, 0)
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
 _ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}
-
-
-#: In place of the second pattern of `_runs`: no member of an object is passed over.
-NO_RUN = re.compile(rb"(?!)")
-
-
-def _runs(heads: Heads) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Up to 64 members of an array, of an object: plain values, each with its comma.
-
-    A string is plain if it holds no escapes and does not begin as wanted.
-    """
-    unwanted = heads.first_bytes
-    plain = rb"(?:" + _SCALAR + rb'|"(?![' + unwanted + rb"])" + _PLAIN + rb'*")'
-    member = plain + _WS + rb"," + _WS
-    key = rb'"' + _PLAIN + rb'*"' + _WS + rb":" + _WS
-    space = rb"(?:" + _WS + rb")"
-    return (
-        re.compile(space + rb"(?:" + member + rb"){1,64}"),
-        re.compile(space + rb"(?:" + key + member + rb"){1,64}"),
-    )
-
-
-def decode_string(raw: bytes) -> str:
-    """What a quoted string says; its syntax and UTF-8 are known to be right."""
-    if b"\\" not in raw:
-        return raw[1:-1].decode("utf-8", "replace")
-    return json.loads(raw)

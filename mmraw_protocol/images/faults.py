@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
-from ..system.python import reason_of
 from ..wire.errors import MMRawError
+from .worker_start import reason_of
 
 Result = TypeVar("Result")
 

@@ -22,11 +22,11 @@ import msgspec
 from ..system.claims import Claim, hold_one_of, own_frame
 from ..system.descriptors import pipe, shared_file
 from ..system.forks import forget_after_fork
-from ..system.python import does_not_start, reason_of, start_python
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ERRORS, ErrorCode, MMRawError
 from .pixels import DecodedImage, Frames
 from .worker import Answer, Request, Setup, read_all, send, split
+from .worker_start import does_not_start, reason_of, start_python
 
 if TYPE_CHECKING:
     from ..system.descriptors import Descriptor

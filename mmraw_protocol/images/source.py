@@ -14,7 +14,6 @@ from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from ..system.descriptors import open_above
-from ..system.python import reason_of
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
@@ -22,6 +21,7 @@ from ..wire.errors import MMRawError
 from ..wire.hashes import mm_hash_of, sha256_hex
 from .faults import guarded, is_images
 from .header import ImageHeader, check_size, read_header
+from .worker_start import reason_of
 
 Kind = Literal["bytes", "path", "file", "data", "pil"]
 

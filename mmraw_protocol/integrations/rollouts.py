@@ -13,6 +13,7 @@ from importlib import import_module
 from os import PathLike
 from typing import Any, cast
 
+from ..families import families, grid_key
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from .transformers import TensorMaker, concatenate
@@ -148,7 +149,7 @@ def collate(
         "input_ids": _padded(torch, prompts, pad_token_id),
         "attention_mask": (positions < torch.tensor(lengths)[:, None]).long(),
     }
-    images = ("pixel_values", "image_grid_thw", "grid_thws")
+    images = ("pixel_values", *sorted({grid_key(family) for family in families()}))
     batch |= concatenate([{key: s[key] for key in images if key in s} for s in samples])
     names = dict.fromkeys(name for sample in samples for name in sample if name not in batch)
     for name in names:

@@ -17,7 +17,14 @@ import msgspec
 from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
 from ..conversation.messages import pack_images as pack_raw_images
 from ..conversation.placeholders import check_spans
-from ..families import Adapter, ImageDescription, family_of, get_adapter, grid_key
+from ..families import (
+    GRID_KEY,
+    Adapter,
+    ImageDescription,
+    family_of,
+    get_adapter,
+    grid_key,
+)
 from ..images import decode_rgb
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
@@ -193,7 +200,8 @@ class TensorMaker:
             out = processor.preprocess([{"type": "image", "image": image}], return_tensors="pt")
         else:
             out = processor.preprocess([image], return_tensors="pt")
-        grids = out[self.grid_key]
+        # Some processors name the grid as most do, whatever the family's models call it.
+        grids = out[self.grid_key if self.grid_key in out else GRID_KEY]
         t, h, w = grid
         if grids.tolist() != [[t, h, w]] or len(out["pixel_values"]) != t * h * w:
             message = "the processor made another grid than the ref names"

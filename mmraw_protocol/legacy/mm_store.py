@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ..conversation import environment
 from ..stores import LocalStore
 from ..wire._generated.checks import (
     check_family,
@@ -34,6 +32,23 @@ from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import check_raw_image_id
 from ..wire.ref import normalize_run_id as _normalize_run_id
+from .run_directories import (
+    IMAGE_ASSET_SUBDIR,
+    IMAGE_OFFLOAD_DIR_ENV,
+    IMAGE_STORAGE_ENV,
+    IMAGE_STORAGE_INLINE,
+    IMAGE_STORAGE_MODES,
+    IMAGE_STORAGE_OFFLOAD,
+    RUN_DIR_ENV,
+    RUN_ID_ENV,
+    RUN_OUTPUT_ROOT,
+    current_run_id,
+    image_storage_mode,
+    normalize_run_id,
+    run_dir,
+    run_dir_name,
+    run_image_dir,
+)
 
 __all__ = [
     "IMAGE_ASSET_SUBDIR",
@@ -68,18 +83,7 @@ __all__ = [
     "split_raw_mm_ref",
 ]
 
-RUN_OUTPUT_ROOT = Path("/data/outputs")
 
-IMAGE_OFFLOAD_DIR_ENV = environment.IMAGE_DIR
-IMAGE_STORAGE_ENV = environment.STORAGE
-RUN_DIR_ENV = environment.RUN_DIR
-RUN_ID_ENV = environment.RUN_ID
-
-IMAGE_STORAGE_OFFLOAD = "offload"
-IMAGE_STORAGE_INLINE = "inline"
-IMAGE_STORAGE_MODES = {IMAGE_STORAGE_OFFLOAD, IMAGE_STORAGE_INLINE}
-
-IMAGE_ASSET_SUBDIR = environment.IMAGE_SUBDIR
 IMAGE_REF_PREFIX = "mmraw"
 IMAGE_REF_V2_PREFIX = "mmraw:v2"
 IMAGE_REF_VERSION = "v3"
@@ -111,89 +115,6 @@ class RawMMRef:
     payload: dict[str, object]
     raw_uri: str | None = None
     raw_image_id: str | None = None
-
-
-def _env(name: str) -> str:
-    return os.environ.get(name, "").strip()
-
-
-def image_storage_mode() -> str:
-    """PRIME_RL_MM_IMAGE_STORAGE: `offload` (the default) or `inline`.
-
-    Raises:
-        MMRawError: unsupported_option.
-    """
-    mode = os.environ.get(IMAGE_STORAGE_ENV, IMAGE_STORAGE_OFFLOAD).strip().lower()
-    if mode not in IMAGE_STORAGE_MODES:
-        raise MMRawError("unsupported_option", f"{IMAGE_STORAGE_ENV} is offload or inline")
-    return mode
-
-
-def normalize_run_id(run_id: str) -> str:
-    """The run's label: blanks around it and one leading `run_` taken off.
-
-    Raises:
-        MMRawError: invalid_run_id, invalid_type, limit_exceeded.
-    """
-    return _normalize_run_id(run_id.strip() if isinstance(run_id, str) else run_id)  # pyright: ignore[reportUnnecessaryIsInstance]
-
-
-def run_dir_name(run_id: str) -> str:
-    """`run_<run_id>`."""
-    return f"run_{normalize_run_id(run_id)}"
-
-
-def current_run_id() -> str:
-    """The label that refs of this process carry.
-
-    RUN_ID, else the name of PRIME_RL_RUN_DIR, else the name above `/assets/images` of
-    VF_RENDERER_IMAGE_OFFLOAD_DIR or `explicit`, else `inline` where images stay inline.
-
-    Raises:
-        MMRawError: invalid_run_id, unsupported_option.
-        RuntimeError: None of them is set.
-    """
-    if label := _env(RUN_ID_ENV):
-        return normalize_run_id(label)
-    if directory := _env(RUN_DIR_ENV):
-        return normalize_run_id(Path(directory).name)
-    if directory := _env(IMAGE_OFFLOAD_DIR_ENV):
-        return _label_of_image_dir(Path(directory).resolve())
-    if image_storage_mode() == IMAGE_STORAGE_INLINE:
-        return "inline"
-    names = f"{RUN_ID_ENV}, {RUN_DIR_ENV} or {IMAGE_OFFLOAD_DIR_ENV}"
-    raise RuntimeError(f"set {names}: refs need the run's label")
-
-
-def _label_of_image_dir(directory: Path) -> str:
-    if directory.parts[-2:] == IMAGE_ASSET_SUBDIR.parts:
-        try:
-            return normalize_run_id(directory.parent.parent.name)
-        except MMRawError:
-            pass
-    return "explicit"
-
-
-def run_dir(run_id: str | None = None) -> Path:
-    """PRIME_RL_RUN_DIR, else `/data/outputs/run_<id>` for `run_id` or RUN_ID.
-
-    Raises:
-        MMRawError: invalid_run_id.
-        RuntimeError: None of them is set.
-    """
-    if directory := _env(RUN_DIR_ENV):
-        return Path(directory).resolve()
-    label = run_id or _env(RUN_ID_ENV)
-    if not label:
-        raise RuntimeError(f"set {RUN_DIR_ENV} or {RUN_ID_ENV}: the run's directory is not known")
-    return (RUN_OUTPUT_ROOT / run_dir_name(label)).resolve()
-
-
-def run_image_dir(run_id: str | None = None) -> Path:
-    """VF_RENDERER_IMAGE_OFFLOAD_DIR, else `assets/images` below `run_dir(run_id)`."""
-    if directory := _env(IMAGE_OFFLOAD_DIR_ENV):
-        return Path(directory).resolve()
-    return (run_dir(run_id) / IMAGE_ASSET_SUBDIR).resolve()
 
 
 def offload_image_to_run_assets(

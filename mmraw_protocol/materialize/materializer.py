@@ -26,7 +26,6 @@ from ..stores import AssetStore
 from ..stores.verify import verify_source
 from ..system.forks import forget_after_fork
 from ..system.ordered import in_order
-from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
@@ -36,10 +35,11 @@ from ..wire.json import canonical_json
 from ..wire.ref import RawMMRef
 from ..wire.ref_stream import read_ref
 from .cache import SingleFlightCache
+from .image import MaterializedImage
 from .stats import Stats
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 __all__ = ["CACHE_ENV", "IsolatedDecoder", "MaterializedImage", "Materializer", "Stats"]
 
@@ -48,49 +48,6 @@ Result = TypeVar("Result")
 #: Gigabytes of decoded pixels to keep; 0 turns the cache off.
 CACHE_ENV = "PRIME_RL_MM_MATERIALIZE_CACHE_GB"
 DEFAULT_CACHE_BYTES = 2 * 1024**3
-
-
-class MaterializedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """A verified and decoded image.
-
-    Attributes:
-        ref: The ref it came from.
-        width, height: In pixels.
-        format: png, jpeg, webp or gif.
-        sha256: 64 hex digits over the encoded bytes.
-        rgb: The pixels, row by row, three bytes each; `image` makes a PIL image of them.
-        placeholder_length: Tokens that stand for the image in the prompt.
-        adapter: The adapter whose layout was compared.
-    """
-
-    ref: RawMMRef
-    width: int
-    height: int
-    format: str
-    sha256: str
-    rgb: bytes
-    placeholder_length: int
-    adapter: Adapter
-
-    def _shown(self) -> Mapping[str, object]:
-        size = f"{self.width}x{self.height}"
-        found = {"family": self.ref.family, "run_id": self.ref.run_id, "sha256": self.sha256}
-        return {"size": size, "format": self.format, **found, "rgb": self.rgb}
-
-    def __hash__(self) -> int:
-        return hash((self.sha256, self.placeholder_length))
-
-    @property
-    def image(self) -> Image:
-        """A PIL image of mode RGB; each call gives its own, which may be changed freely."""
-        from ..images.header import pillow
-
-        return cast("Image", pillow().frombytes("RGB", (self.width, self.height), self.rgb))
-
-    @property
-    def rgb_sha256(self) -> str:
-        """64 hex digits over `rgb`."""
-        return sha256_hex(self.rgb)
 
 
 class Materializer:

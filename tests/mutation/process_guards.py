@@ -4,7 +4,7 @@ from guard import Guard
 
 DESCRIPTORS = "mmraw_protocol/system/descriptors.py"
 OUTPUT = "mmraw_protocol/files/output.py"
-PYTHON = "mmraw_protocol/system/python.py"
+PYTHON = "mmraw_protocol/images/worker_start.py"
 
 GUARDS = [
     Guard(

@@ -12,7 +12,7 @@ import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
-from ...families import Adapter
+from ...families import GRID_KEY, Adapter, grid_key
 from ...materialize import MaterializedImage, Materializer
 from ...wire.errors import MMRawError
 from .families import family_of, server_adapter
@@ -87,7 +87,8 @@ class VllmItems:
     def _compare(self, item: Any, length: int, size: tuple[int, int], expected: int) -> None:
         """The last check before the engine: a wrong grid or count would end it."""
         layout = self._adapter.layout(*size)
-        name = "grid_thws" if "grid_thws" in item else "image_grid_thw"
+        key = grid_key(self._adapter.family)
+        name = key if key in item else GRID_KEY
         if tuple(int(side) for side in item[name].data.flatten()) != tuple(layout.grid_thw):
             message = "the server's processor gives another grid than the family's layout"
             raise MMRawError("grid_mismatch", message)

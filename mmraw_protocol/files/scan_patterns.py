@@ -1,0 +1,111 @@
+"""What the scanner finds, its states, and the patterns of plain JSON that it skips at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from .heads import Heads
+
+#: A key is told to who asks for a string if it has at most this many characters.
+_KEY_CHARS = 64
+
+
+#: Bytes of the longest spelling of such a key, quotes included.
+KEY_WINDOW = 2 + 6 * _KEY_CHARS
+
+
+#: A number or literal that is longer is refused rather than collected.
+SCALAR_BYTES = 1 << 16
+
+
+_WS = rb"[ \t\r\n]*"
+
+
+_PLAIN = rb'[^"\\\x00-\x1f]'
+
+
+_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+
+
+_SCALAR = (
+    rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+    rb"|true|false|null|NaN|-?Infinity)"
+)
+
+
+SPACE = re.compile(_WS)
+
+
+STRING_BODY = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
+
+
+KEY_TEXT = re.compile(rb'"((?:' + _PLAIN + rb"|" + _ESCAPE + rb"){0,%d})\"" % _KEY_CHARS)
+
+
+#: The key that ends where the search does.
+KEY_AT_END = re.compile(KEY_TEXT.pattern + rb"\Z")
+
+
+SCALAR_TEXT = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
+
+
+class Found(NamedTuple):
+    """A string that begins as wanted.
+
+    Attributes:
+        raw: Its bytes in the document, quotes included.
+        text: What it says; None where it is longer than allowed, and `raw` then its beginning.
+        key: The key it stands under, decoded; None in arrays and under very long keys.
+        line, column: Where it opens, both from 1; columns count bytes.
+        bare: It stands on a line of its own without quotes.
+    """
+
+    raw: bytes
+    text: str | None
+    key: str | None
+    line: int
+    column: int
+    bare: bool = False
+
+
+class State:
+    """What may come next, for the scanner."""
+
+    START = 0  # a document, or the end
+    VALUE = 1
+    FIRST = 2  # a value or ]
+    KEY = 3
+    FIRST_KEY = 4  # a key or }
+    COLON = 5
+    AFTER = 6  # a comma or a closing bracket
+    STRING = 7  # inside a string that is passed on
+    WANTED = 8  # inside a string that is collected
+
+
+#: In place of the second pattern of `plain_runs`: no member of an object is passed over.
+NO_RUN = re.compile(rb"(?!)")
+
+
+def plain_runs(heads: Heads) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Up to 64 members of an array, of an object: plain values, each with its comma.
+
+    A string is plain if it holds no escapes and does not begin as wanted.
+    """
+    unwanted = heads.first_bytes
+    plain = rb"(?:" + _SCALAR + rb'|"(?![' + unwanted + rb"])" + _PLAIN + rb'*")'
+    member = plain + _WS + rb"," + _WS
+    key = rb'"' + _PLAIN + rb'*"' + _WS + rb":" + _WS
+    space = rb"(?:" + _WS + rb")"
+    return (
+        re.compile(space + rb"(?:" + member + rb"){1,64}"),
+        re.compile(space + rb"(?:" + key + member + rb"){1,64}"),
+    )
+
+
+def decode_string(raw: bytes) -> str:
+    """What a quoted string says; its syntax and UTF-8 are known to be right."""
+    if b"\\" not in raw:
+        return raw[1:-1].decode("utf-8", "replace")
+    return json.loads(raw)

@@ -1,0 +1,102 @@
+"""A processor that lays images out by their headers alone, for renderers that ask one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, cast
+
+from PIL import Image
+
+from ..families import Adapter, Layout, grid_key
+from ..images import ImageSource
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.errors import MMRawError
+
+
+class SizedImage(Image.Image):
+    """An image's size in place of its pixels: what a renderer hands on to `LayoutProcessor`.
+
+    Its bytes are the image's sha256, so that a renderer that caches by pixels caches by content.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        super().__init__()
+        self.source = source
+        self._wh = (source.header.width, source.header.height)
+
+    @property
+    def mode(self) -> str:
+        """Always RGB: renderers convert every other mode, for which they need pixels."""
+        return "RGB"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as stored in the file; EXIF is not applied."""
+        return self._wh
+
+    def tobytes(self, encoder_name: str = "raw", *args: Any) -> bytes:
+        """The sha256 of the encoded image, as text."""
+        return self.source.sha256.encode("ascii")
+
+    def load(self) -> Any:
+        """Refuses: there are no pixels.
+
+        Raises:
+            MMRawError: unsupported_option.
+        """
+        message = "a SizedImage has no pixels; give the renderer a LayoutProcessor"
+        raise MMRawError("unsupported_option", message)
+
+
+class LayoutImageProcessor:
+    """An image processor that returns grids and empty pixel_values.
+
+    It is called as the image processors of Qwen are, and as the one of Kimi is (`preprocess` with
+    `{"type": "image", "image": picture}`, `media_tokens_calculator`).
+    """
+
+    def __init__(self, adapter: Adapter, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.adapter = adapter
+        self.limits = limits
+        self.merge_size = int(getattr(adapter, "merge_size", 2))
+        self._key = grid_key(adapter.family)
+
+    def layout(self, image: Any) -> Layout:
+        """The layout of a picture, or of the picture in `{"type": "image", "image": picture}`.
+
+        Raises:
+            MMRawError: what the adapter's `layout` raises.
+        """
+        picture = cast("Any", image["image"] if isinstance(image, Mapping) else image)
+        width, height = picture.size
+        return self.adapter.layout(width, height, limits=self.limits)
+
+    def preprocess(self, images: Any, return_tensors: str = "np", **_: Any) -> dict[str, Any]:
+        """`pixel_values` of shape (0,) and the grids, int64, one row [t, h, w] for each picture."""
+        numpy: Any = import_module("numpy")
+        many = isinstance(images, (list, tuple))
+        pictures = cast("Sequence[Any]", images) if many else [images]
+        grids = [self.layout(picture).grid_thw for picture in pictures]
+        return {
+            "pixel_values": numpy.zeros((0,), dtype=numpy.float32),
+            self._key: numpy.array(grids, dtype=numpy.int64).reshape(-1, 3),
+        }
+
+    __call__ = preprocess
+
+    def media_tokens_calculator(self, image: Any) -> int:
+        """The tokens that a picture becomes in the model."""
+        return self.layout(image).num_tokens
+
+
+class LayoutProcessor:
+    """What a renderer takes as `processor=`: computes layouts, and nothing else.
+
+    Args:
+        adapter: The family and its configuration, the checkpoint's own.
+        limits: Of grids and of the image's aspect.
+    """
+
+    def __init__(self, adapter: Adapter, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.image_processor = LayoutImageProcessor(adapter, limits)
