@@ -13,7 +13,7 @@ from mmraw_protocol.families import FamilyAdapter, Layout, read_config, typed_co
 
 
 class TileLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The knobs: side of a tile in pixels, and the most tiles that an image may become."""
+    """Layout parameters: side of a tile in pixels, and the most tiles that an image may become."""
 
     tile: int = 32
     most_tiles: int = 64
