@@ -176,7 +176,7 @@ test-minimum: $(MINIMUM_STAMP) ## run the tests with the oldest versions that th
 
 # Universal: one file for Python 3.10 and later. UV names another uv, e.g. make lock UV=uv
 UV ?= $(VENV)/uv/bin/uv
-lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer releases)
+lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer releases)
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
 	$(UV) pip compile pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -192,7 +192,7 @@ lock: ## resolve the development dependencies anew (UPGRADE=--upgrade for newer 
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MINIMUM_LOCK)
 
 ENVIRONMENTS ?= gcs integrations verifiers vllm
-lock-environments: ## resolve the environments of tests/environments/ anew
+lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \
 		$(abspath $(UV)) pip compile $$name.in --override overrides.txt --python-version 3.11 \

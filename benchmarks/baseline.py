@@ -1,6 +1,6 @@
 """The same work by the standard library alone: json, re, base64, hashlib, dataclasses.
 
-This is what a careful programmer writes in an afternoon: every field is held against its pattern,
+This is what a careful programmer writes in an afternoon: every field is compared with its pattern,
 a payload against its shape, bytes against their hash. It is not strict beyond that: stray base64
 bits, duplicate keys, 1.0 for 1, unknown fields and deep nesting pass. What the package does on top
 is not asked of it, so that the comparison flatters the baseline and never the package.

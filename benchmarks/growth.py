@@ -90,9 +90,9 @@ def conversations(rounds: int, most: int) -> Iterator[Series]:
         bodies = _bodies(turns)
         contestants = {
             "built turn by turn": lambda turns=turns: _bodies(turns),
-            "built anew each turn": lambda whole=whole, count=count: _anew(whole, count),
+            "built again each turn": lambda whole=whole, count=count: _again(whole, count),
             "read with memory": lambda bodies=bodies: _read(bodies, RefMemory()),
-            "read anew each turn": lambda bodies=bodies: _read(bodies, None),
+            "read again each turn": lambda bodies=bodies: _read(bodies, None),
         }
         timing = interleaved(contestants, rounds)
         for name in contestants:
@@ -109,7 +109,7 @@ def _bodies(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return bodies
 
 
-def _anew(whole: dict[str, Any], count: int) -> None:
+def _again(whole: dict[str, Any], count: int) -> None:
     for turn in range(1, count + 1):
         data = {name: {"image": rows["image"][:turn]} for name, rows in whole.items()}
         build_features(data, run_id=material.RUN)

@@ -40,12 +40,12 @@ def real_processor() -> tuple[Any, dict[str, Any]]:
         sys.modules["torchvision"] = None  # type: ignore[assignment]
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    knobs = {"patch_size": 16, "min_pixels": 65536, "max_pixels": 16777216, "merge_size": 2}
+    parameters = {"patch_size": 16, "min_pixels": 65536, "max_pixels": 16777216, "merge_size": 2}
     if sys.modules.get("torchvision") is None:
         place = "transformers.models.qwen2_vl.image_processing_pil_qwen2_vl"
-        processor = importlib.import_module(place).Qwen2VLImageProcessorPil(**knobs)
+        processor = importlib.import_module(place).Qwen2VLImageProcessorPil(**parameters)
     else:
-        processor = transformers.Qwen2VLImageProcessor(**knobs)
+        processor = transformers.Qwen2VLImageProcessor(**parameters)
     versions = {"transformers": transformers.__version__, "torch": torch.__version__}
     return processor, {**versions, "threads": torch.get_num_threads()}
 

@@ -35,7 +35,7 @@ A refused input gives an error with a `code`, a `path` (where in the document) a
 person, which never repeats the input. A code keeps its meaning for ever; messages may change.
 """
 _LIMITS_INTRO = """\
-Defaults of every limit. Whoever runs a reader may set each of them (`Limits` in Python); a writer
+Defaults of every limit. A reader may set each of them (`Limits` in Python); a writer
 keeps to the defaults.
 """
 

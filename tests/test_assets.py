@@ -312,7 +312,7 @@ def test_a_directory_that_was_removed_is_said_plainly(store: LocalStore) -> None
     store.root.rmdir()
     cases: list[tuple[Any, Any]] = [(store.put, DATA), (store.get, NAME)]
     for work, argument in cases:
-        with pytest.raises(MMRawError, match="was removed; open it anew") as caught:
+        with pytest.raises(MMRawError, match="was removed; open it again") as caught:
             work(argument)
         assert caught.value.code == "store_invalid"
 

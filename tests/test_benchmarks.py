@@ -72,7 +72,7 @@ def test_the_baseline_does_the_same_work() -> None:
 
 def test_a_conversation_is_built_and_read_both_ways() -> None:
     names = [name for name, _ in growth.conversations(2, 3)]
-    assert names[:2] == ["built turn by turn", "built anew each turn"]
+    assert names[:2] == ["built turn by turn", "built again each turn"]
 
 
 def test_the_chart_of_refusals_has_a_point_for_each_length() -> None:

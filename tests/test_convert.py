@@ -102,13 +102,13 @@ def test_without_a_store_no_source_changes_its_kind() -> None:
     assert convert_ref(convert_ref(uri, run_id="r"), "unversioned-uri", run_id="r") == uri
 
 
-def test_a_fingerprint_of_other_knobs_needs_the_configuration() -> None:
-    knobs = {"patch_size": 14, "min_pixels": 3136, "max_pixels": 12845056}
-    adapter = get_adapter("qwen_vl", knobs)
+def test_a_fingerprint_of_other_parameters_needs_the_configuration() -> None:
+    parameters = {"patch_size": 14, "min_pixels": 3136, "max_pixels": 12845056}
+    adapter = get_adapter("qwen_vl", parameters)
     text = text_of("v2", stored="a.png").replace(ADAPTER.fingerprint(), adapter.fingerprint())
     assert "fingerprint" in refused(text, "v1").message
     assert "fingerprint" in refused(text, "v1", config={"patch_size": 8}).message
-    converted = parse_ref(convert_ref(text, "v1", config=knobs))
+    converted = parse_ref(convert_ref(text, "v1", config=parameters))
     assert converted.fingerprint == adapter.fingerprint("v1")
 
 

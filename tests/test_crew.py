@@ -48,7 +48,7 @@ def results_until_another(
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_results_come_in_the_order_of_the_input_whoever_made_them(processes: int) -> None:
+def test_results_come_in_the_order_of_the_input_in_whatever_process(processes: int) -> None:
     source, line, pids = Endless(), 1, set[int]()
     with crew_of(source, crew_work.open_told, processes) as crew:
         for block, (pid, first, data) in results_until_another(crew, source):

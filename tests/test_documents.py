@@ -1,4 +1,4 @@
-"""Documents of any size: found strings are given anew, every other byte stays."""
+"""Documents of any size: found strings are rewritten, every other byte stays."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""A fork or an interrupt at any instruction: whoever asks next gets the answer, and nobody waits.
+"""A fork or an interrupt at any instruction: the next call gets the answer, and nobody waits.
 
 `make test-instructions` stops at every instruction of every call; here some calls are sampled.
 """

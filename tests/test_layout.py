@@ -33,23 +33,23 @@ def refused(work: Any, *args: Any, **options: Any) -> str:
 
 @pytest.mark.parametrize("preset", PUBLISHED)
 @given(width=sides, height=sides)
-def test_qwen_grids_keep_to_the_published_knobs(preset: str, width: int, height: int) -> None:
+def test_qwen_grids_keep_to_the_published_parameters(preset: str, width: int, height: int) -> None:
     adapter = get_adapter("qwen_vl", preset)
     if max(width, height) > 200 * min(width, height):
         assert refused(adapter.layout, width, height) == "aspect_ratio"
         return
     layout = adapter.layout(width, height)
     t, h, w = layout.grid_thw
-    knobs: Any = adapter.config  # type: ignore[attr-defined]
+    parameters: Any = adapter.config  # type: ignore[attr-defined]
     assert (t, h % 2, w % 2) == (1, 0, 0)
-    pixels = h * w * knobs.patch_size**2
-    assert knobs.min_pixels <= pixels <= knobs.max_pixels
+    pixels = h * w * parameters.patch_size**2
+    assert parameters.min_pixels <= pixels <= parameters.max_pixels
     assert layout.num_tokens * 4 == h * w == layout.placeholder_length * 4
     assert adapter.layout(height, width).grid_thw == (t, w, h)
 
 
 @given(width=sides, height=sides)
-def test_kimi_grids_keep_to_the_published_knobs(width: int, height: int) -> None:
+def test_kimi_grids_keep_to_the_published_parameters(width: int, height: int) -> None:
     adapter = get_adapter("kimi_k25")
     layout = adapter.layout(width, height)
     t, h, w = layout.grid_thw
@@ -128,7 +128,7 @@ KIMI_FILE = {"media_proc_cfg": {"patch_size": 14, "in_patch_limit": 4096, "merge
 
 
 @pytest.mark.parametrize(
-    ("family", "document", "knobs"),
+    ("family", "document", "parameters"),
     [
         (
             "qwen_vl",
@@ -145,11 +145,11 @@ KIMI_FILE = {"media_proc_cfg": {"patch_size": 14, "in_patch_limit": 4096, "merge
     ],
 )
 def test_a_checkpoint_configuration_is_read(
-    family: str, document: dict[str, Any], knobs: Any, tmp_path: Path
+    family: str, document: dict[str, Any], parameters: Any, tmp_path: Path
 ) -> None:
     file = tmp_path / "preprocessor_config.json"
     file.write_text(json.dumps(document))
-    wanted = get_adapter(family, knobs).fingerprint()
+    wanted = get_adapter(family, parameters).fingerprint()
     for config in (document, file, str(file), tmp_path, str(tmp_path)):
         assert get_adapter(family, config).fingerprint() == wanted
 
@@ -173,11 +173,13 @@ def test_a_configuration_that_does_not_fit_is_refused(family: str, config: Any) 
     assert refused(get_adapter, family, config) == "invalid_config"
 
 
-def test_fingerprints_do_not_depend_on_the_order_of_knobs() -> None:
-    knobs = {"b": 1, "a": [0.5], "c": None}
-    shuffled = {name: knobs[name] for name in ("c", "a", "b")}
-    assert layout_fingerprint("any", knobs) == layout_fingerprint("any", shuffled)
-    assert layout_fingerprint("any", knobs) != layout_fingerprint("any", {**knobs, "b": 1.0})
+def test_fingerprints_do_not_depend_on_the_order_of_parameters() -> None:
+    parameters = {"b": 1, "a": [0.5], "c": None}
+    shuffled = {name: parameters[name] for name in ("c", "a", "b")}
+    assert layout_fingerprint("any", parameters) == layout_fingerprint("any", shuffled)
+    assert layout_fingerprint("any", parameters) != layout_fingerprint(
+        "any", {**parameters, "b": 1.0}
+    )
 
 
 def test_an_unknown_family_is_named() -> None:

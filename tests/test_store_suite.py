@@ -239,7 +239,7 @@ class WritesInPieces(PlainStore):
 
 
 class TearsWhatIsDeleted(WritesInPieces):
-    """Half of an object is left, and taken for the whole by whoever puts it again."""
+    """Half of an object is left, and taken for the whole by the next put."""
 
     def put(self, data: bytes, *, run_id: str | None = None) -> str:
         name = f"{sha256_hex(data)}.png"

@@ -1,4 +1,4 @@
-"""Verifying a ref: its bytes are hashed once and held against all that it says."""
+"""Verifying a ref: its bytes are hashed once and compared with all that it says."""
 
 from pathlib import Path
 

@@ -316,7 +316,7 @@ def test_items_live_as_long_as_their_request(server: Server, store: LocalStore) 
         server.items.handover.take(text)
 
 
-def test_whoever_brings_no_key_is_left_to_vllm(server: Server, store: LocalStore) -> None:
+def test_a_client_without_a_key_is_left_to_vllm(server: Server, store: LocalStore) -> None:
     server.keys = ["secret", "other"]
     body = json.dumps(request_of(stored(store))).encode()
     for headers in ([], [(b"authorization", b"Bearer wrong")], [(b"authorization", b"secret")]):

@@ -97,7 +97,7 @@ def _facts(ref: RawMMRef, text: str) -> list[Row]:
             ("(grid)", "x".join(map(str, grid)), "patches: time x height x width"),
             ("(tokens)", str(adapter.num_tokens(ref.payload)), "tokens of the image in the model"),
             (
-                "(knobs)",
+                "(layout parameters)",
                 "published defaults" if known else "not the published defaults",
                 "what the fingerprint stands for",
             ),

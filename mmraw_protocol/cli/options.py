@@ -130,7 +130,7 @@ def adapters_of(args: argparse.Namespace) -> list[Adapter]:
     """The adapter of --family; none where it is absent, which leaves the family to the input.
 
     Raises:
-        MMRawError: unsupported_option (knobs of nobody), and what `adapter_of` raises.
+        MMRawError: unsupported_option (--config without --family), and what `adapter_of` raises.
     """
     if args.family:
         return [adapter_of(args)]

@@ -18,7 +18,7 @@ from .inputs import opened
 from .options import add_processes, modes_of
 from .output import error_dict, print_json, progress_bar, size_of
 
-#: Distinct images that are told apart when duplicates are counted.
+#: Distinct images that are recognized when duplicates are counted.
 _DISTINCT = 262_144
 
 

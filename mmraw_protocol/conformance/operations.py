@@ -79,9 +79,9 @@ def _fingerprint(value: Input) -> Result:
     values = value.get("values")
     if not isinstance(values, dict):
         raise MMRawError("invalid_type", "expected an object in values", "$.values")
-    knobs = cast("dict[str, Any]", values)
+    parameters = cast("dict[str, Any]", values)
     family, dialect = _text(value, "family"), _text(value, "dialect")
-    return {"fingerprint": layout_fingerprint(family, knobs, dialect)}
+    return {"fingerprint": layout_fingerprint(family, parameters, dialect)}
 
 
 def _layout(value: Input) -> Result:

@@ -95,5 +95,5 @@ def _concat(parts: list[list[Any]]) -> str:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal, integers and floats told apart."""
+    """Whether two JSON values are equal, integers and floats distinguished."""
     return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Placeholders held against the prompt that they stand in.
+"""Placeholders checked against their prompt.
 
 Source: spec/README.md, section "Order of checks".
 """

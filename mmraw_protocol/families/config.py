@@ -1,4 +1,4 @@
-"""From what a caller has (nothing, knobs, a preprocessor_config.json) to a typed configuration."""
+"""From what a caller has (None, parameters, a preprocessor_config.json) to a typed struct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON documents of any size: found strings are given anew, every other byte stays.
+"""JSON documents of any size: found strings are rewritten, every other byte stays.
 
 `rewrite` does the work for any job; `ConvertJob`, `OffloadJob` and `InlineJob` are the jobs of the
 command line. `check_file` and `check` read files as `mmraw validate` does.

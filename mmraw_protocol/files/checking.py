@@ -84,7 +84,7 @@ def check(
     """Checks a file: documents that stand on a line each, or one document over many lines.
 
     A line that is no document is a refusal of its own, and the next one is read. Documents of up to
-    8 MB are held to every rule of the protocol's JSON; in longer ones, which are scanned as they
+    8 MB keep every rule of the protocol's JSON; in longer ones, which are scanned as they
     stream by, the rules hold within refs, envelopes and features bodies, and paths begin there.
 
     Args:

@@ -129,7 +129,7 @@ class _Lines:
         #: Where the last line ends; None is the end of the file.
         self._stop: int | None = None
         if self._at >= end:
-            # A line from before covers the range. Whoever has it looks for its end, once.
+            # A line from before covers the range. Its reader looks for its end, once.
             self._stop = self._at
         elif end < size:
             self._stop = self._line_from(end, None)

@@ -26,7 +26,7 @@ MOST_PLACES = 100
 
 
 class Rewriter(Protocol):
-    """Gives strings anew.
+    """Rewrites strings.
 
     It may have a method `rewrite_all` besides, which takes many texts at once. It gives each as
     `rewrite` would, in ASCII without `"` and backslash, or None where they must come one by one.
@@ -190,7 +190,7 @@ class _Rewriting:
         with Crew(self._reader, work, open_work, processes) as crew:
             for block, done in crew.results():
                 if done is None:
-                    # What follows may belong to the same document: it is read anew behind it.
+                    # What follows may belong to the same document: it is read again from there.
                     crew.give_back()
                 self._finish(block, done)
 

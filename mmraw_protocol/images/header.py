@@ -116,7 +116,7 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
 
 def _read_header(data: bytes, limits: Limits, path: str) -> ImageHeader:
     if data.startswith(_JPEG) and len(data) <= limits.inline_image_bytes:
-        _decoders()  # with or without the short way, an installation reads pictures or does not
+        _decoders()  # an installation without Pillow rejects every image, JPEGs too
         plain = jpeg_header(data, limits)
         if plain is not None:
             width, height, mode = plain
@@ -126,7 +126,7 @@ def _read_header(data: bytes, limits: Limits, path: str) -> ImageHeader:
 
 
 def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, ImageHeader]:
-    """The image as Pillow opened it, held against the limits; nothing is decoded yet."""
+    """The image as Pillow opened it, checked against the limits; nothing is decoded yet."""
     if not data:
         raise MMRawError("empty_source", "the image has no bytes", path)
     if len(data) > limits.inline_image_bytes:
@@ -174,7 +174,7 @@ def _unreadable(data: bytes, path: str) -> MMRawError:
 
 
 def check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
-    """Both sides and their product, held against the limits.
+    """Both sides and their product, checked against the limits.
 
     Raises:
         MMRawError: image_undecodable (no pixels), limit_exceeded.

@@ -314,7 +314,7 @@ class _Worker:
         return self._receive(job.seconds)
 
     def _picture(self, answer: Answer, job: _Job) -> DecodedImage | MMRawError:
-        # The worker is not trusted: what it says is held against the limits once more.
+        # The worker is not trusted: its answer is checked against the limits again.
         size = 3 * answer.width * answer.height
         if not 0 < size <= 3 * job.limits.image_pixels:
             return MMRawError("image_undecodable", "the decoder gave an impossible size")

@@ -41,7 +41,7 @@ class ImageSource(Shown):
     Attributes:
         data: The encoded bytes.
         kind: What they came from.
-        limits: What bytes and header are held against.
+        limits: Limits of bytes and header.
     """
 
     def __init__(

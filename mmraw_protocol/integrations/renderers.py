@@ -172,14 +172,14 @@ def _in_prompt(
 def _compare(
     item: Any, place: PlaceholderRange, image: PackedImage, adapter: Adapter, index: int
 ) -> None:
-    """The renderer's grid and length are those of the image under the adapter's knobs."""
+    """The renderer's grid and length are those of the image under the adapter's parameters."""
     described = image.description
     grid: Any = None if item is None else item.get(grid_key(adapter.family))
     if grid is None:
         message = "the renderer's item has no grid of the adapter's family"
         raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
     if [[int(side) for side in row] for row in grid] != [list(described.grid_thw)]:
-        message = "the renderer's processor has other knobs than the adapter"
+        message = "the renderer's processor has other layout parameters than the adapter"
         raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
     if place.length != described.placeholder_length:
         message = "the renderer's placeholder convention is not the adapter's"

@@ -65,7 +65,7 @@ class TensorMaker:
     Args:
         image_processor: The checkpoint's own, for example of `AutoImageProcessor.from_pretrained`.
         store: Where stored images are: a store, or its place; None allows inline refs only. A place
-            is opened in each worker process anew.
+            is opened again in each worker process.
         adapter: Default: `adapter_of(image_processor)`.
         limits: Of refs, images and grids.
         cache_bytes: As for `Materializer`; by default nothing is cached, since a trainer seldom

@@ -171,14 +171,14 @@ def raw_image_path(*, run_id: str, raw_image_id: str) -> Path:
 
 
 def image_layout_fingerprint(*, family: str, **values: object) -> str:
-    """32 hex digits over the knobs of a layout; other objects than JSON's count by `str`.
+    """32 hex digits over layout parameters; other objects than JSON's count by `str`.
 
     Raises:
         MMRawError: invalid_value.
     """
     check_family(family, "$.family", DEFAULT_LIMITS)
-    knobs = (f"{name}={_dump(values[name], default=str)}" for name in sorted(values))
-    return sha256_hex(f"image-layout:v1:{family}:{':'.join(knobs)}".encode())[:32]
+    parameters = (f"{name}={_dump(values[name], default=str)}" for name in sorted(values))
+    return sha256_hex(f"image-layout:v1:{family}:{':'.join(parameters)}".encode())[:32]
 
 
 def raw_mm_item(

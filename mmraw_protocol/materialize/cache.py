@@ -56,7 +56,7 @@ class SingleFlightCache(Generic[Value]):
         self.__init__(state["capacity"])
 
     def forget(self) -> None:
-        """Values stay; whoever was making one is in another process."""
+        """Values stay; the call that was making one is in another process."""
         self._flights: dict[str, _Flight[Value]] = {}
 
     @property

@@ -189,8 +189,8 @@ class Materializer:
     ) -> Iterator[MaterializedImage | MMRawError]:
         """The images of many refs, in their order; a refused one gives its error.
 
-        Slots of a features body (`Features.slots()`) are also held against what stands beside the
-        ref. At most twice `workers` images are held at a time, however many refs there are.
+        Slots of a features body (`Features.slots()`) are also compared with their hash and
+        placeholder. At most twice `workers` images are held at a time, however many refs there are.
         """
         if workers < 1:
             raise MMRawError("unsupported_option", "expected at least one worker")
@@ -382,7 +382,7 @@ def _compare_layout(
 ) -> int:
     """The placeholder's length, after fingerprint, grid and length were compared."""
     if ref.fingerprint != adapter.fingerprint(ref.dialect):
-        message = "the ref was laid out with other knobs than those of the processor here"
+        message = "the ref has other layout parameters than this processor's configuration"
         raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
     layout = adapter.layout(width, height, limits=limits)
     payload = adapter.parse_payload(ref.payload)

@@ -82,7 +82,7 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("dialect-changed", "both", "prefix, encoding, segments, family or fingerprint scheme"),
     ("dialect-writing-changed", "none", "whether a dialect is written; both sides read it"),
     ("default-changed", "both", "what leaves the value out means something else now"),
-    ("fingerprint-changed", "both", "knobs or their order: fingerprints come out differently"),
+    ("fingerprint-changed", "both", "layout parameters or their order: fingerprints differ"),
     ("opaque-changed", "both", "whether the rules of opaque payloads hold"),
     ("limit-name-changed", "both", "another limit holds, or none"),
     ("error-of-field-changed", "none", "a refusal has another code; what is refused stays"),

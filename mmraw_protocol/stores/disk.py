@@ -28,7 +28,7 @@ _CODES: dict[int, tuple[ErrorCode, str]] = {
     errno.ENOTDIR: ("store_invalid", "a part of the store's path is no directory"),
     errno.ELOOP: ("store_invalid", "a part of the store's path is a symbolic link"),
     errno.ENAMETOOLONG: ("store_invalid", "the store's path is longer than the disk allows"),
-    errno.EBADF: ("store_invalid", "other code closed the store's directory; open it anew"),
+    errno.EBADF: ("store_invalid", "other code closed the store's directory; open it again"),
     errno.EMFILE: ("store_unavailable", "this process has too many open files (ulimit -n)"),
     errno.ENFILE: ("store_unavailable", "this machine has too many open files"),
 }
@@ -87,7 +87,7 @@ def open_child(
         parent: A descriptor.
         name: One path segment.
         create_mode: Make it with this mode where it is missing; None leaves it missing.
-        sync_entry: Wait for the entry in `parent` to reach the disk, whoever made it.
+        sync_entry: Wait for the entry in `parent` to reach the disk, whichever process made it.
 
     Raises:
         OSError.

@@ -66,7 +66,7 @@ def renew(directory: int, name: str, *, durable: bool) -> bool:
     """Makes an existing file young again; False where that fails or it just went away.
 
     `remove_older` looks at the age after it took the name away: either it sees the new age and
-    gives the name back, or the name is gone here and the object is written anew.
+    gives the name back, or the name is gone here and the object is written again.
 
     Raises:
         OSError.

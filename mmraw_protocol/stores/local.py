@@ -279,11 +279,13 @@ class LocalStore(Shown):
         """A descriptor of the images directory; no part below the root may be a symbolic link."""
         parts = self.scope.parts(run_id)
         # Through the descriptor that is held, and not through the path again, which another writer
-        # may have led elsewhere; opened anew, so that listings do not share their position.
+        # may have led elsewhere; opened again, so that listings do not share their position.
         descriptor = self._open_root()
         try:
             if os.fstat(descriptor).st_nlink == 0:
-                raise MMRawError("store_invalid", "the store's directory was removed; open it anew")
+                raise MMRawError(
+                    "store_invalid", "the store's directory was removed; open it again"
+                )
             sync = create and self.durable and run_id not in self._prepared
             for part in parts:
                 descriptor = self._descend(descriptor, part, create, sync=sync)

@@ -66,7 +66,7 @@ def _bytes_of(ref: RawMMRef, store: AssetStore | None, limits: Limits) -> bytes:
 
 
 def verify_source(ref: RawMMRef, data: bytes) -> str:
-    """The sha256 of `data`, after it was held against mm_hash and raw_image_id.
+    """The sha256 of `data`, after it was compared with mm_hash and raw_image_id.
 
     Raises:
         MMRawError: hash_mismatch, object_corrupt.
@@ -75,7 +75,7 @@ def verify_source(ref: RawMMRef, data: bytes) -> str:
 
 
 def verify_digest(ref: RawMMRef, digest: str) -> str:
-    """The sha256 `digest`, held against mm_hash and raw_image_id.
+    """The sha256 `digest`, compared with mm_hash and raw_image_id.
 
     Raises:
         MMRawError: hash_mismatch, object_corrupt.

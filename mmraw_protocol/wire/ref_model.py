@@ -88,7 +88,7 @@ def wire_of(dialect: str) -> WireDialect:
     return wire
 
 
-#: What v3-runless and v1 leave to others: whoever converts to them keeps the run's label.
+#: What v3-runless and v1 leave to others: a caller that converts to them keeps the run's label.
 _KEPT_APART = frozenset({"dialect", "family", "run_id"})
 
 

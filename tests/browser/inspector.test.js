@@ -113,7 +113,7 @@ test("lines of a rollout are inspected one by one", async () => {
   await close();
 });
 
-test("a dropped picture is laid out for each family, and sliders turn the knobs", async () => {
+test("a dropped picture is laid out for each family, and sliders set the layout parameters", async () => {
   const { page, seen, close } = await open();
   const data = readFileSync(join(VECTORS, "images", "exif6_320x200.jpg")).toString("base64");
   const transfer = await page.evaluateHandle((text) => {
@@ -131,7 +131,7 @@ test("a dropped picture is laid out for each family, and sliders turn the knobs"
   for (let step = 0; step < 12; step += 1) await page.keyboard.press("ArrowRight");
   const turned = await cells();
   assert.notEqual(turned[1], before[1]);
-  assert.notEqual(turned[4], before[4], "another knob, another fingerprint");
+  assert.notEqual(turned[4], before[4], "another parameter, another fingerprint");
   await page.screenshot({ path: join(SHOTS, "picture.png"), fullPage: true });
   assert.deepEqual(seen.problems, []);
   await close();

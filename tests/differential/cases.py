@@ -99,7 +99,7 @@ def convert_ref(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 
 
 def _default(rng: random.Random) -> str:
-    """A fingerprint of published knobs, in one of the schemes."""
+    """A fingerprint of published layout parameters, in one of the schemes."""
     return rng.choice(
         (
             "c2f096345b0d84e6bd2ee38b815cc329",
@@ -113,18 +113,18 @@ def _default(rng: random.Random) -> str:
 
 def _config(rng: random.Random, seeds: Seeds) -> Any:
     name = rng.choice(("QwenVlLayout", "KimiK25Layout"))
-    knobs = seeds.one(rng, f"layout:{name}")
+    parameters = seeds.one(rng, f"layout:{name}")
     kind = rng.randrange(8)
     if kind == 0:
         return rng.choice(({}, None, "qwen2_vl", "qwen3_vl", "kimi_k25"))
     if kind <= 2:
-        return mutate.value(rng, knobs)
+        return mutate.value(rng, parameters)
     if kind == 3:
-        return {"media_proc_cfg": knobs, "image_processor_type": "x"}
+        return {"media_proc_cfg": parameters, "image_processor_type": "x"}
     if kind == 4:
         sizes = {"shortest_edge": rng.choice((3136, 65536, None, 1.0)), "longest_edge": 12845056}
-        return {**knobs, "size": rng.choice((sizes, {}, None, 1, [])), "other": 1}
-    return knobs
+        return {**parameters, "size": rng.choice((sizes, {}, None, 1, [])), "other": 1}
+    return parameters
 
 
 def parse_item(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def parse_item(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 
 
 def fingerprint(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
-    """Knobs of any names and values."""
+    """Layout parameters of any names and values."""
     values = rng.choice((seeds.one(rng, "layout:QwenVlLayout"), seeds.one(rng, "payload:other")))
     if rng.random() < 0.5:
         values = mutate.value(rng, values)
@@ -149,7 +149,7 @@ def fingerprint(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 
 
 def layout(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
-    """Sizes from one pixel to absurd, under published and drawn knobs."""
+    """Sizes from one pixel to absurd, under published and drawn parameters."""
     given: dict[str, Any] = {
         "family": rng.choice(FAMILIES[:5]),
         "width": _side(rng),

@@ -41,7 +41,7 @@ class Difference:
 def expected(name: str, case: Case) -> Vector:
     """A case with this implementation's answer as the one that is right."""
     op, given = case
-    # What arrives is what JSON carries: one text, read anew.
+    # What arrives is what JSON carries: one text, read again.
     given = json.loads(json.dumps(given))
     here = {**given, "directory": _directory()} if "directory" in given else given
     try:

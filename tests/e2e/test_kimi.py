@@ -43,7 +43,7 @@ def route(kimi: VllmServer, models: Models, store: LocalStore) -> Route:
 
 
 def compare(route: Route, messages: Messages) -> list[int]:
-    """Placeholders, grids and tokens by refs, held against those of stock chat."""
+    """Placeholders, grids and tokens by refs, compared with those of stock chat."""
     stock = render(route.server, messages)
     request = route.request(messages, stock["token_ids"])
     assert request["features"]["mm_placeholders"] == stock["features"]["mm_placeholders"]

@@ -28,7 +28,7 @@ def tensor_grids(rendered: dict[str, Any]) -> list[list[int]]:
 
 
 def compare(route: Route, messages: Messages) -> list[int]:
-    """Placeholders, grids and tokens by refs, held against those of stock chat."""
+    """Placeholders, grids and tokens by refs, compared with those of stock chat."""
     stock = render(route.server, messages)
     request = route.request(messages, stock["token_ids"])
     assert request["features"]["mm_placeholders"] == stock["features"]["mm_placeholders"]

@@ -47,7 +47,7 @@ def test_the_processor_at_hand_decides_the_layout(route: Route) -> None:
     assert refused.json()["error"]["mmraw"]["code"] == "fingerprint_mismatch"
 
 
-def test_whoever_brings_no_key_is_refused_by_vllm_and_no_image_is_touched(route: Route) -> None:
+def test_a_client_without_a_key_is_refused_by_vllm_and_no_image_is_touched(route: Route) -> None:
     server = route.server
     messages = [user(KINDS["jpeg"](picture(300, 200)), "who?")]
     request = route.request(messages, render(server, messages)["token_ids"])

@@ -46,13 +46,13 @@ def install(name: str) -> Path:
     folder = environment_of(name)
     python, done = folder / "bin" / "python", folder / ".installed"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # A second run waits for the first, and an environment that was cut off is made anew.
+    # A second run waits for the first, and an environment that was cut off is made again.
     with open(folder.parent / f"{folder.name}.lock", "w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             venv.create(folder, with_pip=True)
-            # The lock names everything: nothing is resolved anew, nothing comes in beside it.
+            # The lock names everything: nothing is resolved again, nothing comes in beside it.
             pip(python, "--no-deps", "--require-hashes", "-r", str(FOLDER / f"{name}.lock"))
             if name in WITH_TORCH:
                 pip(python, "--no-deps", TORCH)

@@ -111,7 +111,7 @@ def kill_at(scenario: str, call: str, number: int, root: Path) -> bool:
     where = f"{scenario}: {call} {number}: {said!r}"
     assert found == DATA or found in lawful[scenario], where
     assert said != "acknowledged" or found == DATA, where
-    # Whoever comes next puts it right, and sweeping leaves nothing behind.
+    # The next writer puts it right, and sweeping leaves nothing behind.
     run_id = "a" if scenario == "run" else None
     store = LocalStore(root, run_ids=["a"]) if run_id else LocalStore(root / "images")
     assert store.get(store.put(DATA, run_id=run_id), run_id=run_id) == DATA, where

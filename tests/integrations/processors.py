@@ -32,7 +32,7 @@ KIMI = {
     "image_std": [0.5, 0.5, 0.5],
 }
 
-#: The same knobs as a Kimi checkpoint's preprocessor_config.json has them.
+#: The same layout parameters as a Kimi checkpoint's preprocessor_config.json has them.
 MEDIA_PROC_CFG = {
     "patch_size": 14,
     "merge_kernel_size": 2,
@@ -61,7 +61,7 @@ def kimi() -> Any:
 
 
 class ByName:
-    """One of the two, made anew in each process, after what this module does for torchvision."""
+    """One of the two, made again in each process, after what this module does for torchvision."""
 
     def __init__(self, family: str) -> None:
         self.family = family

@@ -132,7 +132,7 @@ class FaultyProxy:
         self._always[method] = fault
 
     def heal(self) -> None:
-        """No more faults; the count starts anew."""
+        """No more faults; the count starts again."""
         with self._lock:
             self._faults.clear()
             self._always.clear()

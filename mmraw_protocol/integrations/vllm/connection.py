@@ -144,7 +144,7 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
 
 
 def adapter_of(renderer: Any, settings: Settings) -> Adapter:
-    """The adapter under the knobs of the server's own image processor."""
+    """The adapter under the layout parameters of the server's own image processor."""
     config = renderer.model_config
     info = renderer.get_mm_processor().info
     family = settings.family or family_of(config.hf_config.model_type)

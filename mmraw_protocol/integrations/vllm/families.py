@@ -34,7 +34,7 @@ def family_of(model_type: str) -> str:
 def server_adapter(
     family: str, processor: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> Adapter:
-    """The adapter under the knobs that the server's image processor works with.
+    """The adapter under the layout parameters of the server's image processor.
 
     Args:
         family: The model's family.

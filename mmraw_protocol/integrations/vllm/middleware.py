@@ -45,8 +45,8 @@ class MMRawMiddleware:
         app: The server.
         settings: None takes them from the environment (`Settings.load`).
         resolver: None connects to the vLLM server that `app` is, when it starts.
-        api_keys: Whoever brings none of them is left to vLLM, which refuses; its images are not
-            touched. None takes the server's.
+        api_keys: A request without one of them is left to vLLM, which rejects it; its images stay
+            untouched. None takes the server's.
         metrics: None counts beside vLLM's own.
     """
 

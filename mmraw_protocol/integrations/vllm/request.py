@@ -58,7 +58,7 @@ def read_generate_request(
     """
     fields = _fields(body)
     if refs_only and _value(fields, "content_parts"):
-        # Whoever names an image by URL may name it by somebody's mm_hash, too (`uuid`).
+        # A client that names an image by URL may give it somebody's mm_hash, too (`uuid`).
         message = "content_parts hold images by URL; this server takes refs only (refs_only)"
         raise MMRawError("not_a_ref", message, "")
     document = _value(fields, "features")

@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             PRIME_RL_MM_MATERIALIZE_CACHE_GB, or 2 GiB.
         families: The families that are allowed; None allows the one that the model is of.
         family: The model's family, where it cannot be told from the model's type.
-        refs_only: Refuse tensors and URLs (content_parts): whoever sends one under somebody's
+        refs_only: Refuse tensors and URLs (content_parts): a client that sends one under somebody's
             mm_hash puts it into the engine's caches for everybody.
         isolation: `process` decodes in processes of their own, one for each worker, so that a
             decoder that crashes or hangs costs one image and not the server. `auto` decodes in

@@ -1,7 +1,7 @@
 """What rollout files refer to: refs, envelopes, URLs of the store, and any other mention of a name.
 
 A file is read line by line. Where it cannot be read to its end as JSON, or holds a ref that cannot
-be read, that is a `Problem`, and whoever would delete must not.
+be read, that is a `Problem`, and nothing may be deleted.
 """
 
 from __future__ import annotations

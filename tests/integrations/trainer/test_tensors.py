@@ -1,6 +1,6 @@
 """The trainer's tensors are those of the checkpoint's own processor, bit for bit.
 
-Held against Transformers' image processors for Qwen (its Pillow backend) and Kimi K2.5.
+Compared with Transformers' image processors for Qwen (its Pillow backend) and Kimi K2.5.
 """
 
 import hashlib
@@ -193,7 +193,7 @@ def test_the_layout_is_the_processors_for_every_size(
     assert t * h * w == processor.get_number_of_image_patches(height, width, {})
 
 
-def test_the_adapter_has_the_processors_knobs() -> None:
+def test_the_adapter_has_the_processors_layout_parameters() -> None:
     for name, (family, processor) in PROCESSORS.items():
         preset = "kimi_k25" if family == "kimi_k25" else name
         assert adapter_of(processor).fingerprint() == get_adapter(family, preset).fingerprint()
@@ -205,9 +205,14 @@ def refusal(maker: TensorMaker, body: Any, **options: Any) -> tuple[str, str]:
     return caught.value.code, caught.value.path
 
 
-def test_refs_of_other_knobs_are_refused(maker: TensorMaker, pictures: list[Any]) -> None:
-    knobs: dict[str, Any] = {"qwen_vl": {"max_pixels": 70000}, "kimi_k25": {"in_patch_limit": 20}}
-    other = get_adapter(maker.adapter.family, knobs[maker.adapter.family])
+def test_refs_of_other_layout_parameters_are_refused(
+    maker: TensorMaker, pictures: list[Any]
+) -> None:
+    parameters: dict[str, Any] = {
+        "qwen_vl": {"max_pixels": 70000},
+        "kimi_k25": {"in_patch_limit": 20},
+    }
+    other = get_adapter(maker.adapter.family, parameters[maker.adapter.family])
     messages = [{"role": "user", "content": [{"type": "image", "image": pictures[4].data}]}]
     body = build_features(
         mm_data(pack_raw_images(messages, other, storage="inline"), [1]), run_id="x"

@@ -54,7 +54,7 @@ export function tooManyParts(limits: Limits): MMRawError {
   return new MMRawError("limit_exceeded", reason);
 }
 
-/** Both sides and their product, held against the limits. */
+/** Both sides and their product, checked against the limits. */
 export function checkSize(width: number, height: number, limits: Limits): void {
   if (width < 1 || height < 1) throw broken("the image has no pixels");
   if (Math.max(width, height) > limits.image_side) {
