@@ -76,7 +76,7 @@ def hard(size: int) -> dict[str, str]:
 
 
 def fields(size: int) -> dict[str, str]:
-    """Refs of a listed family that are refused for one of their fields, as JSON text."""
+    """Refs of a built-in family that are refused for one of their fields, as JSON text."""
     body = f'{{"family":"qwen_vl",{HEAD},"payload":{{"image_grid_thw":[[1,2,2]]}}}}'
 
     def changed(name: str, value: str) -> str:
@@ -99,7 +99,7 @@ def fields(size: int) -> dict[str, str]:
 
 
 def hard_bodies(size: int) -> dict[str, str]:
-    """Refs of a listed family that are refused for a value beside their fields, or in one."""
+    """Refs of a built-in family that are refused for a value beside their fields, or in one."""
     beside = {
         name: f'{{"family":"qwen_vl",{HEAD},"payload":{{}},"x":{value}}}'
         for name, value in hard(size).items()

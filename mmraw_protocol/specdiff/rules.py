@@ -73,8 +73,8 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("bound-loosened", "writer", "a length, size or number may be further"),
     ("keyword-changed", "both", "a keyword that the gate does not compare in detail"),
     # families
-    ("variant-added", "reader", "a family became listed: its payload is checked now"),
-    ("variant-removed", "writer", "a family is no longer listed: any payload passes now"),
+    ("variant-added", "reader", "a family became built in: its payload is checked now"),
+    ("variant-removed", "writer", "a family is no longer built in: any payload passes now"),
     ("variants-changed", "both", "the variants changed in another way"),
     # annotations that readers act on
     ("dialect-added", "writer", "old readers refuse a dialect that they do not know"),
