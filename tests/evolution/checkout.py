@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -153,7 +154,12 @@ class Checkout:
     def close(self) -> None:
         """Ends the implementations."""
         for server in self._servers:
-            server.communicate('{"cmd": "stop"}\n', timeout=60)
+            server.terminate()
+            server.wait()
+            cast("IO[str]", server.stdout).close()
+            # It may have ended before, in a test that fails.
+            with contextlib.suppress(BrokenPipeError):
+                cast("IO[str]", server.stdin).close()
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -183,7 +189,9 @@ def _answer(server: subprocess.Popen[str], request: str) -> Any:
     stdin, stdout = cast("IO[str]", server.stdin), cast("IO[str]", server.stdout)
     stdin.write(request + "\n")
     stdin.flush()
-    reply = json.loads(stdout.readline())
+    line = stdout.readline()
+    assert line, "the implementation ended"
+    reply = json.loads(line)
     if reply["ok"]:
         return reply["result"]
     return Refusal(reply["error"]["code"], reply["error"]["path"])
