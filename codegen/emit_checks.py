@@ -40,6 +40,7 @@ from ..check import (
     Rule,
     array,
     by_family,
+    check_opaque_payload,
     closed,
     constant,
     integer,
@@ -50,7 +51,6 @@ from ..check import (
     string,
 )
 from ..data_url import SYNTAXES, fits_source
-from ..opaque import check_opaque_payload
 from .limits import Limits
 """
 SOURCES = ("common/", "families/", "features/", "item/", "limits.json", "ref/")

@@ -157,12 +157,7 @@ LOOK_RIGHT: tuple[tuple[str, Any], ...] = (
 @pytest.mark.parametrize(("name", "value"), LOOK_RIGHT)
 @pytest.mark.parametrize(
     "dialect",
-    [
-        "v2",
-        pytest.param(
-            "v3", marks=pytest.mark.xfail(reason="the canonical writer looks at the JSON alone")
-        ),
-    ],
+    WRITABLE,
 )
 def test_only_strings_are_written_as_strings(name: str, value: Any, dialect: str) -> None:
     with pytest.raises(MMRawError) as caught:
@@ -242,13 +237,11 @@ def test_odd_envelopes_are_read_and_built_right_or_not_at_all(changes: dict[str,
     assert parse_ref(body["kwargs_data"][parsed.feature_modality][0]).payload == parsed.payload
 
 
-@pytest.mark.xfail(reason="msgspec's own error escapes where a key is of another class")
 def test_a_key_of_another_class_is_a_key() -> None:
     item = samples.envelope(payload={Text("image_grid_thw"): [[1, 16, 16]]})
     assert parse_item(item).payload == qwen(((1, 16, 16),))
 
 
-@pytest.mark.xfail(reason="where bodies are built together nobody looks at raw_ref")
 def test_an_envelope_that_is_rejected_is_not_built() -> None:
     item = samples.envelope(raw_ref="\ud800")
     for work in (parse_item, lambda item: build_features(samples.mm_data([item]), run_id="r")):

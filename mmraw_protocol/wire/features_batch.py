@@ -15,7 +15,8 @@ from ._generated.dialects import DEFAULT_DIALECT, DEFAULT_ITEM, DIALECTS, ITEMS
 from ._generated.limits import Limits
 from ._generated.types import PlaceholderRange
 from .base64 import encode_base64url
-from .item import MODALITY, holds_lists
+from .features_model import ref_of_item
+from .item import holds_lists
 from .ref import RawMMRef
 
 _WIRE = DIALECTS[DEFAULT_DIALECT]
@@ -60,18 +61,10 @@ def _refs(items: list[Any], hashes: list[Any], run_id: str) -> list[RawMMRef] | 
     if not all(type(payload) is dict and holds_lists(payload.values()) for payload in payloads):
         return None
     values = cast("list[Any]", msgspec.convert(items, _Items))
-    if any(value.vllm_modality == "" for value in values):
+    # What is not carried over is not encoded either, which would find its faults.
+    if any(value.vllm_modality == "" or type(value.raw_ref) is str for value in values):
         return None
     return [
-        RawMMRef(
-            family=value.__struct_config__.tag,
-            fingerprint=value.layout_fingerprint,
-            mm_hash=mm_hash,
-            modality=value.vllm_modality or MODALITY,
-            payload=value.payload,
-            raw_image_id=value.raw_image_id,
-            raw_uri=value.raw_uri,
-            run_id=run_id,
-        )
+        ref_of_item(value, value.__struct_config__.tag, mm_hash, run_id)
         for value, mm_hash in zip(values, hashes, strict=True)
     ]

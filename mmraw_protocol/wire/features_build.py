@@ -14,7 +14,7 @@ from ._generated.types import PlaceholderRange
 from .check import key_in_path
 from .errors import MMRawError
 from .features_batch import build_together
-from .features_model import MAPS, MultiModalData, check_count, check_overlap
+from .features_model import MAPS, MultiModalData, check_count, check_overlap, ref_of_item
 from .item import MODALITY, parse_item
 from .json import check_json_value
 from .ref import RawMMRef, format_ref
@@ -104,16 +104,7 @@ def _ref_of(
         raise MMRawError("not_convertible", message, path)
     if run_id is None:
         raise MMRawError("missing_field", "refs need a run_id", "$.run_id")
-    return RawMMRef(
-        family=parsed.family,
-        fingerprint=parsed.layout_fingerprint,
-        mm_hash=mm_hash,
-        modality=parsed.feature_modality,
-        payload=parsed.payload,
-        raw_image_id=parsed.raw_image_id,
-        raw_uri=parsed.raw_uri,
-        run_id=run_id,
-    )
+    return ref_of_item(parsed, parsed.family, mm_hash, run_id)
 
 
 def _format(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> str:

@@ -13,10 +13,10 @@ import msgspec
 
 from ..system.shown import Shown
 from ._generated.limits import Limits
-from ._generated.types import PlaceholderRange
+from ._generated.types import ItemFields, PlaceholderRange, RefFields
 from .check import key_in_path
 from .errors import MMRawError
-from .item import RawMMItem
+from .item import MODALITY, RawMMItem
 from .ref import RawMMRef
 
 MAPS = ("kwargs_data", "mm_hashes", "mm_placeholders")
@@ -119,6 +119,22 @@ def _check_lists(value: Any, path: str) -> None:
             raise MMRawError("invalid_type", "a modality is a string", path)
         if not isinstance(items, (list, tuple)):
             raise MMRawError("invalid_type", "expected a list", path + key_in_path(key))
+
+
+#: Fields of an envelope that a ref has under the same name.
+_CARRIED = {*ItemFields.__struct_fields__} & {*RefFields.__struct_fields__} - {"dialect", "family"}
+
+
+def ref_of_item(item: Any, family: str, mm_hash: str, run_id: str) -> RawMMRef:
+    """The ref of an envelope's image, with every field that both have."""
+    return RawMMRef(
+        family=family,
+        fingerprint=item.layout_fingerprint,
+        mm_hash=mm_hash,
+        modality=item.vllm_modality or MODALITY,
+        run_id=run_id,
+        **{name: getattr(item, name) for name in _CARRIED},
+    )
 
 
 def check_count(count: int, limits: Limits) -> None:

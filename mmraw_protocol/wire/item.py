@@ -133,7 +133,7 @@ def _parse(document: dict[str, Any], limits: Limits, path: str) -> RawMMItem:
     values = {attribute: document.get(name) for name, attribute in wire.fields}
     info = FAMILIES.get(cast(str, values["family"]))
     if info is not None:
-        values["payload"] = msgspec.convert(values["payload"], info.payload)
+        values["payload"] = msgspec.json.decode(_encode(values["payload"]), type=info.payload)
     flags: dict[str, Any] = {attribute: name in document for name, attribute, _ in wire.flags}
     named = any(attribute == "raw_image_id" for _, attribute in wire.fields)
     check_label_names(values.get("raw_uri"), values.get("raw_image_id"), named, path)

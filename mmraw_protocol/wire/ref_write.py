@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from ._generated.dialects import DEFAULT_DIALECT, DIALECTS, WRITABLE, WireDialect
 from ._generated.families import FAMILIES
 from ._generated.limits import DEFAULT_LIMITS, Limits
+from ._generated.types import RefFields
 from .base64 import encode_base64url
 from .errors import MMRawError
 from .json import canonical_json, check_json_value, to_builtins
@@ -16,6 +18,8 @@ from .ref_model import RawMMRef, lost_fields, normalize_run_id
 from .ref_read import UNDECIDED, canonical_readers, parse_strictly
 
 _encode = msgspec.json.Encoder().encode
+_texts = attrgetter(*sorted({*RefFields.__struct_fields__} - {"payload"}))
+_TEXT_TYPES = frozenset({str, type(None)})
 
 
 def format_ref(
@@ -71,6 +75,9 @@ def _write_canonical(ref: RawMMRef, wire: WireDialect, limits: Limits) -> str | 
         # The model's fields are those of the default dialect, so it encodes as that does.
         if ref.dialect != DEFAULT_DIALECT:
             ref = msgspec.structs.replace(ref, dialect=DEFAULT_DIALECT)
+        # Bytes, numbers and enums would become strings that look right.
+        if not _TEXT_TYPES.issuperset(map(type, _texts(ref))):
+            return None
         data = _encode(ref)
         fits = wire.fits(data, ref.family, ref, limits)
         return wire.prefix + encode_base64url(data) if fits else None

@@ -18,6 +18,7 @@ from ..check import (
     Rule,
     array,
     by_family,
+    check_opaque_payload,
     closed,
     constant,
     integer,
@@ -28,7 +29,6 @@ from ..check import (
     string,
 )
 from ..data_url import SYNTAXES, fits_source
-from ..opaque import check_opaque_payload
 from .limits import Limits
 
 
