@@ -35,9 +35,16 @@ GUARDS = [
     Guard(
         "an empty modality is no modality",
         BATCH,
-        '    if any(value.vllm_modality == "" for value in values):\n        return None\n',
+        'value.vllm_modality == "" or ',
         "",
         f"{WRITING} -k odd_envelopes",
+    ),
+    Guard(
+        "what is not carried over is looked at",
+        BATCH,
+        " or type(value.raw_ref) is str",
+        "",
+        f"{WRITING} -k rejected_is_not_built",
     ),
     Guard(
         "overlapping placeholders",

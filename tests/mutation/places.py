@@ -7,7 +7,7 @@ SCAN, JSON, CHECK, BASE64 = (
     f"{WIRE}/check.py",
     f"{WIRE}/base64.py",
 )
-URL, OPAQUE, ITEM = f"{WIRE}/data_url.py", f"{WIRE}/opaque.py", f"{WIRE}/item.py"
+URL, OPAQUE, ITEM = f"{WIRE}/data_url.py", f"{WIRE}/check.py", f"{WIRE}/item.py"
 READ, WRITE, STREAM = f"{WIRE}/ref_read.py", f"{WIRE}/ref_write.py", f"{WIRE}/ref_stream.py"
 MODEL, BATCH = f"{WIRE}/features_model.py", f"{WIRE}/features_batch.py"
 BUILD, BODY = f"{WIRE}/features_build.py", f"{WIRE}/features_read.py"

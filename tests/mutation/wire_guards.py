@@ -20,6 +20,13 @@ from places import (
 
 _CHECKS = [
     Guard(
+        "only strings are written as strings",
+        WRITE,
+        "if not _TEXT_TYPES.issuperset(map(type, _texts(ref))):",
+        "if False:",
+        f"{WRITING} -k only_strings",
+    ),
+    Guard(
         "unknown fields",
         CHECK,
         'raise MMRawError("unknown_field", message, path)',
