@@ -16,8 +16,7 @@ interface Slider {
 /** Smaller parameters, as the size of a patch, belong to the model and are not turned. */
 const LEAST_TURNED = 1024;
 /** How far a slider goes below and above the published value, as powers of 2. */
-const BELOW = 8;
-const ABOVE = 4;
+const REACH = 8;
 
 /** A slider for each count of pixels or patches. */
 function slidersOf(family: BuiltInFamily): Slider[] {
@@ -67,7 +66,7 @@ function turned(family: string, slider: Slider, use: (value: number) => void): H
   const id = `${family}-${slider.name}`;
   const shown = el("output", { for: id }, slider.published.toLocaleString("en"));
   const middle = Math.log2(slider.published);
-  const range = { min: `${middle - BELOW}`, max: `${middle + ABOVE}`, step: "0.25" };
+  const range = { min: `${middle - REACH}`, max: `${middle + REACH}`, step: "0.5" };
   const input = el("input", { id, type: "range", ...range, value: `${middle}` });
   input.addEventListener("input", () => {
     const value = Math.round(2 ** Number(input.value));

@@ -17,10 +17,8 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from .errors import MMRawError
-from .json_scan import Facts, not_json, scan, too_deep, too_many, utf8_of
+from .json_scan import MAX_INTEGER, Facts, not_json, scan, too_deep, too_many, utf8_of
 
-#: Integers beyond are rounded by readers that hold numbers as doubles.
-MAX_INTEGER = 2**53 - 1
 #: Nesting of any document; ours need six levels.
 MAX_DEPTH = 256
 #: Keys that no raw item holds at any depth: they would carry processed tensors.
@@ -35,12 +33,6 @@ def _finite(digits: str) -> float:
     if math.isinf(value):
         raise ValueError
     return value
-
-
-def _safe(digits: str) -> int:
-    if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-        raise ValueError
-    return 0
 
 
 # msgspec itself takes ten times as long for some floats.
@@ -85,17 +77,6 @@ class Document:
             return _decode(found[name])
         return None
 
-    def _has_big_integer(self) -> bool:
-        """Whether an integer is beyond 2^53-1, also in the value of a key that occurs again."""
-        # A decoder keeps one of equal keys; this hook sees every integer.
-        import json
-
-        try:
-            json.loads(self._text, parse_int=_safe, parse_float=len)
-        except ValueError:
-            return True
-        return False
-
     def check(self, *, tensors: bool = True) -> Any:
         """The value, after its numbers, its keys and then its tensor keys were checked.
 
@@ -105,7 +86,7 @@ class Document:
         Raises:
             MMRawError: invalid_value, duplicate_key, processed_payload.
         """
-        if self.value is _OUT_OF_RANGE or (self._facts.has_long_number and self._has_big_integer()):
+        if self.value is _OUT_OF_RANGE or self._facts.has_big_integer:
             raise _out_of_range(self._path)
         if not self._facts.colons:
             return self.value

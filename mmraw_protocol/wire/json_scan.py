@@ -7,10 +7,13 @@ deep they nest, and whether a number is long: a value takes many times the memor
 from __future__ import annotations
 
 import codecs
+import re
 from typing import NamedTuple
 
 from .errors import MMRawError
 
+#: Integers beyond are rounded by readers that hold numbers as doubles.
+MAX_INTEGER = 2**53 - 1
 #: A document with more text than this beyond ASCII could take four times its length as strings.
 MAX_WIDE_TEXT = 1 << 18
 #: Long texts are worked on piece by piece.
@@ -20,6 +23,8 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_MARKS = bytes(set(range(256)) - set(b",[{"))
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SIXTEEN_DIGITS = b"0" * 16
+#: An integer of 16 digits or more. Fractions of that length are common, as in log-probabilities.
+_LONG_INTEGER = re.compile(rb"(?<![0-9.eE])(?<![eE][+-])[0-9]{16,}(?![0-9.eE])")
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -29,12 +34,12 @@ class Facts(NamedTuple):
     Attributes:
         marks: Commas and opening brackets: about as many as values.
         colons: As many as keys.
-        has_long_number: Whether 16 digits follow one another.
+        has_big_integer: Whether an integer is beyond 2^53-1, whatever its key.
     """
 
     marks: int
     colons: int
-    has_long_number: bool
+    has_big_integer: bool
 
 
 def utf8_of(text: str | bytes | memoryview, path: str) -> bytes:
@@ -99,8 +104,15 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
     if max_values is not None and marks > max_values:
         raise too_many(max_values, path)
     _check_depth(structure, max_depth, path)
-    has_long_number = _SIXTEEN_DIGITS in structure.translate(_DIGITS)
-    return Facts(marks, structure.count(b":"), has_long_number)
+    return Facts(marks, structure.count(b":"), _has_big_integer(structure))
+
+
+def _has_big_integer(structure: bytes) -> bool:
+    """A decoder keeps one of equal keys, and a double of a long number; the text has them all."""
+    return _SIXTEEN_DIGITS in structure.translate(_DIGITS) and any(
+        len(found[0]) > 16 or int(found[0]) > MAX_INTEGER
+        for found in _LONG_INTEGER.finditer(structure)
+    )
 
 
 def _outside_strings(data: bytes) -> bytes:

@@ -93,7 +93,7 @@ test("a fault is named at its place, with its rule", async () => {
   await inspect(page, `mmraw:v3:${Buffer.from(JSON.stringify(body)).toString("base64url")}`);
   assert.equal(await verdict(page), "refused");
   const marked = await page.locator("tr.fault td:first-child").allTextContents();
-  assert.deepEqual(marked, ["fingerprint", "raw_image_id", "more"]);
+  assert.deepEqual(marked, ["fingerprint", "payload", "raw_image_id", "more"]);
   const link = page.locator("article a").first();
   const href = await link.getAttribute("href");
   const answer = await page.request.get(new URL(href, page.url()).href);

@@ -27,19 +27,19 @@ _JSON = [
         "if False:",
         REFUSES,
     ),
-    Guard("the largest integer", JSON, "MAX_INTEGER = 2**53 - 1", "MAX_INTEGER = 2**53", REFUSES),
+    Guard("the largest integer", SCAN, "MAX_INTEGER = 2**53 - 1", "MAX_INTEGER = 2**53", REFUSES),
     Guard(
         "long numbers",
         JSON,
-        " or (self._facts.has_long_number and self._has_big_integer()):",
+        " or self._facts.has_big_integer:",
         ":",
         REFUSES,
     ),
     Guard(
         "numbers beyond doubles",
         JSON,
-        "if self.value is _OUT_OF_RANGE or (",
-        "if (",
+        "if self.value is _OUT_OF_RANGE or ",
+        "if ",
         REFUSES,
     ),
     Guard(
