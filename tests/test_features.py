@@ -15,6 +15,7 @@ from mmraw_protocol import (
     MMRawError,
     MultiModalData,
     build_features,
+    format_ref,
     parse_features,
     parse_ref,
 )
@@ -240,3 +241,25 @@ def test_a_lone_surrogate_in_a_body_is_refused(name: str) -> None:
         parse_features({**body, name: "\ud800"})
     assert caught.value.code == "invalid_encoding"
     assert caught.value.__context__ is None
+
+
+def test_tuples_are_lists_in_a_decoded_body() -> None:
+    body = body_of(2)
+    tuples = {n: {m: tuple(rows) for m, rows in body[n].items()} for n in body}
+    assert parse_features(tuples).to_dict() == body
+    for rows in (set(body["mm_hashes"]["vision_chunk"]), frozenset()):
+        assert code_of({**tuples, "mm_hashes": {"vision_chunk": rows}}) == "invalid_type"
+
+
+@pytest.mark.parametrize("dialect", [["v3"], {}, None, 3])
+def test_a_dialect_that_is_no_text_is_refused(dialect: Any) -> None:
+    body = body_of(1)
+    ref = parse_features(body).refs["vision_chunk"][0]
+    turn = turn_of([(samples.envelope(), 0)])
+    for work in (
+        lambda: format_ref(ref, dialect),
+        lambda: build_features(turn, dialect, run_id="r"),
+    ):
+        with pytest.raises(MMRawError) as caught:
+            work()
+        assert caught.value.code == "invalid_dialect"

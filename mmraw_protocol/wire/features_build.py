@@ -108,7 +108,7 @@ def _ref_of(
 
 
 def _format(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> str:
-    wire = DIALECTS.get(dialect)
+    wire = DIALECTS.get(dialect) if isinstance(dialect, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     is_label = ref.raw_image_id is not None and not ref.is_inline
     if wire is not None and is_label and "raw_uri" not in wire.attributes:
         # A file: URL beside raw_image_id is only a label, which such a dialect does not carry.

@@ -90,7 +90,9 @@ def _typed(document: Any) -> WireFeatures:
         MMRawError: invalid_type.
     """
     try:
-        if all(type(rows) is list for name in MAPS for rows in document[name].values()):
+        lists = [rows for name in MAPS for rows in document[name].values()]
+        # msgspec also converts sets, which have no order.
+        if all(isinstance(rows, (list, tuple)) for rows in lists):
             wire = msgspec.convert(document, WireFeatures)
             check_json_value([*wire.kwargs_data])
             return wire

@@ -20,7 +20,7 @@ MAX_WIDE_TEXT = 1 << 18
 _WINDOW = 1 << 16
 
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_NO_MARKS = bytes(set(range(256)) - set(b",[{"))
+_NO_SIGNS = bytes(set(range(256)) - set(b",:[]{}"))
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SIXTEEN_DIGITS = b"0" * 16
 #: An integer of 16 digits or more. Fractions of that length are common, as in log-probabilities.
@@ -100,11 +100,15 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
     structure = _outside_strings(data)
     if escaped and (b"\\" in structure or b"\xff" in structure):
         raise not_json(path)
-    marks = len(structure.translate(None, _NO_MARKS))
+    has_big_integer = _has_big_integer(structure)
+    # Blanks and digits may be millions: what is counted is cut out of them once.
+    signs = structure.translate(None, _NO_SIGNS)
+    del structure
+    marks = signs.count(b",") + signs.count(b"[") + signs.count(b"{")
     if max_values is not None and marks > max_values:
         raise too_many(max_values, path)
-    _check_depth(structure, max_depth, path)
-    return Facts(marks, structure.count(b":"), _has_big_integer(structure))
+    _check_depth(signs, max_depth, path)
+    return Facts(marks, signs.count(b":"), has_big_integer)
 
 
 def _has_big_integer(structure: bytes) -> bool:
@@ -130,7 +134,10 @@ def _wide_bytes(text: bytes, data: bytes) -> int:
 
     `data` is `text` with its escaped quotes replaced.
     """
-    if len(text) <= MAX_WIDE_TEXT or (text.isascii() and b"\\u" not in text):
+    # One byte is found ten times as fast as two.
+    if len(text) <= MAX_WIDE_TEXT:
+        return 0
+    if text.isascii() and (b"\\" not in text or b"\\u" not in text):
         return 0
     count = at = 0
     while (start := data.find(b'"', at)) >= 0:
@@ -143,12 +150,12 @@ def _wide_bytes(text: bytes, data: bytes) -> int:
     return count
 
 
-def _check_depth(structure: bytes, max_depth: int, path: str) -> None:
-    opened = structure.count(b"[") + structure.count(b"{")
+def _check_depth(signs: bytes, max_depth: int, path: str) -> None:
+    opened = signs.count(b"[") + signs.count(b"{")
     if opened <= max_depth:
         return
     depth = 0
-    for bracket in structure.translate(None, _NO_BRACKETS):
+    for bracket in signs.translate(None, _NO_BRACKETS):
         depth += _STEPS[bracket]
         if depth > max_depth:
             raise too_deep(max_depth, path)

@@ -33,7 +33,7 @@ def format_ref(
         MMRawError: invalid_dialect, not_convertible (a field that the dialect cannot carry), and
             what `parse_ref` raises.
     """
-    wire = DIALECTS.get(dialect)
+    wire = DIALECTS.get(dialect) if isinstance(dialect, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if wire is None or not wire.write:
         message = f"write {' or '.join(WRITABLE)}; other dialects are for convert_ref"
         raise MMRawError("invalid_dialect", message)
