@@ -28,9 +28,6 @@ MOST_PLACES = 100
 class Rewriter(Protocol):
     """Rewrites strings.
 
-    It may have a method `rewrite_all` besides, which takes many texts at once. It gives each as
-    `rewrite` would, in ASCII without `"` and backslash, or None where they must come one by one.
-
     Attributes:
         heads: Which strings it wants to see.
         most: Bytes of the longest one that it takes, as it stands in the document.
@@ -50,8 +47,6 @@ class Rewriter(Protocol):
 
 #: Start, end, and whether it is a bare line: a string in a block.
 Place = tuple[int, int, bool]
-#: Strings that a rewriter is given together.
-_MOST_TOGETHER, _LEAST_TOGETHER = 256, 16
 
 
 class Job(Protocol):
@@ -274,44 +269,9 @@ class _BlockRewriting:
 
     def run(self, places: list[Place]) -> None:
         """Rewrites the strings at these places."""
-        together = getattr(self._rewriter, "rewrite_all", None)
-        at, size = 0, _MOST_TOGETHER
-        while at < len(places):
-            some = places[at : at + size]
-            if together is not None and self._together(some, together):
-                size = min(2 * size, _MOST_TOGETHER)
-            elif not all(map(self._one, some)):
+        for place in places:
+            if not self._one(place):
                 return
-            else:
-                size = _LEAST_TOGETHER
-            at += len(some)
-
-    def _together(
-        self, places: list[Place], rewrite: Callable[[list[str]], list[str] | None]
-    ) -> bool:
-        """Whether the rewriter took all strings at once."""
-        data = self._data
-        inner = [(start, end) if bare else (start + 1, end - 1) for start, end, bare in places]
-        joined = b"\n".join([data[start:end] for start, end in inner])
-        if b"\\" in joined or not joined.isascii():
-            return False
-        texts = joined.decode("ascii").split("\n")
-        new = rewrite(texts) if len(texts) == len(places) else None
-        if new is None:
-            return False
-        if new == texts:
-            self._tally.unchanged += len(texts)
-            return True
-        given, parts = self._given, self._parts
-        for (start, end), text, other in zip(inner, texts, new, strict=True):
-            if other == text:
-                self._tally.unchanged += 1
-                continue
-            self._tally.changed += 1
-            parts += (data[given:start], other.encode("ascii"))
-            given = end
-        self._given = given
-        return True
 
     def _one(self, place: Place) -> bool:
         """Whether to go on behind this string."""

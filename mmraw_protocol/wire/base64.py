@@ -9,7 +9,7 @@ carries no stray bits; and no character was skipped, since each makes its share 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 from .errors import MMRawError
@@ -135,13 +135,5 @@ def attempt(text: str | bytes) -> bytes | None:
     """What the decoder makes of it; fewer bytes than there should be where it skipped any."""
     try:
         return _decode(text, None, True)
-    except ValueError:
-        return None
-
-
-def attempt_all(texts: Iterable[str]) -> list[bytes] | None:
-    """The same for many; None where the decoder refuses one."""
-    try:
-        return [_decode(text, None, True) for text in texts]
     except ValueError:
         return None

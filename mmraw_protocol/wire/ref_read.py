@@ -29,6 +29,8 @@ from .ref_model import PREFIX, RawMMRef, wire_of
 _LONGEST_SHORT = 1 << 14
 #: Values in a ref or an envelope beside those of its payload.
 _VALUES_BESIDE = 64
+#: More values than a canonical ref has: they are counted where fewer are allowed.
+_FEW = 32
 #: Bytes of a ref's JSON beside its image and payload.
 _BYTES_BESIDE = 8192
 _GRID = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
@@ -61,9 +63,10 @@ def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
             spec/README.md lists under "Order of checks".
     """
     try:
-        ref = canonical_readers[text[:_TAG_LENGTH]](text, limits)
-        if ref is not None:
-            return ref
+        if limits is DEFAULT_LIMITS or min(limits.listed_values, limits.payload_nodes) > _FEW:
+            ref = canonical_readers[text[:_TAG_LENGTH]](text, limits)
+            if ref is not None:
+                return ref
     except UNDECIDED:
         pass
     return parse_strictly(text, limits)
@@ -129,10 +132,8 @@ def _candidates(text: str) -> list[WireDialect]:
         return tagged
     encoding = "json" if text.startswith("{", len(PREFIX)) else "base64url-json"
     if encoding != "json" and text.find(":", len(PREFIX)) >= 0:
-        tags = ", ".join(
-            sorted(prefix[len(PREFIX) : -1] for prefix in _by_prefix if prefix != PREFIX)
-        )
-        raise MMRawError("unsupported_dialect", f"the tags after mmraw: are {tags}")
+        tags = sorted(prefix[len(PREFIX) : -1] for prefix in _by_prefix if prefix != PREFIX)
+        raise MMRawError("unsupported_dialect", f"the tags after mmraw: are {', '.join(tags)}")
     return [wire for wire in _by_prefix[PREFIX] if wire.encoding == encoding]
 
 
