@@ -84,6 +84,9 @@ def check(guard: Guard, copy: Path) -> str:
         return verdict_of(guard.tests, copy)
     finally:
         path.write_text(text, encoding="utf-8")
+        # Workers that a test kills leave bytecode that is cut off.
+        for cache in list(copy.rglob("__pycache__")):
+            shutil.rmtree(cache, ignore_errors=True)
 
 
 def verdict_of(tests: str, copy: Path) -> str:
@@ -91,6 +94,7 @@ def verdict_of(tests: str, copy: Path) -> str:
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     environment = {
         "PYTHONPATH": str(copy),
+        "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": "/usr/bin:/bin",
         "HYPOTHESIS_PROFILE": "default",
     }
@@ -104,7 +108,9 @@ def verdict_of(tests: str, copy: Path) -> str:
         )
     except subprocess.TimeoutExpired:
         return "noticed"
-    return {0: "SURVIVED", 1: "noticed"}.get(done.returncode, f"NO TEST RAN ({done.returncode})")
+    if done.returncode > 1:
+        return f"NO TEST RAN: {done.stdout.decode()[-200:]}"
+    return "noticed" if done.returncode else "SURVIVED"
 
 
 if __name__ == "__main__":
