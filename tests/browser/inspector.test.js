@@ -125,7 +125,7 @@ test("a dropped picture is laid out for each family, and sliders set the layout 
   await page.dispatchEvent("body", "drop", { dataTransfer: transfer });
   await page.getByText("Picture exif6.jpg").waitFor();
   await page.getByText("320x200 jpeg").waitFor();
-  const cells = () => page.locator("section", { hasText: "qwen_vl" }).locator("tbody td").allTextContents();
+  const cells = () => page.locator("section", { hasText: "qwen_vl" }).last().locator("tbody td").allTextContents();
   const before = await cells();
   await page.focus("#qwen_vl-min_pixels");
   for (let step = 0; step < 12; step += 1) await page.keyboard.press("ArrowRight");
