@@ -38,7 +38,7 @@ HERE: dict[str, Callable[[], bytes]] = {
     "png rgba": lambda: picture("RGBA", (4000, 2000), "PNG", compress_level=1),
     "png palette": lambda: picture("P", (4000, 2000), "PNG", transparency=77),
     "png interlaced, 16 bits": lambda: interlaced_png(4000, 2000),
-    "png with some texts": lambda: png_with_texts(5),
+    "png with some texts": lambda: png_with_texts(4),
     "gif": lambda: picture("P", (4000, 2000), "GIF", transparency=3),
     "jpeg": lambda: picture("RGB", (4000, 3000), "JPEG", subsampling=0),
     "jpeg progressive, 4:2:0": lambda: picture("RGB", (5000, 4000), "JPEG", progressive=True),
