@@ -137,8 +137,10 @@ def test_no_signal_that_ends_a_command_leaves_a_temporary(name: str, tmp_path: P
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(2)
             break
-    assert process.returncode
+    code = process.poll()
+    process.kill()
     end(process)
+    assert code
     assert list(tmp_path.iterdir()) == []
 
 
