@@ -38,6 +38,7 @@ from ..check import (
     Field,
     Patterns,
     Rule,
+    allows_few_values,
     array,
     by_family,
     check_opaque_payload,
@@ -209,6 +210,8 @@ def _fits(model: Model, item: Definition) -> str:
         f"_{name}[family](text) is not None",
         "_FITS_PAYLOAD[family](value.payload, limits)",
     ]
+    if item.is_ref:
+        conditions.append("allows_few_values(limits)")
     names = {part.attribute for part in item.fields}
     if item.at_least_one:
         present = " or ".join(f"value.{name} is not None" for name in item.at_least_one)

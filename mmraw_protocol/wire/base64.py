@@ -64,11 +64,13 @@ def decode_base64(text: str, path: str = "$") -> bytes:
     """The bytes of canonical standard base64; `invalid_base64` otherwise."""
     data = decode_standard(text)
     if data is None:
-        message = "base64 is plain ASCII"
-        if text.isascii():
-            message = "not canonical base64 (standard alphabet, padded)"
-        raise MMRawError("invalid_base64", message, path)
+        raise _not_canonical(text, "base64 (standard alphabet, padded)", path)
     return data
+
+
+def _not_canonical(text: str, form: str, path: str) -> MMRawError:
+    message = f"not canonical {form}" if text.isascii() else "base64 is plain ASCII"
+    return MMRawError("invalid_base64", message, path)
 
 
 def decode_standard(text: str, start: int = 0) -> bytes | None:
@@ -96,10 +98,7 @@ def decode_base64url(text: str, path: str = "$", start: int = 0) -> bytes:
     """The bytes of canonical unpadded base64url at text[start:]; `invalid_base64` otherwise."""
     data = decode_url(text, start)
     if data is None:
-        message = "base64 is plain ASCII"
-        if text.isascii():
-            message = "not canonical base64url (no padding)"
-        raise MMRawError("invalid_base64", message, path)
+        raise _not_canonical(text, "base64url (no padding)", path)
     return data
 
 

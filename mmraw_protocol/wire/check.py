@@ -11,13 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ._generated.errors import ErrorCode
-from ._generated.limits import Limits
+from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.modalities import MODALITIES
 from .errors import MMRawError
 from .json import canonical_json, check_json_value, has_tensor_key, processed_payload, to_builtins
 
 #: Raises MMRawError where a value breaks a rule.
 Check = Callable[[Any, str, Limits], None]
+
+#: More values than a canonical ref has: where fewer are allowed, the strict reader counts them.
+_FEW = 32
+
+
+def allows_few_values(limits: Limits) -> bool:
+    """Whether no canonical ref of a built-in family holds too many values."""
+    return limits is DEFAULT_LIMITS or min(limits.listed_values, limits.payload_nodes) > _FEW
 
 
 class Patterns(dict[str, Any]):

@@ -17,7 +17,7 @@ from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.types import ItemFields, Payload
 from .data_url import check_label_names
 from .errors import MMRawError
-from .json import check_json_value, has_tensor_key, processed_payload, to_builtins
+from .json import SCALARS, check_json_value, has_tensor_key, processed_payload, to_builtins
 from .ref import read_raw_document
 
 _WIRE = ITEMS[DEFAULT_ITEM]
@@ -25,7 +25,6 @@ _CONSTANTS = dict(_WIRE.constants)
 KIND = cast(str, _CONSTANTS["kind"])
 MODALITY = cast(str, _CONSTANTS["modality"])
 _encode = msgspec.json.Encoder().encode
-_SCALARS = frozenset({bool, float, int, str, type(None)})
 
 
 class RawMMItem(Shown, ItemFields, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,7 +105,7 @@ def read_struct(item: Mapping[str, Any], limits: Limits) -> RawMMItem | None:
 def holds_lists(values: Any) -> bool:
     """Whether decoded values hold lists alone: msgspec also converts sets, which have no order."""
     return all(
-        type(item) in _SCALARS or (type(item) in (list, tuple) and holds_lists(item))
+        type(item) in SCALARS or (type(item) in (list, tuple) and holds_lists(item))
         for item in values
     )
 

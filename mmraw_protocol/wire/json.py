@@ -25,7 +25,7 @@ MAX_DEPTH = 256
 TENSOR_KEYS = frozenset({"image_embeds", "image_features", "pixel_values"})
 
 CONTAINERS = (dict, list, tuple)
-_SCALARS = frozenset({bool, float, int, str, type(None)})
+SCALARS = frozenset({bool, float, int, str, type(None)})
 
 
 def _finite(digits: str) -> float:
@@ -197,7 +197,7 @@ def _levels(value: Any) -> Iterator[list[Any]]:
             child
             for item in level
             # Long arrays are of numbers alone.
-            if not _SCALARS.issuperset(map(type, children := _children(item)))
+            if not SCALARS.issuperset(map(type, children := _children(item)))
             for child in children
             if child and isinstance(child, CONTAINERS)
         ]

@@ -29,8 +29,6 @@ from .ref_model import PREFIX, RawMMRef, wire_of
 _LONGEST_SHORT = 1 << 14
 #: Values in a ref or an envelope beside those of its payload.
 _VALUES_BESIDE = 64
-#: More values than a canonical ref has: they are counted where fewer are allowed.
-_FEW = 32
 #: Bytes of a ref's JSON beside its image and payload.
 _BYTES_BESIDE = 8192
 _GRID = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
@@ -63,10 +61,9 @@ def parse_ref(text: str, *, limits: Limits = DEFAULT_LIMITS) -> RawMMRef:
             spec/README.md lists under "Order of checks".
     """
     try:
-        if limits is DEFAULT_LIMITS or min(limits.listed_values, limits.payload_nodes) > _FEW:
-            ref = canonical_readers[text[:_TAG_LENGTH]](text, limits)
-            if ref is not None:
-                return ref
+        ref = canonical_readers[text[:_TAG_LENGTH]](text, limits)
+        if ref is not None:
+            return ref
     except UNDECIDED:
         pass
     return parse_strictly(text, limits)

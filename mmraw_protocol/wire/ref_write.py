@@ -84,10 +84,8 @@ def _write_canonical(ref: RawMMRef, wire: WireDialect, limits: Limits) -> str | 
     if wire.encoding != "segments" or lost_fields(ref, wire):
         return None
     payload = encode_base64url(_encode(ref.payload))
-    names = wire.segments
-    text = wire.prefix + ":".join(
-        [payload if name == "payload" else getattr(ref, name) for name in names]
-    )
+    parts = [payload if name == "payload" else getattr(ref, name) for name in wire.segments]
+    text = wire.prefix + ":".join(parts)
     return text if canonical_readers[wire.prefix](text, limits) is not None else None
 
 

@@ -18,6 +18,8 @@ def _tests(name: str, condition: str) -> str:
         return "tests/test_spelling.py tests/test_writing.py -k payloads"
     if "_FITS_PAYLOAD" in condition or any(limit in condition for limit in _LIMITS):
         return "tests/test_limits.py -k keep_every_limit"
+    if "allows_few_values" in condition:
+        return "tests/test_few_values.py"
     return "tests/test_canonical_readers.py"
 
 

@@ -16,6 +16,7 @@ from ..check import (
     Field,
     Patterns,
     Rule,
+    allows_few_values,
     array,
     by_family,
     check_opaque_payload,
@@ -360,6 +361,7 @@ def fits_ref_unversioned_data(text: Any, family: str, value: Any, limits: Limits
     return (
         _ref_unversioned_data[family](text) is not None
         and _FITS_PAYLOAD[family](value.payload, limits)
+        and allows_few_values(limits)
         and len(family) <= limits.name_chars
         and len(value.modality) <= limits.name_chars
         and fits_source('data_url', value.raw_uri, None, limits)
@@ -385,6 +387,7 @@ def fits_ref_unversioned_uri(text: Any, family: str, value: Any, limits: Limits)
     return (
         _ref_unversioned_uri[family](text) is not None
         and _FITS_PAYLOAD[family](value.payload, limits)
+        and allows_few_values(limits)
         and len(family) <= limits.name_chars
         and len(value.modality) <= limits.name_chars
         and fits_source('file_label', value.raw_uri, None, limits)
@@ -410,6 +413,7 @@ def fits_ref_v3_runless(text: Any, family: str, value: Any, limits: Limits) -> b
     return (
         _ref_v3_runless[family](text) is not None
         and _FITS_PAYLOAD[family](value.payload, limits)
+        and allows_few_values(limits)
         and len(family) <= limits.name_chars
         and len(value.modality) <= limits.name_chars
         and len(value.raw_image_id) <= limits.raw_image_id_bytes
@@ -435,6 +439,7 @@ def fits_ref_v2(text: Any, family: str, value: Any, limits: Limits) -> bool:
     return (
         _ref_v2[family](text) is not None
         and _FITS_PAYLOAD[family](value.payload, limits)
+        and allows_few_values(limits)
         and len(family) <= limits.name_chars
         and len(value.modality) <= limits.name_chars
         and len(value.raw_image_id) <= limits.raw_image_id_bytes
@@ -461,6 +466,7 @@ def fits_ref_v3(text: Any, family: str, value: Any, limits: Limits) -> bool:
     return (
         _ref_v3[family](text) is not None
         and _FITS_PAYLOAD[family](value.payload, limits)
+        and allows_few_values(limits)
         and (value.raw_image_id is not None or value.raw_uri is not None)
         and len(family) <= limits.name_chars
         and len(value.modality) <= limits.name_chars
