@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from test_store_tools import age, image, mmraw, name_of, ref_to
+from old_images import image, mmraw, name_of, old_store, ref_to
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.stores import LocalStore
@@ -19,12 +19,7 @@ NAME, REF = name_of(image(0)), ref_to(image(0))
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
-    """A store with four old images."""
-    store = LocalStore(tmp_path / "images", durable=False)
-    for number in range(4):
-        store.put(image(number))
-        age(store.root / name_of(image(number)))
-    return store
+    return old_store(tmp_path / "images")
 
 
 def opaque(payload: Any) -> str:

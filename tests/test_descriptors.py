@@ -17,23 +17,23 @@ if not hasattr(os, "pread"):
 
 @pytest.mark.parametrize("which", ["", "0", "1", "2", "01", "02", "12", "012"])
 def test_closed_standard_streams_change_no_answer(which: str) -> None:
-    seen = process_programs.run("closed", which)
+    seen = process_programs.run("machine_programs.closed", which)
     assert seen["seen"] == [64, 64, 64, True, True, True]
     assert seen["untouched"]
 
 
 @pytest.mark.parametrize("which", ["", "0", "1", "12", "012"])
 def test_processes_share_a_file_with_closed_standard_streams(which: str) -> None:
-    seen = process_programs.run("closed_workers", which)
+    seen = process_programs.run("machine_programs.closed_workers", which)
     assert seen == [{"ref": 20_000}, 20_000, True]
 
 
 def test_what_is_printed_to_a_closed_stream_gets_into_no_object() -> None:
-    assert process_programs.run("low_descriptors")
+    assert process_programs.run("machine_programs.low_descriptors")
 
 
 def test_a_daemon_that_closes_descriptors_loses_no_file() -> None:
-    seen = process_programs.run("daemon")
+    seen = process_programs.run("machine_programs.daemon")
     name, cached, width = seen["seen"]
     assert name in seen["stored"]
     assert (cached, width) == (True, 64)

@@ -40,27 +40,27 @@ FORKED = {
 
 @pytest.mark.parametrize(("call", "step"), INTERRUPTED.items())
 def test_an_interrupt_at_any_instruction_leaves_nothing_that_waits(call: str, step: int) -> None:
-    seen = process_programs.run("interrupts", call, str(1 if _EVERY else step))
+    seen = process_programs.run("fork_programs.interrupts", call, str(1 if _EVERY else step))
     assert seen["points"] >= 10
     assert (seen["wrong"], seen["left"]) == ([], [])
 
 
 @pytest.mark.parametrize(("call", "step"), FORKED.items())
 def test_the_child_of_a_fork_at_any_instruction_gets_the_answer(call: str, step: int) -> None:
-    seen = process_programs.run("forks", call, str(1 if _EVERY else step))
+    seen = process_programs.run("fork_programs.forks", call, str(1 if _EVERY else step))
     assert seen["points"] >= 10
     assert seen["wrong"] == []
 
 
 @pytest.mark.parametrize("kind", ["many", "async"])
 def test_the_child_of_a_fork_has_threads_of_its_own(kind: str) -> None:
-    seen = process_programs.run("fork_with_threads", kind)
+    seen = process_programs.run("fork_programs.fork_with_threads", kind)
     assert seen["seen"] == seen["expected"]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_start_method_of_multiprocessing_can_use_a_materializer(method: str) -> None:
-    assert process_programs.run("started", method) == [True, True, True]
+    assert process_programs.run("fork_programs.started", method) == [True, True, True]
 
 
 def test_a_call_within_the_call_that_makes_a_value_does_not_wait_for_it() -> None:

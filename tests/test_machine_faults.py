@@ -28,10 +28,10 @@ def code(work: Any, *args: Any, **options: Any) -> str:
 
 @pytest.mark.parametrize("name", ["app", "python-app", "uwsgi", "python3"])
 def test_an_application_is_never_started_again(name: str) -> None:
-    seen = process_programs.run("application", "frozen", name)
+    seen = process_programs.run("machine_programs.application", "frozen", name)
     assert seen == {"code": "decoder_unavailable", "started": False}
     if name != "python3":
-        assert process_programs.run("application", "embedding", name) == seen
+        assert process_programs.run("machine_programs.application", "embedding", name) == seen
 
 
 def test_what_was_started_as_a_worker_starts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,10 @@ def test_what_was_started_as_a_worker_starts_no_other(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("kind", ["none", "empty", "number", "folder", "path", "no path"])
 def test_an_odd_interpreter_is_no_foreign_exception(kind: str) -> None:
-    assert process_programs.run("odd_interpreter", kind) in ("decoder_unavailable", 64)
+    assert process_programs.run("machine_programs.odd_interpreter", kind) in (
+        "decoder_unavailable",
+        64,
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,12 +59,12 @@ def test_an_odd_interpreter_is_no_foreign_exception(kind: str) -> None:
     ],
 )
 def test_a_limit_of_the_system_blames_no_image(limit: str, amount: str) -> None:
-    for seen in process_programs.run("limited", limit, amount):
+    for seen in process_programs.run("machine_programs.limited", limit, amount):
         assert seen in (400, "decoder_unavailable")
 
 
 def test_a_process_without_memory_blames_no_image() -> None:
-    assert process_programs.run("no_memory") == ["decoder_unavailable"] * 2
+    assert process_programs.run("machine_programs.no_memory") == ["decoder_unavailable"] * 2
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
@@ -145,7 +148,7 @@ def test_what_other_code_throws_into_a_decoder_is_not_the_images(
 
 @pytest.mark.parametrize("kind", ["own", "timeout", "plain"])
 def test_what_other_code_throws_into_a_thread_goes_on(kind: str) -> None:
-    assert process_programs.run("thrown", kind)
+    assert process_programs.run("machine_programs.thrown", kind)
 
 
 def test_a_source_is_read_to_its_end(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

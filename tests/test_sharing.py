@@ -185,7 +185,7 @@ def test_progress_moves_on_until_the_end(file: Path) -> None:
             while len(done) == 4 and os.lseek(source.fileno(), 0, os.SEEK_CUR) < size:
                 pass
 
-        check_file(source, processes=2, progress=note, range_bytes=2000, start_seconds=0)
+        check_file(source, processes=2, progress=note, range_bytes=200, start_seconds=0)
     assert done == sorted(done)
     assert len(done) == 5
     assert done[-1] == size

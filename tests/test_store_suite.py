@@ -99,9 +99,6 @@ def test_the_suite_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-# ----- a store that breaks each rule
-
-
 class ForgetsTheEnd(PlainStore):
     def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
         return super().get(raw_image_id, run_id=run_id).rstrip(b"\n")

@@ -38,7 +38,7 @@ GUARDS = [
         ENTRIES,
         "os.O_CREAT | os.O_EXCL |",
         "os.O_CREAT |",
-        "tests/test_assets.py -k exclusive",
+        "tests/test_store_disk.py -k exclusive",
     ),
     Guard(
         "directories follow no link",
@@ -59,7 +59,7 @@ GUARDS = [
         ENTRIES,
         "    os.fsync(descriptor)\n        finally:\n            os.close(descriptor)\n        _r",
         "    pass\n        finally:\n            os.close(descriptor)\n        _r",
-        "tests/test_assets.py -k durable",
+        "tests/test_store_disk.py -k durable",
     ),
     Guard(
         "existing objects are verified",
@@ -73,7 +73,7 @@ GUARDS = [
         ENTRIES,
         "os.unlink(temporary, dir_fd=directory)\n        raise",
         "pass\n        raise",
-        "tests/test_assets.py -k failing_disk",
+        "tests/test_store_disk.py -k failing_disk",
     ),
     Guard(
         "stored objects are hashed",
