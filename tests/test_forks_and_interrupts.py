@@ -6,6 +6,7 @@
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import process_programs
@@ -72,6 +73,55 @@ def test_a_call_within_the_call_that_makes_a_value_does_not_wait_for_it() -> Non
         return 1
 
     assert cache.get("key", lambda: cache.get("key", lambda: 1, size) + 1, size) == 2
+
+
+def test_a_stack_that_changes_while_it_is_walked_still_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A context manager of the call yields between the look at its thread and the walk upwards."""
+    from mmraw_protocol.system.claims import Claim, own_frame
+
+    inside, go_on, outside, end = (threading.Event() for _ in range(4))
+    claims: list[Claim] = []
+    snapshots: list[Any] = []
+
+    def steps() -> Iterator[None]:
+        inside.set()
+        assert go_on.wait(10)
+        yield
+
+    def call() -> None:
+        claims.append(Claim(own_frame()))
+        next(steps())
+        outside.set()
+        assert end.wait(10)
+
+    def look() -> Any:
+        frames = current()
+        snapshots.append(frames)
+        if len(snapshots) == 1:
+            # The generator itself, not the wait within it, is what the first look finds on top.
+            frames = {thread.ident: own_generator(frames[thread.ident])}
+            go_on.set()
+            assert outside.wait(10)
+        return frames
+
+    def own_generator(frame: Any) -> Any:
+        while frame.f_code is not steps.__code__:
+            frame = frame.f_back
+        return frame
+
+    current = sys._current_frames
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert inside.wait(10)
+    monkeypatch.setattr(sys, "_current_frames", look)
+    try:
+        assert claims[0].is_held()
+        assert len(snapshots) == 2
+    finally:
+        end.set()
+        thread.join()
 
 
 def test_a_call_that_ended_without_a_word_holds_nothing() -> None:

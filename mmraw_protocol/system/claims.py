@@ -19,6 +19,8 @@ AnyClaim = TypeVar("AnyClaim", bound="Claim")
 
 #: Seconds after which a waiting thread looks whether the call is still running.
 _LOOK = 0.05
+#: A stack that changes while it is walked may look shorter than it is; it is walked again.
+_WALKS = 8
 
 
 class Claim:
@@ -42,6 +44,10 @@ class Claim:
 
     def is_held(self) -> bool:
         """Whether the call still runs."""
+        return any(self._is_on_stack() for _ in range(_WALKS))
+
+    def _is_on_stack(self) -> bool:
+        # A generator that yields meanwhile lets go of its caller, and the walk ends there.
         held = self._frame
         frame = sys._current_frames().get(self._thread)  # pyright: ignore[reportPrivateUsage]
         while held is not None and frame is not None:
