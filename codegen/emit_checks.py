@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .canonical import canonical_text, string_of
 from .ir import (
+    Boolean,
     Const,
     Definition,
     Field,
@@ -40,6 +41,7 @@ from ..check import (
     Rule,
     allows_few_values,
     array,
+    boolean,
     by_family,
     check_opaque_payload,
     closed,
@@ -115,6 +117,8 @@ def _check(model: Model, item: Type, rule: str) -> str:
         return f"integer({rule}, {item.minimum}, {top}{multiple})"
     if isinstance(item, Number):
         return f"number({rule})"
+    if isinstance(item, Boolean):
+        return f"boolean({rule})"
     if isinstance(item, Const):
         return f"constant({rule}, {item.value!r})"
     if isinstance(item, Tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .ir import Model
+from .load import Json
 from .python_text import header, literal, snake
 
 _FAMILY_CLASS = '''from __future__ import annotations
@@ -17,6 +18,58 @@ from ..check import Check
 from . import checks, types
 
 
+class Placeholder(NamedTuple):
+    """The tokens of an image in a prompt.
+
+    Attributes:
+        token: The placeholder token.
+        before, after: What stands around the placeholder's span.
+        row_end: The token behind each row of the span, where there is one.
+        end: The token that stands behind the last row instead.
+    """
+
+    token: str
+    before: str
+    after: str
+    row_end: str
+    end: str
+
+
+class Line(NamedTuple):
+    """A line of checkpoints.
+
+    Attributes:
+        model_types: `model_type` of its models.
+        processor_classes: The classes of its processors in Transformers.
+        parameters: Its published layout parameters that differ from the defaults.
+        placeholder: The tokens of an image in its prompts.
+        token_ids: The published ids of those tokens.
+    """
+
+    model_types: tuple[str, ...]
+    processor_classes: tuple[str, ...]
+    parameters: dict[str, Any]
+    placeholder: Placeholder
+    token_ids: dict[str, int]
+
+
+class Expansion(NamedTuple):
+    """What vLLM makes of an image's place in a prompt.
+
+    Attributes:
+        model_types: `model_type` of the models that it serves.
+        target: The token that it expands; the span replaces it, with the tokens around it.
+        before, after: The tokens that it writes around the span, as texts.
+        refused: The forms of the family that cannot be expanded or compacted, and why.
+    """
+
+    model_types: tuple[str, ...]
+    target: str
+    before: str
+    after: str
+    refused: dict[str, str]
+
+
 class FamilyInfo(NamedTuple):
     """What spec/families/<name>/ says of a built-in family.
 
@@ -24,36 +77,47 @@ class FamilyInfo(NamedTuple):
         family: Its name in refs and envelopes.
         title: Its name for people.
         feature_modality: The modality under which the inference server files its images.
-        token: The placeholder token.
-        before, after: What stands around the placeholder tokens in a prompt.
+        placeholder: The tokens of an image in a prompt, by default.
         conventions: The placeholder conventions, the default first; empty where there is one.
         payload: The struct of its payload.
         read_payload: The payload of a JSON text, unchecked.
         grid_key: The field of the payload that is the grid.
+        grid: Fields of the payload by the names that tables of layouts give them.
         layout: The struct of its layout parameters, with the published defaults.
         check_layout: The check of layout parameters.
-        presets: Layout parameters of lines of checkpoints that differ from the defaults.
+        config_names: Where else a configuration has a layout parameter, dots between the keys.
+        image_processor_types: The image processors of Transformers, and the layout parameters that
+            they take by default instead of the published ones.
+        required: The layout parameters that a configuration without a type has all.
+        lines: The lines of checkpoints; the first is the default.
         fingerprint_order: The layout parameters in the positional fingerprint, where it has one.
-        vllm_model_types: `model_type` of the models that vLLM serves.
+        vllm: How vLLM expands an image in a prompt.
         renderers: The classes of the package renderers, by the name that people use.
     """
 
     family: str
     title: str
     feature_modality: str
-    token: str
-    before: str
-    after: str
+    placeholder: Placeholder
     conventions: tuple[str, ...]
     payload: type[Struct]
     read_payload: Callable[[bytes], Any]
     grid_key: str
+    grid: dict[str, str]
     layout: type[Struct]
     check_layout: Check
-    presets: dict[str, dict[str, Any]]
+    config_names: dict[str, tuple[str, ...]]
+    image_processor_types: dict[str, dict[str, Any]]
+    required: tuple[str, ...]
+    lines: dict[str, Line]
     fingerprint_order: tuple[str, ...]
-    vllm_model_types: tuple[str, ...]
+    vllm: Expansion
     renderers: dict[str, str]
+
+    @property
+    def presets(self) -> dict[str, dict[str, Any]]:
+        """The published layout parameters that differ from the defaults, by line."""
+        return {name: line.parameters for name, line in self.lines.items()}
 '''
 
 
@@ -92,20 +156,40 @@ def _family(model: Model, family: str) -> str:
     variant = next(v for v in model.built_in if v.family == family)
     layout = model.layout_of(family)
     grid = model.grid_key(variant.payload)
+    names = {part.name: part.config_names for part in layout.fields if part.config_names}
+    lines = "".join(
+        f"            {name!r}: Line({literal(line['model_types'])}, "
+        f"{literal(line['processor_classes'])}, {line['parameters']!r}, "
+        f"{_placeholder(line['placeholder'])}, {line['token_ids']!r}),\n"
+        for name, line in info["lines"].items()
+    )
     return (
         f"    {family!r}: FamilyInfo(\n        family={family!r},\n"
         f"        title={info['title']!r},\n"
         f"        feature_modality={info['feature_modality']!r},\n"
-        f"        token={placeholder['token']!r},\n        before={placeholder['before']!r},\n"
-        f"        after={placeholder['after']!r},\n"
+        f"        placeholder={_placeholder(placeholder)},\n"
         f"        conventions={literal(placeholder['conventions'])},\n"
         f"        payload=types.{variant.payload},\n"
         f"        read_payload=Decoder(types.{variant.payload}).decode,\n"
         f"        grid_key={grid!r},\n"
+        f"        grid={info['grid']!r},\n"
         f"        layout=types.{layout.name},\n"
         f"        check_layout=checks.check_{snake(layout.name)},\n"
-        f"        presets={info['presets']!r},\n"
+        f"        config_names={names!r},\n"
+        f"        image_processor_types={info['image_processor_types']!r},\n"
+        f"        required={literal(info['required'])},\n"
+        f"        lines={{\n{lines}        }},\n"
         f"        fingerprint_order={layout.fingerprint_order!r},\n"
-        f"        vllm_model_types={literal(info['vllm_model_types'])},\n"
+        f"        vllm={_expansion(info['vllm'])},\n"
         f"        renderers={info['renderers']!r},\n    ),\n"
     )
+
+
+def _placeholder(given: Json) -> str:
+    parts = (repr(given[name]) for name in ("token", "before", "after", "row_end", "end"))
+    return f"Placeholder({', '.join(parts)})"
+
+
+def _expansion(given: Json) -> str:
+    parts = (repr(given[name]) for name in ("target", "before", "after", "refused"))
+    return f"Expansion({literal(given['model_types'])}, {', '.join(parts)})"

@@ -240,8 +240,8 @@ def _fingerprints(model: Model) -> str:
 def _presets(model: Model) -> str:
     rows: dict[str, tuple[str, list[str], Json]] = {}
     for family, info in model.spec.families.items():
-        for preset, changes in info["presets"].items():
-            parameters: Json = {**_defaults(model, family), **changes}
+        for preset, line in info["lines"].items():
+            parameters: Json = {**_defaults(model, family), **line["parameters"]}
             text = _named_text("image-layout:v1:", family, parameters)
             rows.setdefault(text, (family, [], parameters))[1].append(preset)
     return table(

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from .emit_bundles import paths, slug
 from .ir import (
+    Boolean,
     Const,
     Definition,
     Field,
@@ -187,6 +188,8 @@ def _type(model: Model, item: Type) -> str:
         return f"integer from {item.minimum} to {item.maximum}" + _limit(item.limit)
     if isinstance(item, Number):
         return "number"
+    if isinstance(item, Boolean):
+        return "true or false"
     if isinstance(item, Const):
         return _code(json.dumps(item.value))
     if isinstance(item, Tuple):

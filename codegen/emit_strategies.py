@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .ir import (
+    Boolean,
     Const,
     Definition,
     Integer,
@@ -63,10 +64,18 @@ def _definition(model: Model, item: Definition) -> str:
         variants = model.variants if item.by_family else (None,)
         # With each source in turn, since a filter would throw half of the examples away.
         sources = item.at_least_one or (None,)
-        rows = [_object(model, item, variant, source) for variant in variants for source in sources]
-        lines = "".join(f"        {row},\n" for row in rows)
-        made = f"st.one_of(\n{lines}    )" if len(rows) > 1 else rows[0]
+        rows = {v: [_object(model, item, v, source) for source in sources] for v in variants}
+        other = next((rows.pop(v) for v in variants if v is not None and v.family is None), None)
+        made = _one_of([row for many in rows.values() for row in many])
+        if other is not None:
+            # Any other family is half of the examples, however many families are built in.
+            made = f"st.one_of({made}.map(dict), {_one_of(other)}.map(dict))"
     return f"    known.setdefault({item.name!r}, {made})\n"
+
+
+def _one_of(rows: list[str]) -> str:
+    lines = "".join(f"        {row},\n" for row in rows)
+    return f"st.one_of(\n{lines}    )" if len(rows) > 1 else rows[0]
 
 
 def _object(model: Model, item: Definition, variant: Variant | None, source: str | None) -> str:
@@ -105,6 +114,8 @@ def _strategy(model: Model, item: Type) -> str:
         return f"st.integers({item.minimum}, {min(item.maximum, SAFE)})"
     if isinstance(item, Number):
         return "st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))"
+    if isinstance(item, Boolean):
+        return "st.booleans()"
     if isinstance(item, Const):
         return f"st.just({item.value!r})"
     if isinstance(item, Tuple):
@@ -192,6 +203,8 @@ def _wrong(model: Model, item: Type) -> list[Any]:
         return [None, near, 0, True, "", []]
     if isinstance(item, Number):
         return [None, True, "1", [], {}]
+    if isinstance(item, Boolean):
+        return [None, 0, 1, "true", [], {}]
     if isinstance(item, (List, Tuple)):
         return [None, 0, "x", {}, *([[]] if isinstance(item, Tuple) else [])]
     return [None, 0, "x", []]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .ir import (
+    Boolean,
     Const,
     Definition,
     Field,
@@ -70,6 +71,8 @@ def python_type(model: Model, item: Type) -> str:
         return f"Annotated[int, Meta(ge={item.minimum}, le={SAFE if item.limit else item.maximum})]"
     if isinstance(item, Number):
         return "int | float"
+    if isinstance(item, Boolean):
+        return "bool"
     if isinstance(item, Const):
         return "None" if item.value is None else f"Literal[{item.value!r}]"
     if isinstance(item, Tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .ir import (
+    Boolean,
     Const,
     Definition,
     Field,
@@ -42,6 +43,8 @@ def _type(item: Type) -> str:
         return "number"
     if isinstance(item, Number):
         return "number | JsonFloat"
+    if isinstance(item, Boolean):
+        return "boolean"
     if isinstance(item, Const):
         return literal(item.value)
     if isinstance(item, Tuple):

@@ -45,6 +45,11 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Boolean:
+    """True or false."""
+
+
+@dataclass(frozen=True)
 class Const:
     """One fixed string or integer, or null."""
 
@@ -93,7 +98,7 @@ class Nullable:
 
 
 Type: TypeAlias = (
-    "String | Integer | Number | Const | Tuple | List | Map | Opaque | Named | Nullable"
+    "String | Integer | Number | Boolean | Const | Tuple | List | Map | Opaque | Named | Nullable"
 )
 
 
@@ -119,6 +124,7 @@ class Field:
     description: str
     error: str
     hint: str
+    config_names: tuple[str, ...] = ()
 
     @property
     def is_flag(self) -> bool:
@@ -303,6 +309,7 @@ def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, 
                 description=about.get("description", ""),
                 error=about.get("x-mmraw-error", "invalid_value"),
                 hint=_hint(spec, about),
+                config_names=tuple(child.get("x-mmraw-config", ())),
             )
         )
     return tuple(result)
@@ -344,6 +351,8 @@ def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
         return Integer(node["minimum"], node["maximum"], limit, multiple)
     if kind == "number":
         return Number()
+    if kind == "boolean":
+        return Boolean()
     if kind == "array":
         if "prefixItems" in node:
             parts = cast("list[Json]", node["prefixItems"])

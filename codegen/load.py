@@ -18,6 +18,7 @@ SPEC = Path(__file__).resolve().parent.parent / "spec"
 ANNOTATIONS = frozenset({"title", "description", "examples", "default"})
 EXTENSIONS = frozenset(
     {
+        "x-mmraw-config",
         "x-mmraw-default",
         "x-mmraw-error",
         "x-mmraw-family",
@@ -39,6 +40,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "string": frozenset({"type", "pattern", "minLength", "maxLength", "enum"}),
     "integer": frozenset({"type", "minimum", "maximum", "multipleOf"}),
     "number": frozenset({"type"}),
+    "boolean": frozenset({"type"}),
     "null": frozenset({"type"}),
     "array": frozenset({"type", "items", "prefixItems", "minItems", "maxItems"}),
     "object": frozenset(
@@ -62,13 +64,20 @@ FAMILY_KEYS = frozenset(
         "default",
         "family",
         "feature_modality",
+        "grid",
+        "image_processor_types",
+        "lines",
         "placeholder",
-        "presets",
         "renderers",
+        "required",
         "title",
-        "vllm_model_types",
+        "vllm",
     }
 )
+#: What a family.json may leave out, with the value that it then has.
+_PLACEHOLDER: Json = {"conventions": [], "row_end": "", "end": ""}
+_VLLM: Json = {"before": "", "after": "", "refused": {}}
+_LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
 
 
 class SchemaError(Exception):
@@ -251,8 +260,18 @@ def load_families(root: Path) -> dict[str, Json]:
             raise SchemaError(f"{place}: the keys are {', '.join(sorted(FAMILY_KEYS))}")
         if document["family"] != folder.name:
             raise SchemaError(f"{place}: family must be the folder's name")
-        families[folder.name] = document
+        families[folder.name] = _filled(document)
     return families
+
+
+def _filled(document: Json) -> Json:
+    """What family.json says, with what it leaves out; a line has a whole placeholder of its own."""
+    placeholder = {**_PLACEHOLDER, **document["placeholder"]}
+    lines = {name: {**_LINE, **line} for name, line in document["lines"].items()}
+    for line in lines.values():
+        line["placeholder"] = {**placeholder, **line["placeholder"]}
+    vllm = {**_VLLM, **document["vllm"]}
+    return {**document, "placeholder": placeholder, "vllm": vllm, "lines": lines}
 
 
 def load_spec(root: Path = SPEC) -> Spec:

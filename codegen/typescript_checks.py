@@ -6,6 +6,7 @@ The order of faults and their paths are those of the Python checks.
 from __future__ import annotations
 
 from .ir import (
+    Boolean,
     Const,
     Definition,
     Field,
@@ -88,6 +89,8 @@ def _check(item: Type, rule: str) -> str:
         return f"make.integer({rule}, {item.minimum}, {top}{multiple})"
     if isinstance(item, Number):
         return f"make.number({rule})"
+    if isinstance(item, Boolean):
+        return f"make.boolean({rule})"
     if isinstance(item, Const):
         return f"make.constant({rule}, {literal(item.value)})"
     if isinstance(item, Tuple):

@@ -6,6 +6,7 @@ from typing import Any
 
 from .canonical import string_of
 from .ir import Const, Definition, Model
+from .load import Json
 from .typescript_text import (
     ModelField,
     comment,
@@ -166,6 +167,45 @@ import type { FamilyModule } from "../families/layout.js";
 import * as checks from "./checks.js";
 """
 _FAMILY_INTERFACE = """\
+/** The tokens of an image in a prompt. */
+export interface Placeholder {
+  /** The placeholder token. */
+  readonly token: string;
+  /** What stands before the placeholder's span. */
+  readonly before: string;
+  /** What stands after it. */
+  readonly after: string;
+  /** The token behind each row of the span, where there is one. */
+  readonly row_end: string;
+  /** The token that stands behind the last row instead. */
+  readonly end: string;
+}
+
+/** A line of checkpoints. */
+export interface Line {
+  /** `model_type` of its models. */
+  readonly modelTypes: readonly string[];
+  /** The classes of its processors in Transformers. */
+  readonly processorClasses: readonly string[];
+  /** Its published layout parameters that differ from the defaults. */
+  readonly parameters: JsonObject;
+  readonly placeholder: Placeholder;
+  /** The published ids of those tokens. */
+  readonly tokenIds: { readonly [token: string]: number };
+}
+
+/** What vLLM makes of an image's place in a prompt. */
+export interface Expansion {
+  /** The token that it expands; the span replaces it, with the tokens around it. */
+  readonly target: string;
+  /** The token that it writes before the span. */
+  readonly before: string;
+  /** The token that it writes after it. */
+  readonly after: string;
+  /** The forms of the family that cannot be expanded or compacted, and why. */
+  readonly refused: { readonly [form: string]: string };
+}
+
 /** What spec/families/<name>/ says of a built-in family. */
 export interface FamilyInfo {
   /** Its name in refs and envelopes. */
@@ -174,23 +214,32 @@ export interface FamilyInfo {
   readonly title: string;
   /** The modality under which the inference server files its images. */
   readonly featureModality: string;
-  /** The placeholder token. */
-  readonly token: string;
-  /** What stands before the placeholder tokens in a prompt. */
-  readonly before: string;
-  /** What stands after them. */
-  readonly after: string;
+  /** The tokens of an image in a prompt, by default. */
+  readonly placeholder: Placeholder;
   /** The placeholder conventions, the default first; empty where there is one. */
   readonly conventions: readonly string[];
   /** The field of the payload that is the grid. */
   readonly gridKey: string;
+  /** Fields of the payload by the names that tables of layouts give them. */
+  readonly grid: { readonly [name: string]: string };
   /** The name of the definition of its layout parameters. */
   readonly layoutSchema: string;
   readonly checkLayout: Check;
   /** The published layout parameters. */
   readonly defaults: JsonObject;
-  /** Layout parameters of lines of checkpoints that differ from the defaults. */
-  readonly presets: { readonly [name: string]: JsonObject };
+  /** Where else a configuration has a layout parameter, dots between the keys. */
+  readonly configNames: { readonly [name: string]: readonly string[] };
+  /**
+   * The image processors of Transformers, and the layout parameters that they take by default
+   * instead of the published ones.
+   */
+  readonly imageProcessorTypes: { readonly [type: string]: JsonObject };
+  /** The layout parameters that a configuration without a type has all. */
+  readonly required: readonly string[];
+  /** The lines of checkpoints; the first is the default. */
+  readonly lines: { readonly [name: string]: Line };
+  /** How vLLM expands an image in a prompt. */
+  readonly vllm: Expansion;
   /** The layout parameters in the positional fingerprint, where it has one. */
   readonly fingerprintOrder: readonly string[];
   /** Its arithmetic, and how its configurations are read. */
@@ -221,24 +270,45 @@ def families(model: Model) -> str:
 
 def _family(model: Model, family: str) -> str:
     info = model.spec.families[family]
-    placeholder = info["placeholder"]
     layout = model.layout_of(family)
     variant = next(one for one in model.built_in if one.family == family)
     rows = {
         "family": literal(family),
         "title": literal(info["title"]),
         "featureModality": literal(info["feature_modality"]),
-        "token": literal(placeholder["token"]),
-        "before": literal(placeholder["before"]),
-        "after": literal(placeholder["after"]),
-        "conventions": literal(placeholder["conventions"]),
+        "placeholder": _placeholder(info["placeholder"]),
+        "conventions": literal(info["placeholder"]["conventions"]),
         "gridKey": literal(model.grid_key(variant.payload)),
+        "grid": literal(info["grid"]),
         "layoutSchema": literal(layout.name),
         "checkLayout": f"checks.check{layout.name}",
         "defaults": json_value({part.name: part.default for part in layout.fields}),
-        "presets": json_value(info["presets"]),
+        "configNames": literal({p.name: p.config_names for p in layout.fields if p.config_names}),
+        "imageProcessorTypes": json_value(info["image_processor_types"]),
+        "required": literal(info["required"]),
+        "lines": _lines(info["lines"]),
+        "vllm": literal({name: info["vllm"][name] for name in _EXPANSION}),
         "fingerprintOrder": literal(list(layout.fingerprint_order)),
         "module": family,
     }
     body = "".join(f"    {name}: {value},\n" for name, value in rows.items())
     return f"  {key(family)}: {{\n{body}  }},\n"
+
+
+_EXPANSION = ("target", "before", "after", "refused")
+
+
+def _placeholder(given: Json) -> str:
+    return literal({name: given[name] for name in ("token", "before", "after", "row_end", "end")})
+
+
+def _lines(lines: Json) -> str:
+    rows = "".join(
+        f"      {key(name)}: {{modelTypes: {literal(line['model_types'])}, "
+        f"processorClasses: {literal(line['processor_classes'])}, "
+        f"parameters: {json_value(line['parameters'])}, "
+        f"placeholder: {_placeholder(line['placeholder'])}, "
+        f"tokenIds: {literal(line['token_ids'])}}},\n"
+        for name, line in lines.items()
+    )
+    return f"{{\n{rows}    }}"

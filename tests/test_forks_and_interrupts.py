@@ -101,7 +101,8 @@ def test_a_stack_that_changes_while_it_is_walked_still_holds(
         snapshots.append(frames)
         if len(snapshots) == 1:
             # The generator itself, not the wait within it, is what the first look finds on top.
-            frames = {thread.ident: own_generator(frames[thread.ident])}
+            ident = thread.ident or 0
+            frames = {ident: own_generator(frames[ident])}
             go_on.set()
             assert outside.wait(10)
         return frames

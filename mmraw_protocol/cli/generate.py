@@ -31,7 +31,9 @@ EXAMPLE = (
 
 #: --renderer -> the class in the package renderers.
 RENDERERS = {name: kind for info in FAMILIES.values() for name, kind in info.renderers.items()}
-DEFAULT_RENDERERS = {name: next(iter(info.renderers)) for name, info in FAMILIES.items()}
+DEFAULT_RENDERERS = {
+    name: next(iter(info.renderers)) for name, info in FAMILIES.items() if info.renderers
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

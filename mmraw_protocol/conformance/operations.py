@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..conversation.messages import image_source, is_image_part
-from ..families import Adapter, get_adapter, layout_fingerprint
+from ..families import Adapter, get_adapter, layout_fingerprint, named_grid
 from ..images import ImageSource
 from ..materialize import Materializer
 from ..stores import open_store
@@ -85,9 +85,10 @@ def _fingerprint(value: Input) -> Result:
 
 
 def _layout(value: Input) -> Result:
-    layout = _adapter(value).layout(cast(int, value.get("width")), cast(int, value.get("height")))
+    adapter = _adapter(value)
+    layout = adapter.layout(cast(int, value.get("width")), cast(int, value.get("height")))
     return {
-        "grid_thw": list(layout.grid_thw),
+        **named_grid(adapter.family, layout),
         "num_tokens": layout.num_tokens,
         "placeholder_length": layout.placeholder_length,
         "payload": to_builtins(layout.payload),

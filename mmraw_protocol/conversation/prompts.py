@@ -54,11 +54,13 @@ def plain_prompt(
         for part in [content] if isinstance(content, str) else cast("list[Any]", content or []):
             if is_image_part(part):
                 payload = next(waiting).item.payload
-                text = adapter.prompt_text(payload)
-                lead = count_tokens(text[: text.index(adapter.pad_token)])
-                length = adapter.placeholder_length(payload)
-                placeholders.append(PlaceholderRange(offset=position + lead, length=length))
-                add(text)
+                span = adapter.span(payload)
+                before, _, after = adapter.prompt_text(payload).partition("".join(span))
+                add(before)
+                placeholders.append(PlaceholderRange(offset=position, length=len(span)))
+                parts.extend(span)
+                position += len(span)
+                add(after)
             else:
                 add(part if isinstance(part, str) else str(_field(part, "text") or ""))
         add("<|im_end|>\n")

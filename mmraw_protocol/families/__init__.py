@@ -4,7 +4,7 @@ from .base import GRID_KEY, Adapter, ImageDescription, Layout
 from .config import read_config, typed_config
 from .family import FamilyAdapter
 from .fingerprint import layout_fingerprint
-from .registry import families, family_of, get_adapter, grid_key, register_adapter
+from .registry import families, family_of, get_adapter, grid_key, named_grid, register_adapter
 
 __all__ = [
     "GRID_KEY",
@@ -17,6 +17,7 @@ __all__ = [
     "get_adapter",
     "grid_key",
     "layout_fingerprint",
+    "named_grid",
     "read_config",
     "register_adapter",
     "typed_config",

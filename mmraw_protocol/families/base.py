@@ -119,6 +119,10 @@ class Adapter(Protocol):
         """Tokens that stand for it in the prompt."""
         ...
 
+    def span(self, payload: Payload) -> list[str]:
+        """The tokens that stand for it in the prompt, as texts; `placeholder_length` of them."""
+        ...
+
     def prompt_text(self, payload: Payload) -> str:
         """The text that stands for it in the prompt."""
         ...

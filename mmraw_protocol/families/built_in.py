@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import msgspec
 
 from ..wire._generated.checks import PAYLOAD_CHECKS
-from ..wire._generated.families import FAMILIES, FamilyInfo
+from ..wire._generated.families import FAMILIES, FamilyInfo, Placeholder
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.json import check_json_value, to_builtins
@@ -24,6 +24,10 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
     Args:
         config: The layout parameters.
         placeholder: One of the family's placeholder conventions; None for the first.
+        line: The line of checkpoints, which decides the tokens of a prompt; None for the first.
+
+    Raises:
+        MMRawError: invalid_config (parameters that no image processor takes), unsupported_option.
     """
 
     info: ClassVar[FamilyInfo]
@@ -34,15 +38,27 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
             cls.info = FAMILIES[family]
             cls.family = family
 
-    def __init__(self, config: Config, placeholder: str | None = None) -> None:
+    def __init__(
+        self, config: Config, placeholder: str | None = None, line: str | None = None
+    ) -> None:
         conventions = self.info.conventions
         if placeholder is not None and placeholder not in conventions:
             message = f"family {self.family} has one placeholder convention"
             if conventions:
                 message = f"placeholder is {' or '.join(conventions)}"
             raise MMRawError("unsupported_option", message)
+        refusal = self.refusal_of(config)
+        if refusal is not None:
+            message, name = refusal
+            raise MMRawError("invalid_config", message, f"$.{name}")
         super().__init__(config)
+        self.line = line or next(iter(self.info.lines))
         self.placeholder = placeholder or next(iter(conventions), None)
+
+    @staticmethod
+    def refusal_of(config: Any) -> tuple[str, str] | None:
+        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        return None
 
     @property
     def feature_modality(self) -> str:
@@ -50,9 +66,14 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
         return self.info.feature_modality
 
     @property
+    def tokens(self) -> Placeholder:
+        """The tokens of an image in a prompt of its line."""
+        return self.info.lines[self.line].placeholder
+
+    @property
     def pad_token(self) -> str:
         """The placeholder token."""
-        return self.info.token
+        return self.tokens.token
 
     @property
     def identity(self) -> str:
@@ -108,5 +129,12 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
 
     def prompt_text(self, payload: Payload) -> str:
         """The text that stands for it in the prompt."""
-        tokens = self.pad_token * self.placeholder_length(payload)
-        return f"{self.info.before}{tokens}{self.info.after}"
+        return f"{self.tokens.before}{''.join(self.span(payload))}{self.tokens.after}"
+
+    def span(self, payload: Payload) -> list[str]:
+        """The placeholder's tokens, `placeholder_length` of them."""
+        tokens, length = self.tokens, self.placeholder_length(payload)
+        if not tokens.row_end:
+            return [tokens.token] * length
+        _, h, w = self.grid_thw(payload)
+        return [*([*[tokens.token] * w, tokens.row_end] * h)[:-1], tokens.end]

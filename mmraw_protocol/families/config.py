@@ -52,6 +52,29 @@ def read_config(config: Mapping[str, Any] | str | PathLike[str]) -> dict[str, An
     return cast("dict[str, Any]", document)
 
 
+def value_at(document: Mapping[str, Any], path: str) -> Any:
+    """The value under a path of keys, which may also stand as one key; None where it is absent."""
+    if path in document:
+        return document[path]
+    node: Any = document
+    for key in path.split("."):
+        if not isinstance(node, Mapping):
+            return None
+        node = cast("Mapping[str, Any]", node).get(key)
+    return node
+
+
+def parameters_in(document: Mapping[str, Any], info: FamilyInfo) -> dict[str, Any]:
+    """The layout parameters that a configuration has, by their names or the processor's."""
+    found: dict[str, Any] = {}
+    for name in info.layout.__struct_fields__:
+        values = (value_at(document, path) for path in (name, *info.config_names.get(name, ())))
+        value = next((value for value in values if value is not None), None)
+        if value is not None:
+            found[name] = value
+    return found
+
+
 def are_layout_parameters(document: Mapping[str, Any], info: FamilyInfo) -> bool:
     """Whether a mapping holds nothing but layout parameters by their names in the fingerprint."""
     return set(document) <= set(info.layout.__struct_fields__)

@@ -11,6 +11,7 @@ from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
+from ..wire.ref import Payload
 from .base import ImageDescription, Layout
 from .fingerprint import layout_fingerprint
 
@@ -68,6 +69,19 @@ class FamilyAdapter(Shown, Generic[Config]):
         """The layout of an image of `width` x `height` pixels."""
         raise NotImplementedError
 
+    def span(self, payload: Payload) -> list[str]:
+        """The tokens that stand for an image in the prompt, as texts: its pad tokens."""
+        return [self.pad_token] * self.placeholder_length(payload)
+
+    @property
+    def pad_token(self) -> str:
+        """The token that the placeholder consists of."""
+        raise NotImplementedError
+
+    def placeholder_length(self, payload: Payload) -> int:
+        """Tokens that stand for an image in the prompt."""
+        raise NotImplementedError
+
     def describe(self, source: Any, *, limits: Limits = DEFAULT_LIMITS) -> ImageDescription:
         """Size, hash and layout of an image from its header alone.
 
@@ -85,6 +99,8 @@ class FamilyAdapter(Shown, Generic[Config]):
         if header.frames != 1:
             raise MMRawError("multiple_frames", "an animation has no one layout")
         layout = self.layout(header.width, header.height, limits=limits)
+        if not layout.num_tokens:
+            raise MMRawError("layout_refused", "the image is so thin that it becomes no token")
         return ImageDescription(
             width=header.width,
             height=header.height,

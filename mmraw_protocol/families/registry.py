@@ -11,8 +11,8 @@ import msgspec
 
 from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES, FamilyInfo
 from ..wire.errors import MMRawError
-from .base import GRID_KEY, Adapter
-from .config import are_layout_parameters, checked_config, read_config
+from .base import GRID_KEY, Adapter, Layout
+from .config import are_layout_parameters, checked_config, parameters_in, read_config
 from .plugins import Factory, plugin_factory, plugin_families
 
 #: None (the defaults), a layout struct, a preset's name, layout parameters, or a checkpoint's file.
@@ -41,7 +41,8 @@ def _config(config: ConfigLike, info: FamilyInfo, module: Any) -> Any:
         return checked_config(info.presets[config], info)
     document = read_config(config)
     if not are_layout_parameters(document, info):
-        document = module.layout_parameters_of(document, info)
+        read = getattr(module, "layout_parameters_of", None)
+        document = parameters_in(document, info) if read is None else read(document, info)
     return checked_config(document, info)
 
 
@@ -57,7 +58,8 @@ def family_of(document: Mapping[str, Any]) -> str:
     # The default family describes what has the form of no other, so it is asked last.
     for family in sorted(FAMILIES, key=lambda name: name == DEFAULT_FAMILY):
         module: Any = import_module(f".{family}", __package__)
-        if module.describes(document):
+        describes = getattr(module, "describes", None)
+        if describes is not None and describes(document):
             return family
     raise MMRawError("unknown_family", "the configuration is that of no built-in family")
 
@@ -66,6 +68,15 @@ def grid_key(family: str) -> str:
     """The name of the grid in the family's payload, and among the arguments of its models."""
     info = FAMILIES.get(family)
     return GRID_KEY if info is None else info.grid_key
+
+
+def named_grid(family: str, layout: Layout) -> dict[str, Any]:
+    """The grid as tables of layouts name it: grid_thw, grid_hw, or tiles_hw and num_patches."""
+    info = FAMILIES.get(family)
+    if info is None:
+        return {"grid_thw": list(layout.grid_thw)}
+    values = {name: getattr(layout.payload, field) for name, field in info.grid.items()}
+    return {n: v if isinstance(v, int) else list(v[0]) for n, v in values.items()}
 
 
 def register_adapter(family: str, factory: Factory) -> None:

@@ -124,6 +124,16 @@ def number(rule: Rule) -> Check:
     return check
 
 
+def boolean(rule: Rule) -> Check:
+    """True or false."""
+
+    def check(value: Any, path: str, _: Limits) -> None:
+        if type(value) is not bool:
+            raise _wrong_type(rule, path)
+
+    return check
+
+
 def constant(rule: Rule, wanted: str | int | None) -> Check:
     """One value, of just its type."""
 

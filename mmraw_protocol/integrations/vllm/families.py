@@ -14,7 +14,7 @@ EXPANDED = "expanded"
 
 #: Family by `model_type` of the model's configuration.
 FAMILY_BY_MODEL_TYPE = {
-    model_type: family for family, info in FAMILIES.items() for model_type in info.vllm_model_types
+    model_type: family for family, info in FAMILIES.items() for model_type in info.vllm.model_types
 }
 
 

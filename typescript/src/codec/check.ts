@@ -115,6 +115,12 @@ export function number(rule: Rule): Check {
   };
 }
 
+export function boolean(rule: Rule): Check {
+  return (value, path, _, faults) => {
+    if (typeof value !== "boolean") wrongType(rule, path, faults);
+  };
+}
+
 /** One value, of just its type. */
 export function constant(rule: Rule, wanted: string | number | null): Check {
   return (value, path, _, faults) => {

@@ -8,7 +8,7 @@ import type { AssetStore } from "../convert.js";
 import { MMRawError } from "../errors.js";
 import { buildFeatures, parseFeatures } from "../features.js";
 import type { FeaturesBody, MultiModalData } from "../features.js";
-import { getAdapter, layoutFingerprint } from "../families/index.js";
+import { getAdapter, layoutFingerprint, namedGrid } from "../families/index.js";
 import type { Adapter, ConfigLike } from "../families/index.js";
 import { fieldsOf, refFromFields, writeAny } from "../format.js";
 import { describeImage } from "../images/index.js";
@@ -84,8 +84,8 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
   layout: (input) => {
     const adapter = adapterOf(input);
     const found = adapter.layout(get(input, "width") as number, get(input, "height") as number);
-    const { grid_thw, num_tokens, placeholder_length, payload } = found;
-    return { grid_thw, num_tokens, placeholder_length, payload };
+    const { num_tokens, placeholder_length, payload } = found;
+    return { ...namedGrid(adapter.family, payload), num_tokens, placeholder_length, payload };
   },
 
   describe: (input, machine) => {

@@ -1,4 +1,5 @@
 /** Arithmetic as the layouts need it, exact where doubles alone would round twice. */
+import { JsonFloat } from "../codec/values.js";
 
 /** To the nearest integer, halves to the even one. */
 export function roundHalfEven(value: number): number {
@@ -18,7 +19,8 @@ export function overProduct(c: number, a: number, b: number): number {
   return quotient(BigInt(c), BigInt(a) * BigInt(b));
 }
 
-function quotient(top: bigint, bottom: bigint): number {
+/** The double nearest to `top / bottom`, both non-negative. */
+export function quotient(top: bigint, bottom: bigint): number {
   const exact = BigInt(Number.MAX_SAFE_INTEGER);
   if (top <= exact && bottom <= exact) return Number(top) / Number(bottom);
   // 64 bits of quotient and a sticky bit for what is left: Number() then rounds once, correctly.
@@ -30,4 +32,14 @@ function quotient(top: bigint, bottom: bigint): number {
 
 function bitLength(value: bigint): number {
   return value.toString(2).length;
+}
+
+/** The number of a layout parameter that may be a float without a fraction. */
+export function numberOf(value: number | JsonFloat): number {
+  return value instanceof JsonFloat ? value.value : Number(value);
+}
+
+/** The next multiple of `factor` from `side` on. */
+export function alignedUp(side: number, factor: number): number {
+  return Math.ceil(side / factor) * factor;
 }

@@ -18,7 +18,8 @@ export type ConfigLike = JsonObject | string | null | undefined;
 export function parametersOf(info: FamilyInfo, config?: ConfigLike): LayoutParameters {
   const given = documentOf(info, config);
   const known = Object.keys(given).every((name) => has(info.defaults, name));
-  const parameters = known ? given : info.module.parametersIn(given, info);
+  const read = info.module.parametersIn ?? parametersIn;
+  const parameters = known ? given : read(given, info);
   try {
     checkJsonValue(parameters);
     enforce(info.checkLayout, parameters, "$", DEFAULT_LIMITS);
@@ -26,15 +27,35 @@ export function parametersOf(info: FamilyInfo, config?: ConfigLike): LayoutParam
     if (!(error instanceof MMRawError)) throw error;
     throw new MMRawError("invalid_config", error.reason, error.path);
   }
-  return { ...info.defaults, ...parameters } as unknown as LayoutParameters;
+  const all = { ...info.defaults, ...parameters } as unknown as LayoutParameters;
+  const refusal = info.module.refusalOf?.(all) ?? null;
+  if (refusal !== null) throw new MMRawError("invalid_config", refusal[0], `$.${refusal[1]}`);
+  return all;
 }
 
-function documentOf({ presets }: FamilyInfo, config: ConfigLike): JsonObject {
+/** The layout parameters that a configuration has, by their names or the processor's. */
+function parametersIn(document: JsonObject, { configNames, defaults }: FamilyInfo): JsonObject {
+  const rows = Object.keys(defaults).map((name) => {
+    const values = [name, ...(configNames[name] ?? [])].map((path) => valueAt(document, path));
+    return [name, values.find((value) => value !== null && value !== undefined)];
+  });
+  return present(Object.fromEntries(rows));
+}
+
+/** The value under a path of keys, which may also stand as one key. */
+function valueAt(document: JsonObject, path: string): JsonValue | undefined {
+  if (has(document, path)) return get(document, path);
+  let node: JsonValue | undefined = document;
+  for (const key of path.split(".")) node = isObject(node) ? get(node, key) : undefined;
+  return node;
+}
+
+function documentOf({ lines }: FamilyInfo, config: ConfigLike): JsonObject {
   if (config === null || config === undefined) return {};
   if (typeof config === "string") {
-    const preset = get(presets, config);
-    if (isObject(preset)) return preset;
-    throw new MMRawError("invalid_config", `the presets are ${Object.keys(presets).join(", ")}`);
+    const line = has(lines, config) ? lines[config] : undefined;
+    if (line !== undefined) return line.parameters;
+    throw new MMRawError("invalid_config", `the presets are ${Object.keys(lines).join(", ")}`);
   }
   if (!isObject(config)) throw new MMRawError("invalid_config", "expected an object or a preset");
   return config;

@@ -15,7 +15,7 @@ export type { BuiltInFamily } from "../generated/families.js";
 export type { ConfigLike } from "./config.js";
 export { fingerprintText, layoutFingerprint } from "./fingerprint.js";
 export type { Layout } from "./layout.js";
-export { FAMILIES, gridOf, isBuiltIn } from "./table.js";
+export { FAMILIES, gridOf, isBuiltIn, namedGrid } from "./table.js";
 
 /** Sides beyond are no image of any format; it keeps float arithmetic exact. */
 const MAX_SIDE = 2 ** 31 - 1;
@@ -60,7 +60,7 @@ export function getAdapter(
   return {
     family,
     featureModality: info.featureModality,
-    padToken: info.token,
+    padToken: info.placeholder.token,
     parameters,
     mergeSize: info.module.mergeSizeOf(parameters),
     fingerprint: (dialect) => layoutFingerprint(family, parameters, dialect),
@@ -73,7 +73,7 @@ export function getAdapter(
 
 /** The names of a family's published configurations. */
 export function presets(family: BuiltInFamily): readonly string[] {
-  return Object.keys(FAMILY_TABLE[family].presets);
+  return Object.keys(FAMILY_TABLE[family].lines);
 }
 
 function checkSides(width: number, height: number): void {
@@ -90,6 +90,6 @@ function checkSides(width: number, height: number): void {
 
 /** The text that stands for an image of `length` placeholder tokens in the prompt. */
 export function promptText(family: BuiltInFamily, length: number): string {
-  const { before, token, after } = FAMILY_TABLE[family];
+  const { before, token, after } = FAMILY_TABLE[family].placeholder;
   return before + token.repeat(length) + after;
 }

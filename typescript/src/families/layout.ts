@@ -20,6 +20,9 @@ export interface Layout {
   readonly content: readonly [number, number];
 }
 
+/** Why no image processor takes some parameters, and the parameter; null where one does. */
+export type Refusal = readonly [reason: string, name: string] | null;
+
 /** One family's arithmetic: what families/<name>.ts exports. */
 export interface FamilyModule {
   /** Patches per token along one side. */
@@ -32,6 +35,7 @@ export interface FamilyModule {
     limits: Limits,
     placeholder: string | undefined,
   ): Layout;
-  /** The layout parameters in a preprocessor_config.json of the family, unchecked. */
-  parametersIn(document: JsonObject, info: FamilyInfo): JsonObject;
+  /** The layout parameters in a configuration of the family, unchecked; by its names if absent. */
+  parametersIn?(document: JsonObject, info: FamilyInfo): JsonObject;
+  refusalOf?(parameters: LayoutParameters): Refusal;
 }

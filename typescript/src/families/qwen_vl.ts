@@ -66,7 +66,7 @@ export function layoutOf(
  * min_pixels and max_pixels win over size.shortest_edge and size.longest_edge, as in the
  * processor. What is absent takes the published value of the line that the patch size tells.
  */
-export function parametersIn(document: JsonObject, { defaults, presets }: FamilyInfo): JsonObject {
+export function parametersIn(document: JsonObject, { defaults, lines }: FamilyInfo): JsonObject {
   if (has(document, "media_proc_cfg")) {
     throw new MMRawError("invalid_config", "media_proc_cfg belongs to another family");
   }
@@ -86,7 +86,7 @@ export function parametersIn(document: JsonObject, { defaults, presets }: Family
   }
   const patch = get(document, "patch_size");
   const older = patch === 14 || (patch instanceof JsonFloat && patch.value === 14);
-  return { ...defaults, ...presets[older ? "qwen2_vl" : "qwen3_vl"], ...found };
+  return { ...defaults, ...lines[older ? "qwen2_vl" : "qwen3_vl"]?.parameters, ...found };
 }
 
 function isSet(value: JsonValue | undefined): value is JsonValue {

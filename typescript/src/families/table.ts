@@ -1,5 +1,5 @@
 /** What is known of families without their configuration. */
-import { has } from "../codec/values.js";
+import { has, isArray } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
 import { FAMILY_TABLE } from "../generated/families.js";
 import type { BuiltInFamily } from "../generated/families.js";
@@ -17,6 +17,16 @@ export function isBuiltIn(family: unknown): family is BuiltInFamily {
 /** The name of the grid in the family's payload. */
 export function gridKeyOf(family: BuiltInFamily): string {
   return FAMILY_TABLE[family].gridKey;
+}
+
+/** The grid as tables of layouts name it: grid_thw, grid_hw, or tiles_hw and num_patches. */
+export function namedGrid(family: BuiltInFamily, payload: Payload): JsonObject {
+  const fields = payload as unknown as JsonObject;
+  const rows = Object.entries(FAMILY_TABLE[family].grid).map(([name, field]) => {
+    const value = fields[field];
+    return [name, isArray(value) ? value[0] : value];
+  });
+  return Object.fromEntries(rows) as JsonObject;
 }
 
 /** The grid that a payload of a built-in family names, [1, h, w] of a row of two sides; else null. */

@@ -1,0 +1,65 @@
+/**
+ * Gemma 4 (family `gemma4`).
+ *
+ * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ */
+import { MMRawError } from "../errors.js";
+import type { Limits } from "../generated/limits.js";
+import type { Gemma4Layout } from "../generated/types.js";
+import { overProduct } from "./arithmetic.js";
+import { checkGrid } from "./grid.js";
+import type { Layout, Refusal } from "./layout.js";
+
+/** The budgets that the image processor allows. */
+const SOFT_TOKENS = [70, 140, 280, 560, 1120];
+
+/** [h, w] in tokens; null for an image that the processor refuses. */
+function tokensOf(width: number, height: number, given: Gemma4Layout): [number, number] | null {
+  const { patch_size, max_soft_tokens, pooling_kernel_size } = given;
+  const side = pooling_kernel_size * patch_size;
+  const factor = Math.sqrt(overProduct(max_soft_tokens * side * side, height, width));
+  let high = Math.floor((factor * height) / side);
+  let wide = Math.floor((factor * width) / side);
+  if (high === 0 && wide === 0) return null;
+  if (high === 0) {
+    [high, wide] = [1, Math.min(Math.floor(width / height), max_soft_tokens)];
+  } else if (wide === 0) {
+    [high, wide] = [Math.min(Math.floor(height / width), max_soft_tokens), 1];
+  }
+  return high * wide > max_soft_tokens ? null : [high, wide];
+}
+
+export function mergeSizeOf({ pooling_kernel_size }: Gemma4Layout): number {
+  return pooling_kernel_size;
+}
+
+export function layoutOf(
+  parameters: Gemma4Layout,
+  width: number,
+  height: number,
+  limits: Limits,
+): Layout {
+  const { patch_size, pooling_kernel_size } = parameters;
+  const found = tokensOf(width, height, parameters);
+  if (found === null) {
+    const reason = "no grid of at least one token keeps the aspect within max_soft_tokens";
+    throw new MMRawError("layout_refused", reason);
+  }
+  const [h, w] = [found[0] * pooling_kernel_size, found[1] * pooling_kernel_size];
+  const grid = checkGrid([1, h, w], pooling_kernel_size, limits, "$.image_grid_hw");
+  const tokens = found[0] * found[1];
+  const resized = [w * patch_size, h * patch_size] as const;
+  return {
+    grid_thw: grid,
+    num_tokens: tokens,
+    placeholder_length: tokens,
+    payload: { image_grid_hw: [[h, w]], num_soft_tokens: tokens },
+    resized,
+    content: resized,
+  };
+}
+
+export function refusalOf({ max_soft_tokens }: Gemma4Layout): Refusal {
+  if (SOFT_TOKENS.includes(max_soft_tokens)) return null;
+  return [`expected one of ${SOFT_TOKENS.join(", ")}`, "max_soft_tokens"];
+}
