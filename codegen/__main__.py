@@ -17,7 +17,7 @@ from . import (
     emit_types,
     emit_typescript,
 )
-from .ir import build
+from .build import build
 from .load import BUNDLED, LISTING, SchemaError, listing, load_spec
 
 ROOT = Path(__file__).resolve().parent.parent

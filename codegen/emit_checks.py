@@ -73,7 +73,7 @@ def emit(model: Model) -> dict[str, str]:
     rows = "".join(f"    {v.family!r}: fits_{snake(v.payload)},\n" for v in model.built_in)
     out.append(f"_FITS_PAYLOAD = {{\n{rows}}}\n")
     for item in (*model.refs, *model.items):
-        if item.by_family:
+        if item.is_canonical:
             out.append(_fits(model, item))
     return {"checks.py": "\n\n".join(out)}
 

@@ -55,7 +55,7 @@ class WireDialect(NamedTuple):
         without: Fields whose absence is the sign of this dialect among those of its prefix.
         family: The family, where the text names none.
         write: Whether `format_ref` writes it; the others are written by conversion alone.
-        fingerprint_scheme: `v1`, `unversioned` or `positional`.
+        fingerprint_scheme: `v1`, `unversioned`, `positional`, or `none`.
         fields: Each wire name with its name in the model.
         required: The wire names that must be there.
         uri: The wire name of raw_uri and its syntax (`raw_uri`, `data_url` or `file_label`); None
@@ -96,25 +96,36 @@ class ItemWire(NamedTuple):
     """One dialect of envelopes.
 
     Attributes:
-        dialect, schema, fields, required, check, fits: As in `WireDialect`.
+        dialect, schema, fields, required, check: As in `WireDialect`.
+        without: Fields whose absence is its sign among those without a version.
         constants: The fields that have one value.
         flags: The optional fields that have one value, with their names in the model.
-        structs: The struct of each built-in family.
-        union: All of them.
-        make: The model of a struct.
     """
 
     dialect: ItemDialect
     schema: str
+    without: tuple[str, ...]
     fields: tuple[tuple[str, str], ...]
     constants: tuple[tuple[str, str | int], ...]
     flags: tuple[tuple[str, str, str | int], ...]
     required: frozenset[str]
     check: Check
-    fits: Callable[[Any, str, Any, Limits], bool]
+
+
+class CanonicalItem(NamedTuple):
+    """How envelopes of the dialect that is written are read at once.
+
+    Attributes:
+        structs: The struct of each built-in family.
+        union: All of them.
+        make: The model of a struct.
+        fits: As in `WireDialect`.
+    """
+
     structs: dict[str, type[Struct]]
     union: Any
     make: Callable[[Any, Any], Any]
+    fits: Callable[[Any, str, Any, Limits], bool]
 '''
 
 
@@ -131,8 +142,9 @@ def _dialects(model: Model) -> str:
         )
     ]
     out.append(_DIALECT_CLASSES)
-    out += [_json_reader(model, item) for item in model.refs if _is_json(item)]
-    out += [_segments_reader(item) for item in model.refs if item.by_family and not _is_json(item)]
+    canonical = [item for item in model.refs if item.is_canonical]
+    out += [_json_reader(model, item) for item in canonical if _is_json(item)]
+    out += [_segments_reader(item) for item in canonical if not _is_json(item)]
     rows = "".join(_dialect(model, item) for item in model.refs)
     out.append(f"DIALECTS: dict[str, WireDialect] = {{\n{rows}}}\n")
     default = next(item.dialect for item in model.refs if item.is_default)
@@ -143,11 +155,12 @@ def _dialects(model: Model) -> str:
         "#: What `format_ref` writes, the default first.\n"
         f"WRITABLE: tuple[Dialect, ...] = {literal(written)}\n"
     )
-    out += [_item_maker(item) for item in model.items]
     rows = "".join(_item(model, item) for item in model.items)
     out.append(f"ITEMS: dict[str, ItemWire] = {{\n{rows}}}\n")
-    default = next(item.dialect for item in model.items if item.is_default)
-    out.append(f"#: The envelopes that are written.\nDEFAULT_ITEM: ItemDialect = {default!r}\n")
+    default = next(item for item in model.items if item.is_default)
+    said = "#: The envelopes that are written.\n"
+    out.append(f"{said}DEFAULT_ITEM: ItemDialect = {default.dialect!r}\n")
+    out += [_item_maker(default), _canonical_item(model, default)]
     return "\n\n".join(out)
 
 
@@ -260,8 +273,8 @@ def _dialect(model: Model, item: Definition) -> str:
         f"        uri={_uri(model, item)!r},\n        check=checks.check_{name},\n"
         f"        strips={_strips(model, item)!r},\n"
         f"        shared={tuple(p.attribute for p in item.fields if _is_shared(model, p))!r},\n"
-        f"        fits={f'checks.fits_{name}' if item.by_family else None},\n"
-        f"        read={f'read_{name}' if item.by_family else None},\n    ),\n"
+        f"        fits={f'checks.fits_{name}' if item.is_canonical else None},\n"
+        f"        read={f'read_{name}' if item.is_canonical else None},\n    ),\n"
     )
 
 
@@ -280,16 +293,23 @@ def _item(model: Model, item: Definition) -> str:
         if part.is_flag and isinstance(part.type, Const)
     )
     required = sorted(part.name for part in item.fields if part.required)
-    structs = "".join(
-        f"            {v.family!r}: types.{struct_name(item, v)},\n" for v in model.built_in
-    )
     return (
         f"    {item.dialect!r}: ItemWire(\n        dialect={item.dialect!r},\n"
-        f"        schema={item.name!r},\n        fields={fields!r},\n"
+        f"        schema={item.name!r},\n        without={item.without!r},\n"
+        f"        fields={fields!r},\n"
         f"        constants={constants!r},\n        flags={flags!r},\n"
-        f"        required=frozenset({required!r}),\n        check=checks.check_{name},\n"
-        f"        fits=checks.fits_{name},\n        structs={{\n{structs}        }},\n"
-        f"        union=types.{item.name},\n        make=make_{name},\n    ),\n"
+        f"        required=frozenset({required!r}),\n        check=checks.check_{name},\n    ),\n"
+    )
+
+
+def _canonical_item(model: Model, item: Definition) -> str:
+    name = snake(item.name)
+    structs = "".join(
+        f"        {v.family!r}: types.{struct_name(item, v)},\n" for v in model.built_in
+    )
+    return (
+        f"CANONICAL_ITEM = CanonicalItem(\n    structs={{\n{structs}    }},\n"
+        f"    union=types.{item.name},\n    make=make_{name},\n    fits=checks.fits_{name},\n)\n"
     )
 
 

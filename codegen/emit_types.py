@@ -47,7 +47,7 @@ def emit(model: Model) -> dict[str, str]:
         f"Payload = {payloads} | dict[str, Any]\n"
     )
     for item in (*model.refs, *model.items):
-        if item.by_family and (item.wire or {}).get("encoding") != "segments":
+        if item.is_canonical and (item.wire or {}).get("encoding") != "segments":
             out += [_family_struct(model, item, variant) for variant in model.built_in]
             union = " | ".join(struct_name(item, variant) for variant in model.built_in)
             out.append(f"#: {item.title}, of a built-in family.\n{item.name} = {union}\n")

@@ -34,6 +34,7 @@ EXTENSIONS = frozenset(
         "x-mmraw-syntax",
         "x-mmraw-tag",
         "x-mmraw-wire",
+        "x-mmraw-without",
     }
 )
 ALLOWED: dict[str, frozenset[str]] = {

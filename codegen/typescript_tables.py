@@ -55,7 +55,7 @@ export interface WireDialect extends Wire {
   readonly family: BuiltInFamily | null;
   /** Whether `formatRef` writes it; the others are written by conversion alone. */
   readonly write: boolean;
-  readonly fingerprintScheme: "v1" | "unversioned" | "positional";
+  readonly fingerprintScheme: "v1" | "unversioned" | "positional" | "none";
   /** The wire name of raw_uri and its syntax, where the dialect carries it. */
   readonly uri: readonly [string, Syntax] | null;
   /** What a reader strips at the beginning of a field, by the name in the model. */
@@ -65,6 +65,8 @@ export interface WireDialect extends Wire {
 /** One dialect of envelopes. */
 export interface ItemWire extends Wire {
   readonly dialect: ItemDialect;
+  /** Fields whose absence is its sign among those without a version. */
+  readonly without: readonly string[];
   /** The fields that have one value. */
   readonly constants: readonly (readonly [string, string | number])[];
   /** The optional fields that have one value: wire name, name in the model, value. */
@@ -144,6 +146,7 @@ def _item(item: Definition) -> str:
         {
             "dialect": item.dialect,
             "schema": item.name,
+            "without": list(item.without),
             "fields": [[part.name, part.attribute] for part in carried],
             "constants": [[p.name, p.type.value] for p in constants if isinstance(p.type, Const)],
             "flags": [

@@ -14,24 +14,32 @@ from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.stores.convert import convert_ref, dialect_names
 from mmraw_protocol.testing import ref_fields, ref_text, refs
+from mmraw_protocol.wire._generated.dialects import DIALECTS as TABLE
 
 DIALECTS = dialect_names()
 ADAPTER = get_adapter("qwen_vl")
 FOUND = ADAPTER.describe(PNG)
+#: The syntax of the dialects' raw_uri, and those that name no fingerprint.
+KINDS = {name: None if wire.uri is None else wire.uri[1] for name, wire in TABLE.items()}
+BARE = {name for name, wire in TABLE.items() if "fingerprint" not in wire.attributes}
 
 
 def text_of(dialect: str, *, stored: str | None = None, label: str | None = None) -> str:
     """A ref of the one picture in any dialect."""
     grid = [list(FOUND.grid_thw)]
     inline = samples.data_url(PNG)
-    sources = {
-        "v3": {"raw_image_id": stored, "raw_uri": label or (None if stored else inline)},
-        "unversioned-uri": {"raw_image_uri": label},
-        "unversioned-data": {"raw_image_data": inline},
-    }
-    changes = sources.get(dialect, {"raw_image_id": stored})
+    changes: dict[str, Any] = {"raw_image_id": stored}
+    match KINDS[dialect]:
+        case "raw_uri":
+            changes["raw_uri"] = label or (None if stored else inline)
+        case "file_label":
+            changes = {"raw_image_uri": label}
+        case "data_url":
+            changes = {"raw_image_data": inline}
     payload = {"grid_thw": grid} if dialect == "v1" else {"payload": {"image_grid_thw": grid}}
-    hashes = {"fingerprint": ADAPTER.fingerprint(dialect), "mm_hash": FOUND.mm_hash}
+    hashes = {"mm_hash": FOUND.mm_hash}
+    if dialect not in BARE:
+        hashes["fingerprint"] = ADAPTER.fingerprint(dialect)
     return samples.ref(dialect, **changes, **payload, **hashes)
 
 
@@ -75,13 +83,15 @@ def test_with_a_store_every_dialect_reaches_every_other(
 ) -> None:
     store = LocalStore(tmp_path / "images", run_id="exp42")
     name = store.put(PNG)
-    stored = None if source == "unversioned-data" else name
-    label = store.url(name) if source == "unversioned-uri" else None
+    stored = None if KINDS[source] == "data_url" else name
+    label = store.url(name) if KINDS[source] == "file_label" else None
     text = text_of(source, stored=stored, label=label)
-    converted = convert_ref(text, target, run_id="exp42", store=store)
+    options: dict[str, Any] = {"run_id": "exp42", "config": {}, "store": store}
+    converted = convert_ref(text, target, **options)
     assert parse_ref(converted).dialect == target
-    assert parse_ref(converted).fingerprint == ADAPTER.fingerprint(target)
-    back = parse_ref(convert_ref(converted, source, run_id="exp42", store=store))
+    expected = None if target in BARE else ADAPTER.fingerprint(target)
+    assert parse_ref(converted).fingerprint == expected
+    back = parse_ref(convert_ref(converted, source, **options))
     assert back.dialect == source
     # v3 may name its image either way; every other dialect comes back to the letter.
     if source != "v3":

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routes import counted, takes
 
-from mmraw_protocol import MMRawError, RawMMRef, format_ref, is_ref, parse_ref
+from mmraw_protocol import MMRawError, RawMMRef, format_ref, get_adapter, is_ref, parse_ref
+from mmraw_protocol.stores.convert import convert_ref
 from mmraw_protocol.testing import near_misses, ref_fields, ref_text, refs
 from mmraw_protocol.wire.base64 import encode_base64url
 
@@ -172,11 +173,24 @@ def test_processed_tensors_are_found_anywhere_in_a_ref(key: str) -> None:
         assert caught.value.code == "processed_payload"
 
 
-def test_the_later_dialect_without_fingerprint_is_named() -> None:
+def test_a_ref_without_a_fingerprint_takes_one_from_the_configuration() -> None:
+    bare = samples.ref("bare-uri")
+    assert (parse_ref(bare).dialect, parse_ref(bare).fingerprint) == ("bare-uri", None)
     with pytest.raises(MMRawError) as caught:
-        parse_ref(
-            'mmraw:{"family":"qwen_vl","payload":{},"raw_image_data":"data:image/png;base64,"}'
-        )
+        convert_ref(bare, run_id="exp42")
+    assert (caught.value.code, caught.value.path) == ("not_convertible", "$.fingerprint")
+    full = convert_ref(bare, run_id="exp42", config="qwen3_vl")
+    assert parse_ref(full).fingerprint == get_adapter("qwen_vl", "qwen3_vl").fingerprint()
+    with pytest.raises(MMRawError) as caught:
+        convert_ref(full, "bare-uri", run_id="exp42", config="qwen2_vl")
+    assert (caught.value.code, caught.value.path) == ("not_convertible", "$.fingerprint")
+    label = parse_ref(convert_ref(bare, "unversioned-json-uri", config="qwen3_vl"))
+    assert label.dialect == "unversioned-json-uri"
+
+
+def test_refs_to_processed_features_are_refused_by_name() -> None:
+    with pytest.raises(MMRawError, match="mmfile") as caught:
+        parse_ref("mmfile:v1:exp42:qwen_vl")
     assert caught.value.code == "unsupported_dialect"
 
 

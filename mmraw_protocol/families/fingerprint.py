@@ -33,6 +33,9 @@ def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFA
     wire = wire_of(dialect)
     if not isinstance(family, str) or not family.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "a family is an ASCII string", "$.family")
+    if "fingerprint" not in wire.attributes:
+        message = f"dialect {wire.dialect} names no fingerprint"
+        raise MMRawError("not_convertible", message, "$.fingerprint")
     if wire.fingerprint_scheme == "positional":
         return f"image-layout:v1:{family}:" + _positional(family, values)
     parts = [f"{name}={canonical_json(values[name])}" for name in _sorted(values)]

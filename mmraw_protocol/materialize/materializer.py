@@ -381,7 +381,8 @@ def _compare_layout(
     ref: RawMMRef, adapter: Adapter, width: int, height: int, length: int | None, limits: Limits
 ) -> int:
     """The placeholder's length, after fingerprint, grid and length were compared."""
-    if ref.fingerprint != adapter.fingerprint(ref.dialect):
+    named = ref.fingerprint is not None
+    if named and ref.fingerprint != adapter.fingerprint(ref.dialect):
         message = "the ref has other layout parameters than this processor's configuration"
         raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
     layout = adapter.layout(width, height, limits=limits)

@@ -113,7 +113,7 @@ class RefConverter:
         self.store = store
         self.storage: Storage | None = storage
         self.limits = limits
-        self._fingerprints: dict[tuple[str, str], tuple[str, str] | None] = {}
+        self._fingerprints: dict[tuple[str, str], str | None] = {}
         #: Dialects of which the target holds every field as it is.
         self._kept = frozenset(
             name
@@ -168,22 +168,31 @@ class RefConverter:
             raise MMRawError("not_convertible", message, "$.payload")
         raise failed
 
-    def _fingerprint(self, ref: RawMMRef, losses: ConversionLoss) -> str:
+    def _fingerprint(self, ref: RawMMRef, losses: ConversionLoss) -> str | None:
         """The fingerprint under the target's hashing scheme, which layout parameters give."""
         source = DIALECTS[ref.dialect]
         if source.fingerprint_scheme == self.wire.fingerprint_scheme:
             return ref.fingerprint
-        key = (ref.family, source.dialect)
+        carried = "fingerprint" in self.wire.attributes
+        # The defaults say nothing of a ref without a fingerprint: the caller has to.
+        said = self.config is not None or (carried and ref.fingerprint is not None)
+        own = ref.fingerprint
+        known = said and (own is None or self._of(ref.family, source) == own)
+        found = self._of(ref.family, self.wire) if known and carried else None
+        if carried and found is None:
+            losses.missing.append("fingerprint (pass the layout's config)")
+        elif not carried and not known:
+            losses.lost.append("fingerprint")
+        return found
+
+    def _of(self, family: str, wire: WireDialect) -> str | None:
+        """The fingerprint of the configuration in a dialect; None where nothing gives it."""
+        key = (family, wire.fingerprint_scheme)
         if key not in self._fingerprints:
             if len(self._fingerprints) > 1000:  # families are input: no table grows with them
                 self._fingerprints.clear()
-            pair = _both_fingerprints(ref.family, source, self.wire, self.config)
-            self._fingerprints[key] = pair
-        pair = self._fingerprints[key]
-        if pair is None or pair[0] != ref.fingerprint:
-            losses.missing.append("fingerprint (pass the layout's config)")
-            return ref.fingerprint
-        return pair[1]
+            self._fingerprints[key] = _fingerprint_of(family, wire, self.config)
+        return self._fingerprints[key]
 
 
 def _needed(wire: WireDialect) -> frozenset[str]:
@@ -203,26 +212,18 @@ def _run_id(
     return None
 
 
-def _both_fingerprints(
-    family: str, source: WireDialect, target: WireDialect, config: Config | None
-) -> tuple[str, str] | None:
-    """The fingerprint of a configuration in both dialects; None where there is none."""
+def _fingerprint_of(family: str, wire: WireDialect, config: Config | None) -> str | None:
+    """The fingerprint of a configuration in a dialect; None where there is none."""
     failed: MMRawError | None = None
     try:
-        adapter = get_adapter(family, config)
-        return adapter.fingerprint(source.dialect), adapter.fingerprint(target.dialect)
+        return get_adapter(family, config).fingerprint(wire.dialect)
     except MMRawError as error:
         failed = error
     if failed.code != "unknown_family":
         raise failed
-    schemes = {source.fingerprint_scheme, target.fingerprint_scheme}
-    if not isinstance(config, Mapping) or "positional" in schemes:
+    if not isinstance(config, Mapping) or wire.fingerprint_scheme == "positional":
         return None
-    values = dict(config)
-    return (
-        layout_fingerprint(family, values, source.dialect),
-        layout_fingerprint(family, values, target.dialect),
-    )
+    return layout_fingerprint(family, dict(config), wire.dialect)
 
 
 #: A source of another kind than the ref's own: a stored name, the bytes, or a file: label.

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ._generated.dialects import DEFAULT_DIALECT, DEFAULT_ITEM, DIALECTS, ITEMS
+from ._generated.dialects import CANONICAL_ITEM, DEFAULT_DIALECT, DIALECTS
 from ._generated.limits import Limits
 from ._generated.types import PlaceholderRange
 from .base64 import encode_base64url
@@ -20,8 +20,7 @@ from .item import holds_lists
 from .ref import RawMMRef
 
 _WIRE = DIALECTS[DEFAULT_DIALECT]
-_union = ITEMS[DEFAULT_ITEM].union
-_Items: Any = list[_union]
+_Items: Any = list[CANONICAL_ITEM.union]
 _Ranges = list[PlaceholderRange]
 _encode_lines = msgspec.json.Encoder().encode_lines
 

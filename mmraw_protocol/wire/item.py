@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from ..system.shown import Shown
-from ._generated.dialects import DEFAULT_ITEM, ITEMS, ItemWire
+from ._generated.dialects import CANONICAL_ITEM, DEFAULT_ITEM, ITEMS, ItemWire
 from ._generated.families import FAMILIES
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.types import ItemFields, Payload
@@ -89,15 +89,16 @@ def parse_item(
 def read_struct(item: Mapping[str, Any], limits: Limits) -> RawMMItem | None:
     """The envelope of version 1 of a built-in family; None means undecided, not invalid."""
     family, payload = item.get("family"), item.get("payload")
-    kind = _WIRE.structs.get(family) if isinstance(family, str) else None
+    kind = CANONICAL_ITEM.structs.get(family) if isinstance(family, str) else None
     if kind is None or type(item) is not dict or not isinstance(payload, dict):
         return None
     if not holds_lists(cast("dict[str, Any]", payload).values()):
         return None
     try:
         value = msgspec.convert(item, kind)
-        found = _WIRE.make(RawMMItem, value)
-        return found if _WIRE.fits(_encode(value), found.family, found, limits) else None
+        found = CANONICAL_ITEM.make(RawMMItem, value)
+        fits = CANONICAL_ITEM.fits(_encode(value), found.family, found, limits)
+        return found if fits else None
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
         return None
 
@@ -118,12 +119,16 @@ def _check_length(size: int, limits: Limits, path: str) -> None:
 
 def _dialect_of(document: dict[str, Any]) -> ItemWire:
     """Version 1, unless the envelope has no version and a source of an older dialect."""
-    if "version" not in document:
-        known = {name for name, _ in _WIRE.fields}
-        for wire in ITEMS.values():
-            if any(name in document for name, _ in wire.fields if name not in known):
-                return wire
-    return _WIRE
+    if "version" in document:
+        return _WIRE
+    known = {name for name, _ in _WIRE.fields}
+    older = [
+        wire
+        for wire in ITEMS.values()
+        if any(name in document for name, _ in wire.fields if name not in known)
+    ]
+    lacking = [wire for wire in older if not any(name in document for name in wire.without)]
+    return max(lacking, key=lambda wire: len(wire.without), default=_WIRE)
 
 
 def _parse(document: dict[str, Any], limits: Limits, path: str) -> RawMMItem:

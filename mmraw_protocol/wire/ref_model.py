@@ -19,6 +19,8 @@ from .errors import MMRawError
 from .json import to_builtins
 
 PREFIX = "mmraw:"
+#: Refs of an early branch to processed features.
+FEATURES_PREFIX = "mmfile:"
 
 
 class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):

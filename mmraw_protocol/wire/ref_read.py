@@ -23,7 +23,7 @@ from .base64 import decode_base64url, decode_url
 from .data_url import check_label_names
 from .errors import MMRawError
 from .json import Document, check_json_value, processed_payload, read_json
-from .ref_model import PREFIX, RawMMRef, wire_of
+from .ref_model import FEATURES_PREFIX, PREFIX, RawMMRef, wire_of
 
 #: A longer text is canonical only where an inline image makes it so long.
 _LONGEST_SHORT = 1 << 14
@@ -101,6 +101,9 @@ def parse_strictly(text: str, limits: Limits) -> RawMMRef:
     """The strict reader: every rule in the order of checks, each with its own error."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "a ref is a string")
+    if text.startswith(FEATURES_PREFIX):
+        message = "mmfile: refs name processed features; this contract carries raw images"
+        raise MMRawError("unsupported_dialect", message)
     if not text.startswith(PREFIX):
         raise MMRawError("not_a_ref", "a ref starts with mmraw:")
     if not text.isascii():
@@ -136,17 +139,11 @@ def _candidates(text: str) -> list[WireDialect]:
 
 def _dialect_within(document: Any, candidates: list[WireDialect]) -> WireDialect:
     """The dialect of a document, by the fields that it lacks."""
-    if not isinstance(document, dict):
-        return candidates[0]
-    for wire in reversed(candidates):
-        if wire.without and not any(name in document for name in wire.without):
-            return wire
-    wire = candidates[0]
-    bare = "family" in document and "payload" in document and "fingerprint" not in document
-    if wire.encoding == "json" and bare:
-        message = "unversioned refs without a fingerprint are not supported"
-        raise MMRawError("unsupported_dialect", message)
-    return wire
+    if isinstance(document, dict):
+        for wire in reversed(candidates):
+            if not any(name in document for name in wire.without):
+                return wire
+    return candidates[0]
 
 
 def _check_length(size: int, limits: Limits) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from mmraw_protocol.testing import hash_of, ref_text
-from mmraw_protocol.wire._generated.dialects import DIALECTS
+from mmraw_protocol.wire._generated.dialects import DIALECTS, ITEMS
+from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire.base64 import encode_base64url
 
 from . import mutate
@@ -18,10 +19,10 @@ from .seeds import Seeds
 Case = tuple[str, dict[str, Any]]
 Maker = Callable[[random.Random, Seeds], dict[str, Any]]
 
-ITEM_DIALECTS = ("unversioned-uri", "unversioned-data")
 #: A store that both find, each in its own place.
 DIRECTORY = "stores/fixture"
-FAMILIES = ("qwen_vl", "qwen_vl", "kimi_k25", "kimi_k25", "other", "", "QWEN_VL")
+BUILT_IN = tuple(FAMILIES)
+NAMES = (*BUILT_IN, *BUILT_IN, "other", "", "QWEN_VL")
 
 
 def _bytes_of(text: str) -> bytes:
@@ -92,10 +93,15 @@ def convert_ref(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
         given["run_id"] = rng.choice(("exp", "run_exp", "run_run_x", "", None, "a" * 200))
     if rng.random() < 0.5:
         given["config"] = _config(rng, seeds)
-    if rng.random() < 0.15 and given["to"] != "unversioned-uri":
-        # A label names its store's place, which differs.
+    if rng.random() < 0.15 and not _is_label(given["to"]):
         given["directory"] = DIRECTORY
     return given
+
+
+def _is_label(dialect: str) -> bool:
+    """Whether a ref would name its store's place, which differs."""
+    wire = DIALECTS.get(dialect)
+    return wire is not None and wire.uri is not None and wire.uri[1] == "file_label"
 
 
 def _default(rng: random.Random) -> str:
@@ -112,11 +118,11 @@ def _default(rng: random.Random) -> str:
 
 
 def _config(rng: random.Random, seeds: Seeds) -> Any:
-    name = rng.choice(("QwenVlLayout", "KimiK25Layout"))
-    parameters = seeds.one(rng, f"layout:{name}")
+    info = FAMILIES[rng.choice(BUILT_IN)]
+    parameters = seeds.one(rng, f"layout:{info.layout.__name__}")
     kind = rng.randrange(8)
     if kind == 0:
-        return rng.choice(({}, None, "qwen2_vl", "qwen3_vl", "kimi_k25"))
+        return rng.choice(({}, None, *info.lines))
     if kind <= 2:
         return mutate.value(rng, parameters)
     if kind == 3:
@@ -129,13 +135,13 @@ def _config(rng: random.Random, seeds: Seeds) -> Any:
 
 def parse_item(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     """Envelopes of all dialects, as objects and as texts."""
-    name = rng.choice(("ItemV1", "ItemV1", "ItemUnversionedUri", "ItemUnversionedData"))
+    name = rng.choice(("ItemV1", *(wire.schema for wire in ITEMS.values())))
     item = seeds.one(rng, f"item:{name}")
     kind = rng.random()
     if kind < 0.6:
         item = mutate.value(rng, item)
     elif kind < 0.7:
-        item = seeds.one(rng, f"refused item:{rng.choice(('v1', *ITEM_DIALECTS))}")
+        item = seeds.one(rng, f"refused item:{rng.choice(tuple(ITEMS))}")
     return {"text": mutate.spelling(rng, item)} if rng.random() < 0.5 else {"item": item}
 
 
@@ -145,13 +151,13 @@ def fingerprint(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     if rng.random() < 0.5:
         values = mutate.value(rng, values)
     dialect = rng.choice([*DIALECTS, "v9"])
-    return {"dialect": dialect, "family": rng.choice((*FAMILIES, "\u00e9")), "values": values}
+    return {"dialect": dialect, "family": rng.choice((*NAMES, "\u00e9")), "values": values}
 
 
 def layout(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     """Sizes from one pixel to absurd, under published and drawn parameters."""
     given: dict[str, Any] = {
-        "family": rng.choice(FAMILIES[:5]),
+        "family": rng.choice((*BUILT_IN, "other")),
         "width": _side(rng),
         "height": _side(rng),
     }
@@ -178,7 +184,7 @@ def describe(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     if rng.random() < 0.95:
         data = damaged(rng, data, donor=seeds.one(rng, "built images"))
     text = base64.b64encode(data).decode("ascii")
-    return {"family": rng.choice(FAMILIES[:4]), "data_uri": f"data:image/png;base64,{text}"}
+    return {"family": rng.choice(BUILT_IN), "data_uri": f"data:image/png;base64,{text}"}
 
 
 def image_part(rng: random.Random, seeds: Seeds) -> dict[str, Any]:

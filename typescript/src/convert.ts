@@ -121,37 +121,35 @@ function runIdOf(
   return null;
 }
 
-/** The fingerprint under the target's hashing scheme; which layout parameters give. */
+/** The fingerprint under the target's hashing scheme, which layout parameters give. */
 function fingerprintOf(
   ref: RawMMRef,
   wire: WireDialect,
   config: ConfigLike,
   losses: Losses,
-): string {
-  if (DIALECTS[ref.dialect].fingerprintScheme === wire.fingerprintScheme) return ref.fingerprint;
-  const pair = bothFingerprints(ref, wire, config);
-  if (pair?.[0] === ref.fingerprint) return pair[1];
-  losses.missing.push("fingerprint (pass the layout's config)");
-  return ref.fingerprint;
+): string | null {
+  const source = DIALECTS[ref.dialect];
+  if (source.fingerprintScheme === wire.fingerprintScheme) return ref.fingerprint;
+  const carried = hasPlace(wire, "fingerprint");
+  // The defaults say nothing of a ref without a fingerprint: the caller has to.
+  const said = (ref.fingerprint !== null && carried) || (config !== undefined && config !== null);
+  const known =
+    said && (ref.fingerprint === null || ofConfig(ref, source, config) === ref.fingerprint);
+  const found = known && carried ? ofConfig(ref, wire, config) : null;
+  if (carried && found === null) losses.missing.push("fingerprint (pass the layout's config)");
+  if (!carried && !known) losses.lost.push("fingerprint");
+  return found;
 }
 
-function bothFingerprints(
-  ref: RawMMRef,
-  wire: WireDialect,
-  config: ConfigLike,
-): readonly [string, string] | null {
+/** The fingerprint of a configuration in a dialect; null where nothing gives it. */
+function ofConfig(ref: RawMMRef, wire: WireDialect, config: ConfigLike): string | null {
   try {
-    const adapter = getAdapter(ref.family, config);
-    return [adapter.fingerprint(ref.dialect), adapter.fingerprint(wire.dialect)];
+    return getAdapter(ref.family, config).fingerprint(wire.dialect);
   } catch (error) {
     if (!(error instanceof MMRawError) || error.code !== "unknown_family") throw error;
   }
-  const schemes = [DIALECTS[ref.dialect].fingerprintScheme, wire.fingerprintScheme];
-  if (!isObject(config) || schemes.includes("positional")) return null;
-  return [
-    layoutFingerprint(ref.family, config, ref.dialect),
-    layoutFingerprint(ref.family, config, wire.dialect),
-  ];
+  if (!isObject(config) || wire.fingerprintScheme === "positional") return null;
+  return layoutFingerprint(ref.family, config, wire.dialect);
 }
 
 /** A source of another kind than the ref's own: a stored name, the bytes, or a file: label. */

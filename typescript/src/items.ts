@@ -99,7 +99,9 @@ export function itemWireOf(document: JsonObject): ItemWire {
   const known = WIRE.fields.map(([name]) => name);
   const hasOwnField = ({ fields }: ItemWire): boolean =>
     fields.some(([name]) => !known.includes(name) && has(document, name));
-  return Object.values(ITEMS).find(hasOwnField) ?? WIRE;
+  const lacks = ({ without }: ItemWire): boolean => !without.some((name) => has(document, name));
+  const older = Object.values(ITEMS).filter((wire) => hasOwnField(wire) && lacks(wire));
+  return older.sort((a, b) => b.without.length - a.without.length)[0] ?? WIRE;
 }
 
 function itemOf(document: JsonObject, wire: ItemWire, path: string): RawMMItem {

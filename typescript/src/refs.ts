@@ -20,6 +20,8 @@ import { checkLabelNames } from "./sources.js";
 export type { RawMMRef };
 
 export const PREFIX = "mmraw:";
+/** Refs of an early branch to processed features. */
+const FEATURES_PREFIX = "mmfile:";
 
 /** Bytes of a ref's JSON beside its image and payload. */
 const BYTES_BESIDE = 8192;
@@ -51,6 +53,10 @@ export function parseRef(text: string, limits: Limits = DEFAULT_LIMITS): RawMMRe
 /** As `parseRef`, but faults against the schema are noted in `faults`; null where there are any. */
 export function readRef(text: string, limits: Limits, faults: Faults): RawMMRef | null {
   if (typeof text !== "string") throw new MMRawError("invalid_type", "a ref is a string");
+  if (text.startsWith(FEATURES_PREFIX)) {
+    const reason = "mmfile: refs name processed features; this contract carries raw images";
+    throw new MMRawError("unsupported_dialect", reason);
+  }
   if (!text.startsWith(PREFIX)) throw new MMRawError("not_a_ref", "a ref starts with mmraw:");
   if (!isAscii(text)) throw new MMRawError("invalid_encoding", "a ref is ASCII");
   const candidates = dialectsOf(text);
@@ -64,7 +70,6 @@ export function readRef(text: string, limits: Limits, faults: Faults): RawMMRef 
     checkLength(isJson ? body.length : Math.floor(body.length / 4) * 3, limits);
     document = readDocument(isJson ? body : decodeBase64Url(body), limits);
     wire = dialectWithin(document, candidates);
-    refuseBare(document, wire);
   }
   wire.check(document, "$", limits, faults);
   return faults.found.length > 0 ? null : refOf(document as JsonObject, wire);
@@ -101,14 +106,6 @@ export function dialectWithin(document: unknown, [first, ...rest]: Candidates): 
   if (!isObject(document)) return first;
   const lacks = ({ without }: WireDialect): boolean => !without.some((name) => has(document, name));
   return rest.reverse().find(lacks) ?? first;
-}
-
-function refuseBare(document: unknown, wire: WireDialect): void {
-  if (wire.encoding !== "json" || !isObject(document) || has(document, "fingerprint")) return;
-  if (has(document, "family") && has(document, "payload")) {
-    const reason = "unversioned refs without a fingerprint are not supported";
-    throw new MMRawError("unsupported_dialect", reason);
-  }
 }
 
 /** Refuses by length alone: an inline image in base64, a payload, and the other fields. */

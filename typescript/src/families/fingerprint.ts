@@ -32,9 +32,14 @@ export function fingerprintText(
   values: object,
   dialect: string = DEFAULT_DIALECT,
 ): string {
-  const scheme = wireOf(dialect).fingerprintScheme;
+  const wire = wireOf(dialect);
+  const scheme = wire.fingerprintScheme;
   if (!ASCII.test(family)) {
     throw new MMRawError("invalid_type", "a family is an ASCII string", "$.family");
+  }
+  if (!wire.fields.some(([, attribute]) => attribute === "fingerprint")) {
+    const reason = `dialect ${wire.dialect} names no fingerprint`;
+    throw new MMRawError("not_convertible", reason, "$.fingerprint");
   }
   const given = values as Values;
   if (scheme === "positional") return `image-layout:v1:${family}:${positional(family, given)}`;
