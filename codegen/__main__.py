@@ -10,6 +10,7 @@ from . import (
     emit_bundles,
     emit_checks,
     emit_families,
+    emit_modalities,
     emit_prose,
     emit_reference,
     emit_strategies,
@@ -33,7 +34,15 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     """Every generated file, by its path below `root`."""
     model = build(load_spec(root / "spec"))
     python: dict[str, str] = {}
-    for emitter in (emit_types, emit_checks, emit_tables, emit_families, emit_strategies):
+    emitters = (
+        emit_types,
+        emit_checks,
+        emit_tables,
+        emit_families,
+        emit_modalities,
+        emit_strategies,
+    )
+    for emitter in emitters:
         python |= emitter.emit(model)
     prose = (root / "spec" / "README.md").read_text(encoding="utf-8")
     texts = {

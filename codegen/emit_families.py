@@ -123,13 +123,7 @@ class FamilyInfo(NamedTuple):
 
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
-    return {"families.py": _families(model), "modalities.py": _modalities(model)}
-
-
-def _modalities(model: Model) -> str:
-    head = header(model, "The modalities that an error's path may name.", "families/")
-    text = "#: Other keys of maps are input and stay out of paths.\n"
-    return f"{head}\n\n{text}MODALITIES = frozenset({model.modalities!r})\n"
+    return {"families.py": _families(model)}
 
 
 def _families(model: Model) -> str:

@@ -197,6 +197,24 @@ def _amount(info: Json) -> str:
     return f"{info['default']:,} {'to 1' if info['unit'] == 'ratio' else info['unit']}"
 
 
+def _modalities(model: Model) -> str:
+    rows: Json = model.spec.modalities["unsupported"]
+    media: Json = model.spec.modalities["media_parts"]
+    shown = table(
+        ("modality", "type, or key of a part without type", "media type"),
+        [(name, _words(row["parts"]), f"`{row['media_type']}…`") for name, row in rows.items()],
+    )
+    types, within, names = (_words(media[name]) for name in ("types", "within", "names"))
+    return (
+        f"{shown}Types of parts that may be any medium: {types}. Media types stand under {names}, "
+        f"in the part itself or below its {within}."
+    )
+
+
+def _words(words: list[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
 # Layout parameters and their fingerprints
 
 
@@ -263,5 +281,6 @@ _REGIONS: dict[str, Callable[[Model], str]] = {
     "fingerprints": _fingerprints,
     "grammar": _grammar,
     "limits": _limits,
+    "modalities": _modalities,
     "presets": _presets,
 }

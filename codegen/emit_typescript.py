@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import emit_modalities
 from .ir import (
     Boolean,
     Const,
@@ -32,7 +33,7 @@ def emit(model: Model) -> dict[str, str]:
         "families.ts": families(model),
         "errors.ts": _errors(model),
         "limits.ts": _limits(model),
-        "modalities.ts": _modalities(model),
+        "modalities.ts": emit_modalities.typescript(model),
         "texts.ts": _texts(model),
     }
 
@@ -125,16 +126,6 @@ def _limits(model: Model) -> str:
     rows = "".join(f"  {name}: {info['default']},\n" for name, info in model.spec.limits.items())
     out.append(f"export const DEFAULT_LIMITS: Limits = {{\n{rows}}};\n")
     return "\n".join(out)
-
-
-def _modalities(model: Model) -> str:
-    title = "The modalities that an error's path may name."
-    return (
-        header(model, title, "families/")
-        + "\n"
-        + comment("Other keys of maps are input and stay out of paths.")
-        + f"export const MODALITIES: readonly string[] = {literal(model.modalities)};\n"
-    )
 
 
 def _texts(model: Model) -> str:

@@ -215,9 +215,9 @@ class Model:
 
     @property
     def modalities(self) -> list[str]:
-        """The feature modalities that built-in families use, and that of message parts."""
+        """Those of built-in families, that of message parts, and those that are refused."""
         found = {info["feature_modality"] for info in self.spec.families.values()}
-        return sorted({"image", *found})
+        return sorted({"image", *found, *self.spec.modalities["unsupported"]})
 
     def grid_key(self, payload: str) -> str:
         """The field of a payload that is the grid: the first of that type, else the first."""

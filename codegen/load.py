@@ -81,6 +81,11 @@ _VLLM: Json = {"before": "", "after": "", "refused": {}}
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
 
 
+#: What modalities.json says of a modality that is refused, and how it recognizes media.
+_REFUSED_KEYS = {"parts", "media_type", "remedy"}
+_MEDIA_KEYS = {"types", "within", "names"}
+
+
 class SchemaError(Exception):
     """A schema uses something outside the closed subset; the message names the place."""
 
@@ -102,6 +107,7 @@ class Spec:
     schemas: dict[str, Schema]
     errors: Json
     limits: Json
+    modalities: Json
     families: dict[str, Json]
     digests: dict[str, str]
 
@@ -291,7 +297,7 @@ def load_spec(root: Path = SPEC) -> Spec:
         digests[schema.path] = schema.sha256
     tables: list[Json] = []
     names = [f"families/{name}/family.json" for name in families]
-    for name in ("errors.json", "limits.json", *names):
+    for name in ("errors.json", "limits.json", "modalities.json", *names):
         data = (root / name).read_bytes()
         digests[name] = hashlib.sha256(data).hexdigest()
         tables.append(cast(Json, json.loads(data)))
@@ -301,7 +307,19 @@ def load_spec(root: Path = SPEC) -> Spec:
     limits = tables[1]["limits"]
     for schema in schemas.values():
         _check_limits(schema, limits)
-    return Spec(schemas, tables[0]["errors"], limits, families, digests)
+    _check_modalities(tables[2])
+    return Spec(schemas, tables[0]["errors"], limits, tables[2], families, digests)
+
+
+def _check_modalities(document: Json) -> None:
+    rows = cast("list[Json]", [*document["unsupported"].values()])
+    if document["media_parts"].keys() != _MEDIA_KEYS or any(
+        r.keys() != _REFUSED_KEYS for r in rows
+    ):
+        raise SchemaError("modalities.json: a key is missing or unknown")
+    words = [word for row in rows for word in row["parts"]]
+    if len(words) != len(set(words)):
+        raise SchemaError("modalities.json: a word of parts stands twice")
 
 
 def listing(schemas: dict[str, Schema], families: list[str]) -> str:

@@ -207,7 +207,7 @@ def test_images_under_another_modality_than_their_own_are_rejected() -> None:
         parse_features(samples.features(modality="vision_chunk"))
     assert caught.value.code == "modality_mismatch"
     assert caught.value.path == "$.kwargs_data.vision_chunk[0]"
-    data = {name: {"audio": by["image"]} for name, by in samples.mm_data([ITEM]).items()}
+    data = {name: {"other": by["image"]} for name, by in samples.mm_data([ITEM]).items()}
     with pytest.raises(MMRawError) as caught:
         build_features(data, run_id="exp42")
     assert caught.value.code == "modality_mismatch"

@@ -12,7 +12,15 @@ from ..stores import AssetStore
 from ..stores.urls import find_stored
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.modalities import (
+    MEDIA_NAMES,
+    MEDIA_PARTS,
+    MEDIA_TYPES,
+    MEDIA_WITHIN,
+    PARTS,
+)
 from ..wire.errors import MMRawError
+from ..wire.modality import unsupported
 
 _TYPES = ("image", "image_url")
 
@@ -48,12 +56,36 @@ def field_of(part: Any, name: str) -> Any:
     return None if callable(value) else value
 
 
-def is_image_part(part: Any) -> bool:
-    """Whether a content part is an image: by its type, or by a truthy source where it has none."""
+def is_image_part(part: Any, path: str = "$") -> bool:
+    """Whether a content part is an image: by its type, or by a truthy source where it has none.
+
+    Raises:
+        MMRawError: modality_unsupported (the part is a video or audio), with `path`.
+    """
     kind = field_of(part, "type")
+    modality = _refused_modality(part, kind)
+    if modality is not None:
+        raise unsupported(modality, path)
     if kind is not None:
         return kind in _TYPES
     return any(_is_set(field_of(part, name)) for name in _TYPES)
+
+
+def _refused_modality(part: Any, kind: Any) -> str | None:
+    """Video or audio, where a part is that: by its type, its keys, or its media type."""
+    if kind is None:
+        for name, modality in PARTS.items():
+            if _is_set(field_of(part, name)):
+                return modality
+    elif not isinstance(kind, str) or kind not in MEDIA_PARTS:
+        return PARTS.get(kind) if isinstance(kind, str) else None
+    for holder in (part, *(field_of(part, name) for name in MEDIA_WITHIN)):
+        for name in MEDIA_NAMES:
+            declared = field_of(holder, name)
+            for start, modality in MEDIA_TYPES.items():
+                if isinstance(declared, str) and declared[: len(start)].lower() == start:
+                    return modality
+    return None
 
 
 def _is_set(value: Any) -> bool:
@@ -68,6 +100,9 @@ def image_source(part: Any) -> Any:
 
     That is `image`, else `image_url` (text, or its `url`), else `url`, else `path`; None counts as
     absent.
+
+    Raises:
+        MMRawError: modality_unsupported.
     """
     if not is_image_part(part):
         return None
@@ -90,7 +125,8 @@ def find_images(messages: Sequence[Any]) -> list[MessageImage]:
     """Every image part of a conversation, in order.
 
     Raises:
-        MMRawError: invalid_type (messages that are no list).
+        MMRawError: invalid_type (messages that are no list), modality_unsupported (a video or
+            audio, with the part's path).
     """
     if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "messages are a list")
@@ -100,7 +136,7 @@ def find_images(messages: Sequence[Any]) -> list[MessageImage]:
         if not isinstance(content, (list, tuple)):
             continue
         for part_index, part in enumerate(cast("Sequence[Any]", content)):
-            if is_image_part(part):
+            if is_image_part(part, f"$[{message_index}].content[{part_index}]"):
                 found.append(MessageImage(message_index, part_index, part, image_source(part)))
     return found
 

@@ -7,7 +7,7 @@ lengths and overlap are those of vLLM 0.32.
 from ._generated.types import PlaceholderRange
 from .features_build import build_features
 from .features_model import MAPS, Features, MultiModalData, Slot, check_count, check_overlap
-from .features_read import parse_features
+from .features_read import check_modalities, parse_features
 
 __all__ = [
     "MAPS",
@@ -17,6 +17,7 @@ __all__ = [
     "Slot",
     "build_features",
     "check_count",
+    "check_modalities",
     "check_overlap",
     "parse_features",
 ]

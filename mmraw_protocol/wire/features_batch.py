@@ -13,6 +13,7 @@ import msgspec
 
 from ._generated.dialects import CANONICAL_ITEM, DEFAULT_DIALECT, DIALECTS
 from ._generated.limits import Limits
+from ._generated.modalities import UNSUPPORTED
 from ._generated.types import PlaceholderRange
 from .base64 import encode_base64url
 from .features_model import ref_of_item
@@ -60,6 +61,8 @@ def _refs(items: list[Any], hashes: list[Any], run_id: str) -> list[RawMMRef] | 
     if not all(type(payload) is dict and holds_lists(payload.values()) for payload in payloads):
         return None
     values = cast("list[Any]", msgspec.convert(items, _Items))
+    if any(value.vllm_modality in UNSUPPORTED for value in values):
+        return None
     # What is not carried over is not encoded either, which would find its faults.
     if any(value.vllm_modality == "" or type(value.raw_ref) is str for value in values):
         return None

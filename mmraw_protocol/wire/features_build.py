@@ -17,6 +17,7 @@ from .features_batch import build_together
 from .features_model import MAPS, MultiModalData, check_count, check_overlap, ref_of_item
 from .item import MODALITY, parse_item
 from .json import check_json_value
+from .modality import check_modality
 from .ref import RawMMRef, format_ref
 
 
@@ -36,13 +37,15 @@ def build_features(
         limits: Most images of a body, and what refs allow.
 
     Raises:
-        MMRawError: lengths_differ, modality_mismatch, missing_slot, placeholder_invalid, and the
-            codes of envelopes and refs, with the path of the image in `mm_data`.
+        MMRawError: modality_unsupported (a video or audio), lengths_differ, modality_mismatch,
+            missing_slot, placeholder_invalid, and the codes of envelopes and refs, with the path of
+            the image in `mm_data`.
     """
     data = mm_data if isinstance(mm_data, MultiModalData) else MultiModalData.from_dict(mm_data)
     together = _together(data, dialect, run_id, limits)
     if together is not None:
         return together
+    data.check_modalities()
     body: dict[str, Any] = {name: {} for name in MAPS}
     count = 0
     for source in _source_modalities(data):
@@ -99,6 +102,7 @@ def _ref_of(
     if parsed.modality != source:
         message = "the envelope's modality differs from the key it is listed under"
         raise MMRawError("modality_mismatch", message, path)
+    check_modality(parsed.vllm_modality, f"{path}.vllm_modality")
     if parsed.dialect != DEFAULT_ITEM:
         message = "only envelopes of version 1 become refs; convert older ones first"
         raise MMRawError("not_convertible", message, path)

@@ -17,6 +17,7 @@ from ._generated.types import ItemFields, PlaceholderRange, RefFields
 from .check import key_in_path
 from .errors import MMRawError
 from .item import MODALITY, RawMMItem
+from .modality import check_maps
 from .ref import RawMMRef
 
 MAPS = ("kwargs_data", "mm_hashes", "mm_placeholders")
@@ -86,6 +87,15 @@ class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
             mm_placeholders=_joined(self.mm_placeholders, other.mm_placeholders),
             mm_items=_joined(self.mm_items, other.mm_items),
         )
+
+    def check_modalities(self) -> None:
+        """Refuses video and audio, which would else be skipped or taken for images.
+
+        Raises:
+            MMRawError: modality_unsupported.
+        """
+        names = ("mm_items", "mm_hashes", "mm_placeholders")
+        check_maps({name: getattr(self, name) for name in names})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MultiModalData:

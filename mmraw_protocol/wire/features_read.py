@@ -15,6 +15,7 @@ from .check import key_in_path
 from .errors import MMRawError
 from .features_model import MAPS, Features, check_count, check_overlap
 from .json import check_json_value, parse_json
+from .modality import check_maps
 from .ref import RawMMRef, parse_ref
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def parse_features(
             are those of refs.
 
     Raises:
-        MMRawError: modality_mismatch, lengths_differ, missing_slot, placeholder_invalid,
-            hash_mismatch (a ref's hash is not the one beside it), limit_exceeded, and the codes of
-            refs, with the path of the image.
+        MMRawError: modality_unsupported (a video or audio), modality_mismatch, lengths_differ,
+            missing_slot, placeholder_invalid, hash_mismatch (a ref's hash is not the one beside
+            it), limit_exceeded, and the codes of refs, with the path of the image.
     """
     given: Any = features.to_dict() if isinstance(features, Features) else features
     document = _document(given, limits)
@@ -67,6 +68,7 @@ def parse_features(
         document = _document(given, limits)
     if not isinstance(given, (str, bytes)):
         check_json_value(document)
+    check_modalities(document)
     _check_slots(document)
     check_features(document, "$", limits)
     raise failed
@@ -106,6 +108,17 @@ def _too_long(limits: Limits) -> MMRawError:
     return MMRawError("limit_exceeded", message)
 
 
+def check_modalities(document: Any) -> None:
+    """Refuses a body, of any shape, that holds a video or audio.
+
+    Raises:
+        MMRawError: modality_unsupported.
+    """
+    if isinstance(document, Mapping):
+        body = cast("Mapping[str, Any]", document)
+        check_maps({name: body.get(name) for name in MAPS})
+
+
 def _check_slots(document: Any) -> None:
     """An empty slot has a code of its own: it once stopped engines."""
     for name in MAPS:
@@ -123,6 +136,7 @@ def _check_slots(document: Any) -> None:
 
 def _check_shape(wire: WireFeatures, limits: Limits) -> None:
     maps = {name: cast("dict[str, list[Any]]", getattr(wire, name)) for name in MAPS}
+    check_maps(maps)
     modalities = wire.kwargs_data.keys()
     for name, mapping in maps.items():
         if mapping.keys() != modalities:

@@ -18,6 +18,7 @@ from ._generated.types import ItemFields, Payload
 from .data_url import check_label_names
 from .errors import MMRawError
 from .json import SCALARS, check_json_value, has_tensor_key, processed_payload, to_builtins
+from .modality import check_modality
 from .ref import read_raw_document
 
 _WIRE = ITEMS[DEFAULT_ITEM]
@@ -63,8 +64,9 @@ def parse_item(
     """Reads an envelope of any dialect, from JSON text or from the decoded object.
 
     Raises:
-        MMRawError: invalid_type, processed_payload (before anything else), missing_field,
-            unknown_field, missing_source, and the codes of sources and payloads.
+        MMRawError: invalid_type, processed_payload (before anything else), modality_unsupported
+            (before the fields), missing_field, unknown_field, missing_source, and the codes of
+            sources and payloads.
     """
     if isinstance(item, RawMMItem):
         item = item.to_dict()
@@ -132,6 +134,7 @@ def _dialect_of(document: dict[str, Any]) -> ItemWire:
 
 
 def _parse(document: dict[str, Any], limits: Limits, path: str) -> RawMMItem:
+    check_modality(document.get("modality"), f"{path}.modality")
     wire = _dialect_of(document)
     wire.check(document, path, limits)
     values = {attribute: document.get(name) for name, attribute in wire.fields}

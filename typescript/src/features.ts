@@ -18,6 +18,7 @@ import type { Features as FeaturesBody, PlaceholderRange } from "./generated/typ
 import { BLANK_REF, DEFAULT_DIALECT, DEFAULT_ITEM } from "./generated/wire.js";
 import { featureModality, itemToJson, MODALITY, parseItem } from "./items.js";
 import type { RawMMItem } from "./items.js";
+import { checkMaps, checkModality } from "./modality.js";
 import { hasPlace, parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 import { isInline } from "./sources.js";
@@ -77,6 +78,7 @@ export interface BuildOptions {
 export function buildFeatures(data: MultiModalData, options: BuildOptions = {}): FeaturesBody {
   const { dialect = DEFAULT_DIALECT, runId = null, limits = DEFAULT_LIMITS } = options;
   checkData(data);
+  checkMaps(data, ["mm_items", "mm_hashes", "mm_placeholders"]);
   const body = {
     kwargs_data: emptyMap<string>(),
     mm_hashes: emptyMap<string>(),
@@ -162,6 +164,7 @@ function refOf(
     const reason = "the envelope's modality differs from the key it is listed under";
     throw new MMRawError("modality_mismatch", reason, place);
   }
+  checkModality(parsed.vllm_modality, `${place}.vllm_modality`);
   if (parsed.dialect !== DEFAULT_ITEM) {
     const reason = "only envelopes of version 1 become refs; convert older ones first";
     throw new MMRawError("not_convertible", reason, place);
@@ -259,6 +262,7 @@ export function readFeatures(value: unknown, limits: Limits, faults: Faults): Fe
   } else {
     checkJsonValue(document);
   }
+  checkMaps(document, MAPS);
   checkSlots(document);
   checkFeatures(document, "$", limits, faults);
   if (faults.found.length > 0) return null;

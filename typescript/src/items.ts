@@ -14,6 +14,7 @@ import type { Limits } from "./generated/limits.js";
 import type { Payload, RawMMItem } from "./generated/types.js";
 import { BLANK_ITEM, DEFAULT_ITEM, ITEMS } from "./generated/wire.js";
 import type { ItemDialect, ItemWire } from "./generated/wire.js";
+import { checkModality } from "./modality.js";
 import { checkLabelNames } from "./sources.js";
 
 export type { ItemDialect, RawMMItem };
@@ -81,6 +82,7 @@ export function readItem(
     checkJsonValue(document, { path });
     if (hasTensorKey(document)) throw processedPayload(path);
   }
+  checkModality(get(document, "modality"), `${path}.modality`);
   const wire = itemWireOf(document);
   wire.check(document, path, limits, faults);
   return faults.found.length > 0 ? null : itemOf(document, wire, path);

@@ -5,6 +5,14 @@
  */
 import { get, isArray, isObject, JsonFloat } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
+import {
+  MEDIA_NAMES,
+  MEDIA_PARTS,
+  MEDIA_TYPES,
+  MEDIA_WITHIN,
+  PARTS,
+} from "./generated/modalities.js";
+import { unsupported } from "./modality.js";
 
 const TYPES: readonly unknown[] = ["image", "image_url"];
 
@@ -12,11 +20,36 @@ function field(part: unknown, name: string): unknown {
   return isObject(part) ? (get(part, name) ?? null) : null;
 }
 
-/** Whether a content part is an image: by its type, or by a truthy source where it has none. */
-export function isImagePart(part: unknown): boolean {
+/**
+ * Whether a content part is an image: by its type, or by a truthy source where it has none.
+ *
+ * @throws MMRawError modality_unsupported with `path`: the part is a video or audio.
+ */
+export function isImagePart(part: unknown, path = "$"): boolean {
   const kind = field(part, "type");
+  const modality = refusedModality(part, kind);
+  if (modality !== null) throw unsupported(modality, path);
   if (kind !== null) return TYPES.includes(kind);
   return isSet(field(part, "image")) || isSet(field(part, "image_url"));
+}
+
+/** Video or audio, where a part is that: by its type, its keys, or its media type. */
+function refusedModality(part: unknown, kind: unknown): string | null {
+  if (kind === null) {
+    for (const [name, modality] of PARTS) if (isSet(field(part, name))) return modality;
+  } else if (typeof kind !== "string" || !MEDIA_PARTS.includes(kind)) {
+    return PARTS.get(kind as string) ?? null;
+  }
+  for (const holder of [part, ...MEDIA_WITHIN.map((name) => field(part, name))]) {
+    for (const name of MEDIA_NAMES) {
+      const declared = field(holder, name);
+      if (typeof declared !== "string") continue;
+      for (const [start, modality] of MEDIA_TYPES) {
+        if (declared.slice(0, start.length).toLowerCase() === start) return modality;
+      }
+    }
+  }
+  return null;
 }
 
 function isSet(value: unknown): boolean {
@@ -47,14 +80,20 @@ export interface MessageImage {
   readonly source: unknown;
 }
 
-/** Every image part of a conversation, in order. */
+/**
+ * Every image part of a conversation, in order.
+ *
+ * @throws MMRawError modality_unsupported with the path of a part that is a video or audio.
+ */
 export function findImages(messages: unknown): MessageImage[] {
   if (!isArray(messages)) throw new MMRawError("invalid_type", "messages are a list");
   return messages.flatMap((message, messageIndex) => {
     const content = field(message, "content");
     if (!isArray(content)) return [];
     return content.flatMap((part, partIndex) =>
-      isImagePart(part) ? [{ messageIndex, partIndex, part, source: imageSource(part) }] : [],
+      isImagePart(part, `$[${messageIndex}].content[${partIndex}]`)
+        ? [{ messageIndex, partIndex, part, source: imageSource(part) }]
+        : [],
     );
   });
 }
