@@ -15,10 +15,12 @@ from ..stores.convert import RefConverter
 from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.modalities import MEDIA_TYPES
 from ..wire.base64 import encode_base64
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
+from ..wire.modality import unsupported
 from ..wire.ref import PREFIX, check_raw_image_id
 from .heads import Heads
 
@@ -30,7 +32,10 @@ _REMEMBERED = 65_536
 _KNOWN_REFS = 4096
 _KNOWN_CHARS = 4096
 #: What opens a data: URL; prose about such URLs does not go on like this.
-_DATA_HEAD = re.compile(r"data:image/[^\s,;]{0,80}(?:;[^\s,;]{0,80}){0,8},", re.IGNORECASE)
+_DATA_HEAD = re.compile(
+    rf"data:({'|'.join(['image/', *MEDIA_TYPES])})[^\s,;]{{0,80}}(?:;[^\s,;]{{0,80}}){{0,8}},",
+    re.IGNORECASE,
+)
 
 
 class StorePlace(Shown, msgspec.Struct, frozen=True):
@@ -111,6 +116,8 @@ class _Converting:
 class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a data: image is stored and becomes the URL of what was stored.
 
+    A data: URL of a video or audio is refused (modality_unsupported).
+
     Without a store (a dry run) images are checked and named, and nothing is stored or changed.
     """
 
@@ -123,7 +130,7 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Offloading:
-    heads = Heads(["data:image/"], any_case=True, keys=True)
+    heads = Heads([f"data:{start}" for start in ("image/", *MEDIA_TYPES)], any_case=True, keys=True)
 
     def __init__(self, store: AssetStore | None, limits: Limits) -> None:
         self._store = store
@@ -133,8 +140,12 @@ class _Offloading:
         self._urls: OrderedDict[str, str] = OrderedDict()
 
     def rewrite(self, text: str, key: str | None) -> str:
-        if key in ENVELOPE_KEYS or _DATA_HEAD.match(text) is None:
+        head = _DATA_HEAD.match(text)
+        if key in ENVELOPE_KEYS or head is None:
             return text
+        modality = MEDIA_TYPES.get(head.group(1).lower())
+        if modality is not None:
+            raise unsupported(modality, "$")
         data = parse_data_uri(text, limits=self._limits, path="$").data
         digest = sha256_hex(data)
         url = self._urls.pop(digest, None)

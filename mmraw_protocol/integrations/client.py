@@ -181,13 +181,15 @@ class GenerateClient:
         Raises:
             ServerError: the code that the server names (with the image's index);
                 server_refused, server_unavailable, answer_invalid.
-            MMRawError: before anything is sent: placeholder_invalid, span_mismatch, missing_slot,
-                hash_mismatch (from `carry`), and what `build_features` raises.
+            MMRawError: before anything is sent: modality_unsupported, placeholder_invalid,
+                span_mismatch, missing_slot, hash_mismatch (from `carry`), and what `build_features`
+                raises.
         """
         data = multi_modal_data
         if data is None:
             data = getattr(prompt_attribution, "multi_modal_data", None)
         images = carry(previous, _typed(data))
+        images.check_modalities()
         prompt = list(token_ids)
         for modality, places in images.mm_placeholders.items():
             check_spans(prompt, _ranges(places), modality=modality)

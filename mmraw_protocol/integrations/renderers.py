@@ -31,6 +31,7 @@ from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
 from ..wire.item import KIND, RawMMItem
+from ..wire.modality import check_maps
 from .layout_processor import LayoutProcessor, SizedImage
 
 __all__ = [
@@ -90,7 +91,8 @@ def raw_data(
 
     Raises:
         MMRawError: missing_slot (an image without placeholder), lengths_differ, grid_mismatch,
-            placeholder_mismatch, placeholder_invalid, span_mismatch, and what `pack_images` raises.
+            placeholder_mismatch, placeholder_invalid, span_mismatch, modality_unsupported (the
+            renderer returned a video or audio), and what `pack_images` raises.
     """
     packed = pack_images(
         messages, adapter, storage=storage, store=store, run_id=run_id, limits=limits
@@ -122,6 +124,7 @@ def _slots(data: Any) -> tuple[list[Any], list[PlaceholderRange], list[str]]:
     """Items, placeholders and hashes of a renderer's data, copied; empty where there is none."""
     if data is None:
         return [], [], []
+    check_maps({name: getattr(data, name) for name in ("mm_items", "mm_hashes", "mm_placeholders")})
     names = {name for mapping in (data.mm_items, data.mm_placeholders) for name in mapping}
     if names - {"image"}:
         raise MMRawError("modality_mismatch", "the renderer returned more than images")

@@ -32,6 +32,7 @@ from ..wire.errors import MMRawError
 from ..wire.features import Slot
 from ..wire.hashes import sha256_hex
 from ..wire.json import canonical_json
+from ..wire.modality import check_modality
 from ..wire.ref import RawMMRef
 from ..wire.ref_stream import read_ref
 from .cache import SingleFlightCache
@@ -145,10 +146,10 @@ class Materializer:
             placeholder_length: The length of its placeholder there.
 
         Raises:
-            MMRawError: in this order: the codes of `parse_ref`, modality_mismatch, hash_mismatch
-                (outer), run_mismatch, source_unavailable, hash_mismatch (bytes), object_corrupt,
-                the codes of decoding, unknown_family, aspect_ratio, fingerprint_mismatch,
-                grid_mismatch, placeholder_mismatch.
+            MMRawError: in this order: the codes of `parse_ref`, modality_unsupported,
+                modality_mismatch, hash_mismatch (outer), run_mismatch, source_unavailable,
+                hash_mismatch (bytes), object_corrupt, the codes of decoding, unknown_family,
+                aspect_ratio, fingerprint_mismatch, grid_mismatch, placeholder_mismatch.
         """
         failed: MMRawError | None = None
         try:
@@ -370,6 +371,7 @@ def cache_bytes_from_environment() -> int:
 
 
 def _compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> None:
+    check_modality(ref.modality, "$.modality")
     if modality is not None and ref.modality != modality:
         message = "the ref stands under another modality than its own"
         raise MMRawError("modality_mismatch", message, "$.modality")

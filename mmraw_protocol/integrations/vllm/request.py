@@ -11,7 +11,7 @@ from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
-from ...wire.features import Features, Slot, parse_features
+from ...wire.features import Features, Slot, check_modalities, parse_features
 from ...wire.json import parse_json
 from ...wire.ref import is_ref
 
@@ -53,8 +53,9 @@ def read_generate_request(
     Without `refs_only`, bodies whose images are all tensors, or are named by URL, are vLLM's too.
 
     Raises:
-        MMRawError: invalid_json, not_a_ref (a tensor or URL where a ref belongs), missing_field,
-            invalid_type, and what `parse_features` raises; paths start at the features.
+        MMRawError: invalid_json, modality_unsupported, not_a_ref (a tensor or URL where a ref
+            belongs), missing_field, invalid_type, and what `parse_features` raises; paths start at
+            the features.
     """
     fields = _fields(body)
     if refs_only and _value(fields, "content_parts"):
@@ -66,6 +67,7 @@ def read_generate_request(
         return None
     if not _holds_refs(document) and not refs_only:
         return None
+    check_modalities(document)
     _refuse_tensors(document)
     features = parse_features(document, limits=limits)
     return GenerateRequest(fields, features, _token_ids(fields))
