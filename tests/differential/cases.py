@@ -10,6 +10,13 @@ from typing import Any
 from mmraw_protocol.testing import hash_of, ref_text
 from mmraw_protocol.wire._generated.dialects import DIALECTS, ITEMS
 from mmraw_protocol.wire._generated.families import FAMILIES
+from mmraw_protocol.wire._generated.modalities import (
+    MEDIA_NAMES,
+    MEDIA_PARTS,
+    MEDIA_WITHIN,
+    PARTS,
+    UNSUPPORTED,
+)
 from mmraw_protocol.wire.base64 import encode_base64url
 
 from . import mutate
@@ -196,7 +203,34 @@ def image_part(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
         for part in message["content"]
     ]
     part: Any = rng.choice(parts) if parts else {"type": "image", "image_url": {"url": "x"}}
+    if rng.random() < 0.4:
+        part = _medium(rng)
     return {"part": mutate.value(rng, part) if rng.random() < 0.8 else part}
+
+
+def _medium(rng: random.Random) -> dict[str, Any]:
+    """A part that is a video or audio, or nearly one: by its type, a key or its media type."""
+    word, kind = rng.choice([*PARTS, "video_frame"]), rng.choice([*MEDIA_PARTS, None, "text"])
+    media = rng.choice(("video/mp4", "Audio/wav", "image/png", "video", "", None))
+    declared = {rng.choice(MEDIA_NAMES): media}
+    forms: list[dict[str, Any]] = [
+        {"type": word, word: rng.choice(("x", None, {"url": "x"}))},
+        {word: rng.choice(("x", "", None, 0, 0.0, [], {}, {"url": "x"})), "image": "x"},
+        {"type": kind, **declared},
+        {"type": kind, rng.choice(MEDIA_WITHIN): declared},
+    ]
+    return rng.choice(forms)
+
+
+def _renamed(rng: random.Random, maps: Any) -> Any:
+    """Maps in some of which images stand under video or audio; sometimes beside images."""
+    modality, beside = rng.choice([*UNSUPPORTED]), rng.random() < 0.3
+    changed = dict(maps)
+    for name, by_modality in maps.items():
+        if rng.random() < 0.8:
+            rows = next(iter(by_modality.values()), [])
+            changed[name] = {**(by_modality if beside else {}), modality: rows}
+    return changed
 
 
 def parse_data_uri(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
@@ -233,6 +267,8 @@ def build_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     data: Any = {
         name: {"image": rows} for name, rows in zip(names, (hashes, places, items), strict=True)
     }
+    if rng.random() < 0.1:
+        data = _renamed(rng, data)
     if rng.random() < 0.6:
         data = mutate.value(rng, data)
     run_id = rng.choice(("exp", "run_exp", "exp", None, "run_run_x", ".."))
@@ -243,6 +279,8 @@ def parse_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     """Bodies of requests, as objects and as texts."""
     body = seeds.one(rng, f"features:{rng.choice(('v3', 'v3', 'v2', 'v1', 'unversioned-data'))}")
     kind = rng.random()
+    if rng.random() < 0.1:
+        body = _renamed(rng, body)
     if kind < 0.5:
         body = mutate.value(rng, body)
     elif kind < 0.6:

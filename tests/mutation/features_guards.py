@@ -1,9 +1,51 @@
 """Guards of envelopes and features bodies."""
 
 from guard import Guard
-from places import BATCH, BODY, BUILD, FAULTS, ITEM, LIMITS, MODEL, WRITING
+from places import BATCH, BODY, BUILD, FAULTS, ITEM, LIMITS, MODALITY, MODEL, WRITING
 
 GUARDS = [
+    Guard(
+        "an envelope of a video is refused by name",
+        ITEM,
+        '    check_modality(document.get("modality"), f"{path}.modality")\n',
+        "",
+        MODALITY,
+    ),
+    Guard(
+        "a features body of videos is refused",
+        BODY,
+        "    check_maps(maps)\n",
+        "",
+        MODALITY,
+    ),
+    Guard(
+        "a video is told before an empty slot",
+        BODY,
+        "    check_modalities(document)\n    _check_slots",
+        "    _check_slots",
+        MODALITY,
+    ),
+    Guard(
+        "a builder skips no video",
+        BUILD,
+        "    data.check_modalities()\n",
+        "",
+        MODALITY,
+    ),
+    Guard(
+        "a builder writes no ref of a video",
+        BUILD,
+        '    check_modality(parsed.vllm_modality, f"{path}.vllm_modality")\n',
+        "",
+        MODALITY,
+    ),
+    Guard(
+        "images built together are no videos",
+        BATCH,
+        "    if any(value.vllm_modality in UNSUPPORTED for value in values):\n",
+        "    if False:\n",
+        MODALITY,
+    ),
     Guard(
         "envelopes are checked",
         ITEM,

@@ -13,6 +13,7 @@ MODEL, BATCH = f"{WIRE}/features_model.py", f"{WIRE}/features_batch.py"
 BUILD, BODY = f"{WIRE}/features_build.py", f"{WIRE}/features_read.py"
 CHECKS, DIALECTS = f"{WIRE}/_generated/checks.py", f"{WIRE}/_generated/dialects.py"
 
+MODALITY = "tests/test_modality.py"
 STRICT = "tests/test_strict_json.py"
 REFUSES = "tests/test_codec.py -k strict_json_refuses"
 UNWRITTEN = "tests/test_codec.py -k never_written"
