@@ -54,8 +54,8 @@ def path_of(call: Callable[[], Any]) -> str:
 
 
 def features_of(modality: str) -> dict[str, Any]:
-    """A body with one ref, and one entry of a map, under a modality."""
-    return samples.features(modality=modality)
+    """A body with one ref of a modality, in which nothing else is wrong."""
+    return samples.features(samples.ref(modality=modality), modality=modality)
 
 
 def data_of(modality: str) -> dict[str, Any]:
