@@ -15,7 +15,8 @@ def schema_files() -> dict[str, Json]:
     return {
         path.relative_to(folder).as_posix(): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.rglob("*.json"))
-        if path.name.endswith(".schema.json") or path.name in ("errors.json", "limits.json")
+        if path.name.endswith(".schema.json")
+        or path.name in ("errors.json", "limits.json", "modalities.json")
         if path.parent.name != "bundled"
     }
 

@@ -37,6 +37,7 @@ def spec(node: Json, others: Json | None = None, **tables: Json) -> Spec:
             "a.schema.json": schema,
             "errors.json": {"errors": tables.get("errors", {})},
             "limits.json": {"limits": tables.get("limits", {})},
+            "modalities.json": {"unsupported": tables.get("modalities", {})},
         }
     )
 
@@ -169,6 +170,13 @@ CASES: list[tuple[str, Spec, Spec]] = [
         "limit-unit-changed",
         spec(TEXT, limits={"l": LIMIT}),
         spec(TEXT, limits={"l": {**LIMIT, "unit": "values"}}),
+    ),
+    ("modality-refused", spec(TEXT), spec(TEXT, modalities={"m": {"parts": []}})),
+    ("modality-carried", spec(TEXT, modalities={"m": {"parts": []}}), spec(TEXT)),
+    (
+        "modality-changed",
+        spec(TEXT, modalities={"m": {"parts": []}}),
+        spec(TEXT, modalities={"m": {"parts": ["a"]}}),
     ),
 ]
 

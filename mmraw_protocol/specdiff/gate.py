@@ -28,6 +28,7 @@ def compare_specs(old: Spec, new: Spec) -> list[Change]:
         *_schemas(old, new),
         *_errors(old.errors, new.errors),
         *_limits(old.limits, new.limits),
+        *_modalities(old.modalities, new.modalities),
     ]
     return sorted(set(changes), key=lambda change: (change.place, change.rule, change.detail))
 
@@ -144,3 +145,19 @@ def _limit(old: Json, new: Json, place: str) -> Iterator[Change]:
         yield Change("limit-unit-changed", f"{place}/unit")
     if old.get("description") != new.get("description"):
         yield Change("documentation-changed", f"{place}/description")
+
+
+def _modalities(old: Json, new: Json) -> Iterator[Change]:
+    before, after = (cast(Json, side.get("unsupported", {})) for side in (old, new))
+    for name in sorted({*before, *after}):
+        place = f"modalities.json#/unsupported/{name}"
+        if name not in before:
+            yield Change("modality-refused", place)
+        elif name not in after:
+            yield Change("modality-carried", place)
+        elif {**before[name], "remedy": ""} != {**after[name], "remedy": ""}:
+            yield Change("modality-changed", place)
+    # A spec without the table refuses nothing by it.
+    media = [side.get("media_parts") for side in (old, new)]
+    if None not in media and media[0] != media[1]:
+        yield Change("modality-changed", "modalities.json#/media_parts")

@@ -97,6 +97,9 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("limit-raised", "writer", "old readers refuse beyond the old limit"),
     ("limit-lowered", "reader", "old documents may be beyond it"),
     ("limit-unit-changed", "both", "the number counts something else"),
+    ("modality-refused", "reader", "a modality is refused by name"),
+    ("modality-carried", "writer", "a modality is no longer refused by name"),
+    ("modality-changed", "both", "what a refused modality is recognized by"),
 )  # fmt: skip
 
 #: Every rule by its id.

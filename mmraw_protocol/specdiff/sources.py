@@ -15,16 +15,21 @@ from ..wire.errors import MMRawError
 
 Json = dict[str, Any]
 
+_TABLES = ("errors.json", "limits.json", "modalities.json")
 #: Generated from the other schemas, which are compared.
 BUNDLED = "bundled/"
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """What is compared: schemas by `$id` with absolute refs, error codes, limits."""
+    """What is compared: schemas by `$id` with absolute refs, error codes, limits, modalities.
+
+    Modalities are empty where a spec is older than their table.
+    """
 
     schemas: dict[str, Json]
     errors: Json
     limits: Json
+    modalities: Json
 
 
 def read_spec(name: str, folder: str = "spec") -> Spec:
@@ -57,7 +62,8 @@ def spec_of(documents: dict[str, Json]) -> Spec:
     tables = [documents.get(f"{name}.json", {}).get(name) for name in ("errors", "limits")]
     if not schemas or any(not isinstance(table, dict) for table in tables):
         raise MMRawError("invalid_value", "not a spec: schemas, errors.json and limits.json")
-    return Spec(schemas, cast(Json, tables[0]), cast(Json, tables[1]))
+    modalities = documents.get("modalities.json", {})
+    return Spec(schemas, cast(Json, tables[0]), cast(Json, tables[1]), modalities)
 
 
 def _absolute(node: Any, schema_id: str) -> Any:
@@ -87,7 +93,7 @@ def _json(data: bytes, path: str) -> Json:
 def _is_part(path: str) -> bool:
     if path.startswith(BUNDLED):
         return False
-    return path.endswith(".schema.json") or path in ("errors.json", "limits.json")
+    return path.endswith(".schema.json") or path in _TABLES
 
 
 def _from_folder(root: Path) -> dict[str, bytes]:
