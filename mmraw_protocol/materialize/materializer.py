@@ -220,9 +220,8 @@ class Materializer:
         try:
             if not isinstance(ref, Slot):
                 return self.materialize(ref)
-            length = ref.placeholder.length
-            beside: Any = {"mm_hash": ref.mm_hash, "modality": ref.modality}
-            return self.materialize(ref.ref, placeholder_length=length, **beside)
+            beside: Any = {"mm_hash": ref.mm_hash, "placeholder_length": ref.placeholder.length}
+            return self.materialize(ref.ref, modality=ref.modality, **beside)
         except MMRawError as error:
             return error
 
