@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .ir import Model
-from .load import Json
+from .load import Json, SchemaError
 from .python_text import header, literal, snake
 
 _FAMILY_CLASS = '''from __future__ import annotations
@@ -70,6 +70,41 @@ class Expansion(NamedTuple):
     refused: dict[str, str]
 
 
+class Output(NamedTuple):
+    """An output of the image processor for one image, as the ref decides it.
+
+    Numbers are products such as `h*patch_size`: of integers, of t, h and w of the grid, of numbers
+    of the payload, and of layout parameters.
+
+    Attributes:
+        output: Its name there; the key under which it stands is that of the model's argument.
+        shape: How its shape begins.
+        values: All its values; empty where they are not compared.
+        returned: Whether the model takes it.
+        padded: Whether several images are filled up with zeros to the largest; all are joined
+            along the first dimension.
+    """
+
+    output: str
+    shape: tuple[str, ...]
+    values: tuple[str, ...]
+    returned: bool
+    padded: bool
+
+
+class Tensors(NamedTuple):
+    """What the image processor makes of one image.
+
+    Attributes:
+        call: What the processor is called with besides the image, as its whole processor does;
+            products as in `Output`.
+        outputs: Its outputs, by the names that the model takes.
+    """
+
+    call: dict[str, str]
+    outputs: dict[str, Output]
+
+
 class FamilyInfo(NamedTuple):
     """What spec/families/<name>/ says of a built-in family.
 
@@ -91,6 +126,7 @@ class FamilyInfo(NamedTuple):
         required: The layout parameters that a configuration without a type has all.
         lines: The lines of checkpoints; the first is the default.
         fingerprint_order: The layout parameters in the positional fingerprint, where it has one.
+        tensors: What its image processor makes of one image.
         vllm: How vLLM expands an image in a prompt.
         renderers: The classes of the package renderers, by the name that people use.
     """
@@ -111,6 +147,7 @@ class FamilyInfo(NamedTuple):
     required: tuple[str, ...]
     lines: dict[str, Line]
     fingerprint_order: tuple[str, ...]
+    tensors: Tensors
     vllm: Expansion
     renderers: dict[str, str]
 
@@ -174,6 +211,7 @@ def _family(model: Model, family: str) -> str:
         f"        required={literal(info['required'])},\n"
         f"        lines={{\n{lines}        }},\n"
         f"        fingerprint_order={layout.fingerprint_order!r},\n"
+        f"        tensors={_tensors(model, family, variant.payload)},\n"
         f"        vllm={_expansion(info['vllm'])},\n"
         f"        renderers={info['renderers']!r},\n    ),\n"
     )
@@ -182,6 +220,28 @@ def _family(model: Model, family: str) -> str:
 def _placeholder(given: Json) -> str:
     parts = (repr(given[name]) for name in ("token", "before", "after", "row_end", "end"))
     return f"Placeholder({', '.join(parts)})"
+
+
+def _tensors(model: Model, family: str, payload: str) -> str:
+    given = model.spec.families[family]["tensors"]
+    fields = [*model.layout_of(family).fields, *model.definitions[payload].fields]
+    known = {"t", "h", "w", *(part.name for part in fields)}
+    products = [
+        *given["call"].values(),
+        *(text for out in given["outputs"].values() for text in (*out["shape"], *out["values"])),
+    ]
+    for product in products:
+        unknown = {part for part in product.split("*") if not part.isdecimal()} - known
+        if unknown:
+            raise SchemaError(f"families/{family}: no such number: {', '.join(sorted(unknown))}")
+    rows = "".join(f"{name!r}: {_output(out)}, " for name, out in given["outputs"].items())
+    return f"Tensors({given['call']!r}, {{{rows}}})"
+
+
+def _output(given: Json) -> str:
+    shape, values = literal(given["shape"]), literal(given["values"])
+    flags = f"{given['returned']}, {given['padded']}"
+    return f"Output({given['output']!r}, {shape}, {values}, {flags})"
 
 
 def _expansion(given: Json) -> str:

@@ -71,6 +71,7 @@ FAMILY_KEYS = frozenset(
         "placeholder",
         "renderers",
         "required",
+        "tensors",
         "title",
         "vllm",
     }
@@ -79,6 +80,8 @@ FAMILY_KEYS = frozenset(
 _PLACEHOLDER: Json = {"conventions": [], "row_end": "", "end": ""}
 _VLLM: Json = {"before": "", "after": "", "refused": {}}
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
+_TENSORS: Json = {"call": {}, "outputs": {}}
+_OUTPUT: Json = {"output": "", "shape": [], "values": [], "returned": True, "padded": False}
 
 
 #: What modalities.json says of a modality that is refused, and how it recognizes media.
@@ -278,7 +281,14 @@ def _filled(document: Json) -> Json:
     for line in lines.values():
         line["placeholder"] = {**placeholder, **line["placeholder"]}
     vllm = {**_VLLM, **document["vllm"]}
-    return {**document, "placeholder": placeholder, "vllm": vllm, "lines": lines}
+    tensors = {**_TENSORS, **document["tensors"]}
+    tensors["outputs"] = {
+        name: {**_OUTPUT, "output": name, **given} for name, given in tensors["outputs"].items()
+    }
+    if any(given.keys() != _OUTPUT.keys() for given in tensors["outputs"].values()):
+        raise SchemaError(f"{document['family']}: an output has {', '.join(sorted(_OUTPUT))}")
+    said = {"placeholder": placeholder, "tensors": tensors, "vllm": vllm, "lines": lines}
+    return {**document, **said}
 
 
 def load_spec(root: Path = SPEC) -> Spec:

@@ -25,7 +25,6 @@ FAMILY_NAMES = {
     "families/base.py": "the grid's usual name, for families of third parties",
     "integrations/layout_processor.py": "says whose processors it stands in for",
     "integrations/renderers.py": "says what a released renderer writes",
-    "integrations/transformers.py": "says what released processors return",
 }
 #: Where a dialect's name is written, and why.
 DIALECT_NAMES = {

@@ -13,10 +13,10 @@ from importlib import import_module
 from os import PathLike
 from typing import Any, cast
 
-from ..families import families, grid_key
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
-from .transformers import TensorMaker, concatenate
+from .tensors import TENSOR_NAMES, concatenate
+from .transformers import TensorMaker
 
 __all__ = ["RolloutDataset", "collate"]
 
@@ -133,9 +133,9 @@ def collate(
         padding: Which fields have one value for each token, and what fills them up.
 
     Returns:
-        `input_ids` and `attention_mask` of shape (samples, longest prompt), int64; `pixel_values`
-        and grids of all samples, one after another; fields of `padding` padded alike; all other
-        fields as lists.
+        `input_ids` and `attention_mask` of shape (samples, longest prompt), int64; the tensors of
+        all samples' images, joined as `TensorMaker` joins those of one; fields of `padding` padded
+        alike; all other fields as lists.
 
     Raises:
         MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
@@ -149,8 +149,7 @@ def collate(
         "input_ids": _padded(torch, prompts, pad_token_id),
         "attention_mask": (positions < torch.tensor(lengths)[:, None]).long(),
     }
-    images = ("pixel_values", *sorted({grid_key(family) for family in families()}))
-    batch |= concatenate([{key: s[key] for key in images if key in s} for s in samples])
+    batch |= concatenate([_tensors_of_images(torch, sample) for sample in samples])
     names = dict.fromkeys(name for sample in samples for name in sample if name not in batch)
     for name in names:
         values = [sample.get(name) for sample in samples]
@@ -162,6 +161,11 @@ def collate(
             raise MMRawError("lengths_differ", message)
         batch[name] = _padded(torch, [torch.tensor(value) for value in values], padding[name])
     return batch
+
+
+def _tensors_of_images(torch: Any, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a sample; a field of the line that has such a name is no tensor, and stays one."""
+    return {k: v for k, v in sample.items() if k in TENSOR_NAMES and torch.is_tensor(v)}
 
 
 def _padded(torch: Any, rows: Sequence[Any], fill: float) -> Any:

@@ -17,14 +17,7 @@ import msgspec
 from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
 from ..conversation.messages import pack_images as pack_raw_images
 from ..conversation.placeholders import check_spans
-from ..families import (
-    GRID_KEY,
-    Adapter,
-    ImageDescription,
-    family_of,
-    get_adapter,
-    grid_key,
-)
+from ..families import Adapter, ImageDescription, family_of, get_adapter
 from ..images import decode_rgb
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
@@ -36,13 +29,13 @@ from ..wire.errors import MMRawError
 from ..wire.features import Features, MultiModalData, Slot, build_features, parse_features
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.item import RawMMItem, parse_item
-from ..wire.ref import RawMMRef
+from ..wire.ref import Payload, RawMMRef
+from .tensors import ImageTensors, Tensors, concatenate
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
 
 FeaturesLike = Features | Mapping[str, Any] | str | bytes
 Images = FeaturesLike | MultiModalData | Sequence[RawMMItem | Mapping[str, Any]]
-Tensors = dict[str, Any]
 
 
 def adapter_of(image_processor: Any, placeholder: str | None = None) -> Adapter:
@@ -86,7 +79,7 @@ class TensorMaker:
         self.image_processor = image_processor
         self.adapter = adapter or adapter_of(image_processor)
         self.limits = limits
-        self.grid_key = grid_key(self.adapter.family)
+        self.tensors = ImageTensors(self.adapter)
         self._store = store
         self._cache_bytes = cache_bytes
         self._materializer: Materializer | None = None
@@ -127,14 +120,15 @@ class TensorMaker:
             run_id: The run of raw items; needed where the store holds several.
 
         Returns:
-            `pixel_values` and the grids (`image_grid_thw`, for Kimi `grid_thws`; int64, one row
-            [t, h, w] for each image); empty where there is no image. Shapes are the processor's:
-            for Qwen (patches, channels * temporal * patch²), for Kimi (patches, 3, patch, patch).
+            What the family's models take: `pixel_values`, and beside it the grids, sizes or
+            positions (int64, one row for each image; spec/families/<name>/family.json lists names
+            and shapes); empty where there is no image. Images follow one another along the first
+            dimension, as in the processor's own batch of them.
 
         Raises:
             MMRawError: what `parse_features`, `Materializer.materialize` and `check_spans` raise,
                 with the image's path; modality_mismatch (another family's images); grid_mismatch
-                (the processor made another grid than the ref names).
+                (the processor made another layout than the ref names).
         """
         rows = self._rows(images, token_ids, pad_token_id, run_id)
         made = [self._of_ref(ref, options, path) for ref, options, path in rows]
@@ -182,31 +176,23 @@ class TensorMaker:
         failed: MMRawError | None = None
         try:
             image = self.materializer.materialize(ref, **options)
-            grid = self.adapter.grid_thw(ref.payload)
-            return self.process(image.image, grid)
+            return self.process(image.image, ref.payload)
         except MMRawError as error:
             failed = error
         raise failed.at(path)
 
-    def process(self, image: Any, grid: Sequence[int]) -> Tensors:
+    def process(self, image: Any, payload: Payload) -> Tensors:
         """The processor's tensors of one RGB PIL image.
 
         Raises:
-            MMRawError: grid_mismatch (its grid is not `grid`).
+            MMRawError: grid_mismatch (the processor's layout is not that of `payload`).
         """
         processor = self.image_processor
-        if hasattr(processor, "media_tokens_calculator"):
-            # Some processors take media of several kinds, not pictures alone.
-            out = processor.preprocess([{"type": "image", "image": image}], return_tensors="pt")
-        else:
-            out = processor.preprocess([image], return_tensors="pt")
-        # Some processors name the grid as most do, whatever the family's models call it.
-        grids = out[self.grid_key if self.grid_key in out else GRID_KEY]
-        t, h, w = grid
-        if grids.tolist() != [[t, h, w]] or len(out["pixel_values"]) != t * h * w:
-            message = "the processor made another grid than the ref names"
-            raise MMRawError("grid_mismatch", message, "$.payload")
-        return {"pixel_values": out["pixel_values"], self.grid_key: grids}
+        # Some processors take media of several kinds, not pictures alone.
+        wrapped = hasattr(processor, "media_tokens_calculator")
+        images = [{"type": "image", "image": image} if wrapped else image]
+        out = processor.preprocess(images, return_tensors="pt", **self.tensors.call())
+        return self.tensors.checked(out, payload)
 
 
 def _slot_row(slot: Slot) -> tuple[RawMMRef, dict[str, Any], str]:
@@ -229,22 +215,13 @@ def _hash_of_item(item: RawMMItem, limits: Limits, path: str) -> str:
     return mm_hash_of(stem)
 
 
-def concatenate(samples: Sequence[Tensors]) -> Tensors:
-    """The tensors of several images or prompts as one, in order; empty ones add nothing."""
-    filled = [sample for sample in samples if sample]
-    if not filled:
-        return {}
-    torch: Any = import_module("torch")
-    return {key: torch.cat([sample[key] for sample in filled]) for key in filled[0]}
-
-
 class ProcessedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """An image of a conversation as tensors.
 
     Attributes:
         where: The part it came from.
         description: Size, hash and layout.
-        tensors: `pixel_values` and the grid, as `TensorMaker` returns them.
+        tensors: As `TensorMaker` returns them.
     """
 
     where: MessageImage
@@ -307,7 +284,7 @@ def _processed(image: MessageImage, maker: TensorMaker) -> ProcessedImage:
         picture = import_module("PIL.Image").frombytes(
             "RGB", (decoded.width, decoded.height), decoded.rgb
         )
-        tensors = maker.process(picture, description.grid_thw)
+        tensors = maker.process(picture, description.payload)
         return ProcessedImage(where=image, description=description, tensors=tensors)
     except MMRawError as error:
         failed = error

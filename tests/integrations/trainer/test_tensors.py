@@ -4,7 +4,6 @@ Compared with Transformers' image processors for Qwen (its Pillow backend) and K
 """
 
 import hashlib
-import io
 import json
 import pickle
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import processors
 import pytest
 import torch
-from conftest import Picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from many_pictures import vector_pictures
 from PIL import Image
 
 from mmraw_protocol import MMRawError, build_features, mm_data
-from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.conversation.messages import pack_images as pack_raw_images
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.transformers import TensorMaker, adapter_of, pack_images
@@ -33,27 +31,17 @@ PROCESSORS = {
 }
 
 
-def vector_pictures() -> list[Picture]:
-    """The files of spec/vectors/images that hold one whole picture."""
-    found = []
-    for path in sorted((vectors_folder() / "images").iterdir()):
-        data = path.read_bytes()
-        message = [{"role": "user", "content": [{"type": "image", "image": data}]}]
-        try:
-            (packed,) = pack_raw_images(message, get_adapter("qwen_vl"), storage="inline")
-            Image.open(io.BytesIO(data)).convert("RGB")
-        except (MMRawError, OSError):
-            continue
-        if packed.description.width * packed.description.height < 3_000_000:
-            found.append(Picture(path.name, data, path))
-    return found
-
-
 @pytest.fixture(scope="module", params=sorted(PROCESSORS))
 def maker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TensorMaker:
     folder = tmp_path_factory.mktemp("run") / "assets" / "images"
     LocalStore(folder)
     return TensorMaker(PROCESSORS[request.param][1], store=folder)
+
+
+def grid_key(maker: TensorMaker) -> str:
+    """The tensor beside `pixel_values`."""
+    (name,) = [name for name in maker.tensors.names if name != "pixel_values"]
+    return name
 
 
 def expected(maker: TensorMaker, images: list[Any]) -> dict[str, Any]:
@@ -66,7 +54,7 @@ def expected(maker: TensorMaker, images: list[Any]) -> dict[str, Any]:
             rows.append(processors.kimi().preprocess([image], return_tensors="pt"))
     return {
         "pixel_values": torch.cat([row["pixel_values"] for row in rows]),
-        maker.grid_key: torch.cat([row["image_grid_thw"] for row in rows]),
+        grid_key(maker): torch.cat([row["image_grid_thw"] for row in rows]),
     }
 
 
@@ -168,7 +156,7 @@ def test_the_layout_is_the_processors_on_real_images(
 ) -> None:
     made = expected(maker, [Image.new("RGB", size, (9, 99, 200))])
     layout = maker.adapter.layout(*size)
-    assert made[maker.grid_key].tolist() == [list(layout.grid_thw)]
+    assert made[grid_key(maker)].tolist() == [list(layout.grid_thw)]
     assert len(made["pixel_values"]) == layout.grid_thw[1] * layout.grid_thw[2]
 
 
@@ -226,7 +214,7 @@ def test_refs_of_other_layout_parameters_are_refused(
 
 def test_a_processor_that_makes_another_grid_is_refused(maker: TensorMaker) -> None:
     with pytest.raises(MMRawError) as caught:
-        maker.process(Image.new("RGB", (300, 300)), (1, 2, 2))
+        maker.process(Image.new("RGB", (300, 300)), maker.adapter.layout(30, 30).payload)
     assert caught.value.code == "grid_mismatch"
 
 

@@ -1,0 +1,131 @@
+"""What an image processor makes of one image, held against its ref, and joined to batches.
+
+Which outputs there are, how large they are and which the model takes is data of the family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from msgspec.structs import asdict
+
+from ..families import GRID_KEY, Adapter
+from ..wire._generated.families import FAMILIES, Output
+from ..wire._generated.families import Tensors as Outputs
+from ..wire.errors import MMRawError
+from ..wire.json import to_builtins
+from ..wire.ref import Payload
+
+Tensors = dict[str, Any]
+
+#: Of a family that is not built in: patches in rows, and their grid.
+_OTHER = Outputs(
+    {},
+    {
+        "pixel_values": Output("pixel_values", ("t*h*w",), (), True, False),
+        GRID_KEY: Output(GRID_KEY, (), ("t", "h", "w"), True, False),
+    },
+)
+_EVERY = [_OTHER, *(info.tensors for info in FAMILIES.values())]
+
+
+def names_of(outputs: Outputs) -> list[str]:
+    """The tensors that the family's models take, in the order of its folder."""
+    return [name for name, output in outputs.outputs.items() if output.returned]
+
+
+#: What is a tensor of images in a sample, whatever its family is.
+TENSOR_NAMES = frozenset(name for outputs in _EVERY for name in names_of(outputs))
+#: Which of a family's tensors are filled up to the largest, by the names of all of them.
+_PADDED = {
+    frozenset(names_of(outputs)): frozenset(n for n, o in outputs.outputs.items() if o.padded)
+    for outputs in _EVERY
+}
+
+
+class ImageTensors:
+    """The processor's outputs for one image, under one adapter.
+
+    Args:
+        adapter: The family and its layout parameters.
+    """
+
+    def __init__(self, adapter: Adapter) -> None:
+        info = FAMILIES.get(adapter.family)
+        config = getattr(adapter, "config", None)
+        self.adapter = adapter
+        self.outputs = _OTHER
+        self._parameters: dict[str, Any] = {}
+        if info is not None and isinstance(config, info.layout):
+            self.outputs, self._parameters = info.tensors, asdict(config)
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors that the family's models take."""
+        return names_of(self.outputs)
+
+    def call(self) -> dict[str, Any]:
+        """What the processor is called with besides the image."""
+        call = self.outputs.call
+        return {name: _number(product, self._parameters) for name, product in call.items()}
+
+    def checked(self, out: Mapping[str, Any], payload: Payload) -> Tensors:
+        """The tensors that the model takes, where all outputs are what the payload says.
+
+        Args:
+            out: The processor's outputs for one image, as torch tensors.
+            payload: That of the image's ref.
+
+        Raises:
+            MMRawError: grid_mismatch.
+        """
+        t, h, w = self.adapter.grid_thw(payload)
+        numbers = {**self._parameters, **to_builtins(payload), "t": t, "h": h, "w": w}
+        found: Tensors = {}
+        for name, output in self.outputs.outputs.items():
+            # A checkpoint's own code may use the model's name where Transformers has another.
+            tensor = out[name if name in out else output.output]
+            shape = [_number(product, numbers) for product in output.shape]
+            values = [_number(product, numbers) for product in output.values]
+            same_shape = list(tensor.shape[: len(shape)]) == shape
+            if not same_shape or (values and tensor.flatten().tolist() != values):
+                message = "the processor made another layout than the ref names"
+                raise MMRawError("grid_mismatch", message, "$.payload")
+            if output.returned:
+                found[name] = tensor
+        return found
+
+
+def _number(product: str, numbers: Mapping[str, Any]) -> Any:
+    """The value of a product such as `h*patch_size`; a lone name keeps its value's type."""
+    first, *others = (int(p) if p.isdecimal() else numbers[p] for p in product.split("*"))
+    for factor in others:
+        first *= factor
+    return first
+
+
+def concatenate(samples: Sequence[Mapping[str, Any]]) -> Tensors:
+    """The tensors of several images or prompts as one, in order; empty ones add nothing.
+
+    Pictures that their family's processor fills up to the largest of a call are filled up alike,
+    with zeros on the right and at the bottom.
+    """
+    filled = [sample for sample in samples if sample]
+    if not filled:
+        return {}
+    torch: Any = import_module("torch")
+    padded = _PADDED.get(frozenset(filled[0]), frozenset())
+    batch: Tensors = {}
+    for name in filled[0]:
+        rows = [sample[name] for sample in filled]
+        batch[name] = torch.cat(_padded(torch, rows) if name in padded else rows)
+    return batch
+
+
+def _padded(torch: Any, rows: Sequence[Any]) -> list[Any]:
+    """Pictures of shape (n, channels, height, width), all as high and as wide as the largest."""
+    high, wide = (max(row.shape[axis] for row in rows) for axis in (-2, -1))
+    pad = torch.nn.functional.pad
+    return [pad(row, (0, wide - row.shape[-1], 0, high - row.shape[-2])) for row in rows]
