@@ -146,7 +146,6 @@ def _source(model: Model, item: Definition) -> str:
 
 def _families(model: Model) -> str:
     rows: list[tuple[str, ...]] = []
-    placeholders: list[str] = []
     for variant in model.built_in:
         family = str(variant.family)
         info = model.spec.families[family]
@@ -161,12 +160,37 @@ def _families(model: Model) -> str:
                 about,
             )
         )
-        parts = (info["placeholder"][name] for name in ("before", "token", "after"))
-        placeholders.append(f"    {family:<10} {' '.join(parts)}\n")
     columns = ("family", "payload", "feature modality", "conventions", "models")
+    return table(columns, rows)
+
+
+def _lines(model: Model) -> str:
+    rows: list[tuple[str, ...]] = []
+    prompts: list[tuple[str, str]] = []
+    for family, info in model.spec.families.items():
+        for name, line in info["lines"].items():
+            types = ", ".join(f"`{model_type}`" for model_type in line["model_types"])
+            classes = ", ".join(f"`{kind}`" for kind in line["processor_classes"])
+            rows.append((f"`{family}`", name, types, classes))
+            prompts.append((name, _prompt(line["placeholder"], line["token_ids"])))
+    width = max(len(name) for name, _ in prompts)
     # Not in the table, since a bar within a cell is written in several ways.
-    shown = "In a prompt: the text before, the placeholder token, the text after:\n\n"
-    return table(columns, rows) + shown + "".join(placeholders)
+    shown = "In a prompt of each line, with the published ids of the tokens:\n\n"
+    texts = "".join(f"    {name:<{width}}  {prompt}\n" for name, prompt in prompts)
+    return table(("family", "line", "model_type", "processor class"), rows) + shown + texts
+
+
+def _prompt(placeholder: Json, ids: Json) -> str:
+    """The texts of an image in a prompt, n for the number of its tokens or of those in a row."""
+
+    def text(role: str) -> str:
+        given = placeholder[role]
+        return f"{given} ({ids[given]})" if given in ids else str(given)
+
+    span = f"n * {text('token')}"
+    if placeholder["row_end"]:
+        span = f"rows of {span} {text('row_end')}, the last with {text('end')} instead"
+    return " ".join(part for part in (text("before"), span, text("after")) if part)
 
 
 def _shape(model: Model, payload: Definition) -> str:
@@ -282,5 +306,6 @@ _REGIONS: dict[str, Callable[[Model], str]] = {
     "grammar": _grammar,
     "limits": _limits,
     "modalities": _modalities,
+    "lines": _lines,
     "presets": _presets,
 }
