@@ -42,6 +42,9 @@ def configurations(family: str, rng: random.Random) -> Iterator[Adapter]:
 def sizes(rng: random.Random) -> Iterator[tuple[int, int]]:
     """(width, height) of any scale, most no thinner than images are, some on a raster."""
     while True:
+        # Of an aspect that several tilings have exactly.
+        across, down, scale = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 500)
+        yield across * scale, down * scale
         width = round(2 ** rng.uniform(0, 12.5))
         ratio = 2 ** rng.choice((rng.gauss(0, 1), rng.uniform(-9, 9)))
         height = min(max(round(width * ratio), 1), 6000)

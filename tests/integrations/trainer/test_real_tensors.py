@@ -164,6 +164,28 @@ def test_another_layout_than_the_refs_is_refused(maker: TensorMaker) -> None:
         assert caught.value.code == "grid_mismatch"
 
 
+class Cut:
+    """A processor whose pictures lack their last column, or half of each patch."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def preprocess(self, images: list[Any], **options: Any) -> Any:
+        out = self.processor.preprocess(images, **options)
+        pixels = out["pixel_values"]
+        # The last axis of some is that of colours; the one before is never shorter than a side.
+        out["pixel_values"] = pixels[..., :-1, :] if pixels.ndim > 2 else pixels[:, ::2]
+        return out
+
+
+def test_tensors_of_another_size_are_refused(maker: TensorMaker) -> None:
+    """Grid and count are right: another patch size, tile or budget shows in the pixels alone."""
+    cut = TensorMaker(Cut(maker.image_processor), adapter=maker.adapter)
+    with pytest.raises(MMRawError) as caught:
+        cut.process(Image.new("RGB", (448, 448)), maker.adapter.layout(448, 448).payload)
+    assert caught.value.code == "grid_mismatch"
+
+
 def test_a_field_of_a_line_that_is_called_like_a_tensor_stays_a_field() -> None:
     samples = [{"input_ids": torch.tensor([1]), "image_sizes": [[4, 4]]} for _ in range(2)]
     assert collate(samples, pad_token_id=0)["image_sizes"] == [[[4, 4]], [[4, 4]]]
