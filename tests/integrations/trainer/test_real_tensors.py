@@ -7,6 +7,7 @@ image processor with is written in `processors.REAL`; TensorMaker knows it from 
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import processors
@@ -20,6 +21,7 @@ from mmraw_protocol import MMRawError, build_features, get_adapter, mm_data
 from mmraw_protocol.conversation.messages import pack_images as pack_raw_images
 from mmraw_protocol.families import Adapter
 from mmraw_protocol.integrations.rollouts import collate
+from mmraw_protocol.integrations.tensors import ImageTensors
 from mmraw_protocol.integrations.transformers import TensorMaker, pack_images
 from mmraw_protocol.wire._generated.families import FAMILIES
 
@@ -184,6 +186,15 @@ def test_tensors_of_another_size_are_refused(maker: TensorMaker) -> None:
     with pytest.raises(MMRawError) as caught:
         cut.process(Image.new("RGB", (448, 448)), maker.adapter.layout(448, 448).payload)
     assert caught.value.code == "grid_mismatch"
+
+
+def test_a_family_that_is_not_built_in_has_patches_in_rows_and_their_grid() -> None:
+    adapter: Any = SimpleNamespace(family="toy", grid_thw=lambda _: (1, 2, 3))
+    out = {"pixel_values": torch.zeros(6, 4), "image_grid_thw": torch.tensor([[1, 2, 3]])}
+    assert ImageTensors(adapter).checked({**out, "more": 1}, {}) == out
+    for changed in ({"pixel_values": torch.zeros(7, 4)}, {"image_grid_thw": torch.ones(1, 3)}):
+        with pytest.raises(MMRawError, match="grid_mismatch"):
+            ImageTensors(adapter).checked({**out, **changed}, {})
 
 
 def test_a_field_of_a_line_that_is_called_like_a_tensor_stays_a_field() -> None:
