@@ -118,6 +118,8 @@ class FamilyInfo(NamedTuple):
         read_payload: The payload of a JSON text, unchecked.
         grid_key: The field of the payload that is the grid.
         grid: Fields of the payload by the names that tables of layouts give them.
+        answers: What its image processors answer, by name, and the reading of the layout that it
+            is (families/readings.py); None where it tells nothing of the layout.
         layout: The struct of its layout parameters, with the published defaults.
         check_layout: The check of layout parameters.
         config_names: Where else a configuration has a layout parameter, dots between the keys.
@@ -140,6 +142,7 @@ class FamilyInfo(NamedTuple):
     read_payload: Callable[[bytes], Any]
     grid_key: str
     grid: dict[str, str]
+    answers: dict[str, str | None]
     layout: type[Struct]
     check_layout: Check
     config_names: dict[str, tuple[str, ...]]
@@ -204,6 +207,7 @@ def _family(model: Model, family: str) -> str:
         f"        read_payload=Decoder(types.{variant.payload}).decode,\n"
         f"        grid_key={grid!r},\n"
         f"        grid={info['grid']!r},\n"
+        f"        answers={info['answers']!r},\n"
         f"        layout=types.{layout.name},\n"
         f"        check_layout=checks.check_{snake(layout.name)},\n"
         f"        config_names={names!r},\n"

@@ -62,6 +62,7 @@ LISTING = "families/families.schema.json"
 BUNDLED = "bundled/"
 FAMILY_KEYS = frozenset(
     {
+        "answers",
         "default",
         "family",
         "feature_modality",

@@ -65,6 +65,7 @@ def test_merging_is_associative_and_changes_nothing(
     before = copy.deepcopy((first, second, third))
     assert first.merge(second).merge(third) == first.merge(second.merge(third))
     assert MultiModalData().merge(first) == first == first.merge(MultiModalData())
+    assert first.is_empty() == (not first.mm_hashes.get("image"))
     assert (first, second, third) == before
 
 

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from PIL import Image
 
-from ..families import Adapter, Layout, grid_key
+from ..families import Adapter, Layout
+from ..families.readings import answers_of, reading_of
 from ..images import ImageSource
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
@@ -50,17 +51,18 @@ class SizedImage(Image.Image):
 
 
 class LayoutImageProcessor:
-    """An image processor that returns grids and empty pixel_values.
+    """An image processor that answers what the family's own does, without any pixels.
 
-    It is called as the image processors of Qwen are, and as the one of Kimi is (`preprocess` with
-    `{"type": "image", "image": picture}`, `media_tokens_calculator`).
+    What that is, and under which names, is data of the family. It is called as image processors of
+    Transformers are, and as the one of Kimi is (`preprocess` with `{"type": "image", "image":
+    picture}`, `media_tokens_calculator`).
     """
 
     def __init__(self, adapter: Adapter, limits: Limits = DEFAULT_LIMITS) -> None:
         self.adapter = adapter
         self.limits = limits
         self.merge_size = int(getattr(adapter, "merge_size", 2))
-        self._key = grid_key(adapter.family)
+        self._answers = answers_of(adapter.family)
 
     def layout(self, image: Any) -> Layout:
         """The layout of a picture, or of the picture in `{"type": "image", "image": picture}`.
@@ -73,21 +75,24 @@ class LayoutImageProcessor:
         return self.adapter.layout(width, height, limits=self.limits)
 
     def preprocess(self, images: Any, return_tensors: str = "np", **_: Any) -> dict[str, Any]:
-        """`pixel_values` of shape (0,) and the grids, int64, one row [t, h, w] for each picture."""
-        numpy: Any = import_module("numpy")
+        """The processor's answers: int64, one row for each picture; pixels are of shape (0,)."""
         many = isinstance(images, (list, tuple))
         pictures = cast("Sequence[Any]", images) if many else [images]
-        grids = [self.layout(picture).grid_thw for picture in pictures]
-        return {
-            "pixel_values": numpy.zeros((0,), dtype=numpy.float32),
-            self._key: numpy.array(grids, dtype=numpy.int64).reshape(-1, 3),
-        }
+        layouts = [self.layout(picture) for picture in pictures]
+        return {name: _answer(reading, layouts) for name, reading in self._answers.items()}
 
     __call__ = preprocess
 
     def media_tokens_calculator(self, image: Any) -> int:
         """The tokens that a picture becomes in the model."""
         return self.layout(image).num_tokens
+
+
+def _answer(reading: str | None, layouts: Sequence[Layout]) -> Any:
+    numpy: Any = import_module("numpy")
+    if reading is None:
+        return numpy.zeros((0,), dtype=numpy.float32)
+    return numpy.array([reading_of(reading, layout) for layout in layouts], dtype=numpy.int64)
 
 
 class LayoutProcessor:

@@ -24,7 +24,8 @@ from ..conversation.messages import (
     replace_parts,
 )
 from ..conversation.placeholders import check_spans
-from ..families import Adapter, grid_key
+from ..families import Adapter, Layout, grid_key
+from ..families.readings import answers_of, differs
 from ..stores.base import Storage
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
@@ -97,11 +98,16 @@ def raw_data(
     packed = pack_images(
         messages, adapter, storage=storage, store=store, run_id=run_id, limits=limits
     )
-    return attach(rendered, packed, adapter, allow_dropped=allow_dropped)
+    return attach(rendered, packed, adapter, limits=limits, allow_dropped=allow_dropped)
 
 
 def attach(
-    rendered: Any, packed: Sequence[PackedImage], adapter: Adapter, *, allow_dropped: bool = False
+    rendered: Any,
+    packed: Sequence[PackedImage],
+    adapter: Adapter,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_dropped: bool = False,
 ) -> MultiModalData:
     """`raw_data` for images that were packed already."""
     data = rendered.multi_modal_data
@@ -111,7 +117,9 @@ def attach(
     fresh = [index for index, item in enumerate(items) if not _is_raw(item)]
     images = _in_prompt(rendered, packed, [ranges[index] for index in fresh], allow_dropped)
     for index, image in zip(fresh, images, strict=True):
-        _compare(items[index], ranges[index], image, adapter, index)
+        described = image.description
+        layout = adapter.layout(described.width, described.height, limits=limits)
+        _compare(items[index], ranges[index], layout, adapter.family, index)
         items[index], hashes[index] = image.item, image.mm_hash
     if not items:
         return MultiModalData()
@@ -172,20 +180,13 @@ def _in_prompt(
     return shown
 
 
-def _compare(
-    item: Any, place: PlaceholderRange, image: PackedImage, adapter: Adapter, index: int
-) -> None:
-    """The renderer's grid and length are those of the image under the adapter's parameters."""
-    described = image.description
-    grid: Any = None if item is None else item.get(grid_key(adapter.family))
-    if grid is None:
-        message = "the renderer's item has no grid of the adapter's family"
+def _compare(item: Any, place: PlaceholderRange, layout: Layout, family: str, index: int) -> None:
+    """What the renderer's processor said, and the length, are those of the image's layout."""
+    if item is None or differs(item, answers_of(family), layout):
+        message = "the renderer's item does not say the grid that the adapter computes"
         raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
-    if [[int(side) for side in row] for row in grid] != [list(described.grid_thw)]:
-        message = "the renderer's processor has other layout parameters than the adapter"
-        raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
-    if place.length != described.placeholder_length:
-        message = "the renderer's placeholder convention is not the adapter's"
+    if place.length != layout.placeholder_length:
+        message = "the renderer's count of placeholder tokens is not the adapter's"
         path = f"$.mm_placeholders.image[{index}]"
         raise MMRawError("placeholder_mismatch", message, path)
 
@@ -334,5 +335,11 @@ class RawRenderer:
     def _converted(self, rendered: Any, packed: Sequence[PackedImage]) -> Any:
         if self._expands:
             rendered = expand_pads(rendered, self.adapter)
-        data = attach(rendered, packed, self.adapter, allow_dropped=self._allow_dropped)
+        data = attach(
+            rendered,
+            packed,
+            self.adapter,
+            limits=self.limits,
+            allow_dropped=self._allow_dropped,
+        )
         return changed(rendered, {"multi_modal_data": data})

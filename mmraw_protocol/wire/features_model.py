@@ -80,6 +80,11 @@ class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
     mm_placeholders: Mapping[str, Sequence[PlaceholderRange | Mapping[str, int]]] = {}
     mm_items: Mapping[str, Sequence[RawMMItem | Mapping[str, Any]]] = {}
 
+    def is_empty(self) -> bool:
+        """Whether there is no image; released renderers ask what an earlier turn returned."""
+        mappings = (self.mm_hashes, self.mm_placeholders, self.mm_items)
+        return not any(len(rows) for mapping in mappings for rows in mapping.values())
+
     def merge(self, other: MultiModalData) -> MultiModalData:
         """This turn's images and then those of `other`; neither is changed."""
         return MultiModalData(

@@ -244,6 +244,52 @@ class RemoteKimi:
         return kimi().get_number_of_image_patches(height, width) // 4
 
 
+@functools.cache
+def gemma() -> Any:
+    """Gemma4ImageProcessor, its Pillow backend."""
+    from transformers.models.gemma4 import image_processing_pil_gemma4 as module
+
+    return module.Gemma4ImageProcessorPil()
+
+
+@functools.cache
+def inkling() -> Any:
+    """InklingImageProcessor, which Transformers has for torchvision only."""
+    from transformers.models.inkling.image_processing_inkling import InklingImageProcessor
+
+    return InklingImageProcessor()
+
+
+@functools.cache
+def nemotron() -> Any:
+    """NemotronH_Omni_Reasoning_V3ImageProcessor, which Transformers has for torchvision only."""
+    from transformers.models.nemotron_h_omni import image_processing_nemotron_h_omni as module
+
+    return module.NemotronH_Omni_Reasoning_V3ImageProcessor()
+
+
+class RemoteNemotron:
+    """Transformers' Nemotron processor behind the answers of the checkpoint's own remote code.
+
+    The renderer asks for num_tokens, imgs_sizes and an image of shape (1, C, H, W), which
+    Transformers' class does not answer; grids and counts here are those of that class.
+    """
+
+    def __call__(self, images: list[Any], return_tensors: str) -> dict[str, Any]:
+        (image,) = images
+        out = nemotron().preprocess([image], return_tensors=return_tensors)
+        (h, w), patch = out["image_grid_hw"][0].tolist(), nemotron().patch_size
+        patches = out["pixel_values"].reshape(h, w, 3, patch, patch)
+        whole = patches.transpose(2, 0, 3, 1, 4).reshape(1, 3, h * patch, w * patch)
+        merge = round(1 / nemotron().downsample_ratio)
+        return {
+            "pixel_values": whole,
+            "imgs_sizes": [(h * patch, w * patch)],
+            "num_tokens": [h * w // merge**2],
+            "num_patches": [1],
+        }
+
+
 def processor_of(image_processor: Any) -> Any:
     """As a renderer takes it."""
     return SimpleNamespace(image_processor=image_processor)

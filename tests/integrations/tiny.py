@@ -1,4 +1,4 @@
-"""A tokenizer of 300-odd tokens that has every special token the three renderers ask for."""
+"""A tokenizer of 300-odd tokens that has every special token the released renderers ask for."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ KIMI = (
     "<|tool_calls_section_end|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>",
     "<|tool_call_end|>",
 )  # fmt: skip
+GEMMA = (
+    "<bos>", "<eos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|think|>", "<|tool>",
+    "<tool|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|image>",
+    "<|image|>", "<image|>", '<|"|>',
+)  # fmt: skip
+NEMOTRON = ("<img>", "<image>", "</img>")
+INKLING = (
+    "<|message_user|>", "<|message_model|>", "<|message_system|>", "<|message_tool|>",
+    "<|content_text|>", "<|content_thinking|>", "<|content_image|>", "<|content_audio_input|>",
+    "<|content_xml|>", "<|content_invoke_tool_json|>", "<|content_invoke_tool_text|>",
+    "<|content_model_end_sampling|>", "<|end_message|>", "<|audio_end|>", "<|unused_200054|>",
+    "<|unused_200053|>",
+)  # fmt: skip
+SPECIAL = QWEN + KIMI + GEMMA + NEMOTRON + INKLING
 WORDS = "a picture of the red green blue square what is in this image hello user assistant tool"
 
 
@@ -36,7 +50,7 @@ def tokenizer() -> Any:
     )
     inner.train_from_iterator([WORDS] * 4, trainer)
     inner.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in QWEN + KIMI]
+        [AddedToken(token, special=True, normalized=False) for token in SPECIAL]
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<|endoftext|>")
     # The renderers compare ids with that of the unknown token.

@@ -3,25 +3,23 @@
 Each law compares with the same renderer under the real image processor of Transformers.
 """
 
-import base64
 import copy
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import processors
 import pytest
-import renderers
 import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pairs import KINDS, SOURCES, TOOLS, Pair, answer, data_url, places, turns
 from PIL import Image
 
 from mmraw_protocol import MMRawError, build_features, parse_features
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.renderers import (
-    LayoutProcessor,
     RawRenderer,
     SizedImage,
     raw_data,
@@ -36,19 +34,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-QWEN3, QWEN35, KIMI = "Qwen3VLRenderer", "Qwen35Renderer", "KimiK25Renderer"
-CONFIGS = {
-    QWEN3: renderers.Qwen3VLRendererConfig,
-    QWEN35: renderers.Qwen35RendererConfig,
-    KIMI: renderers.KimiK25RendererConfig,
+KIMI = "KimiK25Renderer"
+#: Layout parameters that the real processors do not have.
+OTHER = {
+    "qwen_vl": {"max_pixels": 66000},
+    "kimi_k25": {"in_patch_limit": 20},
+    "gemma4": {"max_soft_tokens": 70},
+    "nemotron_h_omni": {"min_num_patches": 256},
+    "inkling": {"patch": 20},
 }
-TOOLS = [
-    {
-        "name": "screenshot",
-        "description": "what the screen shows",
-        "parameters": {"type": "object", "properties": {"zoom": {"type": "integer"}}},
-    }
-]
 SETTINGS = settings(
     max_examples=60,
     deadline=None,
@@ -56,97 +50,14 @@ SETTINGS = settings(
 )
 
 
-class Pair:
-    """One renderer twice: under the real processor, and under the layout-only one."""
-
-    def __init__(self, name: str, store: LocalStore, **config: Any) -> None:
-        kind = getattr(renderers, name)
-        real = processors.RemoteKimi() if name == KIMI else processors.qwen()
-        self.adapter = get_adapter("kimi_k25" if name == KIMI else "qwen_vl")
-        options = (tiny.tokenizer(), CONFIGS[name](**config))
-        self.real = kind(*options, processor=processors.processor_of(real))
-        self.layout_only = kind(*options, processor=LayoutProcessor(self.adapter))
-        self.raw = RawRenderer(self.layout_only, self.adapter, store=store)
-        self.grid_key = "grid_thws" if name == KIMI else "image_grid_thw"
-
-    def same(self, got: Any, want: Any) -> None:
-        """Tokens, attributions, placeholders and grids are those of the real processor."""
-        assert got.token_ids == want.token_ids
-        assert got.message_indices == want.message_indices
-        assert got.sampled_mask == want.sampled_mask
-        if want.multi_modal_data is None:
-            assert not got.multi_modal_data.mm_items
-            return
-        assert places(got) == places(want)
-        grids = [self.adapter.grid_thw(i.payload) for i in got.multi_modal_data.mm_items["image"]]
-        real = want.multi_modal_data.mm_items["image"]
-        assert grids == [tuple(int(side) for side in item[self.grid_key][0]) for item in real]
-
-
-def places(rendered: Any) -> list[tuple[int, int]]:
-    return [(p.offset, p.length) for p in rendered.multi_modal_data.mm_placeholders["image"]]
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     return LocalStore(tmp_path_factory.mktemp("run") / "assets" / "images")
 
 
-@pytest.fixture(scope="module", params=[QWEN3, QWEN35, KIMI])
+@pytest.fixture(scope="module", params=KINDS)
 def pair(request: pytest.FixtureRequest, store: LocalStore) -> Pair:
     return Pair(request.param, store)
-
-
-def data_url(picture: Any) -> str:
-    kind = {"jpg": "jpeg"}.get(picture.name.rsplit(".")[-1], picture.name.rsplit(".")[-1])
-    return f"data:image/{kind};base64,{base64.b64encode(picture.data).decode()}"
-
-
-#: Every source that both the renderers and this package read, in the spellings that both read.
-SOURCES = {
-    "bytes": lambda p: {"type": "image", "image": p.data},
-    "path": lambda p: {"type": "image", "path": str(p.path)},
-    "image as path": lambda p: {"image": str(p.path)},
-    "data URL": lambda p: {"type": "image_url", "image_url": {"url": data_url(p)}},
-    "flat data URL": lambda p: {"type": "image_url", "image_url": data_url(p)},
-    "PIL": lambda p: {"type": "image", "image": p.open()},
-}
-
-
-@st.composite
-def parts(draw: st.DrawFn, pictures: list[Any]) -> dict[str, Any]:
-    if draw(st.booleans()):
-        return {"type": "text", "text": draw(st.text("a red <|>\n", max_size=8))}
-    return SOURCES[draw(st.sampled_from(sorted(SOURCES)))](draw(st.sampled_from(pictures)))
-
-
-@st.composite
-def turns(draw: st.DrawFn, pictures: list[Any]) -> list[list[dict[str, Any]]]:
-    """Conversations of several turns; in some the model calls a tool that answers with images."""
-    content = st.lists(parts(pictures), min_size=1, max_size=3)
-    first = [{"role": "user", "content": draw(content)}]
-    if draw(st.booleans()):
-        first.insert(0, {"role": "system", "content": "you see images"})
-    result = [first]
-    for _ in range(draw(st.integers(0, 2))):
-        role = draw(st.sampled_from(["user", "tool"]))
-        message: dict[str, Any] = {"role": role, "content": draw(content)}
-        if role == "tool":
-            message |= {"tool_call_id": "functions.screenshot:0", "name": "screenshot"}
-        result.append([message])
-    return result
-
-
-def answer(turn: list[dict[str, Any]]) -> dict[str, Any]:
-    """The assistant's message before `turn`."""
-    if turn[0]["role"] != "tool":
-        return {"role": "assistant", "content": "the red square"}
-    call = {"name": "screenshot", "arguments": {"zoom": 2}}
-    return {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [{"id": "functions.screenshot:0", "type": "function", "function": call}],
-    }
 
 
 @given(data=st.data(), tools=st.sampled_from([None, TOOLS]))
@@ -155,7 +66,7 @@ def test_whole_conversations_render_as_under_the_real_processor(
     pair: Pair, pictures: list[Any], data: st.DataObject, tools: Any
 ) -> None:
     conversation: list[dict[str, Any]] = []
-    for turn in data.draw(turns(pictures)):
+    for turn in data.draw(turns(pictures, pair.kind)):
         if conversation:
             conversation.append(answer(turn))
         conversation += turn
@@ -173,20 +84,19 @@ def test_whole_conversations_render_as_under_the_real_processor(
         )
 
 
-@pytest.mark.parametrize("name", [QWEN3, QWEN35, KIMI])
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.bridges])
 @given(data=st.data())
 @SETTINGS
 def test_bridged_conversations_carry_the_images_of_all_turns(
     name: str, store: LocalStore, pictures: list[Any], data: st.DataObject
 ) -> None:
     pair = Pair(name, store, thinking_retention="all")
-    first, *later = data.draw(turns(pictures))
+    first, *later = data.draw(turns(pictures, pair.kind))
     want = pair.real.render(first, tools=TOOLS, add_generation_prompt=True)
     got = pair.raw.render(first, tools=TOOLS, add_generation_prompt=True)
     pair.same(got, want)
-    end = "</think>the red square<|im_end|>" if name != QWEN3 else "the red square<|im_end|>"
-    completion = tiny.tokenizer().encode(end, add_special_tokens=False)
     for turn in later:
+        completion = pair.completion(turn)
         before = copy.deepcopy(got.multi_modal_data)
         want = pair.real.bridge_to_next_turn(
             want.token_ids, completion, turn, previous_multi_modal_data=want.multi_modal_data
@@ -231,7 +141,8 @@ def test_file_urls_are_read_with_their_escapes(pair: Pair, pictures: list[Any]) 
     picture = pictures[4]
     part = {"type": "image_url", "image_url": {"url": picture.path.as_uri()}}
     assert "%20" in part["image_url"]["url"]
-    plain = {"type": "image", "path": str(picture.path)}
+    source = "path" if "path" in pair.kind.sources else "bytes"
+    plain = SOURCES[source](picture)
     want = pair.real.render([{"role": "user", "content": [plain]}])
     pair.same(pair.raw.render([{"role": "user", "content": [part]}]), want)
 
@@ -246,18 +157,19 @@ def test_not_one_pixel_is_decoded(pair: Pair, pictures: list[Any]) -> None:
 
 
 def test_neither_torch_nor_an_image_processor_is_imported() -> None:
+    names = {name: kind.family for name, kind in KINDS.items()}
     program = """
 import sys
 sys.modules["torch"] = sys.modules["torchvision"] = None
-import base64, io, renderers, tiny
+import base64, io, json, renderers, tiny
 from PIL import Image
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
 buffer = io.BytesIO()
 Image.new("RGB", (300, 200)).save(buffer, format="PNG")
 messages = [{"role": "user", "content": [{"type": "image", "image": buffer.getvalue()}]}]
-for name in ("Qwen3VLRenderer", "Qwen35Renderer", "KimiK25Renderer"):
-    adapter = get_adapter("kimi_k25" if "Kimi" in name else "qwen_vl")
+for name, family in json.loads(sys.argv[1]).items():
+    adapter = get_adapter(family)
     renderer = getattr(renderers, name)(tiny.tokenizer(), processor=LayoutProcessor(adapter))
     rendered = RawRenderer(renderer, adapter, storage="inline").render(messages)
     print(len(rendered.multi_modal_data.mm_items["image"]))
@@ -265,10 +177,9 @@ print([name for name in sys.modules if name.startswith("transformers.models.") a
 """
     folder = Path(__file__).parent.parent
     environment = {"PYTHONPATH": f"{folder}:{folder.parent.parent}", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split("\n") == ["1", "1", "1", "[]", ""]
+    command = [sys.executable, "-c", program, json.dumps(names)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == [*["1"] * len(names), "[]", ""]
 
 
 def test_an_assistants_image_is_not_lost_silently(pair: Pair, pictures: list[Any]) -> None:
@@ -278,6 +189,10 @@ def test_an_assistants_image_is_not_lost_silently(pair: Pair, pictures: list[Any
         {"role": "assistant", "content": [{"type": "image", "image": hidden.data}]},
         {"role": "user", "content": [{"type": "image", "image": hidden.data}]},
     ]
+    if pair.kind.assistant_images:
+        data = pair.raw.render(messages).multi_modal_data
+        assert data.mm_hashes["image"] == [shown.mm_hash, hidden.mm_hash, hidden.mm_hash]
+        return
     with pytest.raises(MMRawError) as caught:
         pair.raw.render(messages)
     assert (caught.value.code, caught.value.path) == ("missing_slot", "$[1].content[0]")
@@ -291,11 +206,12 @@ def test_the_converter_takes_what_the_real_processor_gave(pair: Pair, pictures: 
     rendered = pair.real.render(messages)
     data = raw_data(rendered, messages, pair.adapter, storage="inline")
     assert data.mm_hashes["image"] == [pictures[4].mm_hash]
-    other = {"qwen_vl": {"max_pixels": 66000}, "kimi_k25": {"in_patch_limit": 20}}
-    wrong = get_adapter(pair.adapter.family, other[pair.adapter.family])
+    wrong = get_adapter(pair.adapter.family, OTHER[pair.adapter.family])
     with pytest.raises(MMRawError) as caught:
         raw_data(rendered, messages, wrong, storage="inline")
-    assert caught.value.code == "grid_mismatch"
+    # Inkling's item is pixels alone: the count of tokens is all that it tells.
+    counted = pair.adapter.family == "inkling"
+    assert caught.value.code == ("placeholder_mismatch" if counted else "grid_mismatch")
 
 
 def test_kimis_one_pad_becomes_one_for_each_token(store: LocalStore, pictures: list[Any]) -> None:
