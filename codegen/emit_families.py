@@ -61,6 +61,9 @@ class Expansion(NamedTuple):
         target: The token that it expands; the span replaces it, with the tokens around it.
         before, after: The tokens that it writes around the span, as texts.
         refused: The forms of the family that cannot be expanded or compacted, and why.
+        item: What its items say of the layout, and the reading that each is (families/readings.py).
+        parameters: The layout parameters that the server does not take from its image processor:
+            their paths, from the server's `model_config` or `processor`, or their values.
     """
 
     model_types: tuple[str, ...]
@@ -68,6 +71,8 @@ class Expansion(NamedTuple):
     before: str
     after: str
     refused: dict[str, str]
+    item: dict[str, str]
+    parameters: dict[str, Any]
 
 
 class Output(NamedTuple):
@@ -248,6 +253,9 @@ def _output(given: Json) -> str:
     return f"Output({given['output']!r}, {shape}, {values}, {flags})"
 
 
+_EXPANSION = ("target", "before", "after", "refused", "item", "parameters")
+
+
 def _expansion(given: Json) -> str:
-    parts = (repr(given[name]) for name in ("target", "before", "after", "refused"))
+    parts = (repr(given[name]) for name in _EXPANSION)
     return f"Expansion({literal(given['model_types'])}, {', '.join(parts)})"

@@ -79,7 +79,7 @@ FAMILY_KEYS = frozenset(
 )
 #: What a family.json may leave out, with the value that it then has.
 _PLACEHOLDER: Json = {"conventions": [], "row_end": "", "end": ""}
-_VLLM: Json = {"before": "", "after": "", "refused": {}}
+_VLLM: Json = {"before": "", "after": "", "refused": {}, "item": {}, "parameters": {}}
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
 _TENSORS: Json = {"call": {}, "outputs": {}}
 _OUTPUT: Json = {"output": "", "shape": [], "values": [], "returned": True, "padded": False}

@@ -1,7 +1,9 @@
 """What a vLLM server's owner decides, and what the server's model decides."""
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from mmraw_protocol import Limits, MMRawError
@@ -118,6 +120,26 @@ def test_the_layout_is_that_of_the_servers_processor() -> None:
         {"images_kwargs": {"size": {"longest_edge": 1003520}}},
     ):
         assert server_adapter("qwen_vl", published, overrides).fingerprint() == smaller
+
+
+@pytest.mark.parametrize(
+    ("family", "overrides", "parameters"),
+    [
+        ("qwen_vl", {"size": {"shortest_edge": 3136}}, {"min_pixels": 3136}),
+        ("gemma4", {"max_soft_tokens": 70}, {"max_soft_tokens": 70}),
+        ("gemma4", {"images_kwargs": {"max_soft_tokens": 70}}, {"max_soft_tokens": 70}),
+        ("glm4v", {"size": {"longest_edge": 1003520}}, {"longest_edge": 1003520}),
+        ("glm5_next", {"min_image_tokens": 4}, {"min_image_tokens": 4}),
+        ("internvl", {"max_patches": 4}, {"max_patches": 4}),
+    ],
+)
+def test_what_the_server_was_started_with_is_read_by_the_familys_names(
+    family: str, overrides: dict[str, Any], parameters: dict[str, Any]
+) -> None:
+    """Beside the file's own values, under any of a parameter's names."""
+    published = msgspec.structs.asdict(FAMILIES[family].layout())
+    found = server_adapter(family, published, {**overrides, "do_resize": True})
+    assert found.fingerprint() == get_adapter(family, parameters).fingerprint()
 
 
 def test_kimis_placeholders_are_the_tokens_that_vllm_puts_there() -> None:

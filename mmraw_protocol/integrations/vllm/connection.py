@@ -12,18 +12,15 @@ import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
-from ...families import GRID_KEY, Adapter, grid_key
+from ...families import Adapter
+from ...families.readings import differs
 from ...materialize import MaterializedImage, Materializer
 from ...wire.errors import MMRawError
-from .families import family_of, server_adapter
+from .families import PROBES, check_served, family_of, item_names, server_adapter, target_of
 from .handover import EncodedHandover, Handover, direct_handover
 from .metrics import Metrics
 from .resolver import Resolver
 from .settings import Settings
-
-#: What vLLM's own chat endpoint may be asked for, tried once when the server starts: an image that
-#: grows, one that keeps its size, and one beside the raster.
-_PROBES = ((64, 48), (640, 480), (333, 517))
 
 
 class VllmItems:
@@ -32,17 +29,19 @@ class VllmItems:
     Args:
         renderer: The server's renderer.
         adapter: The model's layout.
+        target_id: The token that vLLM expands for an image.
         handover: How vLLM gets the items.
     """
 
-    def __init__(self, renderer: Any, adapter: Adapter, pad_id: int, handover: Handover) -> None:
+    def __init__(self, renderer: Any, adapter: Adapter, target_id: int, handover: Handover) -> None:
         self._processor = renderer.get_mm_processor()
         # vLLM runs this processor on one thread of its own, since its parts are not safe to share;
         # so does this.
         own = getattr(renderer, "_mm_executor", None)
         self._executor = own if isinstance(own, Executor) else ThreadPoolExecutor(1)
         self._adapter = adapter
-        self._pad_id = pad_id
+        self._target_id = target_id
+        self._names = item_names(adapter.family)
         self._handover = handover
 
     def make(self, image: MaterializedImage) -> Any:
@@ -63,8 +62,8 @@ class VllmItems:
             found = None
         if found is None:
             raise MMRawError("layout_refused", "the model's own processor refuses the image")
-        item, length = found
-        self._compare(item, length, pixels.size, placeholder_length)
+        item, tokens = found
+        self._compare(item, tokens, pixels.size, placeholder_length)
         return item
 
     def _apply(self, pixels: Any) -> tuple[Any, int]:
@@ -78,27 +77,27 @@ class VllmItems:
         items = self._processor.info.parse_mm_data({modality: [data]})
         # Only its own hash would need the pixels once more, and nobody looks at that.
         names = {modality: ["mmraw"]}
-        inputs = ProcessorInputs([self._pad_id], items, names, cache=None)
+        inputs = ProcessorInputs([self._target_id], items, names, cache=None)
         with set_default_torch_num_threads():
             result = self._processor.apply(inputs, TimingContext(enabled=False))
-        ranges = result["mm_placeholders"][modality]
-        return result["mm_kwargs"][modality][0], ranges[0].length
+        # vLLM's own span may hold tokens around the image's; the engine embeds these alone.
+        span = result["mm_placeholders"][modality][0]
+        return result["mm_kwargs"][modality][0], span.get_num_embeds()
 
-    def _compare(self, item: Any, length: int, size: tuple[int, int], expected: int) -> None:
+    def _compare(self, item: Any, tokens: int, size: tuple[int, int], expected: int) -> None:
         """The last check before the engine: a wrong grid or count would end it."""
-        layout = self._adapter.layout(*size)
-        key = grid_key(self._adapter.family)
-        name = key if key in item else GRID_KEY
-        if tuple(int(side) for side in item[name].data.flatten()) != tuple(layout.grid_thw):
+        said = {name: element.data for name, element in item.items() if name in self._names}
+        if differs(said, self._names, self._adapter.layout(*size)):
             message = "the server's processor gives another grid than the family's layout"
             raise MMRawError("grid_mismatch", message)
-        if length != expected:
+        if tokens != expected:
             message = "the server's processor gives another count of placeholder tokens"
             raise MMRawError("placeholder_mismatch", message)
 
     def size(self, item: Any) -> int:
         """Bytes of its tensors."""
-        return sum(element.data.nbytes for element in item.values())
+        # Some processors say small numbers without tensors.
+        return sum(getattr(element.data, "nbytes", 0) for element in item.values())
 
     def text(self, item: Any) -> str:
         """What stands for the item in the request."""
@@ -120,8 +119,10 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
     if not renderer.model_config.is_multimodal_model:
         raise MMRawError("unknown_family", "the server's model takes no images")
     adapter = adapter_of(renderer, settings)
-    pad_id = _pad_id(renderer, adapter)
-    items = VllmItems(renderer, adapter, pad_id, _handover(settings))
+    check_served(adapter, getattr(renderer.model_config.hf_config, "architectures", None))
+    pad_id = _token_id(renderer, adapter.pad_token, adapter)
+    target_id = _token_id(renderer, target_of(adapter), adapter)
+    items = VllmItems(renderer, adapter, target_id, _handover(settings))
     _try_out(items, adapter)
     allowed = settings.families is None or adapter.family in settings.families
     materializer = Materializer(
@@ -144,27 +145,35 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
 
 
 def adapter_of(renderer: Any, settings: Settings) -> Adapter:
-    """The adapter under the layout parameters of the server's own image processor."""
+    """The adapter under the layout parameters of the server's own processor and configuration."""
     config = renderer.model_config
     info = renderer.get_mm_processor().info
     family = settings.family or family_of(config.hf_config.model_type)
-    processor = getattr(info, "image_processor", None)
-    if processor is None:
-        processor = info.get_image_processor()
-    media = getattr(processor, "media_proc_cfg", None)
-    document = None if media is None else {"media_proc_cfg": media}
     overrides: Any = getattr(config.multimodal_config, "mm_processor_kwargs", None) or {}
-    return server_adapter(family, document or processor.to_dict(), overrides)
+    places = {"model_config": config, "processor": info.get_hf_processor()}
+    return server_adapter(family, _image_processor_config(info), overrides, places)
 
 
-def _pad_id(renderer: Any, adapter: Adapter) -> int:
+def _image_processor_config(info: Any) -> dict[str, Any]:
+    """The image processor's configuration; empty where the model has no image processor apart."""
+    processor = getattr(info, "image_processor", None)
+    if processor is None and hasattr(info, "get_image_processor"):
+        processor = info.get_image_processor()
+    if processor is None:
+        processor = getattr(info.get_hf_processor(), "image_processor", None)
+    if processor is None:
+        return {}
+    media = getattr(processor, "media_proc_cfg", None)
+    return processor.to_dict() if media is None else {"media_proc_cfg": media}
+
+
+def _token_id(renderer: Any, token: str, adapter: Adapter) -> int:
     tokenizer = renderer.tokenizer
-    config = renderer.model_config.hf_config
-    if tokenizer is None:
-        return int(config.image_token_id)
-    found = tokenizer.get_vocab().get(adapter.pad_token)
+    if tokenizer is None and token == adapter.pad_token:
+        return int(renderer.model_config.hf_config.image_token_id)
+    found = None if tokenizer is None else tokenizer.get_vocab().get(token)
     if found is None:
-        message = "the server's tokenizer does not know the pad token of the model's family"
+        message = "the server's tokenizer does not know the tokens of the model's family"
         raise MMRawError("invalid_config", message)
     return int(found)
 
@@ -181,8 +190,17 @@ def _try_out(items: VllmItems, adapter: Adapter) -> None:
     """Holds the adapter against the processor, so that a misfit is known before any request."""
     from PIL import Image
 
-    for size in _PROBES:
-        items.process(Image.new("RGB", size), adapter.layout(*size).placeholder_length)
+    for size in PROBES:
+        expected, failed = adapter.layout(*size).placeholder_length, None
+        try:
+            items.process(Image.new("RGB", size), expected)
+        except MMRawError as error:
+            failed = error
+        if failed is not None:
+            # What the server counts by is then not in its image processor's configuration.
+            trial = f"on a trial image of {size[0]}x{size[1]} pixels, {failed.message}"
+            message = f"{trial}; the layout parameters that were found are not all it counts by"
+            raise MMRawError(failed.code, message)
 
 
 def api_keys(state: Any) -> list[str]:

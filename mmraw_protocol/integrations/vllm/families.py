@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ...families import Adapter, get_adapter
+from ...families import GRID_KEY, Adapter, get_adapter
+from ...families.config import value_at
 from ...wire._generated.families import FAMILIES
 from ...wire.errors import MMRawError
 
 #: One placeholder token for each token of the image.
 EXPANDED = "expanded"
+
+#: What vLLM's own chat endpoint may be asked for, tried once when the server starts: an image that
+#: grows, one that keeps its size, one beside the raster, and a large one.
+PROBES = ((64, 48), (640, 480), (333, 517), (1920, 1080))
 
 #: Family by `model_type` of the model's configuration.
 FAMILY_BY_MODEL_TYPE = {
@@ -32,22 +37,82 @@ def family_of(model_type: str) -> str:
 
 
 def server_adapter(
-    family: str, processor: Mapping[str, Any], overrides: Mapping[str, Any]
+    family: str,
+    processor: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    places: Mapping[str, Any] | None = None,
 ) -> Adapter:
-    """The adapter under the layout parameters of the server's image processor.
+    """The adapter under the layout parameters of the server.
 
     Args:
         family: The model's family.
         processor: The image processor's configuration, as its preprocessor_config.json has it.
         overrides: What the server was started with (`--mm-processor-kwargs`).
+        places: The objects `model_config` and `processor` of the server, where a family's
+            parameters may stand (spec/families/<name>/family.json).
 
     Raises:
         MMRawError: invalid_config, unknown_family.
     """
-    document = dict(processor)
-    _override(document, overrides)
-    _override(document, cast("Mapping[str, Any]", overrides.get("images_kwargs") or {}))
+    document = {**processor, **_parameters(family, places or {})}
+    _override(document, overrides, family)
+    _override(document, cast("Mapping[str, Any]", overrides.get("images_kwargs") or {}), family)
     return get_adapter(family, document, placeholder=served_convention(family))
+
+
+def _parameters(family: str, places: Mapping[str, Any]) -> dict[str, Any]:
+    """The layout parameters that the server has elsewhere than in its image processor."""
+    info = FAMILIES.get(family)
+    given = {} if info is None else info.vllm.parameters
+    found = {
+        name: _at(places, place) if isinstance(place, str) else place
+        for name, place in given.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _at(root: Any, path: str) -> Any:
+    """The value under a path of keys and attributes; None where it is absent."""
+    for name in path.split("."):
+        if isinstance(root, Mapping):
+            root = cast("Mapping[str, Any]", root).get(name)
+        else:
+            root = getattr(root, name, None)
+    return root
+
+
+def check_served(adapter: Adapter, architectures: Sequence[str] | None) -> None:
+    """Refuses the models that no refs can be served for.
+
+    Raises:
+        MMRawError: unsupported_option, with the reason.
+    """
+    info = FAMILIES.get(adapter.family)
+    for name in architectures or ():
+        if info is not None and name in info.vllm.refused:
+            reason = info.vllm.refused[name]
+            raise MMRawError("unsupported_option", f"this model's images take no refs: {reason}")
+    layout = adapter.layout(*PROBES[0])
+    if layout.placeholder_length != layout.num_tokens:
+        message = (
+            "this model's images take no refs: their spans hold other tokens than the image's own, "
+            "and a request cannot say which"
+        )
+        raise MMRawError("unsupported_option", message)
+
+
+def target_of(adapter: Adapter) -> str:
+    """The token that vLLM expands for an image."""
+    info = FAMILIES.get(adapter.family)
+    if info is None or info.vllm.target == info.placeholder.token:
+        return adapter.pad_token
+    return info.vllm.target
+
+
+def item_names(family: str) -> Mapping[str, str]:
+    """What vLLM's items say of the layout, by name, with the reading that each is."""
+    info = FAMILIES.get(family)
+    return {GRID_KEY: "grid_thw"} if info is None else info.vllm.item
 
 
 def served_convention(family: str) -> str | None:
@@ -60,15 +125,15 @@ def served_convention(family: str) -> str | None:
     return EXPANDED if info is not None and EXPANDED in info.conventions else None
 
 
-def _override(document: dict[str, Any], values: Mapping[str, Any]) -> None:
-    for name in ("patch_size", "temporal_patch_size", "merge_size"):
-        if values.get(name) is not None:
-            document[name] = values[name]
-    edges = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
-    given = cast("Mapping[str, Any]", values.get("size") or {})
-    for pixels, edge in edges.items():
-        value = values.get(pixels) if values.get(pixels) is not None else given.get(edge)
+def _override(document: dict[str, Any], values: Mapping[str, Any], family: str) -> None:
+    """Layout parameters of `values`, under whichever of their names, become the document's."""
+    info = FAMILIES.get(family)
+    if info is None:
+        document.update(values)
+        return
+    for name in info.layout.__struct_fields__:
+        given = [value_at(values, path) for path in (name, *info.config_names.get(name, ()))]
+        value = next((value for value in given if value is not None), None)
         if value is not None:
-            size = cast("Mapping[str, Any]", document.get("size") or {})
-            document["size"] = {**size, edge: value}
-            document.pop(pixels, None)
+            # A parameter's own name goes before the others.
+            document[name] = value

@@ -1,0 +1,177 @@
+"""Which models a server can take refs for, by what its own processor says of trial images."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from vllm_server_stand_in import ImageProcessor, ServersProcessor, state, vllm
+
+from mmraw_protocol import MMRawError
+from mmraw_protocol.families import Adapter, get_adapter
+from mmraw_protocol.integrations.vllm import Settings
+from mmraw_protocol.integrations.vllm.connection import adapter_of, connect
+from mmraw_protocol.integrations.vllm.families import PROBES
+from mmraw_protocol.integrations.vllm.metrics import Metrics
+from mmraw_protocol.wire._generated.families import FAMILIES
+
+__all__ = ["vllm"]
+
+SETTINGS = Settings(handover="encoded")
+QWEN = {"patch_size": 16, "merge_size": 2, "temporal_patch_size": 2}
+QWEN |= {"size": {"shortest_edge": 65536, "longest_edge": 1003520}}  # type: ignore[dict-item]
+NEMOTRON = {"patch_size": 16, "downsample_ratio": 0.5}
+TILES = {"size": {"height": 448, "width": 448}, "min_patches": 1, "max_patches": 6}
+
+#: family: (what the server lays out by, its image processor's file, config.json, the rest)
+SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any], dict[str, Any]]] = {
+    "qwen_vl": ({"max_pixels": 1003520}, QWEN, {}, {}),
+    "gemma4": (
+        {"max_soft_tokens": 140},
+        {"patch_size": 16, "pooling_kernel_size": 3, "max_soft_tokens": 140},
+        {},
+        {},
+    ),
+    # Its own class in the server, without an image processor: config.json and a flag decide.
+    "nemotron_h_omni": (
+        {"max_model_len": 700, "max_num_patches": 0, "min_num_patches": 256},
+        None,
+        NEMOTRON
+        | {"vision_config": SimpleNamespace(args={"max_num_patches": 0, "min_num_patches": 256})},
+        {"max_model_len": 700},
+    ),
+    # Whatever the files say, the server rescales by 2.
+    "inkling": (
+        {"patch": 20, "rescale_image_frac": 2.0},
+        {
+            "patch_size": 20,
+            "rescale_image_frac": 2.0,
+            "rescale_image_max_upscaled_long_edge": 2048,
+        },
+        {"vision_config": SimpleNamespace(patch_size=20)},
+        {},
+    ),
+    "glm4v": (
+        {"longest_edge": 1003520},
+        {**QWEN, "patch_size": 14, "size": {"shortest_edge": 12544, "longest_edge": 1003520}},
+        {},
+        {},
+    ),
+    "glm5_next": (
+        {"max_image_tokens": 500},
+        {
+            "patch_size": 14,
+            "temporal_patch_size": 2,
+            "merge_size": 2,
+            "min_image_tokens": 16,
+            "max_image_tokens": 500,
+        },
+        {},
+        {},
+    ),
+    # The processor always tiles, and its file says that it does not.
+    "internvl": (
+        {"max_patches": 6, "image_seq_length": 64},
+        {**TILES, "crop_to_patches": False},
+        {},
+        {},
+    ),
+}
+
+
+def server(family: str, truth: Adapter | None = None, **options: Any) -> Any:
+    """A server's state; it lays out by `truth`, or else by what its configuration says."""
+    parameters, image_processor, hf_config, rest = SERVERS[family]
+    processor = SimpleNamespace(image_seq_length=64)
+    if image_processor is not None:
+        processor.image_processor = ImageProcessor(image_processor)
+    model_type = FAMILIES[family].vllm.model_types[0]
+    given = truth or get_adapter(family, parameters)
+    return state(given, processor, {"model_type": model_type, **hf_config}, **rest, **options)
+
+
+def processor_of(given: Any) -> ServersProcessor:
+    return given.online_renderer.renderer.get_mm_processor()
+
+
+def start(given: Any) -> None:
+    connect(given, SETTINGS, Metrics(CollectorRegistry())).close()
+
+
+@pytest.mark.usefixtures("vllm")
+@pytest.mark.parametrize("family", SERVERS)
+def test_a_server_starts_under_its_own_layout_parameters(family: str) -> None:
+    given = server(family)
+    start(given)
+    adapter = adapter_of(given.online_renderer.renderer, SETTINGS)
+    assert adapter.fingerprint() == get_adapter(family, SERVERS[family][0]).fingerprint()
+    # What it expands is the token that vLLM looks for, which need not be the pad.
+    vocabulary = given.online_renderer.renderer.tokenizer.get_vocab()
+    target = vocabulary[FAMILIES[family].vllm.target]
+    assert processor_of(given).prompts == [[target]] * len(PROBES)
+
+
+@pytest.mark.usefixtures("vllm")
+@pytest.mark.parametrize(
+    ("family", "truth"),
+    [
+        ("qwen_vl", {"max_pixels": 2007040}),
+        ("gemma4", {"max_soft_tokens": 280}),
+        ("nemotron_h_omni", {"max_model_len": 300, "max_num_patches": 0, "min_num_patches": 256}),
+        ("inkling", {"patch": 20}),
+        ("glm4v", {"longest_edge": 2007040}),
+        ("glm5_next", {"max_image_tokens": 1000}),
+        ("internvl", {"crop_to_patches": False, "image_seq_length": 64}),
+    ],
+)
+def test_a_server_that_counts_by_something_else_is_refused_at_its_start(
+    family: str, truth: dict[str, Any]
+) -> None:
+    with pytest.raises(MMRawError, match="on a trial image of") as caught:
+        start(server(family, get_adapter(family, truth)))
+    assert caught.value.code in ("grid_mismatch", "placeholder_mismatch")
+    assert "not all it counts by" in caught.value.message
+
+
+@pytest.mark.usefixtures("vllm")
+@pytest.mark.parametrize(
+    ("family", "name"), [("qwen_vl", "image_grid_thw"), ("nemotron_h_omni", "imgs_sizes")]
+)
+def test_an_item_that_tells_no_grid_is_refused(family: str, name: str) -> None:
+    """Without its tiler, the server of Nemotron tiles as another model does."""
+    with pytest.raises(MMRawError, match="another grid") as caught:
+        start(server(family, without=(name,)))
+    assert caught.value.code == "grid_mismatch"
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_family_whose_spans_hold_more_than_the_images_tokens_is_refused() -> None:
+    config = {"patch_size": 16, "size": {"longest_edge": 1024}, "spatial_merge_size": 1}
+    processor = SimpleNamespace(image_processor=ImageProcessor(config))
+    given = state(get_adapter("pixtral"), processor, {"model_type": "mistral3"})
+    with pytest.raises(MMRawError, match="spans hold other tokens") as caught:
+        start(given)
+    assert caught.value.code == "unsupported_option"
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_form_that_vllm_expands_in_another_way_is_refused_with_its_reason() -> None:
+    given = server("internvl")
+    given.online_renderer.renderer.model_config.hf_config.architectures = ["InternVLChatModel"]
+    with pytest.raises(MMRawError, match="may write the whole prompt again"):
+        start(given)
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_tokenizer_without_the_familys_tokens_is_refused() -> None:
+    given = server("inkling")
+    vocabulary = given.online_renderer.renderer.tokenizer.get_vocab()
+    del vocabulary[FAMILIES["inkling"].vllm.target]
+    with pytest.raises(MMRawError, match="tokenizer") as caught:
+        start(given)
+    assert caught.value.code == "invalid_config"
+
+
+def test_every_served_family_has_a_server_here() -> None:
+    """Kimi's is the real one of tests/e2e; Pixtral's is refused."""
+    assert SERVERS.keys() | {"kimi_k25", "pixtral"} == FAMILIES.keys()
