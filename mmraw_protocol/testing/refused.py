@@ -14,7 +14,7 @@ from ..wire._generated.dialects import (
     ITEMS,
     WireDialect,
 )
-from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES
+from ..wire._generated.families import FAMILIES
 from ..wire._generated.strategies import REQUIRED, SOURCES, WRONG
 from ..wire.base64 import encode_base64url
 from ..wire.json import canonical_json
@@ -51,16 +51,18 @@ def refused_documents(name: str) -> Strategy:
     made = st.builds(_with_fault, documents(name), faults, st.just(name))
     if not {"family", "payload"} <= set(WRONG[name]):
         return made
-    within = st.sampled_from([info.payload.__name__ for info in FAMILIES.values()]).flatmap(
-        refused_documents
-    )
+    # What is a fault in one family's payload may be another's whole payload.
+    within = st.sampled_from(sorted(FAMILIES)).flatmap(_refused_payload)
     return st.one_of(made, st.builds(_with_payload, documents(name), within))
 
 
-def _with_payload(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
-    # A fault in one built-in payload is one in the others too; an opaque one may hold anything.
-    family = document["family"] if document["family"] in FAMILIES else DEFAULT_FAMILY
-    return {**document, "family": family, "payload": payload}
+def _refused_payload(family: str) -> st.SearchStrategy[dict[str, Any]]:
+    payloads = refused_documents(FAMILIES[family].payload.__name__)
+    return payloads.map(lambda payload: {"family": family, "payload": payload})
+
+
+def _with_payload(document: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
+    return {**document, **wrong}
 
 
 def refused_refs(dialect: str = DEFAULT_DIALECT) -> st.SearchStrategy[str]:
