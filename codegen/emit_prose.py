@@ -15,6 +15,7 @@ from typing import Any
 
 from .canonical import string_of
 from .emit_reference import table
+from .family_text import expansions, placeholder_length, prompt_tokens, refusals, vllm_span
 from .ir import Definition, Field, Model, Named, String, Tuple, Type
 from .load import Json, SchemaError
 
@@ -193,6 +194,21 @@ def _prompt(placeholder: Json, ids: Json) -> str:
     return " ".join(part for part in (text("before"), span, text("after")) if part)
 
 
+def _prompts(model: Model) -> str:
+    families = model.spec.families
+    rows: list[tuple[str, ...]] = [
+        (f"`{family}`", placeholder_length(info), vllm_span(info))
+        for family, info in families.items()
+    ]
+    columns = ("family", "placeholder_length", "vLLM's span: offset, length")
+    shown = "The tokens of a prompt:\n\n" + prompt_tokens(families) + table(columns, rows)
+    shown += "What vLLM expands; SPAN is the placeholder's span:\n\n" + expansions(families)
+    refused = [
+        f"- {family}, {line}\n" for family, info in families.items() for line in refusals(info)
+    ]
+    return shown + "Not expanded:\n\n" + "".join(refused)
+
+
 def _shape(model: Model, payload: Definition) -> str:
     shown = ", ".join(f'"{part.name}": {_value(model, part.type)}' for part in payload.fields)
     return f"{{{shown}}}"
@@ -308,4 +324,5 @@ _REGIONS: dict[str, Callable[[Model], str]] = {
     "modalities": _modalities,
     "lines": _lines,
     "presets": _presets,
+    "prompts": _prompts,
 }
