@@ -153,6 +153,11 @@ test-browser: docs $(BROWSER_INSTALLED) ## the site and its inspector in a real 
 generate: install ## write the generated files from spec/
 	$(PY) -m codegen
 
+NAME ?=
+new-family: install ## begin a built-in family: its folder, modules and failing test, e.g. NAME=tile_vl
+	$(PY) -m codegen.new_family '$(NAME)'
+	$(PY) -m codegen
+
 format: install ## format, and mend what the linter can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
