@@ -102,11 +102,19 @@ class Checkout:
 
     def codegen(self, *arguments: str) -> tuple[int, str]:
         """The exit code of the generator, and what it says."""
-        command = [sys.executable, "-m", "codegen", *arguments]
+        code, _, message = self.module("codegen", *arguments)
+        return code, message
+
+    def module(self, *command: str) -> tuple[int, str, str]:
+        """The exit code of a Python module of the copy, its output and its errors."""
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
         )
-        return done.returncode, done.stderr
+        return done.returncode, done.stdout, done.stderr
 
     def mmraw(self, *arguments: str) -> str:
         """What a command of the copy prints."""

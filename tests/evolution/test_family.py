@@ -12,9 +12,19 @@ FAMILY = {
     "title": "Tile VL",
     "default": False,
     "feature_modality": "image",
+    "grid": {"grid_hw": "tile_grid"},
     "placeholder": {"token": "<tile>", "before": "<", "after": ">", "conventions": []},
-    "presets": {"tile_vl_large": {"tile_size": 896}},
-    "vllm_model_types": ["tile_vl_chat"],
+    "image_processor_types": {"TileVlImageProcessor": {}},
+    "required": ["tile_size"],
+    "vllm": {"model_types": ["tile_vl_chat"], "target": "<tile>"},
+    "lines": {
+        "tile_vl": {"model_types": ["tile_vl"], "processor_classes": ["TileVlProcessor"]},
+        "tile_vl_large": {
+            "model_types": ["tile_vl_large"],
+            "processor_classes": ["TileVlProcessor"],
+            "parameters": {"tile_size": 896},
+        },
+    },
     "renderers": {},
 }
 SIDE = {
@@ -93,7 +103,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import TileVlLayout, TileVlPayload
 from .base import Layout
@@ -130,20 +139,12 @@ ADAPTER = TileVlAdapter
 
 def describes(document: Mapping[str, Any]) -> bool:
     """Whether a processor's configuration is of this family."""
-    return "tile_size" in document
-
-
-def layout_parameters_of(document: dict[str, Any], info: FamilyInfo) -> dict[str, Any]:
-    """The layout parameters in a preprocessor_config.json of the family."""
-    return {name: document[name] for name in info.layout.__struct_fields__ if name in document}
+    return document.get("image_processor_type") == "TileVlImageProcessor"
 '''
 TYPESCRIPT = """
 /** Tile VL (family `tile_vl`): an image is cut into square tiles, each of them one token. */
-import { get } from "../codec/values.js";
-import type { JsonObject } from "../codec/values.js";
 import type { Limits } from "../generated/limits.js";
 import type { TileVlLayout } from "../generated/types.js";
-import { present } from "./config.js";
 import { checkGrid } from "./grid.js";
 import type { Layout } from "./layout.js";
 
@@ -167,10 +168,6 @@ export function layoutOf(
     resized: [w * tile_size, h * tile_size],
     content: [width, height],
   };
-}
-
-export function parametersIn(document: JsonObject): JsonObject {
-  return present({ tile_size: get(document, "tile_size") });
 }
 """
 FILES = {
@@ -262,10 +259,10 @@ def test_it_is_found_by_its_configuration_and_its_model(checkout: Checkout) -> N
     result = checkout.python(
         "from mmraw_protocol.families import family_of\n"
         "from mmraw_protocol.integrations.vllm import families as vllm\n"
-        "kinds = [{'tile_size': 448}, {'patch_size': 14}, {'media_proc_cfg': {}}]\n"
-        "result = [*map(family_of, kinds), vllm.family_of('tile_vl_chat')]"
+        "file = {'image_processor_type': 'TileVlImageProcessor', 'tile_size': 448}\n"
+        "result = [family_of(file), vllm.family_of('tile_vl_chat')]"
     )
-    assert result == ["tile_vl", "qwen_vl", "kimi_k25", "tile_vl"]
+    assert result == ["tile_vl", "tile_vl"]
 
 
 def test_strategies_generate_it(checkout: Checkout) -> None:
