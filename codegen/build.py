@@ -149,7 +149,10 @@ def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
         )
     if kind == "integer":
         limit, multiple = node.get("x-mmraw-limit"), node.get("multipleOf", 1)
-        return Integer(node["minimum"], node["maximum"], limit, multiple)
+        choices = tuple(node.get("enum", ()))
+        if choices and (min(choices), max(choices)) != (node["minimum"], node["maximum"]):
+            raise SchemaError(f"{place}: the bounds must be the least and the greatest choice")
+        return Integer(node["minimum"], node["maximum"], limit, multiple, choices)
     if kind == "number":
         return Number()
     if kind == "boolean":

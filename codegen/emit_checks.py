@@ -44,6 +44,7 @@ from ..check import (
     boolean,
     by_family,
     check_opaque_payload,
+    choice,
     closed,
     constant,
     integer,
@@ -111,6 +112,8 @@ def _check(model: Model, item: Type, rule: str) -> str:
     """The expression that gives the check of a type, under the rule of its field or definition."""
     if isinstance(item, String):
         return _string(item, rule)
+    if isinstance(item, Integer) and item.choices:
+        return f"choice({rule}, {item.choices!r})"
     if isinstance(item, Integer):
         top = SAFE if item.limit else item.maximum
         multiple = f", multiple_of={item.multiple_of}" if item.multiple_of != 1 else ""
@@ -183,6 +186,8 @@ def _numeric(
             raise SchemaError(f"{item.name}: a payload holds no objects")
         return _numeric(model, target, name, bounded=bounded)
     if isinstance(item, Integer):
+        if item.choices:
+            raise SchemaError(f"{name}: only layout parameters have choices")
         conditions = [f"{name} % {item.multiple_of} == 0"] if item.multiple_of != 1 else []
         if bounded and item.minimum < 1:
             raise SchemaError(f"{name}: a factor of a limited product is at least 1")

@@ -184,6 +184,8 @@ def _type(model: Model, item: Type) -> str:
         return f"{_type(model, item.inner)} or null"
     if isinstance(item, String):
         return _string(item)
+    if isinstance(item, Integer) and item.choices:
+        return f"one of {', '.join(map(str, item.choices))}"
     if isinstance(item, Integer):
         return f"integer from {item.minimum} to {item.maximum}" + _limit(item.limit)
     if isinstance(item, Number):

@@ -107,6 +107,8 @@ def _strategy(model: Model, item: Type) -> str:
             return "st.text(st.characters(codec='ascii'), max_size=40)"
         most = f".filter(lambda s: len(s) <= {item.max_length})" if item.max_length else ""
         return f'st.from_regex(r"{anchored(item.pattern)}"){most}'
+    if isinstance(item, Integer) and item.choices:
+        return f"st.sampled_from({list(item.choices)})"
     if isinstance(item, Integer):
         if item.multiple_of != 1:
             least, most = -(-item.minimum // item.multiple_of), item.maximum // item.multiple_of
@@ -194,7 +196,7 @@ def _wrong(model: Model, item: Type) -> list[Any]:
         return [None, 0, 1.5, True, [], {}, *texts, *long]
     if isinstance(item, Integer):
         least, most = item.minimum, item.maximum
-        odd = [least + 1] if item.multiple_of > 1 and (least + 1) % item.multiple_of else []
+        odd = [least + 1] if item.choices or (least + 1) % item.multiple_of else []
         return [None, least - 1, most + 1, float(least), True, str(least), [], {}, *odd]
     if isinstance(item, Const):
         if item.value is None:

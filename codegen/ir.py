@@ -31,12 +31,13 @@ class String:
 
 @dataclass(frozen=True)
 class Integer:
-    """An integer with bounds, both included."""
+    """An integer with bounds, both included; one of `choices` where there are some."""
 
     minimum: int
     maximum: int
     limit: str | None = None
     multiple_of: int = 1
+    choices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ EXTENSIONS = frozenset(
 )
 ALLOWED: dict[str, frozenset[str]] = {
     "string": frozenset({"type", "pattern", "minLength", "maxLength", "enum"}),
-    "integer": frozenset({"type", "minimum", "maximum", "multipleOf"}),
+    "integer": frozenset({"type", "minimum", "maximum", "multipleOf", "enum"}),
     "number": frozenset({"type"}),
     "boolean": frozenset({"type"}),
     "null": frozenset({"type"}),

@@ -83,6 +83,8 @@ def _check(item: Type, rule: str) -> str:
     """The expression that gives the check of a type, under the rule of its field or definition."""
     if isinstance(item, String):
         return _string(item, rule)
+    if isinstance(item, Integer) and item.choices:
+        return f"make.choice({rule}, {literal(list(item.choices))})"
     if isinstance(item, Integer):
         top = SAFE if item.limit else item.maximum
         multiple = f", {item.multiple_of}" if item.multiple_of != 1 else ""

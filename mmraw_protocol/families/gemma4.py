@@ -16,9 +16,6 @@ from .base import Layout
 from .built_in import BuiltInAdapter
 from .grid import check_grid
 
-#: The budgets that the image processor allows.
-SOFT_TOKENS = (70, 140, 280, 560, 1120)
-
 
 def gemma_grid(
     width: int,
@@ -81,13 +78,6 @@ class Gemma4Adapter(BuiltInAdapter[Gemma4Layout, Gemma4Payload], family="gemma4"
     def num_tokens(self, payload: Payload) -> int:
         """num_soft_tokens."""
         return self.typed(payload).num_soft_tokens
-
-    @staticmethod
-    def refusal_of(config: Gemma4Layout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
-        if config.max_soft_tokens not in SOFT_TOKENS:
-            return f"expected one of {', '.join(map(str, SOFT_TOKENS))}", "max_soft_tokens"
-        return None
 
 
 ADAPTER = Gemma4Adapter

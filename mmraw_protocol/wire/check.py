@@ -114,6 +114,18 @@ def integer(rule: Rule, least: int, most: int, *, multiple_of: int = 1) -> Check
     return check
 
 
+def choice(rule: Rule, choices: tuple[int, ...]) -> Check:
+    """One of a few integers; neither a boolean nor a float."""
+
+    def check(value: Any, path: str, _: Limits) -> None:
+        if type(value) is not int:
+            raise _wrong_type(rule, path)
+        if value not in choices:
+            raise _wrong(rule, path)
+
+    return check
+
+
 def number(rule: Rule) -> Check:
     """An integer or a float."""
 

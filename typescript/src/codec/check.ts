@@ -108,6 +108,15 @@ export function integer(rule: Rule, least: number, most: number, multipleOf = 1)
   };
 }
 
+/** One of a few integers. */
+export function choice(rule: Rule, choices: readonly number[]): Check {
+  return (value, path, _, faults) => {
+    if (typeof value === "bigint") wrong(rule, path, faults);
+    else if (!isInteger(value)) wrongType(rule, path, faults);
+    else if (!choices.includes(value)) wrong(rule, path, faults);
+  };
+}
+
 export function number(rule: Rule): Check {
   return (value, path, _, faults) => {
     const fits = value instanceof JsonFloat || ["bigint", "number"].includes(typeof value);

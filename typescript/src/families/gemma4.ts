@@ -8,10 +8,7 @@ import type { Limits } from "../generated/limits.js";
 import type { Gemma4Layout } from "../generated/types.js";
 import { overProduct } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
-import type { Layout, Refusal } from "./layout.js";
-
-/** The budgets that the image processor allows. */
-const SOFT_TOKENS = [70, 140, 280, 560, 1120];
+import type { Layout } from "./layout.js";
 
 /** [h, w] in tokens; null for an image that the processor refuses. */
 function tokensOf(width: number, height: number, given: Gemma4Layout): [number, number] | null {
@@ -57,9 +54,4 @@ export function layoutOf(
     resized,
     content: resized,
   };
-}
-
-export function refusalOf({ max_soft_tokens }: Gemma4Layout): Refusal {
-  if (SOFT_TOKENS.includes(max_soft_tokens)) return null;
-  return [`expected one of ${SOFT_TOKENS.join(", ")}`, "max_soft_tokens"];
 }
