@@ -51,18 +51,18 @@ def refused_documents(name: str) -> Strategy:
     made = st.builds(_with_fault, documents(name), faults, st.just(name))
     if not {"family", "payload"} <= set(WRONG[name]):
         return made
-    # What is a fault in one family's payload may be another's whole payload.
-    within = st.sampled_from(sorted(FAMILIES)).flatmap(_refused_payload)
+    within = st.sampled_from(sorted(FAMILIES)).flatmap(_refused_payloads)
     return st.one_of(made, st.builds(_with_payload, documents(name), within))
 
 
-def _refused_payload(family: str) -> st.SearchStrategy[dict[str, Any]]:
-    payloads = refused_documents(FAMILIES[family].payload.__name__)
-    return payloads.map(lambda payload: {"family": family, "payload": payload})
+def _refused_payloads(family: str) -> st.SearchStrategy[dict[str, Any]]:
+    """A built-in family beside a payload that it refuses; another family may take it."""
+    wrong = refused_documents(FAMILIES[family].payload.__name__)
+    return st.fixed_dictionaries({"family": st.just(family), "payload": wrong})
 
 
-def _with_payload(document: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
-    return {**document, **wrong}
+def _with_payload(document: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    return {**document, **fields}
 
 
 def refused_refs(dialect: str = DEFAULT_DIALECT) -> st.SearchStrategy[str]:
