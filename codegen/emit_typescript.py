@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import emit_modalities
 from .ir import (
     Boolean,
@@ -142,7 +144,16 @@ def _texts(model: Model) -> str:
     out.append(
         comment("A field: what it is, and what belongs there.") + "export interface FieldText {\n"
         "  readonly title: string;\n  readonly description: string;\n  readonly hint: string;\n"
-        "  readonly required: boolean;\n}\n"
+        "  readonly required: boolean;\n"
+        "  /** Of a layout parameter that is one number or true or false. */\n"
+        "  readonly range?: Range;\n}\n"
+    )
+    out.append(
+        comment("What a layout parameter may be.") + "export interface Range {\n"
+        '  readonly kind: "integer" | "number" | "boolean";\n  readonly nullable: boolean;\n'
+        "  readonly least?: number;\n  readonly most?: number;\n"
+        "  /** It is one of these, where there are some. */\n"
+        "  readonly choices?: readonly number[];\n}\n"
     )
     rows = "".join(
         f"  {item.name}: {_definition_text(item)},\n"
@@ -170,6 +181,20 @@ def _texts(model: Model) -> str:
     return "\n".join(out)
 
 
+def _range(item: Type) -> dict[str, Any]:
+    """What an interface needs to know to let a person set a layout parameter."""
+    inner = item.inner if isinstance(item, Nullable) else item
+    nullable = isinstance(item, Nullable)
+    if isinstance(inner, Integer):
+        bounds = {"least": inner.minimum, "most": inner.maximum}
+        choices = {"choices": list(inner.choices)} if inner.choices else {}
+        return {"range": {"kind": "integer", "nullable": nullable, **bounds, **choices}}
+    for kind, name in ((Number, "number"), (Boolean, "boolean")):
+        if isinstance(inner, kind):
+            return {"range": {"kind": name, "nullable": nullable}}
+    return {}
+
+
 def _definition_text(item: Definition) -> str:
     fields = {
         part.name: {
@@ -177,6 +202,7 @@ def _definition_text(item: Definition) -> str:
             "description": part.description,
             "hint": part.hint or "a JSON object",
             "required": part.required,
+            **(_range(part.type) if item.family else {}),
         }
         for part in item.fields
     }

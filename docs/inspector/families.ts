@@ -1,33 +1,11 @@
 /** What each family makes of a picture, with its layout parameters under the reader's hands. */
 import { FAMILIES, MMRawError, getAdapter, mmHashOf, readHeader, sha256Hex } from "../../typescript/src/index.js";
-import type { Adapter, BuiltInFamily } from "../../typescript/src/index.js";
+import type { Adapter, BuiltInFamily, JsonValue } from "../../typescript/src/index.js";
 import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
-import { DEFINITION_TEXTS } from "../../typescript/src/inspect.js";
 import { el, row, size, table } from "./dom.js";
+import { controls } from "./parameters.js";
 import { drawing, pictureUrl } from "./picture.js";
-
-/** A layout parameter that a slider turns; its value is 2 to the power of the slider. */
-interface Slider {
-  readonly name: string;
-  readonly label: string;
-  readonly published: number;
-}
-
-/** Smaller parameters, as the size of a patch, belong to the model and are not turned. */
-const LEAST_TURNED = 1024;
-/** How far a slider goes below and above the published value, as powers of 2. */
-const REACH = 8;
-
-/** A slider for each count of pixels or patches. */
-function slidersOf(family: BuiltInFamily): Slider[] {
-  const { defaults, layoutSchema } = FAMILY_TABLE[family];
-  const texts = DEFINITION_TEXTS[layoutSchema]?.fields ?? {};
-  return Object.entries(defaults).flatMap(([name, published]) =>
-    typeof published === "number" && published >= LEAST_TURNED
-      ? [{ name, label: texts[name]?.title ?? name, published }]
-      : [],
-  );
-}
+import { gridText } from "./values.js";
 
 /** A card for a picture: its facts, and a panel for each family. */
 export function pictureCard(name: string, data: Uint8Array): HTMLElement {
@@ -52,33 +30,17 @@ export function pictureCard(name: string, data: Uint8Array): HTMLElement {
 
 function panel(family: BuiltInFamily, url: string, width: number, height: number): HTMLElement {
   const output = el("div", { "aria-live": "polite" });
-  const values: Record<string, number> = {};
+  const values: Record<string, JsonValue> = {};
   const show = () => output.replaceChildren(...layoutOf(family, values, url, width, height));
   const parameters = el("div", { class: "parameters" });
-  for (const slider of slidersOf(family)) {
-    parameters.append(...turned(family, slider, (value) => { values[slider.name] = value; show(); }));
-  }
+  parameters.append(...controls(family, (name, value) => { values[name] = value; show(); }));
   show();
   return el("section", {}, el("h3", {}, `${FAMILY_TABLE[family].title} (${family})`), parameters, output);
 }
 
-function turned(family: string, slider: Slider, use: (value: number) => void): HTMLElement[] {
-  const id = `${family}-${slider.name}`;
-  const shown = el("output", { for: id }, slider.published.toLocaleString("en"));
-  const middle = Math.log2(slider.published);
-  const range = { min: `${middle - REACH}`, max: `${middle + REACH}`, step: "0.5" };
-  const input = el("input", { id, type: "range", ...range, value: `${middle}` });
-  input.addEventListener("input", () => {
-    const value = Math.round(2 ** Number(input.value));
-    shown.textContent = value.toLocaleString("en");
-    use(value);
-  });
-  return [el("label", { for: id }, `${slider.label} (${slider.name})`), input, shown];
-}
-
 function layoutOf(
-  family: string,
-  values: Readonly<Record<string, number>>,
+  family: BuiltInFamily,
+  values: Readonly<Record<string, JsonValue>>,
   url: string,
   width: number,
   height: number,
@@ -90,7 +52,7 @@ function layoutOf(
       ["grid", "tokens", "resized to", "placeholder", "fingerprint"],
       [
         row(
-          layout.grid_thw.join("x"),
+          gridText(family, layout.payload),
           layout.num_tokens.toLocaleString("en"),
           layout.content.join("x"),
           `${layout.placeholder_length}`,

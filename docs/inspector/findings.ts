@@ -1,12 +1,13 @@
 /** Findings as cards: what a thing is, its faults, its fields, its picture, its other forms. */
-import { MMRawError, featureModality, getAdapter, gridOf, parseDataUri, readHeader } from "../../typescript/src/index.js";
-import type { Adapter, RawMMItem, RawMMRef } from "../../typescript/src/index.js";
+import { MMRawError, featureModality, getAdapter, gridOf, isBuiltIn, parseDataUri, readHeader } from "../../typescript/src/index.js";
+import type { Adapter, BuiltInFamily, RawMMItem, RawMMRef } from "../../typescript/src/index.js";
+import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
 import { ERROR_TEXTS, hasDefaultLayout, inlineFacts } from "../../typescript/src/inspect.js";
 import type { Finding } from "../../typescript/src/inspect.js";
 import { itemConversions, refConversions } from "./conversions.js";
 import { el, row, shorten, size, table } from "./dom.js";
 import { drawing, pictureUrl } from "./picture.js";
-import { plainText } from "./values.js";
+import { gridText, plainText } from "./values.js";
 
 const KINDS = { ref: "Ref", envelope: "Envelope", features: "Features body", document: "Document" } as const;
 
@@ -63,7 +64,7 @@ function isAt(fault: MMRawError, name: string): boolean {
 
 function refParts(ref: RawMMRef): HTMLElement[] {
   const facts = inlineFacts(ref);
-  const parts = [summary(ref.family, gridOf(ref.family, ref.payload), layoutText(ref))];
+  const parts = [summary(ref, layoutText(ref))];
   if (facts === null) {
     const where = `The image is stored: looked up in run ${ref.run_id ?? "(none named)"} as ${ref.raw_image_id ?? "the last segment of its label"}.`;
     return [...parts, el("p", { class: "soft" }, where)];
@@ -82,7 +83,7 @@ function refParts(ref: RawMMRef): HTMLElement[] {
 }
 
 function itemParts(item: RawMMItem): HTMLElement[] {
-  const parts = [summary(item.family, gridOf(item.family, item.payload), ""), el("p", { class: "soft" }, `Feature modality: ${featureModality(item)}.`)];
+  const parts = [summary(item, ""), el("p", { class: "soft" }, `Feature modality: ${featureModality(item)}.`)];
   if (item.raw_uri === null || !item.raw_uri.startsWith("data:")) return parts;
   try {
     const { data } = parseDataUri(item.raw_uri);
@@ -120,11 +121,17 @@ function layoutText(ref: RawMMRef): string {
   return published ? " Layout parameters: the published defaults." : " Layout parameters: not the published defaults of this family.";
 }
 
-function summary(family: string, grid: readonly number[] | null, more: string): HTMLElement {
-  if (grid === null) return el("p", {}, `Family ${family} is not built in: its payload is opaque here.`);
+function summary({ family, payload }: Pick<RawMMRef, "family" | "payload">, more: string): HTMLElement {
+  const grid = gridOf(family, payload);
+  if (grid === null || !isBuiltIn(family)) return el("p", {}, `Family ${family} is not built in: its payload is opaque here.`);
+  return el("p", {}, `${gridText(family, payload)}${tokensText(family, grid)}.${more}`);
+}
+
+/** The tokens of a grid, where the grid alone tells them: not those of tiles. */
+function tokensText(family: BuiltInFamily, [t, h, w]: readonly [number, number, number]): string {
+  if ("num_patches" in FAMILY_TABLE[family].grid) return "";
   const { mergeSize } = getAdapter(family);
-  const merged = (grid[0] ?? 0) * (grid[1] ?? 0) * (grid[2] ?? 0) / mergeSize ** 2;
-  return el("p", {}, `Grid ${grid.join("x")} patches, ${merged.toLocaleString("en")} tokens at merge size ${mergeSize}.${more}`);
+  return `, ${(t * h * w / mergeSize ** 2).toLocaleString("en")} tokens at merge size ${mergeSize}`;
 }
 
 function picture(

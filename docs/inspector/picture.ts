@@ -1,5 +1,7 @@
 /** A picture at the size its family gives it, under its grid of patches. */
 import type { Adapter, Layout } from "../../typescript/src/index.js";
+import { namedGrid } from "../../typescript/src/families/index.js";
+import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
 import { el, svg } from "./dom.js";
 
 const MEDIA = { png: "image/png", jpeg: "image/jpeg", webp: "image/webp", gif: "image/gif" } as const;
@@ -19,24 +21,62 @@ export function pictureUrl(data: Uint8Array, format: keyof typeof MEDIA): string
   return url;
 }
 
-/** The drawing; thin lines are patches, strong lines tokens, a shaded rim is padding. */
+/** The drawing; thin lines are patches, strong lines tokens or tiles, a shaded rim is padding. */
 export function drawing(url: string, layout: Layout, adapter: Adapter): HTMLElement {
   const [width, height] = layout.resized;
   const [wide, high] = layout.content;
   const [, rows, columns] = layout.grid_thw;
   const thin = lines(rows, columns, 1, width, height);
   const strong = lines(rows, columns, adapter.mergeSize, width, height);
-  const label = `the picture under a grid of ${rows} by ${columns} patches`;
+  const beside = [...thumbnails(url, layout, adapter), ...rowEnds(layout, adapter)];
+  const cell = width / columns;
+  const [across, down] = [width + 1.25 * cell * thumbnailCount(layout, adapter) + rim(layout, adapter), height];
+  const label = `the picture under a grid of ${rows} by ${columns}`;
   const box = svg(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    { viewBox: `0 0 ${across} ${down}`, role: "img", "aria-label": label },
     svg("rect", { class: "rim", width: `${width}`, height: `${height}` }),
     svg("image", { href: url, width: `${wide}`, height: `${high}`, preserveAspectRatio: "none" }),
     svg("path", { class: "thin", d: thin }),
     svg("path", { class: "shade", d: strong }),
     svg("path", { class: "strong", d: strong }),
+    ...beside,
   );
   return el("div", { class: "picture" }, box);
+}
+
+/** How many tiles the payload counts beside the grid: the whole picture, made small. */
+function thumbnailCount({ grid_thw: [, rows, columns], payload }: Layout, { family }: Adapter): number {
+  const { num_patches, tiles_hw } = namedGrid(family, payload);
+  return tiles_hw === undefined ? 0 : Number(num_patches) - rows * columns;
+}
+
+function thumbnails(url: string, layout: Layout, adapter: Adapter): SVGElement[] {
+  const [width, height] = layout.resized;
+  const [, rows, columns] = layout.grid_thw;
+  const [wide, high] = [width / columns, height / rows];
+  return Array.from({ length: thumbnailCount(layout, adapter) }, (_, index) => {
+    const place = { x: `${width + 0.25 * wide + 1.25 * wide * index}`, y: "0", width: `${wide}`, height: `${high}` };
+    return svg("image", { class: "thumbnail", href: url, ...place, preserveAspectRatio: "none" });
+  });
+}
+
+/** The width of the rim in which the ends of rows stand, where rows have ends. */
+function rim({ resized: [width, height] }: Layout, { family }: Adapter): number {
+  return FAMILY_TABLE[family].placeholder.row_end === "" ? 0 : Math.max(width, height) / 40;
+}
+
+/** A mark behind each row that a token ends; the last one is another token. */
+function rowEnds(layout: Layout, adapter: Adapter): SVGElement[] {
+  const wide = rim(layout, adapter);
+  const [width, height] = layout.resized;
+  const [, rows] = layout.grid_thw;
+  if (wide === 0 || rows > MOST_LINES) return [];
+  const high = height / rows;
+  return Array.from({ length: rows }, (_, row) => {
+    const place = { x: `${width + wide / 4}`, y: `${(row + 0.2) * high}`, width: `${wide / 2}`, height: `${0.6 * high}` };
+    return svg("rect", { class: row + 1 < rows ? "row-end" : "last-end", ...place });
+  });
 }
 
 /** Beyond this many lines a grid is a grey veil and slow to draw: only every n-th is drawn. */

@@ -1,6 +1,7 @@
 /** JSON values as text. */
 import { canonicalJson } from "../../typescript/src/index.js";
-import type { JsonValue } from "../../typescript/src/index.js";
+import type { BuiltInFamily, JsonValue, Payload } from "../../typescript/src/index.js";
+import { namedGrid } from "../../typescript/src/families/index.js";
 
 /** A string as it is, anything else as canonical JSON. */
 export function plainText(value: JsonValue): string {
@@ -10,4 +11,10 @@ export function plainText(value: JsonValue): string {
   } catch {
     return "(a value that has no canonical form)";
   }
+}
+
+/** The grid under the names of its family. */
+export function gridText(family: BuiltInFamily, payload: Payload): string {
+  const rows = Object.entries(namedGrid(family, payload));
+  return rows.map(([name, value]) => `${name} ${Array.isArray(value) ? value.join("x") : value}`).join(", ");
 }
