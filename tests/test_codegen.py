@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from codegen import new_family
 from codegen.__main__ import generated, main
 from codegen.load import SchemaError, load_spec
 
@@ -159,6 +160,24 @@ def test_the_prose_has_every_region_once(
     path.write_text(prose.replace(f"generated: {name} ", "generated: another "), encoding="utf-8")
     assert main([], checkout) == 2
     assert "README.md: the regions are" in capsys.readouterr().err
+
+
+def test_a_new_family_begins_with_what_the_generator_takes(checkout: Path) -> None:
+    assert new_family.refusal_of("toy_vl", checkout) is None
+    new_family.write("toy_vl", checkout)
+    assert main([], checkout) == 0
+    assert (checkout / "spec/bundled/payload-toy_vl.schema.json").exists()
+    refusal = new_family.refusal_of("toy_vl", checkout)
+    assert refusal == "the name is taken: spec/families/toy_vl/family.json is there"
+
+
+def test_the_bounds_of_choices_are_their_ends(checkout: Path) -> None:
+    def widen(document: Any) -> None:
+        document["$defs"]["Gemma4Layout"]["properties"]["max_soft_tokens"]["maximum"] = 2000
+
+    edit(checkout, "families/gemma4/layout.schema.json", widen)
+    with pytest.raises(SchemaError, match="the least and the greatest choice"):
+        generated(checkout)
 
 
 def test_every_error_code_is_explained_with_an_example() -> None:

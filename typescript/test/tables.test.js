@@ -114,8 +114,8 @@ for (const family of FAMILIES) {
     const { before, token, after, conventions } = facts.placeholder;
     assert.equal(adapter.featureModality, facts.feature_modality);
     assert.equal(promptText(family, 2), before + token + token + after);
-    assert.deepEqual(presets(family), Object.keys(facts.presets));
-    for (const [name, parameters] of Object.entries(facts.presets)) {
+    assert.deepEqual(presets(family), Object.keys(facts.lines));
+    for (const [name, { parameters = {} }] of Object.entries(facts.lines)) {
       const found = getAdapter(family, name);
       assert.equal(found.fingerprint(), getAdapter(family, parameters).fingerprint());
       assert.deepEqual(found.parameters, { ...adapter.parameters, ...parameters });
