@@ -10,6 +10,7 @@ from . import (
     emit_bundles,
     emit_checks,
     emit_families,
+    emit_family_pages,
     emit_modalities,
     emit_prose,
     emit_reference,
@@ -25,9 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PYTHON = "mmraw_protocol/wire/_generated"
 REFERENCE = "docs/reference/wire"
+FAMILY_PAGES = "docs/reference/families"
 TYPESCRIPT = "typescript/src/generated"
 #: Folders in which every file is generated.
-FOLDERS = (PYTHON, REFERENCE, TYPESCRIPT, f"spec/{BUNDLED}")
+FOLDERS = (PYTHON, REFERENCE, FAMILY_PAGES, TYPESCRIPT, f"spec/{BUNDLED}")
 
 
 def generated(root: Path = ROOT) -> dict[Path, str]:
@@ -48,6 +50,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     texts = {
         PYTHON: python,
         REFERENCE: emit_reference.emit(model),
+        FAMILY_PAGES: emit_family_pages.emit(model),
         TYPESCRIPT: emit_typescript.emit(model),
         "spec": {
             LISTING: listing(model.spec.schemas, list(model.spec.families)),

@@ -6,18 +6,16 @@ is written by hand.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable
 from textwrap import wrap
-from typing import Any
 
 from .canonical import string_of
 from .emit_reference import table
 from .family_text import expansions, placeholder_length, prompt_tokens, refusals, vllm_span
 from .ir import Definition, Field, Model, Named, String, Tuple, Type
 from .load import Json, SchemaError
+from .published import defaults, fingerprint, fingerprint_text, positional_text, published
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 #: The last class of characters in a pattern, and how many of them it wants.
@@ -258,61 +256,33 @@ def _words(words: list[str]) -> str:
 # Layout parameters and their fingerprints
 
 
-def _defaults(model: Model, family: str) -> Json:
-    return {part.name: part.default for part in model.layout_of(family).fields}
-
-
-def _fingerprint(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _named_text(prefix: str, family: str, parameters: Json) -> str:
-    values = sorted((name, json.dumps(value)) for name, value in parameters.items())
-    pairs = (f"{name}={value.replace(' ', '')}" for name, value in values)
-    return ":".join([f"{prefix}{family}", *pairs])
-
-
 def _fingerprints(model: Model) -> str:
     rows: list[tuple[str, ...]] = []
     texts: list[str] = []
     for family in model.spec.families:
-        parameters = _defaults(model, family)
+        parameters = defaults(model, family)
         order = model.layout_of(family).fingerprint_order
-        text = _named_text("image-layout:v1:", family, parameters)
-        positional = ":".join(
-            [f"image-layout:v1:{family}", *(json.dumps(parameters[name]) for name in order)]
-        )
         rows.append(
             (
                 family,
-                _fingerprint(text),
-                _fingerprint(_named_text("image-layout:", family, parameters)),
-                _fingerprint(positional) if order else "-",
+                fingerprint(fingerprint_text("v1", family, parameters)),
+                fingerprint(fingerprint_text("unversioned", family, parameters)),
+                fingerprint(positional_text(family, parameters, order)) if order else "-",
             )
         )
-        texts.append(f"    {text}")
+        texts.append(f"    {fingerprint_text('v1', family, parameters)}")
     shown = table(("family", "v1", "unversioned", "positional"), rows)
     return shown + "Those of scheme v1 are over:\n\n" + "\n".join(texts)
 
 
 def _presets(model: Model) -> str:
-    rows: dict[str, tuple[str, list[str], Json]] = {}
-    for family, info in model.spec.families.items():
-        for preset, line in info["lines"].items():
-            parameters: Json = {**_defaults(model, family), **line["parameters"]}
-            text = _named_text("image-layout:v1:", family, parameters)
-            rows.setdefault(text, (family, [], parameters))[1].append(preset)
-    return table(
-        ("family", "published with", "layout parameters", "fingerprint (v1)"),
-        [
-            (family, ", ".join(presets), _listed(parameters), _fingerprint(text))
-            for text, (family, presets, parameters) in rows.items()
-        ],
-    )
-
-
-def _listed(parameters: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {json.dumps(value)}" for name, value in sorted(parameters.items()))
+    columns = ("family", "published with", "layout parameters", "fingerprint (v1)")
+    rows = [
+        (one.family, ", ".join(one.lines), one.listed, one.fingerprint)
+        for family in model.spec.families
+        for one in published(model, family)
+    ]
+    return table(columns, rows)
 
 
 _REGIONS: dict[str, Callable[[Model], str]] = {

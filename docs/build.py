@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import drawings
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 STAGE = ROOT / "build" / "docs"
@@ -52,9 +54,11 @@ def stage() -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     (pages / "reference/cli.md").write_text(cli_page(), "utf-8")
+    drawings.write(pages / "reference/families")
     settings = (DOCS / "site/zensical.toml").read_text("utf-8")
     unlisted = [page for page in places.values() if f'"{page}"' not in settings]
-    unlisted = [page for page in unlisted if not page.startswith("reference/wire/")]
+    listed_by_an_index = ("reference/wire/", "reference/families/")
+    unlisted = [page for page in unlisted if not page.startswith(listed_by_an_index)]
     if set(unlisted) - {"pictures.md", "pipeline.md"}:
         raise SystemExit(f"docs: not in the navigation: {', '.join(unlisted)}")
     (STAGE / "zensical.toml").write_text(settings.replace("@ROOT@", ROOT.as_posix()), "utf-8")

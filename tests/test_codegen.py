@@ -194,3 +194,15 @@ def test_a_reference_page_lists_every_field() -> None:
     schema = json.loads((ROOT / "spec/ref/v3.schema.json").read_text())
     for field in schema["$defs"]["RefV3"]["properties"]:
         assert f"| `{field}` |" in page
+
+
+def test_the_page_of_a_family_has_its_parameters_lines_and_tokens() -> None:
+    spec = load_spec(ROOT / "spec")
+    for family, info in spec.families.items():
+        page = generated(ROOT)[Path(f"docs/reference/families/{family}.md")]
+        layout = json.loads((ROOT / f"spec/families/{family}/layout.schema.json").read_text())
+        (parameters,) = (one for one in layout["$defs"].values() if "x-mmraw-family" in one)
+        assert all(f"\n| `{name}` | `" in page for name in parameters["properties"])
+        assert all(f"\n| {line} | " in page for line in info["lines"])
+        assert info["placeholder"]["token"] in page
+        assert f"({family}.svg)" in page

@@ -1,6 +1,6 @@
 /** The docs site in a real browser. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
@@ -31,6 +31,18 @@ test("pages load nothing from elsewhere and report no error", async () => {
   }
   assert.deepEqual(foreign.filter((url) => !url.startsWith("data:") && !url.startsWith("blob:")), []);
   assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("each family has a page with the drawing of its grid", async () => {
+  const page = await browser.newPage();
+  const folders = readdirSync(join(ROOT, "spec", "families"), { withFileTypes: true });
+  for (const { name } of folders.filter((entry) => entry.isDirectory())) {
+    const answer = await page.goto(`${site.url}/reference/families/${name}.html`);
+    assert.equal(answer.status(), 200, name);
+    const drawing = page.locator(`img[src$="${name}.svg"]`);
+    assert.ok(await drawing.evaluate((image) => image.decode().then(() => image.naturalWidth > 0)), name);
+  }
   await page.close();
 });
 

@@ -293,6 +293,10 @@ def test_prose_and_reference_and_the_inspector_explain_it(checkout: Checkout) ->
     assert "| `tile_vl` | [Payload of" in checkout.read("docs/reference/wire/payload-families.md")
     assert "`tile_grid`" in checkout.read("docs/reference/wire/payload-tile_vl.md")
     assert "`tile_size`" in checkout.read("docs/reference/wire/layout-tile_vl.md")
+    page = checkout.read("docs/reference/families/tile_vl.md")
+    assert "| tile_vl_large | tile_size 896 |" in page
+    code = "import drawings; result = drawings.drawing('tile_vl')"
+    assert "grid_hw 2x2; 4 tokens" in checkout.python(code)
     for text in ("Tile VL", "tile_vl_large", "How many tiles the image is cut into."):
         assert text in checkout.inspector
     code = f"const {{ family, payload }} = mmraw.parseRef({json_ref(NEW)!r});\n"
