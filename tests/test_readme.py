@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mmraw_protocol.demo import example_pictures
+from mmraw_protocol.wire._generated.families import FAMILIES
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -27,3 +28,13 @@ def test_the_two_commands_are_targets() -> None:
     makefile = (Path(__file__).parent.parent / "Makefile").read_text()
     for target in re.findall(r"^    make (\w+)", README, re.M):
         assert re.search(rf"^{target}:", makefile, re.M)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_listed_with_its_lines(family: str) -> None:
+    info = FAMILIES[family]
+    (row,) = (line for line in README.splitlines() if f"`{family}` |" in line)
+    assert row.startswith(f"| [{info.title}](docs/reference/families/{family}.md)")
+    assert row.endswith(f"| {', '.join(info.lines)} |")
+    why = (Path(__file__).parent.parent / "docs" / "index.md").read_text()
+    assert info.title in why

@@ -30,6 +30,9 @@ export function refConversions(text: string, ref: RawMMRef, runId: string | null
 }
 
 function envelopeOf(ref: RawMMRef): RawMMItem {
+  if (ref.fingerprint === null) {
+    throw new MMRawError("not_convertible", "an envelope needs a fingerprint, and this ref names none", "$.layout_fingerprint");
+  }
   return makeItem({
     family: ref.family,
     layout_fingerprint: ref.fingerprint,
