@@ -265,3 +265,9 @@ def test_a_family_can_be_registered_in_process() -> None:
         assert get_adapter("mine").layout(64, 64).num_tokens > 0
     finally:
         _factories.pop("mine")
+
+
+@pytest.mark.parametrize("value", [69, 71, 100, 1119, 1121, 280.0, True, "280", None])
+def test_an_integer_of_few_choices_is_one_of_them(value: Any) -> None:
+    assert refused(get_adapter, "gemma4", {"max_soft_tokens": value}) == "invalid_config"
+    assert get_adapter("gemma4", {"max_soft_tokens": 70}).layout(640, 480).num_tokens <= 70

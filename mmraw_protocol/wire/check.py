@@ -116,10 +116,10 @@ def integer(rule: Rule, least: int, most: int, *, multiple_of: int = 1) -> Check
 
 def choice(rule: Rule, choices: tuple[int, ...]) -> Check:
     """One of a few integers; neither a boolean nor a float."""
+    within = integer(rule, min(choices), max(choices))
 
-    def check(value: Any, path: str, _: Limits) -> None:
-        if type(value) is not int:
-            raise _wrong_type(rule, path)
+    def check(value: Any, path: str, limits: Limits) -> None:
+        within(value, path, limits)
         if value not in choices:
             raise _wrong(rule, path)
 

@@ -47,6 +47,9 @@ _CHECKS = [
         "if False:",
         "tests/test_items.py -k source_is_needed",
     ),
+    Guard(
+        "choices", CHECK, "if value not in choices:", "if False:", "tests/test_layout.py -k choices"
+    ),
     Guard("multiples", CHECK, " or value % multiple_of:", ":", PAYLOADS),
     Guard(
         "bounds of integers", CHECK, "if not least <= value <= most or value", "if value", PAYLOADS

@@ -110,10 +110,10 @@ export function integer(rule: Rule, least: number, most: number, multipleOf = 1)
 
 /** One of a few integers. */
 export function choice(rule: Rule, choices: readonly number[]): Check {
-  return (value, path, _, faults) => {
-    if (typeof value === "bigint") wrong(rule, path, faults);
-    else if (!isInteger(value)) wrongType(rule, path, faults);
-    else if (!choices.includes(value)) wrong(rule, path, faults);
+  const within = integer(rule, Math.min(...choices), Math.max(...choices));
+  return (value, path, limits, faults) => {
+    if (isInteger(value) && !choices.includes(value)) wrong(rule, path, faults);
+    else within(value, path, limits, faults);
   };
 }
 
