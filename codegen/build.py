@@ -110,7 +110,7 @@ def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, 
                 description=about.get("description", ""),
                 error=about.get("x-mmraw-error", "invalid_value"),
                 hint=_hint(spec, about),
-                config_names=tuple(child.get("x-mmraw-config", ())),
+                config_names=tuple(child.get("x-mmraw-config", (name,))),
             )
         )
     return tuple(result)

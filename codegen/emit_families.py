@@ -110,6 +110,28 @@ class Tensors(NamedTuple):
     outputs: dict[str, Output]
 
 
+class Configuration(NamedTuple):
+    """How a configuration file of the family is read.
+
+    Attributes:
+        whole: The layout parameters of the whole processor; the image processor's own do not count.
+        sizes: The sets of keys that `size` may have.
+        square: Whether a number stands for a square, and not for a shortest edge.
+        null: What null stands for, by key; null for an absent key.
+        fixed: The values that a key may have; the layout of others is not known.
+        unread: The keys that an image processor does not read, by its type.
+        shared_model_types: The `model_type`s that other models have too.
+    """
+
+    whole: tuple[str, ...]
+    sizes: tuple[tuple[str, ...], ...]
+    square: bool
+    null: dict[str, Any]
+    fixed: dict[str, tuple[Any, ...]]
+    unread: dict[str, tuple[str, ...]]
+    shared_model_types: tuple[str, ...]
+
+
 class FamilyInfo(NamedTuple):
     """What spec/families/<name>/ says of a built-in family.
 
@@ -127,10 +149,12 @@ class FamilyInfo(NamedTuple):
             is (families/readings.py); None where it tells nothing of the layout.
         layout: The struct of its layout parameters, with the published defaults.
         check_layout: The check of layout parameters.
-        config_names: Where else a configuration has a layout parameter, dots between the keys.
+        config_names: Where a configuration has each layout parameter, the place that wins first;
+            dots between the keys, an equals sign between two places that hold the same.
         image_processor_types: The image processors of Transformers, and the layout parameters that
             they take by default instead of the published ones.
         required: The layout parameters that a configuration without a type has all.
+        configuration: How a configuration file is read.
         lines: The lines of checkpoints; the first is the default.
         fingerprint_order: The layout parameters in the positional fingerprint, where it has one.
         tensors: What its image processor makes of one image.
@@ -153,6 +177,7 @@ class FamilyInfo(NamedTuple):
     config_names: dict[str, tuple[str, ...]]
     image_processor_types: dict[str, dict[str, Any]]
     required: tuple[str, ...]
+    configuration: Configuration
     lines: dict[str, Line]
     fingerprint_order: tuple[str, ...]
     tensors: Tensors
@@ -195,7 +220,7 @@ def _family(model: Model, family: str) -> str:
     variant = next(v for v in model.built_in if v.family == family)
     layout = model.layout_of(family)
     grid = model.grid_key(variant.payload)
-    names = {part.name: part.config_names for part in layout.fields if part.config_names}
+    names = {part.name: part.config_names for part in layout.fields}
     lines = "".join(
         f"            {name!r}: Line({literal(line['model_types'])}, "
         f"{literal(line['processor_classes'])}, {line['parameters']!r}, "
@@ -218,6 +243,7 @@ def _family(model: Model, family: str) -> str:
         f"        config_names={names!r},\n"
         f"        image_processor_types={info['image_processor_types']!r},\n"
         f"        required={literal(info['required'])},\n"
+        f"        configuration={_configuration(info['configuration'])},\n"
         f"        lines={{\n{lines}        }},\n"
         f"        fingerprint_order={layout.fingerprint_order!r},\n"
         f"        tensors={_tensors(model, family, variant.payload)},\n"
@@ -254,6 +280,22 @@ def _output(given: Json) -> str:
 
 
 _EXPANSION = ("target", "before", "after", "refused", "item", "parameters")
+
+
+def _configuration(given: Json) -> str:
+    sizes = tuple(tuple(size) for size in given["sizes"])
+    fixed = {name: tuple(values) for name, values in given["fixed"].items()}
+    unread = {name: tuple(keys) for name, keys in given["unread"].items()}
+    parts = (
+        literal(given["whole"]),
+        repr(sizes),
+        repr(given["square"]),
+        repr(given["null"]),
+        repr(fixed),
+        repr(unread),
+        literal(given["shared_model_types"]),
+    )
+    return f"Configuration({', '.join(parts)})"
 
 
 def _expansion(given: Json) -> str:

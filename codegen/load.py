@@ -63,6 +63,7 @@ BUNDLED = "bundled/"
 FAMILY_KEYS = frozenset(
     {
         "answers",
+        "configuration",
         "default",
         "family",
         "feature_modality",
@@ -83,11 +84,26 @@ _VLLM: Json = {"before": "", "after": "", "refused": {}, "item": {}, "parameters
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
 _TENSORS: Json = {"call": {}, "outputs": {}}
 _OUTPUT: Json = {"output": "", "shape": [], "values": [], "returned": True, "padded": False}
-
-
 #: What modalities.json says of a modality that is refused, and how it recognizes media.
 _REFUSED_KEYS = {"parts", "media_type", "remedy"}
 _MEDIA_KEYS = {"types", "within", "names"}
+_CONFIGURATION: Json = {
+    "whole": [],
+    # The forms that Transformers takes at all, for a processor that makes no use of `size`.
+    "sizes": [
+        ["height", "width"],
+        ["longest_edge"],
+        ["longest_edge", "shortest_edge"],
+        ["max_height", "max_width"],
+        ["max_pixels", "min_pixels"],
+        ["shortest_edge"],
+    ],
+    "square": False,
+    "null": {},
+    "fixed": {},
+    "unread": {},
+    "shared_model_types": [],
+}
 
 
 class SchemaError(Exception):
@@ -269,6 +285,9 @@ def load_families(root: Path) -> dict[str, Json]:
         place = f"families/{folder.name}/family.json"
         if document.keys() != FAMILY_KEYS:
             raise SchemaError(f"{place}: the keys are {', '.join(sorted(FAMILY_KEYS))}")
+        unknown = document["configuration"].keys() - _CONFIGURATION.keys()
+        if unknown:
+            raise SchemaError(f"{place}: configuration has no {', '.join(sorted(unknown))}")
         if document["family"] != folder.name:
             raise SchemaError(f"{place}: family must be the folder's name")
         families[folder.name] = _filled(document)
@@ -289,6 +308,7 @@ def _filled(document: Json) -> Json:
     if any(given.keys() != _OUTPUT.keys() for given in tensors["outputs"].values()):
         raise SchemaError(f"{document['family']}: an output has {', '.join(sorted(_OUTPUT))}")
     said = {"placeholder": placeholder, "tensors": tensors, "vllm": vllm, "lines": lines}
+    said["configuration"] = {**_CONFIGURATION, **document["configuration"]}
     return {**document, **said}
 
 

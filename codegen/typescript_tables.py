@@ -165,7 +165,7 @@ def _row(item: Definition, rows: dict[str, Any]) -> str:
 
 _FAMILY_TYPES = """\
 import type { Check } from "../codec/check.js";
-import type { JsonObject } from "../codec/values.js";
+import type { JsonObject, JsonValue } from "../codec/values.js";
 import type { FamilyModule } from "../families/layout.js";
 import * as checks from "./checks.js";
 """
@@ -209,6 +209,24 @@ export interface Expansion {
   readonly refused: { readonly [form: string]: string };
 }
 
+/** How a configuration of the family is read. */
+export interface Configuration {
+  /** The layout parameters of the whole processor; the image processor's own do not count. */
+  readonly whole: readonly string[];
+  /** The sets of keys that `size` may have. */
+  readonly sizes: readonly (readonly string[])[];
+  /** Whether a number stands for a square, and not for a shortest edge. */
+  readonly square: boolean;
+  /** What null stands for, by key; null for an absent key. */
+  readonly null: { readonly [name: string]: JsonValue };
+  /** The values that a key may have; the layout of others is not known. */
+  readonly fixed: { readonly [name: string]: readonly JsonValue[] };
+  /** The keys that an image processor does not read, by its type. */
+  readonly unread: { readonly [type: string]: readonly string[] };
+  /** The `model_type`s that other models have too. */
+  readonly sharedModelTypes: readonly string[];
+}
+
 /** What spec/families/<name>/ says of a built-in family. */
 export interface FamilyInfo {
   /** Its name in refs and envelopes. */
@@ -230,7 +248,10 @@ export interface FamilyInfo {
   readonly checkLayout: Check;
   /** The published layout parameters. */
   readonly defaults: JsonObject;
-  /** Where else a configuration has a layout parameter, dots between the keys. */
+  /**
+   * Where a configuration has each layout parameter, the place that wins first: dots between the
+   * keys, an equals sign between two places that hold the same.
+   */
   readonly configNames: { readonly [name: string]: readonly string[] };
   /**
    * The image processors of Transformers, and the layout parameters that they take by default
@@ -239,6 +260,8 @@ export interface FamilyInfo {
   readonly imageProcessorTypes: { readonly [type: string]: JsonObject };
   /** The layout parameters that a configuration without a type has all. */
   readonly required: readonly string[];
+  /** How a configuration is read. */
+  readonly configuration: Configuration;
   /** The lines of checkpoints; the first is the default. */
   readonly lines: { readonly [name: string]: Line };
   /** How vLLM expands an image in a prompt. */
@@ -286,9 +309,10 @@ def _family(model: Model, family: str) -> str:
         "layoutSchema": literal(layout.name),
         "checkLayout": f"checks.check{layout.name}",
         "defaults": json_value({part.name: part.default for part in layout.fields}),
-        "configNames": literal({p.name: p.config_names for p in layout.fields if p.config_names}),
+        "configNames": literal({p.name: p.config_names for p in layout.fields}),
         "imageProcessorTypes": json_value(info["image_processor_types"]),
         "required": literal(info["required"]),
+        "configuration": _configuration(info["configuration"]),
         "lines": _lines(info["lines"]),
         "vllm": literal({name: info["vllm"][name] for name in _EXPANSION}),
         "fingerprintOrder": literal(list(layout.fingerprint_order)),
@@ -299,6 +323,11 @@ def _family(model: Model, family: str) -> str:
 
 
 _EXPANSION = ("target", "before", "after", "refused")
+
+
+def _configuration(given: Json) -> str:
+    row = {key: value for key, value in given.items() if key != "shared_model_types"}
+    return json_value({**row, "sharedModelTypes": given["shared_model_types"]})
 
 
 def _placeholder(given: Json) -> str:

@@ -124,7 +124,14 @@ QWEN3_FILE = {
     "temporal_patch_size": 2,
     "merge_size": 2,
 }
-KIMI_FILE = {"media_proc_cfg": {"patch_size": 14, "in_patch_limit": 4096, "merge_kernel_size": 2}}
+KIMI_FILE = {
+    "media_proc_cfg": {
+        "patch_size": 14,
+        "in_patch_limit": 4096,
+        "merge_kernel_size": 2,
+        "patch_limit_on_one_side": 512,
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +145,8 @@ KIMI_FILE = {"media_proc_cfg": {"patch_size": 14, "in_patch_limit": 4096, "merge
         ("qwen_vl", QWEN3_FILE, QwenVlLayout()),
         (
             "qwen_vl",
-            {"patch_size": 14, "image_processor_type": "x"},
-            QwenVlLayout(patch_size=14, min_pixels=3136, max_pixels=12845056),
+            {"patch_size": 16, "image_processor_type": "Qwen2VLImageProcessor"},
+            QwenVlLayout(patch_size=16, min_pixels=3136, max_pixels=1003520),
         ),
         ("kimi_k25", KIMI_FILE, KimiK25Layout(in_patch_limit=4096)),
     ],
@@ -164,6 +171,8 @@ def test_a_checkpoint_configuration_is_read(
         ("qwen_vl", {"patch_size": 16.0}),
         ("qwen_vl", {"patch_size": -1}),
         ("qwen_vl", {"size": [1]}),
+        ("qwen_vl", {"min_pixels": 65536, "max_pixels": 50176}),
+        ("qwen_vl", {"patch_size": 16, "image_processor_type": "x"}),
         ("qwen_vl", {"image_processor_type": "CLIPImageProcessor", "crop_size": 224}),
         ("qwen_vl", "/nowhere/at/all"),
         ("qwen_vl", 5),

@@ -143,8 +143,9 @@ def test_what_the_server_was_started_with_is_read_by_the_familys_names(
 
 
 def test_kimis_placeholders_are_the_tokens_that_vllm_puts_there() -> None:
-    media = {"media_proc_cfg": {"patch_size": 14, "merge_kernel_size": 2}}
-    adapter = server_adapter("kimi_k25", media, {})
+    media = {"patch_size": 14, "merge_kernel_size": 2}
+    media |= {"in_patch_limit": 16384, "patch_limit_on_one_side": 512}
+    adapter = server_adapter("kimi_k25", {"media_proc_cfg": media}, {})
     layout = adapter.layout(320, 200)
     assert layout.placeholder_length == layout.num_tokens > 1
 

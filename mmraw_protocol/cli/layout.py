@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what", nargs="+", metavar="WxH|IMAGE", help="a size, an image, or - for standard input"
     )
     add_family(parser)
-    parser.set_defaults(family=None)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -25,7 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("pictures"), help="folder to write to")
     add_family(parser)
-    parser.set_defaults(family=None)
     add_store(parser)
 
 

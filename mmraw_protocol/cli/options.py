@@ -20,12 +20,13 @@ def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> No
     """--family, --config, --placeholder."""
     parser.add_argument(
         "--family",
-        default=None if required else DEFAULT_FAMILY,
         required=required,
-        help=f"family of image layouts: {', '.join(FAMILIES)}, or one of a package of yours",
+        help=f"family of image layouts: {', '.join(FAMILIES)}, or one of a package of yours "
+        f"(default: that of --config, else {DEFAULT_FAMILY})",
     )
     parser.add_argument(
-        "--config", help="preprocessor_config.json, a checkpoint's folder, or a preset's name"
+        "--config",
+        help="a processor's file, a checkpoint's folder, its hub id in the cache, a preset",
     )
     parser.add_argument(
         "--placeholder",
@@ -121,21 +122,22 @@ def adapter_of(args: argparse.Namespace) -> Adapter:
     Raises:
         MMRawError: unknown_family, invalid_config, unsupported_option.
     """
-    from ..families import get_adapter
+    from ..families import AUTO, get_adapter
 
-    return get_adapter(args.family, args.config, placeholder=args.placeholder)
+    family = args.family or (AUTO if args.config else DEFAULT_FAMILY)
+    return get_adapter(family, args.config, placeholder=args.placeholder)
 
 
 def adapters_of(args: argparse.Namespace) -> list[Adapter]:
-    """The adapter of --family; none where it is absent, which leaves the family to the input.
+    """The adapter of --family or --config; none without them, which leaves it to the input.
 
     Raises:
-        MMRawError: unsupported_option (--config without --family), and what `adapter_of` raises.
+        MMRawError: unsupported_option (--placeholder alone), and what `adapter_of` raises.
     """
-    if args.family:
+    if args.family or args.config:
         return [adapter_of(args)]
-    if args.config or args.placeholder:
-        message = "--config and --placeholder are a family's: name it with --family"
+    if args.placeholder:
+        message = "--placeholder is a family's: name it with --family"
         raise MMRawError("unsupported_option", message)
     return []
 

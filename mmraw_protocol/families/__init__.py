@@ -1,17 +1,22 @@
 """Families: from (width, height) to grid, payload and placeholder, and back from payloads."""
 
 from .base import GRID_KEY, Adapter, ImageDescription, Layout
-from .config import read_config, typed_config
+from .checkpoint import read_config
+from .config import typed_config
 from .family import FamilyAdapter
 from .fingerprint import layout_fingerprint
-from .registry import families, family_of, get_adapter, grid_key, named_grid, register_adapter
+from .owner import WHOLE, as_of_family
+from .registry import AUTO, families, family_of, get_adapter, grid_key, named_grid, register_adapter
 
 __all__ = [
+    "AUTO",
     "GRID_KEY",
+    "WHOLE",
     "Adapter",
     "FamilyAdapter",
     "ImageDescription",
     "Layout",
+    "as_of_family",
     "families",
     "family_of",
     "get_adapter",

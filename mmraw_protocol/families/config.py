@@ -1,10 +1,12 @@
-"""From what a caller has (None, parameters, a preprocessor_config.json) to a typed struct."""
+"""From a configuration (layout parameters, or what a processor saves) to a typed struct.
+
+Where each parameter stands, and what an absent one or null means, says spec/families/<name>/: what
+the image processors of Transformers 5.24 do with the same configuration.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -12,75 +14,176 @@ import msgspec
 from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.errors import MMRawError
-from ..wire.json import check_json_value, parse_json
+from ..wire.json import check_json_value
+from .given import Given, type_of
+from .owner import check_owner
 
 Config = TypeVar("Config", bound=msgspec.Struct)
+Object = Mapping[str, Any]
 
-#: Far above any real preprocessor_config.json.
-MAX_CONFIG_BYTES = 1_048_576
-FILE_NAME = "preprocessor_config.json"
+_ABSENT: Any = object()
+_SIDES = ("height", "width")
 
 
-def read_config(config: Mapping[str, Any] | str | PathLike[str]) -> dict[str, Any]:
-    """The document of a mapping, of a file, or of the file in a checkpoint's folder.
+def parameters_in(given: Given, info: FamilyInfo) -> dict[str, Any]:
+    """The layout parameters that a configuration of the family stands for, unchecked.
 
     Raises:
-        MMRawError: invalid_config, and the codes of strict JSON.
+        MMRawError: invalid_config.
     """
-    if isinstance(config, Mapping):
-        return dict(config)
-    if not isinstance(config, (str, PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_config", "expected a mapping or a path")
-    data: bytes | None = None
-    try:
-        path = Path(config)
-        if path.is_dir():
-            path = path / FILE_NAME
-        if path.is_file():
-            with path.open("rb") as file:
-                data = file.read(MAX_CONFIG_BYTES + 1)
-    except (OSError, ValueError):
-        data = None
-    if data is None:
-        message = f"no readable {FILE_NAME} at the path that was given"
-        raise MMRawError("invalid_config", message)
-    if len(data) > MAX_CONFIG_BYTES:
-        raise MMRawError("limit_exceeded", "the configuration is larger than 1 MiB")
-    document = parse_json(data)
-    if not isinstance(document, dict):
-        raise MMRawError("invalid_config", "the configuration is no JSON object")
-    return cast("dict[str, Any]", document)
+    if _only_parameters(given, info):
+        return found_in(_without_nulls(given.processor, info), info)
+    check_owner(given, info)
+    kind = type_of(given.processor)
+    unread = info.configuration.unread.get(kind or "", ())
+    document = {n: v for n, v in given.processor.items() if n not in unread}
+    document = _without_nulls(document, info)
+    _check_fixed(document, info, given.path)
+    _check_size(document, info, given.path)
+    whole = document if given.whole is None else given.whole
+    found = _found(document, whole, info, given.path)
+    types = info.image_processor_types
+    own_model = given.model_type is not None and (
+        given.model_type not in info.configuration.shared_model_types
+    )
+    if kind is None and not (given.complete and own_model):
+        _check_required(found, info)
+    defaults = types[kind] if kind is not None else next(iter(types.values()))
+    return {**msgspec.structs.asdict(info.layout()), **defaults, **found}
 
 
-def value_at(document: Mapping[str, Any], path: str) -> Any:
-    """The value under a path of keys, which may also stand as one key; None where it is absent."""
-    if path in document:
-        return document[path]
+def _only_parameters(given: Given, info: FamilyInfo) -> bool:
+    """Whether layout parameters are all that there is: any of a mapping, or all of a file."""
+    names = set(info.config_names)
+    places = (place for places in info.config_names.values() for place in places)
+    names.update(key for place in places for key in place.split("="))
+    keys = given.processor.keys()
+    if given.whole is not None or not keys <= names:
+        return False
+    return given.mapping or set(info.required) <= keys
+
+
+def _without_nulls(document: Object, info: FamilyInfo) -> dict[str, Any]:
+    """What a document says, where null stands for an absent key or for another value."""
+    given = dict(document)
+    for name, value in info.configuration.null.items():
+        if name in given and given[name] is None:
+            if value is None:
+                del given[name]
+            else:
+                given[name] = value
+    return given
+
+
+def _check_fixed(document: Object, info: FamilyInfo, path: str) -> None:
+    for name, values in info.configuration.fixed.items():
+        if name in document and not any(_same(document[name], value) for value in values):
+            message = "no layout is known for this value; the processor's default has one"
+            raise MMRawError("invalid_config", message, f"{path}.{name}")
+
+
+def _check_size(document: Object, info: FamilyInfo, path: str) -> None:
+    """`size` has one of the sets of keys that the processor takes."""
+    if "size" not in document:
+        return
+    configuration = info.configuration
+    keys = _keys_of(document["size"], square=configuration.square)
+    if keys is not None:
+        # A bound at the top level stands for the key of `size`, and for its own name there.
+        for places in info.config_names.values():
+            top = next((place for place in places if "." not in place), None)
+            inner = next((p[5:] for p in places if p.startswith("size.")), None)
+            if top is not None and inner is not None and top in document and "=" not in inner:
+                keys = (keys - {top}) | {inner}
+    if keys is None or not any(keys == set(form) for form in configuration.sizes):
+        forms = " or ".join(" and ".join(form) for form in configuration.sizes)
+        raise MMRawError("invalid_config", f"expected {forms}, and no other key", f"{path}.size")
+
+
+def _keys_of(size: Any, *, square: bool) -> set[str] | None:
+    """The keys that a value of `size` has or stands for; None for no size."""
+    if isinstance(size, Mapping):
+        return {key for key, value in cast(Object, size).items() if value is not None}
+    if isinstance(size, (list, tuple)):
+        return set(_SIDES) if len(cast("list[Any]", size)) == len(_SIDES) else None
+    if type(size) is int:
+        return set(_SIDES) if square else {"shortest_edge"}
+    return None
+
+
+def _check_required(found: Object, info: FamilyInfo) -> None:
+    missing = [name for name in info.required if name not in found]
+    if missing:
+        message = f"without an image_processor_type it has all of {', '.join(info.required)}"
+        raise MMRawError("invalid_config", f"a configuration of family {info.family} {message}")
+
+
+def found_in(values: Object, info: FamilyInfo) -> dict[str, Any]:
+    """The layout parameters among values that change a configuration, by whichever name.
+
+    Raises:
+        MMRawError: invalid_config.
+    """
+    named = {name: value for name, value in values.items() if name in info.config_names}
+    return {**_found(values, values, info, "$"), **named}
+
+
+def _found(document: Object, whole: Object, info: FamilyInfo, path: str) -> dict[str, Any]:
+    """The layout parameters that a configuration has."""
+    configuration = info.configuration
+    rows: dict[str, Any] = {}
+    for name, places in info.config_names.items():
+        of_whole = name in configuration.whole
+        source, start = (whole, "$") if of_whole else (document, path)
+        rows[name] = _value(source, places, start, square=configuration.square)
+    return {name: value for name, value in rows.items() if value is not _ABSENT}
+
+
+def _value(document: Object, places: tuple[str, ...], path: str, *, square: bool) -> Any:
+    """What stands at the first of some places where something stands.
+
+    Raises:
+        MMRawError: invalid_config (two sides that differ, or something of another form).
+    """
+    for place in places:
+        found = {key: _at(document, key, square=square) for key in place.split("=")}
+        values = [value for value in found.values() if value is not _ABSENT]
+        if not values:
+            continue
+        for key, value in found.items():
+            if value is not _ABSENT and not _same(value, values[0]):
+                raise MMRawError("invalid_config", "expected equal sides", f"{path}.{key}")
+        return values[0]
+    for place in places:
+        head, dot, _ = place.partition(".")
+        if dot and head in document and ("=" in place or not isinstance(document[head], Mapping)):
+            message = f"expected {' or '.join(places)}"
+            raise MMRawError("invalid_config", message, f"{path}.{head}")
+    return _ABSENT
+
+
+def _at(document: Object, place: str, *, square: bool) -> Any:
+    """The value under a path of keys, which may also stand as one key."""
+    if place in document:
+        return document[place]
     node: Any = document
-    for key in path.split("."):
-        if not isinstance(node, Mapping):
-            return None
-        node = cast("Mapping[str, Any]", node).get(key)
+    for key in place.split("."):
+        if isinstance(node, Mapping):
+            node = cast(Object, node).get(key, _ABSENT)
+        elif key in _SIDES and isinstance(node, (list, tuple)):
+            sides = cast("list[Any]", node)
+            node = sides[_SIDES.index(key)] if len(sides) == len(_SIDES) else _ABSENT
+        elif not (key in _SIDES and square and type(node) is int):
+            return _ABSENT
     return node
 
 
-def parameters_in(document: Mapping[str, Any], info: FamilyInfo) -> dict[str, Any]:
-    """The layout parameters that a configuration has, by their names or the processor's."""
-    found: dict[str, Any] = {}
-    for name in info.layout.__struct_fields__:
-        values = (value_at(document, path) for path in (name, *info.config_names.get(name, ())))
-        value = next((value for value in values if value is not None), None)
-        if value is not None:
-            found[name] = value
-    return found
+def _same(value: Any, other: Any) -> bool:
+    """Whether two values are one, of one type: true is not 1."""
+    return type(value) is type(other) and value == other
 
 
-def are_layout_parameters(document: Mapping[str, Any], info: FamilyInfo) -> bool:
-    """Whether a mapping holds nothing but layout parameters by their names in the fingerprint."""
-    return set(document) <= set(info.layout.__struct_fields__)
-
-
-def typed_config(parameters: Mapping[str, Any], kind: type[Config]) -> Config:
+def typed_config(parameters: Object, kind: type[Config]) -> Config:
     """Layout parameters as a struct of a family that is not built in.
 
     Raises:
@@ -96,7 +199,7 @@ def typed_config(parameters: Mapping[str, Any], kind: type[Config]) -> Config:
     raise MMRawError("invalid_config", message)
 
 
-def checked_config(parameters: Mapping[str, Any], info: FamilyInfo) -> Any:
+def checked_config(parameters: Object, info: FamilyInfo) -> Any:
     """The layout parameters as the struct of a built-in family.
 
     Raises:

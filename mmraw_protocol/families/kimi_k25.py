@@ -7,12 +7,7 @@ patch_limit_on_one_side the refusal of the original remote-code processor is fol
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, cast
 
-import msgspec
-
-from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import KimiK25Layout, KimiK25Payload
 from ..wire.errors import MMRawError
@@ -112,39 +107,3 @@ class KimiK25Adapter(BuiltInAdapter[KimiK25Layout, KimiK25Payload], family="kimi
 
 
 ADAPTER = KimiK25Adapter
-
-
-#: What Transformers' own processor calls the parameters of a checkpoint's media_proc_cfg.
-_NATIVE = {
-    "image_mean": "image_mean",
-    "image_std": "image_std",
-    "in_patch_limit": "max_patches",
-    "merge_kernel_size": "merge_size",
-    "patch_size": "patch_size",
-}
-
-
-def describes(document: Mapping[str, Any]) -> bool:
-    """Whether a processor's configuration is of this family, in either form."""
-    return "media_proc_cfg" in document or "max_patches" in document
-
-
-def layout_parameters_of(document: dict[str, Any], info: FamilyInfo) -> dict[str, Any]:
-    """The layout parameters in a preprocessor_config.json of the family.
-
-    They stand under media_proc_cfg, or under the names of Transformers' own processor.
-
-    Raises:
-        MMRawError: invalid_config.
-    """
-    media: Any = document.get("media_proc_cfg")
-    size: Any = document.get("size")
-    if media is None and "max_patches" in document and isinstance(size, Mapping):
-        media = {name: document[given] for name, given in _NATIVE.items() if given in document}
-        media["patch_limit_on_one_side"] = cast("Mapping[str, Any]", size).get("max_height")
-    if not isinstance(media, Mapping):
-        message = f"a configuration of family {info.family} has an object media_proc_cfg"
-        raise MMRawError("invalid_config", message)
-    given = cast("Mapping[str, Any]", media)
-    parameters = msgspec.structs.asdict(info.layout())
-    return parameters | {n: given[n] for n in parameters if given.get(n) is not None}

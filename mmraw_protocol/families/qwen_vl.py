@@ -7,12 +7,7 @@ float operations is part of it, since rounding decides rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, cast
 
-import msgspec
-
-from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import QwenVlLayout, QwenVlPayload
 from ..wire.errors import MMRawError
@@ -81,40 +76,12 @@ class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl
             content=resized,
         )
 
+    @staticmethod
+    def refusal_of(config: QwenVlLayout) -> tuple[str, str] | None:
+        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        if config.min_pixels > config.max_pixels:
+            return "expected no more than max_pixels", "min_pixels"
+        return None
+
 
 ADAPTER = QwenVlAdapter
-
-
-def describes(document: Mapping[str, Any]) -> bool:
-    """Whether a processor's configuration may be of this family: it is of no other's form."""
-    return "media_proc_cfg" not in document and "max_patches" not in document
-
-
-def layout_parameters_of(document: dict[str, Any], info: FamilyInfo) -> dict[str, Any]:
-    """The layout parameters in a preprocessor_config.json of the family.
-
-    min_pixels and max_pixels win over size.shortest_edge and size.longest_edge, as in the
-    processor. What is absent takes the published value of the line that the patch size tells.
-
-    Raises:
-        MMRawError: invalid_config.
-    """
-    if "media_proc_cfg" in document:
-        raise MMRawError("invalid_config", "media_proc_cfg belongs to another family")
-    given: Any = document.get("size") or {}
-    if not isinstance(given, Mapping):
-        raise MMRawError("invalid_config", "expected an object", "$.size")
-    size = cast("Mapping[str, Any]", given)
-    parameters = msgspec.structs.asdict(info.layout())
-    parameters |= info.presets["qwen2_vl" if document.get("patch_size") == 14 else "qwen3_vl"]
-    edges = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
-    both = {
-        **edges,
-        **{name: document[name] for name in parameters if document.get(name) is not None},
-    }
-    found = {name: value for name, value in both.items() if value is not None}
-    if not found:
-        # Another model's file: the defaults in its place would be wrong without a word.
-        message = "none of the family's layout parameters is there, for example patch_size"
-        raise MMRawError("invalid_config", message)
-    return parameters | found

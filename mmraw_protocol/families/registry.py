@@ -9,14 +9,22 @@ from typing import Any
 
 import msgspec
 
-from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES, FamilyInfo
+from ..wire._generated.families import FAMILIES, FamilyInfo
 from ..wire.errors import MMRawError
 from .base import GRID_KEY, Adapter, Layout
-from .config import are_layout_parameters, checked_config, parameters_in, read_config
+from .checkpoint import read_given
+from .config import checked_config, parameters_in
+from .given import Given
+from .owner import line_of, named_family
 from .plugins import Factory, plugin_factory, plugin_families
 
-#: None (the defaults), a layout struct, a preset's name, layout parameters, or a checkpoint's file.
-ConfigLike = msgspec.Struct | Mapping[str, Any] | str | PathLike[str] | None
+#: None (the defaults), a layout struct, a preset's name, layout parameters, or a configuration as a
+#: mapping, a path or a hub id.
+ConfigLike = Given | msgspec.Struct | Mapping[str, Any] | str | PathLike[str] | None
+
+
+#: Asks for the family that a configuration is of.
+AUTO = "auto"
 
 
 def _built_in(family: str) -> Factory:
@@ -25,43 +33,55 @@ def _built_in(family: str) -> Factory:
     def make(config: ConfigLike, placeholder: str | None) -> Adapter:
         info = FAMILIES[family]
         module: Any = import_module(f".{family}", __package__)
-        return module.ADAPTER(_config(config, info, module), placeholder)
+        parameters, line = _config(config, info)
+        return module.ADAPTER(parameters, placeholder, line)
 
     return make
 
 
-def _config(config: ConfigLike, info: FamilyInfo, module: Any) -> Any:
+def _config(config: ConfigLike, info: FamilyInfo) -> tuple[Any, str | None]:
+    """The layout parameters of a configuration, and the line of checkpoints that it names."""
     if config is None:
-        return info.layout()
+        return info.layout(), None
     if isinstance(config, msgspec.Struct):
         if not isinstance(config, info.layout):
             raise MMRawError("invalid_config", f"expected a {info.layout.__name__}")
-        return checked_config(msgspec.structs.asdict(config), info)
+        return checked_config(msgspec.structs.asdict(config), info), None
     if isinstance(config, str) and config in info.presets:
-        return checked_config(info.presets[config], info)
-    document = read_config(config)
-    if not are_layout_parameters(document, info):
-        read = getattr(module, "layout_parameters_of", None)
-        document = parameters_in(document, info) if read is None else read(document, info)
-    return checked_config(document, info)
+        return checked_config(info.presets[config], info), config
+    given = config if isinstance(config, Given) else read_given(config)
+    return checked_config(parameters_in(given, info), info), line_of(given, info)
 
 
 _factories: dict[str, Factory] = {family: _built_in(family) for family in FAMILIES}
 
 
-def family_of(document: Mapping[str, Any]) -> str:
-    """The built-in family whose processor has this configuration.
+def family_of(config: ConfigLike) -> str:
+    """The built-in family that a configuration is of, by what it names or by its parameters.
 
     Raises:
-        MMRawError: unknown_family.
+        MMRawError: unknown_family, and what reading the configuration raises.
     """
-    # The default family describes what has the form of no other, so it is asked last.
-    for family in sorted(FAMILIES, key=lambda name: name == DEFAULT_FAMILY):
-        module: Any = import_module(f".{family}", __package__)
-        describes = getattr(module, "describes", None)
-        if describes is not None and describes(document):
+    for family, info in FAMILIES.items():
+        if isinstance(config, info.layout) or (isinstance(config, str) and config in info.presets):
             return family
-    raise MMRawError("unknown_family", "the configuration is that of no built-in family")
+    given = config if isinstance(config, Given) else read_given(config)
+    named = named_family(given)
+    if named is not None:
+        return named
+    # Without a name it is of the one family that finds all of its parameters.
+    fitting = [name for name in FAMILIES if _fits(given._replace(mapping=False), name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    raise MMRawError("unknown_family", "the configuration is that of no one built-in family")
+
+
+def _fits(given: Given, family: str) -> bool:
+    try:
+        checked_config(parameters_in(given, FAMILIES[family]), FAMILIES[family])
+    except MMRawError:
+        return False
+    return True
 
 
 def grid_key(family: str) -> str:
@@ -95,15 +115,20 @@ def get_adapter(
     """The adapter of `family` under `config`.
 
     Args:
-        family: As refs name it.
+        family: As refs name it, or `auto` for the one that the configuration is of.
         config: None for the published defaults; a preset's name (spec/families/<name>/family.json
-            lists them); a layout struct; layout parameters by their names in the fingerprint; a
-            checkpoint's preprocessor_config.json as mapping, as path to the file or to its folder.
+            lists them); a layout struct; layout parameters by their names in the fingerprint; the
+            configuration of an image processor or a whole processor as a mapping; the path of such
+            a file or of a checkpoint's folder; the hub id of a checkpoint in the local cache.
         placeholder: One of the family's placeholder conventions; None for the first.
 
     Raises:
         MMRawError: unknown_family, invalid_config, unsupported_option.
     """
+    if family == AUTO:
+        if config is None:
+            raise MMRawError("invalid_config", "the family is found by a configuration: pass one")
+        family = family_of(config)
     factory = _factories.get(family) or plugin_factory(family)
     if factory is None:
         raise MMRawError("unknown_family", "no adapter is registered for this family", "$.family")

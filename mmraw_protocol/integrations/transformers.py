@@ -17,7 +17,7 @@ import msgspec
 from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
 from ..conversation.messages import pack_images as pack_raw_images
 from ..conversation.placeholders import check_spans
-from ..families import Adapter, ImageDescription, family_of, get_adapter
+from ..families import AUTO, WHOLE, Adapter, ImageDescription, as_of_family, get_adapter
 from ..images import decode_rgb
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
@@ -38,18 +38,35 @@ FeaturesLike = Features | Mapping[str, Any] | str | bytes
 Images = FeaturesLike | MultiModalData | Sequence[RawMMItem | Mapping[str, Any]]
 
 
-def adapter_of(image_processor: Any, placeholder: str | None = None) -> Adapter:
-    """The adapter with the layout parameters of an image processor.
+def adapter_of(
+    processor: Any, placeholder: str | None = None, *, family: str | None = None
+) -> Adapter:
+    """The adapter with the layout parameters of a processor.
 
     Args:
-        image_processor: Of a built-in family: Transformers' own, or that of a checkpoint.
+        processor: An image processor of a built-in family, Transformers' own or that of a
+            checkpoint, or the whole processor.
         placeholder: One of the family's placeholder conventions; None for the first.
+        family: The family that the image processor is used for, where its class serves several
+            models; None for the one that the processor is of.
 
     Raises:
-        MMRawError: invalid_config.
+        MMRawError: invalid_config, unknown_family.
     """
-    document: dict[str, Any] = image_processor.to_dict()
-    return get_adapter(family_of(document), document, placeholder=placeholder)
+    document = _document_of(processor)
+    if family is not None:
+        document = as_of_family(document, family)
+    return get_adapter(family or AUTO, document, placeholder=placeholder)
+
+
+def _document_of(processor: Any) -> dict[str, Any]:
+    """A processor's configuration, as it would be saved."""
+    inner = getattr(processor, "image_processor", None)
+    if inner is None:
+        return dict(processor.to_dict())
+    whole = {name: getattr(processor, name) for name in WHOLE if hasattr(processor, name)}
+    document = dict(inner.to_dict())
+    return {**whole, "processor_class": type(processor).__name__, "image_processor": document}
 
 
 class TensorMaker:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ...families import GRID_KEY, Adapter, get_adapter
-from ...families.config import value_at
-from ...wire._generated.families import FAMILIES
+import msgspec
+
+from ...families import GRID_KEY, Adapter, as_of_family, get_adapter
+from ...families.built_in import BuiltInAdapter
+from ...families.config import checked_config, found_in
+from ...wire._generated.families import FAMILIES, FamilyInfo
 from ...wire.errors import MMRawError
 
 #: One placeholder token for each token of the image.
@@ -54,19 +57,28 @@ def server_adapter(
     Raises:
         MMRawError: invalid_config, unknown_family.
     """
-    document = {**processor, **_parameters(family, places or {})}
-    _override(document, overrides, family)
-    _override(document, cast("Mapping[str, Any]", overrides.get("images_kwargs") or {}), family)
-    return get_adapter(family, document, placeholder=served_convention(family))
-
-
-def _parameters(family: str, places: Mapping[str, Any]) -> dict[str, Any]:
-    """The layout parameters that the server has elsewhere than in its image processor."""
+    placeholder = served_convention(family)
+    images = cast("Mapping[str, Any]", overrides.get("images_kwargs") or {})
     info = FAMILIES.get(family)
-    given = {} if info is None else info.vllm.parameters
+    if info is None:
+        return get_adapter(family, {**processor, **overrides, **images}, placeholder=placeholder)
+    changes = _parameters(info, places or {})
+    for values in (overrides, images):
+        changes |= {name: v for name, v in found_in(values, info).items() if v is not None}
+    # A family of which the server has every parameter elsewhere asks nothing of the processor.
+    document = {} if {*info.required} <= {*changes} else as_of_family(processor, family)
+    adapter = cast(
+        "BuiltInAdapter[Any, Any]", get_adapter(family, document, placeholder=placeholder)
+    )
+    config = checked_config({**msgspec.structs.asdict(adapter.config), **changes}, info)
+    return type(adapter)(config, adapter.placeholder, adapter.line)
+
+
+def _parameters(info: FamilyInfo, places: Mapping[str, Any]) -> dict[str, Any]:
+    """The layout parameters that the server has elsewhere than in its image processor."""
     found = {
         name: _at(places, place) if isinstance(place, str) else place
-        for name, place in given.items()
+        for name, place in info.vllm.parameters.items()
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -123,17 +135,3 @@ def served_convention(family: str) -> str | None:
     """
     info = FAMILIES.get(family)
     return EXPANDED if info is not None and EXPANDED in info.conventions else None
-
-
-def _override(document: dict[str, Any], values: Mapping[str, Any], family: str) -> None:
-    """Layout parameters of `values`, under whichever of their names, become the document's."""
-    info = FAMILIES.get(family)
-    if info is None:
-        document.update(values)
-        return
-    for name in info.layout.__struct_fields__:
-        given = [value_at(values, path) for path in (name, *info.config_names.get(name, ()))]
-        value = next((value for value in given if value is not None), None)
-        if value is not None:
-            # A parameter's own name goes before the others.
-            document[name] = value
