@@ -14,7 +14,7 @@ import msgspec
 from ..wire._generated.families import FamilyInfo
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.errors import MMRawError
-from ..wire.json import check_json_value
+from ..wire.json import canonical_json, check_json_value
 from .given import Given, type_of
 from .owner import check_owner
 
@@ -78,7 +78,8 @@ def _without_nulls(document: Object, info: FamilyInfo) -> dict[str, Any]:
 def _check_fixed(document: Object, info: FamilyInfo, path: str) -> None:
     for name, values in info.configuration.fixed.items():
         if name in document and not any(_same(document[name], value) for value in values):
-            message = "no layout is known for this value; the processor's default has one"
+            allowed = " or ".join(map(canonical_json, values))
+            message = f"expected {allowed}: no other value has a layout"
             raise MMRawError("invalid_config", message, f"{path}.{name}")
 
 
@@ -157,7 +158,7 @@ def _value(document: Object, places: tuple[str, ...], path: str, *, square: bool
     for place in places:
         head, dot, _ = place.partition(".")
         if dot and head in document and ("=" in place or not isinstance(document[head], Mapping)):
-            message = f"expected {' or '.join(places)}"
+            message = f"expected {' or '.join(places)}".replace("=", " and ")
             raise MMRawError("invalid_config", message, f"{path}.{head}")
     return _ABSENT
 

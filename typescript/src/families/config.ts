@@ -1,25 +1,96 @@
-/** From what a caller has (nothing, a preset, a configuration) to checked layout parameters. */
+/**
+ * From what a caller has (nothing, a preset, a configuration) to checked layout parameters.
+ *
+ * Where each parameter stands, and what an absent one or null means, says spec/families/<name>/.
+ */
 import { checkJsonValue } from "../codec/canonical.js";
 import { enforce } from "../codec/check.js";
-import { get, has, isObject } from "../codec/values.js";
+import { get, has, isArray, isObject, JsonFloat } from "../codec/values.js";
 import type { JsonObject, JsonValue } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
-import type { FamilyInfo } from "../generated/families.js";
+import { FAMILY_TABLE } from "../generated/families.js";
+import type { BuiltInFamily, FamilyInfo } from "../generated/families.js";
 import { DEFAULT_LIMITS } from "../generated/limits.js";
 import type { LayoutParameters } from "../generated/types.js";
+import { checkOwner, givenIn, lineOf, namedFamily, ownModel, typeOf } from "./owner.js";
+import type { Given } from "./owner.js";
 
 /**
  * Undefined (the defaults), a preset's name, layout parameters by their names in the fingerprint,
- * or a preprocessor_config.json.
+ * or the configuration of an image processor or of a whole processor.
  */
 export type ConfigLike = JsonObject | string | null | undefined;
 
-/** The layout parameters of a family under `config`, every one of them. */
-export function parametersOf(info: FamilyInfo, config?: ConfigLike): LayoutParameters {
-  const given = documentOf(info, config);
-  const known = Object.keys(given).every((name) => has(info.defaults, name));
-  const read = info.module.parametersIn ?? parametersIn;
-  const parameters = known ? given : read(given, info);
+type Found = Record<string, JsonValue>;
+
+const SIDES: readonly string[] = ["height", "width"];
+
+/** What a configuration stands for. */
+export interface Configured {
+  /** The layout parameters, every one of them. */
+  readonly parameters: LayoutParameters;
+  /** The line of checkpoints that it names. */
+  readonly line: string | undefined;
+}
+
+/** The layout parameters of a family under `config`. */
+export function configured(info: FamilyInfo, config?: ConfigLike): Configured {
+  const [given, line] = read(info, config);
+  const all = checked(given, info);
+  const refusal = info.module.refusalOf?.(all) ?? null;
+  if (refusal !== null) throw new MMRawError("invalid_config", refusal[0], `$.${refusal[1]}`);
+  return { parameters: all, line };
+}
+
+/** The built-in family that a configuration is of, by what it names or by its parameters. */
+export function familyOf(config: ConfigLike): BuiltInFamily {
+  if (config === null || config === undefined) {
+    const reason = "the family is found by a configuration: pass one";
+    throw new MMRawError("invalid_config", reason);
+  }
+  const infos = Object.values(FAMILY_TABLE);
+  if (typeof config === "string") {
+    const found = infos.find(({ lines }) => has(lines, config));
+    if (found !== undefined) return found.family;
+    throw new MMRawError("invalid_config", "expected an object or a preset");
+  }
+  const given = { ...givenIn(documentOf(config)), mapping: false };
+  const named = namedFamily(given);
+  if (named !== null) return named;
+  // Without a name it is of the one family that finds all of its parameters.
+  const [family, ...others] = infos.filter((info) => fits(given, info));
+  if (family !== undefined && others.length === 0) return family.family;
+  throw new MMRawError("unknown_family", "the configuration is that of no one built-in family");
+}
+
+function fits(given: Given, info: FamilyInfo): boolean {
+  try {
+    checked(parametersIn(given, info), info);
+    return true;
+  } catch (error) {
+    if (error instanceof MMRawError) return false;
+    throw error;
+  }
+}
+
+function read(info: FamilyInfo, config: ConfigLike): readonly [JsonObject, string | undefined] {
+  if (config === null || config === undefined) return [{}, undefined];
+  const { lines } = info;
+  if (typeof config === "string") {
+    const line = has(lines, config) ? lines[config] : undefined;
+    if (line !== undefined) return [line.parameters, config];
+    throw new MMRawError("invalid_config", `the presets are ${Object.keys(lines).join(", ")}`);
+  }
+  const given = givenIn(documentOf(config));
+  return [parametersIn(given, info), lineOf(given, info)];
+}
+
+function documentOf(config: JsonObject): JsonObject {
+  if (!isObject(config)) throw new MMRawError("invalid_config", "expected an object or a preset");
+  return config;
+}
+
+function checked(parameters: JsonObject, info: FamilyInfo): LayoutParameters {
   try {
     checkJsonValue(parameters);
     enforce(info.checkLayout, parameters, "$", DEFAULT_LIMITS);
@@ -27,42 +98,169 @@ export function parametersOf(info: FamilyInfo, config?: ConfigLike): LayoutParam
     if (!(error instanceof MMRawError)) throw error;
     throw new MMRawError("invalid_config", error.reason, error.path);
   }
-  const all = { ...info.defaults, ...parameters } as unknown as LayoutParameters;
-  const refusal = info.module.refusalOf?.(all) ?? null;
-  if (refusal !== null) throw new MMRawError("invalid_config", refusal[0], `$.${refusal[1]}`);
-  return all;
+  return { ...info.defaults, ...parameters } as unknown as LayoutParameters;
 }
 
-/** The layout parameters that a configuration has, by their names or the processor's. */
-function parametersIn(document: JsonObject, { configNames, defaults }: FamilyInfo): JsonObject {
-  const rows = Object.keys(defaults).map((name) => {
-    const values = [name, ...(configNames[name] ?? [])].map((path) => valueAt(document, path));
-    return [name, values.find((value) => value !== null && value !== undefined)];
+/** The layout parameters that a configuration of the family stands for, unchecked. */
+function parametersIn(given: Given, info: FamilyInfo): JsonObject {
+  if (onlyParameters(given, info)) {
+    const document = withoutNulls(given.processor, info);
+    const named = Object.entries(document).filter(([name]) => has(info.configNames, name));
+    return { ...foundIn(document, document, info, "$"), ...Object.fromEntries(named) };
+  }
+  checkOwner(given, info);
+  const kind = typeOf(given.processor);
+  const types = info.imageProcessorTypes;
+  const unread = typeof kind === "string" ? (info.configuration.unread[kind] ?? []) : [];
+  const rows = Object.entries(given.processor).filter(([name]) => !unread.includes(name));
+  const document = withoutNulls(Object.fromEntries(rows), info);
+  checkFixed(document, info, given.path);
+  checkSize(document, info, given.path);
+  const found = foundIn(document, given.whole ?? document, info, given.path);
+  // In a checkpoint the model's type tells the image processor where the configuration does not.
+  if (kind === null && !(given.whole !== null && ownModel(given, info))) checkAll(found, info);
+  const own = typeof kind === "string" ? types[kind] : Object.values(types)[0];
+  return { ...info.defaults, ...own, ...found };
+}
+
+/** Whether layout parameters are all that there is: any of a mapping, or else all of them. */
+function onlyParameters({ processor, whole, mapping }: Given, info: FamilyInfo): boolean {
+  const places = Object.values(info.configNames).flat();
+  const names = new Set([
+    ...Object.keys(info.configNames),
+    ...places.flatMap((place) => place.split("=")),
+  ]);
+  if (whole !== null || !Object.keys(processor).every((name) => names.has(name))) return false;
+  return mapping || info.required.every((name) => has(processor, name));
+}
+
+/** What a document says, where null stands for an absent key or for another value. */
+function withoutNulls(document: JsonObject, info: FamilyInfo): JsonObject {
+  const meanings = info.configuration.null;
+  const rows = Object.entries(document).map(([name, value]): [string, JsonValue] | null => {
+    if (value !== null || !has(meanings, name)) return [name, value];
+    const meaning = meanings[name] ?? null;
+    return meaning === null ? null : [name, meaning];
   });
-  return present(Object.fromEntries(rows));
+  return Object.fromEntries(rows.filter((row) => row !== null));
+}
+
+function checkFixed(document: JsonObject, info: FamilyInfo, path: string): void {
+  for (const [name, values] of Object.entries(info.configuration.fixed)) {
+    if (!has(document, name)) continue;
+    const value = document[name] as JsonValue;
+    if (!values.some((allowed) => same(value, allowed))) {
+      const allowed = values.map((one) => JSON.stringify(one)).join(" or ");
+      const reason = `expected ${allowed}: no other value has a layout`;
+      throw new MMRawError("invalid_config", reason, `${path}.${name}`);
+    }
+  }
+}
+
+/** `size` has one of the sets of keys that the processor takes. */
+function checkSize(document: JsonObject, info: FamilyInfo, path: string): void {
+  if (!has(document, "size")) return;
+  const { sizes, square } = info.configuration;
+  const keys = keysOfSize(document["size"] as JsonValue, square);
+  if (keys !== null) {
+    // A bound at the top level stands for the key of `size`, and for its own name there.
+    for (const places of Object.values(info.configNames)) {
+      const top = places.find((place) => !place.includes("."));
+      const inner = places.find((place) => place.startsWith("size."))?.slice(5);
+      if (top === undefined || inner === undefined || inner.includes("=")) continue;
+      if (!has(document, top)) continue;
+      keys.delete(top);
+      keys.add(inner);
+    }
+  }
+  const allowed = sizes.some((form) => {
+    return keys !== null && keys.size === form.length && form.every((name) => keys.has(name));
+  });
+  if (allowed) return;
+  const forms = sizes.map((form) => form.join(" and ")).join(" or ");
+  throw new MMRawError("invalid_config", `expected ${forms}, and no other key`, `${path}.size`);
+}
+
+/** The keys that a value of `size` has or stands for; null for no size. */
+function keysOfSize(size: JsonValue, square: boolean): Set<string> | null {
+  if (isObject(size)) return new Set(Object.keys(size).filter((key) => size[key] !== null));
+  if (isArray(size)) return size.length === SIDES.length ? new Set(SIDES) : null;
+  if (isWhole(size)) return new Set(square ? SIDES : ["shortest_edge"]);
+  return null;
+}
+
+function checkAll(found: JsonObject, { family, required }: FamilyInfo): void {
+  if (required.every((name) => has(found, name))) return;
+  const reason = `without an image_processor_type it has all of ${required.join(", ")}`;
+  throw new MMRawError("invalid_config", `a configuration of family ${family} ${reason}`);
+}
+
+/** The layout parameters that a configuration has. */
+function foundIn(
+  document: JsonObject,
+  whole: JsonObject,
+  { configNames, configuration }: FamilyInfo,
+  path: string,
+): Found {
+  const found: Found = {};
+  for (const [name, places] of Object.entries(configNames)) {
+    const ofWhole = configuration.whole.includes(name);
+    const [source, start] = ofWhole ? [whole, "$"] : [document, path];
+    const value = valueIn(source, places, start, configuration.square);
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}
+
+/** What stands at the first of some places where something stands. */
+function valueIn(
+  document: JsonObject,
+  places: readonly string[],
+  path: string,
+  square: boolean,
+): JsonValue | undefined {
+  for (const place of places) {
+    let first: JsonValue | undefined;
+    for (const key of place.split("=")) {
+      const value = valueAt(document, key, square);
+      if (value === undefined) continue;
+      if (first === undefined) first = value;
+      if (!same(value, first)) {
+        throw new MMRawError("invalid_config", "expected equal sides", `${path}.${key}`);
+      }
+    }
+    if (first !== undefined) return first;
+  }
+  for (const place of places) {
+    const [head, ...rest] = place.split(".");
+    if (head === undefined || rest.length === 0 || !has(document, head)) continue;
+    if (place.includes("=") || !isObject(document[head])) {
+      const reason = `expected ${places.join(" or ").replaceAll("=", " and ")}`;
+      throw new MMRawError("invalid_config", reason, `${path}.${head}`);
+    }
+  }
+  return undefined;
 }
 
 /** The value under a path of keys, which may also stand as one key. */
-function valueAt(document: JsonObject, path: string): JsonValue | undefined {
-  if (has(document, path)) return get(document, path);
+function valueAt(document: JsonObject, place: string, square: boolean): JsonValue | undefined {
+  if (has(document, place)) return get(document, place);
   let node: JsonValue | undefined = document;
-  for (const key of path.split(".")) node = isObject(node) ? get(node, key) : undefined;
+  for (const key of place.split(".")) {
+    const side = SIDES.indexOf(key);
+    if (isObject(node)) node = get(node, key);
+    else if (side >= 0 && isArray(node)) node = node.length === SIDES.length ? node[side] : undefined;
+    else if (!(side >= 0 && square && isWhole(node))) return undefined;
+  }
   return node;
 }
 
-function documentOf({ lines }: FamilyInfo, config: ConfigLike): JsonObject {
-  if (config === null || config === undefined) return {};
-  if (typeof config === "string") {
-    const line = has(lines, config) ? lines[config] : undefined;
-    if (line !== undefined) return line.parameters;
-    throw new MMRawError("invalid_config", `the presets are ${Object.keys(lines).join(", ")}`);
-  }
-  if (!isObject(config)) throw new MMRawError("invalid_config", "expected an object or a preset");
-  return config;
+/** An integer, also one that no reader takes. */
+function isWhole(value: JsonValue | undefined): boolean {
+  return typeof value === "bigint" || Number.isInteger(value);
 }
 
-/** The fields that are there and not null. */
-export function present(fields: { readonly [name: string]: JsonValue | undefined }): JsonObject {
-  const rows = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
-  return Object.fromEntries(rows) as JsonObject;
+function same(value: JsonValue, other: JsonValue): boolean {
+  if (value instanceof JsonFloat && other instanceof JsonFloat) return value.value === other.value;
+  return value === other;
 }

@@ -5,7 +5,7 @@ import type { BuiltInFamily } from "../generated/families.js";
 import { DEFAULT_LIMITS } from "../generated/limits.js";
 import type { Limits } from "../generated/limits.js";
 import type { LayoutParameters } from "../generated/types.js";
-import { parametersOf } from "./config.js";
+import { configured, familyOf } from "./config.js";
 import type { ConfigLike } from "./config.js";
 import { layoutFingerprint } from "./fingerprint.js";
 import type { Layout } from "./layout.js";
@@ -25,6 +25,8 @@ export interface Adapter {
   readonly family: BuiltInFamily;
   readonly featureModality: string;
   readonly padToken: string;
+  /** The line of checkpoints, which decides the tokens of a prompt. */
+  readonly line: string;
   readonly parameters: LayoutParameters;
   readonly mergeSize: number;
   /** The layout of an image of `width` x `height` pixels. */
@@ -38,17 +40,21 @@ export interface AdapterOptions {
   readonly placeholder?: string;
 }
 
-/** The adapter of `family` under `config`. */
+/** Asks for the family that a configuration is of. */
+export const AUTO = "auto";
+
+/** The adapter of `family` under `config`; of the family that the configuration is of for `auto`. */
 export function getAdapter(
-  family: string,
+  name: string,
   config?: ConfigLike,
   options: AdapterOptions = {},
 ): Adapter {
+  const family = name === AUTO ? familyOf(config) : name;
   if (!isBuiltIn(family)) {
     throw new MMRawError("unknown_family", "no adapter is registered for this family", "$.family");
   }
   const info = FAMILY_TABLE[family];
-  const parameters = parametersOf(info, config);
+  const { parameters, line = Object.keys(info.lines)[0] as string } = configured(info, config);
   const { placeholder = info.conventions[0] } = options;
   if (placeholder !== undefined && !info.conventions.includes(placeholder)) {
     const reason =
@@ -60,7 +66,8 @@ export function getAdapter(
   return {
     family,
     featureModality: info.featureModality,
-    padToken: info.placeholder.token,
+    padToken: (info.lines[line]?.placeholder ?? info.placeholder).token,
+    line,
     parameters,
     mergeSize: info.module.mergeSizeOf(parameters),
     fingerprint: (dialect) => layoutFingerprint(family, parameters, dialect),

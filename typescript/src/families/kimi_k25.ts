@@ -3,14 +3,10 @@
  *
  * Source: spec/README.md, section "Layout".
  */
-import { get, isObject } from "../codec/values.js";
-import type { JsonObject } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
-import type { FamilyInfo } from "../generated/families.js";
 import type { Limits } from "../generated/limits.js";
 import type { KimiK25Layout } from "../generated/types.js";
 import { overProduct } from "./arithmetic.js";
-import { present } from "./config.js";
 import { checkGrid } from "./grid.js";
 import type { Layout } from "./layout.js";
 
@@ -61,15 +57,4 @@ export function layoutOf(
     resized: [w * patch_size, h * patch_size],
     content: [wide, high],
   };
-}
-
-/** They are under media_proc_cfg. */
-export function parametersIn(document: JsonObject, { family, defaults }: FamilyInfo): JsonObject {
-  const media = get(document, "media_proc_cfg");
-  if (!isObject(media)) {
-    const reason = `a configuration of family ${family} has an object media_proc_cfg`;
-    throw new MMRawError("invalid_config", reason);
-  }
-  const named = Object.keys(defaults).map((name) => [name, get(media, name)]);
-  return { ...defaults, ...present(Object.fromEntries(named)) };
 }

@@ -1,6 +1,4 @@
 /** What a layout is, and what a family's module offers. */
-import type { JsonObject } from "../codec/values.js";
-import type { FamilyInfo } from "../generated/families.js";
 import type { Limits } from "../generated/limits.js";
 import type { LayoutParameters, Payload } from "../generated/types.js";
 import type { Grid } from "./grid.js";
@@ -35,7 +33,5 @@ export interface FamilyModule {
     limits: Limits,
     placeholder: string | undefined,
   ): Layout;
-  /** The layout parameters in a configuration of the family, unchecked; by its names if absent. */
-  parametersIn?(document: JsonObject, info: FamilyInfo): JsonObject;
   refusalOf?(parameters: LayoutParameters): Refusal;
 }

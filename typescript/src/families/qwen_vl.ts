@@ -3,16 +3,12 @@
  *
  * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
  */
-import { get, has, isObject, JsonFloat } from "../codec/values.js";
-import type { JsonObject, JsonValue } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
-import type { FamilyInfo } from "../generated/families.js";
 import type { Limits } from "../generated/limits.js";
 import type { QwenVlLayout } from "../generated/types.js";
 import { overProduct, productOver, roundHalfEven } from "./arithmetic.js";
-import { present } from "./config.js";
 import { checkGrid } from "./grid.js";
-import type { Layout } from "./layout.js";
+import type { Layout, Refusal } from "./layout.js";
 
 /** [h, w] in patches; pixels in. */
 function gridOf(width: number, height: number, parameters: QwenVlLayout): [number, number] {
@@ -62,35 +58,6 @@ export function layoutOf(
   };
 }
 
-/**
- * min_pixels and max_pixels win over size.shortest_edge and size.longest_edge, as in the
- * processor. What is absent takes the published value of the line that the patch size tells.
- */
-export function parametersIn(document: JsonObject, { defaults, lines }: FamilyInfo): JsonObject {
-  if (has(document, "media_proc_cfg")) {
-    throw new MMRawError("invalid_config", "media_proc_cfg belongs to another family");
-  }
-  const given = get(document, "size");
-  const size = isSet(given) ? given : {};
-  if (!isObject(size)) throw new MMRawError("invalid_config", "expected an object", "$.size");
-  const edges = present({
-    min_pixels: get(size, "shortest_edge"),
-    max_pixels: get(size, "longest_edge"),
-  });
-  const named = Object.keys(defaults).map((name) => [name, get(document, name)]);
-  const found = { ...edges, ...present(Object.fromEntries(named)) };
-  if (Object.keys(found).length === 0) {
-    // Another model's file: the defaults in its place would be wrong without a word.
-    const reason = "none of the family's layout parameters is there, for example patch_size";
-    throw new MMRawError("invalid_config", reason);
-  }
-  const patch = get(document, "patch_size");
-  const older = patch === 14 || (patch instanceof JsonFloat && patch.value === 14);
-  return { ...defaults, ...lines[older ? "qwen2_vl" : "qwen3_vl"]?.parameters, ...found };
-}
-
-function isSet(value: JsonValue | undefined): value is JsonValue {
-  if (value instanceof JsonFloat) return value.value !== 0;
-  if (Array.isArray(value)) return value.length > 0;
-  return isObject(value) ? Object.keys(value).length > 0 : Boolean(value);
+export function refusalOf({ min_pixels, max_pixels }: QwenVlLayout): Refusal {
+  return min_pixels > max_pixels ? ["expected no more than max_pixels", "min_pixels"] : null;
 }
