@@ -133,11 +133,38 @@ def _config(rng: random.Random, seeds: Seeds) -> Any:
     if kind <= 2:
         return mutate.value(rng, parameters)
     if kind == 3:
-        return {"media_proc_cfg": parameters, "image_processor_type": "x"}
+        return _document(rng, rng.choice(BUILT_IN), parameters)
     if kind == 4:
         sizes = {"shortest_edge": rng.choice((3136, 65536, None, 1.0)), "longest_edge": 12845056}
         return {**parameters, "size": rng.choice((sizes, {}, None, 1, [])), "other": 1}
     return parameters
+
+
+def _document(rng: random.Random, family: str, parameters: Any) -> dict[str, Any]:
+    """What a processor of a family saves; now and then a name in it is another model's."""
+    info = FAMILIES[family if rng.random() < 0.9 else rng.choice(BUILT_IN)]
+    line = rng.choice(list(info.lines.values()))
+    kind = rng.choice(list(info.image_processor_types)) + rng.choice(("", "Fast", "Pil", "PilFast"))
+    sides: tuple[Any, ...] = (448, [448, 448], [448], None, {}, {"height": 448, "width": 448})
+    sides += ({"height": 448, "width": 336}, {"max_height": 64, "max_width": 64}, "448", 4.0)
+    sides += ({"shortest_edge": 4096, "longest_edge": 262144}, {"longest_edge": 1540})
+    options: dict[str, Any] = {
+        "image_processor_type": rng.choice((*[kind] * 9, "CLIPImageProcessor", None, 1)),
+        "media_proc_cfg": parameters,
+        "size": rng.choice(sides),
+        "patch_size": rng.choice((14, 16, None, 14.0, *sides[:3])),
+        "max_pixels": rng.choice((50176, 1048576, None)),
+        "do_resize": rng.choice((*[True] * 5, False, None, 1)),
+        "max_patches": rng.choice((6, 1024)),
+    }
+    document = {name: value for name, value in options.items() if rng.random() < 0.3}
+    document |= {"image_processor_type": kind} if rng.random() < 0.7 else {}
+    names: dict[str, Any] = {
+        "processor_class": rng.choice(line.processor_classes),
+        "model_type": rng.choice((*line.model_types, "llava")),
+    }
+    named = {name: value for name, value in names.items() if rng.random() < 0.4}
+    return {**named, "image_processor": document} if rng.random() < 0.5 else document | named
 
 
 def parse_item(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
@@ -170,6 +197,10 @@ def layout(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     }
     if rng.random() < 0.6:
         given["config"] = _config(rng, seeds)
+    if rng.random() < 0.4:
+        family = rng.choice(BUILT_IN)
+        given["family"] = family if rng.random() < 0.8 else "auto"
+        given["config"] = _document(rng, family, seeds.one(rng, "layout:KimiK25Layout"))
     return given
 
 

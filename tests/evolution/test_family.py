@@ -16,6 +16,9 @@ FAMILY = {
     "placeholder": {"token": "<tile>", "before": "<", "after": ">", "conventions": []},
     "image_processor_types": {"TileVlImageProcessor": {}},
     "required": ["tile_size"],
+    "configuration": {},
+    "tensors": {"outputs": {}},
+    "answers": {},
     "vllm": {"model_types": ["tile_vl_chat"], "target": "<tile>"},
     "lines": {
         "tile_vl": {"model_types": ["tile_vl"], "processor_classes": ["TileVlProcessor"]},
@@ -100,9 +103,6 @@ PYTHON = '''
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import TileVlLayout, TileVlPayload
 from .base import Layout
@@ -135,11 +135,6 @@ class TileVlAdapter(BuiltInAdapter[TileVlLayout, TileVlPayload], family="tile_vl
 
 
 ADAPTER = TileVlAdapter
-
-
-def describes(document: Mapping[str, Any]) -> bool:
-    """Whether a processor's configuration is of this family."""
-    return document.get("image_processor_type") == "TileVlImageProcessor"
 '''
 TYPESCRIPT = """
 /** Tile VL (family `tile_vl`): an image is cut into square tiles, each of them one token. */
@@ -259,10 +254,11 @@ def test_it_is_found_by_its_configuration_and_its_model(checkout: Checkout) -> N
     result = checkout.python(
         "from mmraw_protocol.families import family_of\n"
         "from mmraw_protocol.integrations.vllm import families as vllm\n"
-        "file = {'image_processor_type': 'TileVlImageProcessor', 'tile_size': 448}\n"
-        "result = [family_of(file), vllm.family_of('tile_vl_chat')]"
+        "kinds = [{'tile_size': 448}, {'image_processor_type': 'TileVlImageProcessorFast'},\n"
+        "         {'image_processor': {}, 'model_type': 'tile_vl'}, 'tile_vl_large']\n"
+        "result = [*map(family_of, kinds), vllm.family_of('tile_vl_chat')]"
     )
-    assert result == ["tile_vl", "tile_vl"]
+    assert result == ["tile_vl"] * 5
 
 
 def test_strategies_generate_it(checkout: Checkout) -> None:

@@ -13,6 +13,7 @@ import pytest
 import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from tiny import tokenizer
 from transformers import AutoImageProcessor
 
@@ -211,3 +212,53 @@ def test_attributes_that_were_set_on_a_processor_count() -> None:
     processor = processors.qwen("qwen3_vl").__class__(patch_size=16, max_pixels=262144)
     processor.max_pixels = 50176
     assert adapter_of(processor).layout(1000, 700).grid_thw == (1, 10, 16)
+
+
+QWEN: dict[str, Any] = {
+    "image_processor_type": "Qwen2VLImageProcessorFast",
+    "patch_size": 16,
+    "merge_size": 2,
+    "temporal_patch_size": 2,
+}
+BIG = {"shortest_edge": 65536, "longest_edge": 16777216}
+SMALL = {"shortest_edge": 4096, "longest_edge": 262144}
+SAVED = {"processor_class": "Qwen3VLProcessor", "image_processor": {**QWEN, "size": SMALL}}
+CLIP = {"shortest_edge": 224}
+CHECKPOINTS: dict[str, dict[str, Any]] = {
+    "as a fine-tune is saved": {"processor_config.json": SAVED},
+    "a stale file beside a newer one": {
+        "preprocessor_config.json": {**QWEN, "size": BIG},
+        "processor_config.json": SAVED,
+    },
+    "one bound": {"preprocessor_config.json": {**QWEN, "max_pixels": 1048576}},
+}
+REFUSED: dict[str, dict[str, Any]] = {
+    "not resized": {**QWEN, "do_resize": False, "size": BIG},
+    "bounds by their old names in size": {**QWEN, "size": {"min_pixels": 3136, "max_pixels": 9999}},
+    "another model's": {"image_processor_type": "Glm4vImageProcessor", "size": BIG},
+    "a classifier's": {"image_processor_type": "CLIPImageProcessor", "size": CLIP},
+    "one with tiles": {
+        "image_processor_type": "SmolVLMImageProcessor",
+        "size": {"longest_edge": 2},
+    },
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_folders_grids_are_those_of_the_processor(name: str, tmp_path: Path) -> None:
+    for file, document in CHECKPOINTS[name].items():
+        written(tmp_path, file, document)
+    processor = AutoImageProcessor.from_pretrained(tmp_path)
+    for size in ((192, 128), (1000, 700), (4000, 3000)):
+        out = processor(images=[Image.new("RGB", size)], return_tensors="pt")
+        layout = get_adapter("qwen_vl", tmp_path).layout(*size)
+        assert [list(layout.grid_thw)] == out["image_grid_thw"].tolist()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_folder_whose_layout_is_not_the_familys_is_refused(name: str, tmp_path: Path) -> None:
+    written(tmp_path, "preprocessor_config.json", REFUSED[name])
+    AutoImageProcessor.from_pretrained(tmp_path)  # Transformers loads each of them
+    with pytest.raises(MMRawError) as caught:
+        get_adapter("qwen_vl", tmp_path)
+    assert caught.value.code == "invalid_config"
