@@ -3,6 +3,7 @@
 from .base import GRID_KEY, Adapter, ImageDescription, Layout
 from .checkpoint import read_config
 from .config import typed_config
+from .conventions import EXPANDED, SINGLE, placeholder_lengths
 from .family import FamilyAdapter
 from .fingerprint import layout_fingerprint
 from .owner import WHOLE, as_of_family
@@ -10,7 +11,9 @@ from .registry import AUTO, families, family_of, get_adapter, grid_key, named_gr
 
 __all__ = [
     "AUTO",
+    "EXPANDED",
     "GRID_KEY",
+    "SINGLE",
     "WHOLE",
     "Adapter",
     "FamilyAdapter",
@@ -23,6 +26,7 @@ __all__ = [
     "grid_key",
     "layout_fingerprint",
     "named_grid",
+    "placeholder_lengths",
     "read_config",
     "register_adapter",
     "typed_config",

@@ -12,6 +12,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.json import check_json_value, to_builtins
 from ..wire.ref import Payload
+from .conventions import SINGLE
 from .family import Config, FamilyAdapter
 from .grid import Grid, check_grid
 
@@ -124,8 +125,8 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
         return t * h * w // self.merge_size**2
 
     def placeholder_length(self, payload: Payload) -> int:
-        """Tokens that stand for it in the prompt: one for each token that it becomes."""
-        return self.num_tokens(payload)
+        """Tokens that stand for it in the prompt, by the placeholder convention of the adapter."""
+        return len(self.span(payload))
 
     def prompt_text(self, payload: Payload) -> str:
         """The text that stands for it in the prompt."""
@@ -133,8 +134,12 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
 
     def span(self, payload: Payload) -> list[str]:
         """The placeholder's tokens, `placeholder_length` of them."""
-        tokens, length = self.tokens, self.placeholder_length(payload)
+        return [self.pad_token] if self.placeholder == SINGLE else self.expanded_span(payload)
+
+    def expanded_span(self, payload: Payload) -> list[str]:
+        """The placeholder's tokens where each token of the image has one, as a model takes them."""
+        tokens = self.tokens
         if not tokens.row_end:
-            return [tokens.token] * length
+            return [tokens.token] * self.num_tokens(payload)
         _, h, w = self.grid_thw(payload)
         return [*([*[tokens.token] * w, tokens.row_end] * h)[:-1], tokens.end]

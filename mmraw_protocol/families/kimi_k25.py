@@ -14,6 +14,7 @@ from ..wire.errors import MMRawError
 from ..wire.ref import Payload
 from .base import Layout
 from .built_in import BuiltInAdapter
+from .conventions import SINGLE
 from .grid import Grid, check_grid
 
 
@@ -83,7 +84,7 @@ class KimiK25Adapter(BuiltInAdapter[KimiK25Layout, KimiK25Payload], family="kimi
         return Layout(
             grid_thw=grid,
             num_tokens=tokens,
-            placeholder_length=tokens if self.placeholder == "expanded" else 1,
+            placeholder_length=1 if self.placeholder == SINGLE else tokens,
             payload=KimiK25Payload(grid_thws=(grid,), num_media_tokens=tokens),
             resized=(w * config.patch_size, h * config.patch_size),
             content=(wide, high),
@@ -100,10 +101,6 @@ class KimiK25Adapter(BuiltInAdapter[KimiK25Layout, KimiK25Payload], family="kimi
         if isinstance(typed.num_media_tokens, int):
             return typed.num_media_tokens
         return self._tokens(typed.grid_thws[0])
-
-    def placeholder_length(self, payload: Payload) -> int:
-        """1 by the convention `single`, one for each token by `expanded`."""
-        return self.num_tokens(payload) if self.placeholder == "expanded" else 1
 
 
 ADAPTER = KimiK25Adapter

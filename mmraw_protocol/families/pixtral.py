@@ -10,7 +10,6 @@ import math
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PixtralLayout, PixtralPayload
-from ..wire.ref import Payload
 from .base import Layout
 from .built_in import BuiltInAdapter
 from .grid import check_grid
@@ -56,11 +55,6 @@ class PixtralAdapter(BuiltInAdapter[PixtralLayout, PixtralPayload], family="pixt
             resized=resized,
             content=resized,
         )
-
-    def placeholder_length(self, payload: Payload) -> int:
-        """Tokens that stand for it in the prompt: a break or an end follows each row."""
-        _, h, w = self.grid_thw(payload)
-        return h * w + h
 
 
 ADAPTER = PixtralAdapter

@@ -16,7 +16,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from ..conversation.placeholders import check_spans
+from ..conversation.placeholders import check_spans, span_texts
 from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.errors import ErrorCode
@@ -24,6 +24,7 @@ from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
 from ..wire.errors import ERRORS, MMRawError
 from ..wire.features import MultiModalData, build_features
+from ..wire.item import RawMMItem
 from ..wire.json import parse_json
 
 __all__ = ["Completion", "GenerateClient", "ServerError", "carry"]
@@ -191,14 +192,15 @@ class GenerateClient:
         images = carry(previous, _typed(data))
         images.check_modalities()
         prompt = list(token_ids)
-        for modality, places in images.mm_placeholders.items():
-            check_spans(prompt, _ranges(places), modality=modality)
         body: dict[str, Any] = {
             "model": self.model,
             "token_ids": prompt,
             "sampling_params": dict(sampling_params or {}),
         }
         features = build_features(images, self.dialect, run_id=self.run_id)
+        for modality, places in images.mm_placeholders.items():
+            spans = [_span(item) for item in images.mm_items[modality]]
+            check_spans(prompt, _ranges(places), modality=modality, spans=spans)
         if features["kwargs_data"]:
             body["features"] = features
         response = await self._post({**body, **(extra_body or {})})
@@ -245,12 +247,18 @@ def _typed(data: MultiModalData | Mapping[str, Any] | Any) -> MultiModalData | N
 
 
 def _ranges(places: Sequence[Any]) -> list[PlaceholderRange]:
-    """Placeholders as this package's type; what is none of them `build_features` refuses."""
+    """Placeholders as this package's type."""
     return [
         place if isinstance(place, PlaceholderRange) else PlaceholderRange(**place)
         for place in places
-        if isinstance(place, PlaceholderRange) or set(place or ()) == {"offset", "length"}
     ]
+
+
+def _span(item: RawMMItem | Mapping[str, Any]) -> list[str] | None:
+    """The tokens of an image's placeholder, where they are not all alike."""
+    if isinstance(item, RawMMItem):
+        return span_texts(item.family, item.payload)
+    return span_texts(item["family"], item["payload"])
 
 
 def carry(previous: MultiModalData | None, now: MultiModalData | None) -> MultiModalData:

@@ -16,7 +16,7 @@ import msgspec
 
 from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
 from ..conversation.messages import pack_images as pack_raw_images
-from ..conversation.placeholders import check_spans
+from ..conversation.placeholders import check_spans, span_texts
 from ..families import AUTO, WHOLE, Adapter, ImageDescription, as_of_family, get_adapter
 from ..images import decode_rgb
 from ..materialize import Materializer
@@ -169,7 +169,14 @@ class TensorMaker:
                 message = "the images are of another modality than the processor's family"
                 path = f"$.kwargs_data{key_in_path(modality)}"
                 raise MMRawError("modality_mismatch", message, path)
-            check_spans(token_ids, places, pad_token_id=pad_token_id, modality=modality)
+            refs = features.refs[modality]
+            check_spans(
+                token_ids,
+                places,
+                pad_token_id=pad_token_id,
+                modality=modality,
+                spans=[span_texts(ref.family, ref.payload, self.adapter) for ref in refs],
+            )
         return [_slot_row(slot) for slot in features.slots()]
 
     def _item_row(

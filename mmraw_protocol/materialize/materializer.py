@@ -32,10 +32,10 @@ from ..wire.errors import MMRawError
 from ..wire.features import Slot
 from ..wire.hashes import sha256_hex
 from ..wire.json import canonical_json
-from ..wire.modality import check_modality
 from ..wire.ref import RawMMRef
 from ..wire.ref_stream import read_ref
 from .cache import SingleFlightCache
+from .comparison import compare_layout, compare_outer
 from .image import MaterializedImage
 from .stats import Stats
 
@@ -154,7 +154,7 @@ class Materializer:
         failed: MMRawError | None = None
         try:
             parsed, data = self._parsed(ref)
-            _compare_outer(parsed, mm_hash, modality)
+            compare_outer(parsed, mm_hash, modality)
             return self._cached(parsed, data, mm_hash, modality, placeholder_length)
         except MMRawError as error:
             failed = error
@@ -312,7 +312,7 @@ class Materializer:
             how = self._isolation
             decoded = decode_rgb(data, limits=self.limits, frames=self.frames, isolation=how)
         adapter = self.adapter_for(ref.family)
-        expected = _compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
+        expected = compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
         return MaterializedImage(
             ref=ref,
             width=decoded.width,
@@ -367,34 +367,3 @@ def cache_bytes_from_environment() -> int:
     if not 0 <= gigabytes < 1e6:
         raise MMRawError("unsupported_option", f"{CACHE_ENV} is a number of gigabytes from 0")
     return int(gigabytes * 1024**3)
-
-
-def _compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> None:
-    check_modality(ref.modality, "$.modality")
-    if modality is not None and ref.modality != modality:
-        message = "the ref stands under another modality than its own"
-        raise MMRawError("modality_mismatch", message, "$.modality")
-    if mm_hash is not None and ref.mm_hash != mm_hash:
-        raise MMRawError("hash_mismatch", "the ref's mm_hash is not the one beside it", "$.mm_hash")
-
-
-def _compare_layout(
-    ref: RawMMRef, adapter: Adapter, width: int, height: int, length: int | None, limits: Limits
-) -> int:
-    """The placeholder's length, after fingerprint, grid and length were compared."""
-    named = ref.fingerprint is not None
-    if named and ref.fingerprint != adapter.fingerprint(ref.dialect):
-        message = "the ref has other layout parameters than this processor's configuration"
-        raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
-    layout = adapter.layout(width, height, limits=limits)
-    payload = adapter.parse_payload(ref.payload)
-    if tuple(adapter.grid_thw(payload)) != tuple(layout.grid_thw):
-        message = "the payload's grid is not the one that the image's size gives"
-        raise MMRawError("grid_mismatch", message, "$.payload")
-    if adapter.num_tokens(payload) != layout.num_tokens:
-        message = "the payload's token count is not the one that the image's size gives"
-        raise MMRawError("grid_mismatch", message, "$.payload")
-    if length is not None and length != layout.placeholder_length:
-        message = "the placeholder's length is not what the family and grid demand"
-        raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
-    return layout.placeholder_length

@@ -7,7 +7,7 @@ COLLECT = "mmraw_protocol/stores/maintenance/collect.py"
 DISK = "mmraw_protocol/stores/disk.py"
 ENTRIES = "mmraw_protocol/stores/entries.py"
 LOCAL = "mmraw_protocol/stores/local.py"
-MATERIALIZE = "mmraw_protocol/materialize/materializer.py"
+MATERIALIZE = "mmraw_protocol/materialize/comparison.py"
 REFERENCES = "mmraw_protocol/stores/maintenance/references.py"
 VERIFY = "mmraw_protocol/stores/verify.py"
 
@@ -118,25 +118,32 @@ GUARDS = [
         "tests/test_materialize.py",
     ),
     Guard(
-        "the grid",
+        "the payload",
         MATERIALIZE,
-        "if tuple(adapter.grid_thw(payload)) != tuple(layout.grid_thw):",
+        "if not _agrees(adapter.parse_payload(ref.payload), layout.payload):",
         "if False:",
         "tests/test_materialize.py",
     ),
     Guard(
-        "the token count",
+        "every field of it",
         MATERIALIZE,
-        "if adapter.num_tokens(payload) != layout.num_tokens:",
-        "if False:",
-        "tests/test_materialize.py",
+        "name in expected and expected[name] == value",
+        "expected.get(name, value) == value",
+        "tests/test_conventions.py",
     ),
     Guard(
         "the placeholder",
         MATERIALIZE,
-        "if length is not None and length != layout.placeholder_length:",
+        "if length not in placeholder_lengths(adapter, layout):",
         "if False:",
         "tests/test_materialize.py",
+    ),
+    Guard(
+        "the server's convention",
+        "mmraw_protocol/integrations/vllm/resolver.py",
+        "if image.placeholder_length != image.adapter.placeholder_length(image.ref.payload):",
+        "if False:",
+        "tests/test_conventions.py",
     ),
     Guard(
         "waiting calls know their own thread",

@@ -7,14 +7,11 @@ from typing import Any, cast
 
 import msgspec
 
-from ...families import GRID_KEY, Adapter, as_of_family, get_adapter
+from ...families import EXPANDED, GRID_KEY, Adapter, as_of_family, get_adapter
 from ...families.built_in import BuiltInAdapter
 from ...families.config import checked_config, found_in
 from ...wire._generated.families import FAMILIES, FamilyInfo
 from ...wire.errors import MMRawError
-
-#: One placeholder token for each token of the image.
-EXPANDED = "expanded"
 
 #: What vLLM's own chat endpoint may be asked for, tried once when the server starts: an image that
 #: grows, one that keeps its size, one beside the raster, and a large one.

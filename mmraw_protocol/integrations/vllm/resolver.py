@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
-from ...conversation.placeholders import check_spans
+from ...conversation.placeholders import check_spans, span_texts
 from ...materialize import MaterializedImage, Materializer
 from ...materialize.cache import SingleFlightCache
 from ...system.forks import forget_after_fork
@@ -105,8 +105,11 @@ class Resolver(Generic[Item]):
         failed: MMRawError | None = None
         try:
             item = self._item(slot)
-            pad_id = self._pad_ids[slot.ref.family]
-            check_spans(token_ids, [slot.placeholder], pad_token_id=pad_id)
+            family = slot.ref.family
+            adapter = self._materializer.adapter_for(family)
+            spans = [span_texts(family, slot.ref.payload, adapter)]
+            pad_id = self._pad_ids[family]
+            check_spans(token_ids, [slot.placeholder], pad_token_id=pad_id, spans=spans)
             return self._maker.text(item)
         except MMRawError as error:
             failed = error
@@ -128,9 +131,20 @@ class Resolver(Generic[Item]):
             made = True
             with self._metrics.timed():
                 image = self._materializer.materialize(slot.ref, **beside)
+                _check_convention(image)
                 return self._maker.make(image)
 
         key = self._materializer.cache_key(slot.ref, **beside)
         item = self._cache.get(key, make, self._maker.size)
         self._metrics.image(slot.ref, hit=not made, cached=self._cache.size)
         return item
+
+
+def _check_convention(image: MaterializedImage) -> None:
+    """The placeholder has the length of the server's own convention.
+
+    A family may allow others, which the engine cannot serve: it embeds one vector at each token.
+    """
+    if image.placeholder_length != image.adapter.placeholder_length(image.ref.payload):
+        message = "the server takes one placeholder token for each token of the image"
+        raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
