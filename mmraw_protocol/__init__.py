@@ -23,6 +23,7 @@ from .wire.ref import RawMMRef, check_raw_image_id, format_ref, is_ref, normaliz
 from .wire.schemas import schemas
 
 if TYPE_CHECKING:
+    from .conversation.expansion import compact_prompt, expand_prompt
     from .conversation.features_builder import FeaturesBuilder
     from .conversation.messages import inline_messages, mm_data, offload_messages, pack_images
     from .families import get_adapter
@@ -56,7 +57,9 @@ __all__ = [
     "__version__",
     "build_features",
     "check_raw_image_id",
+    "compact_prompt",
     "convert_ref",
+    "expand_prompt",
     "format_ref",
     "get_adapter",
     "inline_messages",
@@ -83,7 +86,9 @@ _LATER = {
     "RawMMItem": "wire.item",
     "RefMemory": "wire.ref_memory",
     "build_features": "wire.features",
+    "compact_prompt": "conversation.expansion",
     "convert_ref": "stores.convert",
+    "expand_prompt": "conversation.expansion",
     "get_adapter": "families",
     "inline_messages": "conversation.messages",
     "make_item": "wire.item",

@@ -25,6 +25,8 @@ GOOD = {"id": "a/1", "op": "parse_ref", "input": {"ref": "x"}, "error": {"code":
         ({"spec": "Nowhere"}, "spec must be"),
         ({"error": {"code": "no_such_code"}}, "error must be"),
         ({"error": {"code": "not_a_ref", "message": "x"}}, "error must be"),
+        ({"error": {"code": "not_a_ref", "path": "ref"}}, "error must be"),
+        ({"error": "not_a_ref"}, "error must be"),
         ({"result": {}}, "exactly one"),
         ({"error": ...}, "exactly one"),
         ({"input": []}, "input must be"),
@@ -44,6 +46,11 @@ def test_the_linter_finds_each_fault(change: dict[str, Any], fault: str, tmp_pat
     (found,) = lint(folder)
     assert found.startswith("file.jsonl:1: ")
     assert fault in found
+
+
+def test_an_error_may_have_its_path(tmp_path: Path) -> None:
+    error = {"code": "not_a_ref", "path": "$.refs[0]"}
+    assert list(lint(corpus(tmp_path, [{**GOOD, "error": error, "spec": "Refs"}]))) == []
 
 
 def corpus(tmp_path: Path, vectors: list[dict[str, Any]]) -> Path:

@@ -88,7 +88,8 @@ def test_no_error_repeats_its_input(files: Path) -> None:
         assert len(error["message"]) <= 200
         assert error["message"].isascii()
         assert error["message"].isprintable()
-        given = json.dumps(expand(vector.input))
+        # The keys of a request are names of the protocol.
+        given = json.dumps([*expand(vector.input).values()])
         if len(given) > 100_000:
             continue
         told = long_words(error["message"]) | long_words(error["path"])

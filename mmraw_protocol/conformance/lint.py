@@ -91,8 +91,17 @@ def _verdict_faults(vector: dict[str, Any]) -> Iterator[str]:
         yield "exactly one of result and error must be there"
     elif "result" in vector and not isinstance(vector["result"], dict):
         yield "result must be an object"
-    elif "error" in vector and vector["error"] not in [{"code": code} for code in ERRORS]:
-        yield 'error must be {"code": …} with a code of errors.json'
+    elif "error" in vector and not _is_error(vector["error"]):
+        yield 'error must be {"code": …} with a code of errors.json, and may have a path'
+
+
+def _is_error(error: Any) -> bool:
+    if not isinstance(error, dict):
+        return False
+    fields = cast("dict[str, Any]", error)
+    path = fields.get("path", "$")
+    known = fields.get("code") in ERRORS and not set(fields) - {"code", "path"}
+    return known and isinstance(path, str) and path.startswith("$")
 
 
 def _recipe_faults(value: Any) -> Iterator[str]:

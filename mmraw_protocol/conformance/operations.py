@@ -27,6 +27,7 @@ from ..wire.ref import (
     wire_of,
     write_ref,
 )
+from . import prompts
 
 Input = Mapping[str, Any]
 Result = dict[str, Any]
@@ -187,4 +188,6 @@ OPERATIONS: dict[str, Callable[[Input], Result]] = {
     "build_features": _build_features,
     "parse_features": _parse_features,
     "materialize": _materialize,
+    "expand_prompt": prompts.expand,
+    "compact_prompt": prompts.compact,
 }

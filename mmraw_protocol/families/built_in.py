@@ -19,6 +19,11 @@ from .grid import Grid, check_grid
 Typed = TypeVar("Typed", bound=msgspec.Struct)
 
 
+def span_of_rows(tokens: Placeholder, h: int, w: int) -> list[str]:
+    """The texts of a span of `h` rows of `w` placeholder tokens; both are at least 1."""
+    return [*([*[tokens.token] * w, tokens.row_end] * h)[:-1], tokens.end]
+
+
 class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
     """The adapter of a built-in family; its module adds the arithmetic.
 
@@ -142,4 +147,4 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
         if not tokens.row_end:
             return [tokens.token] * self.num_tokens(payload)
         _, h, w = self.grid_thw(payload)
-        return [*([*[tokens.token] * w, tokens.row_end] * h)[:-1], tokens.end]
+        return span_of_rows(tokens, h, w)

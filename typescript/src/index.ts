@@ -4,6 +4,8 @@ export type { DataUri } from "./codec/index.js";
 export { convertRef } from "./convert.js";
 export type { AssetStore, ConvertOptions } from "./convert.js";
 export { MMRawError } from "./errors.js";
+export { compactPrompt, expandPrompt } from "./expansion.js";
+export type { CompactOptions, ExpandOptions, ImagePrompt, Vocabulary } from "./expansion.js";
 export { buildFeatures, mergeData, parseFeatures } from "./features.js";
 export type {
   BuildOptions,

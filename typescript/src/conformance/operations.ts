@@ -17,6 +17,7 @@ import { imageSource, isImagePart } from "../messages.js";
 import { checkRawImageId } from "../names.js";
 import { parseRef } from "../refs.js";
 import type { RawMMRef } from "../refs.js";
+import { compact, expand } from "./prompts.js";
 
 /** What an operation needs of the machine; a browser has none of it. */
 export interface Machine {
@@ -128,4 +129,7 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
     const rows = Object.entries(refs).map(([name, found]) => [name, found.map(refResult)]);
     return { features: body, refs: Object.fromEntries(rows) as object };
   },
+
+  expand_prompt: expand,
+  compact_prompt: compact,
 };

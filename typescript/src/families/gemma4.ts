@@ -5,7 +5,7 @@
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
-import type { Gemma4Layout } from "../generated/types.js";
+import type { Gemma4Layout, Gemma4Payload } from "../generated/types.js";
 import { overProduct } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
 import type { Layout } from "./layout.js";
@@ -54,4 +54,8 @@ export function layoutOf(
     resized,
     content: resized,
   };
+}
+
+export function numTokensOf(_: Gemma4Layout, { num_soft_tokens }: Gemma4Payload): number {
+  return num_soft_tokens;
 }

@@ -1,15 +1,17 @@
 /** One family under one configuration: layout, payload, fingerprint, prompt text. */
 import { MMRawError } from "../errors.js";
 import { FAMILY_TABLE } from "../generated/families.js";
-import type { BuiltInFamily } from "../generated/families.js";
+import type { BuiltInFamily, Placeholder } from "../generated/families.js";
 import { DEFAULT_LIMITS } from "../generated/limits.js";
 import type { Limits } from "../generated/limits.js";
-import type { LayoutParameters } from "../generated/types.js";
+import type { LayoutParameters, Payload } from "../generated/types.js";
 import { configured, familyOf } from "./config.js";
 import type { ConfigLike } from "./config.js";
 import { layoutFingerprint } from "./fingerprint.js";
+import { checkGrid } from "./grid.js";
+import type { Grid } from "./grid.js";
 import type { Layout } from "./layout.js";
-import { isBuiltIn } from "./table.js";
+import { gridOf, isBuiltIn } from "./table.js";
 
 export type { BuiltInFamily } from "../generated/families.js";
 export type { ConfigLike } from "./config.js";
@@ -31,6 +33,12 @@ export interface Adapter {
   readonly mergeSize: number;
   /** The layout of an image of `width` x `height` pixels. */
   layout(width: number, height: number, limits?: Limits): Layout;
+  /**
+   * The tokens of an image's span as texts, where each token of the image has one.
+   *
+   * @throws MMRawError invalid_grid, limit_exceeded.
+   */
+  expandedSpan(payload: Payload, limits?: Limits): string[];
   /** The fingerprint of this configuration in the scheme of `dialect`. */
   fingerprint(dialect?: string): string;
 }
@@ -63,19 +71,35 @@ export function getAdapter(
         : `family ${family} has one placeholder convention`;
     throw new MMRawError("unsupported_option", reason);
   }
+  const tokens = info.lines[line]?.placeholder ?? info.placeholder;
+  const mergeSize = info.module.mergeSizeOf(parameters);
   return {
     family,
     featureModality: info.featureModality,
-    padToken: (info.lines[line]?.placeholder ?? info.placeholder).token,
+    padToken: tokens.token,
     line,
     parameters,
-    mergeSize: info.module.mergeSizeOf(parameters),
+    mergeSize,
     fingerprint: (dialect) => layoutFingerprint(family, parameters, dialect),
+    expandedSpan: (payload, limits = DEFAULT_LIMITS) => {
+      const path = `$.payload.${info.gridKey}`;
+      const [t, h, w] = checkGrid(gridOf(family, payload) as Grid, mergeSize, limits, path);
+      if (tokens.row_end !== "") return spanOfRows(tokens, h, w);
+      const byGrid = Math.floor((t * h * w) / mergeSize ** 2);
+      const count = info.module.numTokensOf?.(parameters, payload) ?? byGrid;
+      return Array<string>(count).fill(tokens.token);
+    },
     layout: (width, height, limits = DEFAULT_LIMITS) => {
       checkSides(width, height);
       return info.module.layoutOf(parameters, width, height, limits, placeholder);
     },
   };
+}
+
+/** The texts of a span of `h` rows of `w` placeholder tokens; both are at least 1. */
+export function spanOfRows({ token, row_end, end }: Placeholder, h: number, w: number): string[] {
+  const row = [...Array<string>(w).fill(token), row_end];
+  return [...Array<string[]>(h).fill(row).flat().slice(0, -1), end];
 }
 
 /** The names of a family's published configurations. */

@@ -5,7 +5,7 @@
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
-import type { InklingLayout } from "../generated/types.js";
+import type { InklingLayout, InklingPayload } from "../generated/types.js";
 import { numberOf } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
@@ -54,4 +54,8 @@ export function refusalOf({ rescale_image_frac }: InklingLayout): Refusal {
   const frac = numberOf(rescale_image_frac);
   if (frac > 0 && frac <= 1024) return null;
   return ["expected a number above 0, at most 1024, or null", "rescale_image_frac"];
+}
+
+export function numTokensOf(_: InklingLayout, { num_patches }: InklingPayload): number {
+  return num_patches;
 }

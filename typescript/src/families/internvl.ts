@@ -4,7 +4,7 @@
  * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
  */
 import type { Limits } from "../generated/limits.js";
-import type { InternVlLayout } from "../generated/types.js";
+import type { InternVlLayout, InternVlPayload } from "../generated/types.js";
 import { checkGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
 
@@ -60,4 +60,11 @@ export function layoutOf(
 
 export function refusalOf({ min_patches, max_patches }: InternVlLayout): Refusal {
   return min_patches <= max_patches ? null : ["expected no more than max_patches", "min_patches"];
+}
+
+export function numTokensOf(
+  { image_seq_length }: InternVlLayout,
+  { num_patches }: InternVlPayload,
+): number {
+  return num_patches * image_seq_length;
 }

@@ -5,9 +5,10 @@
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
-import type { KimiK25Layout } from "../generated/types.js";
+import type { KimiK25Layout, KimiK25Payload } from "../generated/types.js";
 import { overProduct } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
+import type { Grid } from "./grid.js";
 import type { Layout } from "./layout.js";
 
 /** [height, width] in pixels after resizing and before padding. */
@@ -48,7 +49,7 @@ export function layoutOf(
     throw new MMRawError("layout_refused", reason);
   }
   const grid = checkGrid([1, h, w], merge_kernel_size, limits);
-  const tokens = parameters.fixed_output_tokens ?? Math.floor((h * w) / merge_kernel_size ** 2);
+  const tokens = tokensOf(parameters, grid);
   return {
     grid_thw: grid,
     num_tokens: tokens,
@@ -57,4 +58,14 @@ export function layoutOf(
     resized: [w * patch_size, h * patch_size],
     content: [wide, high],
   };
+}
+
+function tokensOf({ fixed_output_tokens, merge_kernel_size }: KimiK25Layout, grid: Grid): number {
+  const [t, h, w] = grid;
+  return fixed_output_tokens ?? Math.floor((t * h * w) / merge_kernel_size ** 2);
+}
+
+/** num_media_tokens where the payload names it, else what the grid gives. */
+export function numTokensOf(parameters: KimiK25Layout, payload: KimiK25Payload): number {
+  return payload.num_media_tokens ?? tokensOf(parameters, payload.grid_thws[0]);
 }

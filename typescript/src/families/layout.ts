@@ -34,4 +34,6 @@ export interface FamilyModule {
     placeholder: string | undefined,
   ): Layout;
   refusalOf?(parameters: LayoutParameters): Refusal;
+  /** Tokens that an image of this payload becomes; by its grid and the merge size if absent. */
+  numTokensOf?(parameters: LayoutParameters, payload: Payload): number;
 }

@@ -1,0 +1,207 @@
+"""Prompts as vLLM takes them and as it expands them: one target for each image, or its whole span.
+
+What vLLM expands, and what it writes, is in the folder of each family.
+Source: spec/README.md, section "Expansion".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ..families import Adapter, get_adapter
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.types import PlaceholderRange
+from ..wire.errors import MMRawError
+from ..wire.ref import RawMMRef, parse_ref
+from .family_tokens import FamilyTokens
+
+__all__ = ["ImagePrompt", "compact_prompt", "expand_prompt"]
+
+
+class ImagePrompt(NamedTuple):
+    """A prompt with images.
+
+    Attributes:
+        token_ids: The whole prompt.
+        placeholders: Where the images stand in it, in order: the spans as they are on the wire, or
+            the targets, one token each.
+    """
+
+    token_ids: list[int]
+    placeholders: list[PlaceholderRange]
+
+
+def expand_prompt(
+    token_ids: Sequence[int],
+    refs: Sequence[RawMMRef | str],
+    adapter: Adapter | None = None,
+    *,
+    vocabulary: Mapping[str, int] | None = None,
+    form: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ImagePrompt:
+    """The prompt that vLLM makes of one with a target for each image; inverse of `compact_prompt`.
+
+    Lengths are those that the refs' payloads give. That a payload is right for its image, and that
+    it was made with the layout parameters of `adapter`, `Materializer` checks.
+
+    Args:
+        token_ids: The prompt, with the family's target once for each image.
+        refs: The images' refs, in the order of the prompt.
+        adapter: The family's; None takes the defaults of the family that the refs name.
+        vocabulary: Ids by token, as a tokenizer's `get_vocab()` gives them; None takes those that
+            are published for the adapter's line of checkpoints.
+        form: A form of prompts that the family also has in vLLM, to be told why it cannot be.
+        limits: Of refs and their count.
+
+    Returns:
+        The prompt, each target replaced by what vLLM writes; the spans on the wire. Where a family
+        has placeholder conventions, the prompt follows `expanded`.
+
+    Raises:
+        MMRawError: lengths_differ (a target without ref, a ref without target), span_mismatch (a
+            placeholder token that is no target), missing_field (ids that are not known),
+            unknown_family (refs of several families, or of none with a folder), unsupported_option
+            (a form that cannot be expanded), limit_exceeded, and what `parse_ref` and the family's
+            payload raise, with the ref's path.
+    """
+    parsed = _parsed(refs, limits)
+    tokens = FamilyTokens(_adapter_of(adapter, parsed), vocabulary, form)
+    spans = [tokens.span(ref, index) for index, ref in enumerate(parsed)]
+    if spans:
+        tokens.check_known()
+    target, pad = tokens.id_of(tokens.target), tokens.id_of(tokens.pad)
+    found: list[int] = []
+    places: list[PlaceholderRange] = []
+    for position, token in enumerate(token_ids):
+        if token == target:
+            if len(places) == len(spans):
+                message = "the prompt has more targets than there are refs"
+                raise MMRawError("lengths_differ", message, f"$.token_ids[{position}]")
+            span = spans[len(places)]
+            found += tokens.ids_of([tokens.before])
+            places.append(PlaceholderRange(offset=len(found), length=len(span)))
+            found += tokens.ids_of([*span, tokens.after])
+        elif token == pad:
+            raise _stray(position)
+        else:
+            found.append(token)
+    if len(places) < len(spans):
+        message = "the prompt has fewer targets than there are refs"
+        raise MMRawError("lengths_differ", message, f"$.refs[{len(places)}]")
+    return ImagePrompt(found, places)
+
+
+def compact_prompt(
+    token_ids: Sequence[int],
+    placeholders: Sequence[PlaceholderRange],
+    adapter: Adapter | None = None,
+    *,
+    refs: Sequence[RawMMRef | str] | None = None,
+    vocabulary: Mapping[str, int] | None = None,
+    form: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ImagePrompt:
+    """The prompt that vLLM expands to this one; inverse of `expand_prompt`.
+
+    Ids that are not known are learned from the prompt: tokens beside the spans are then dropped by
+    their position alone, and a token has one id throughout.
+
+    Args:
+        token_ids: The prompt with its spans. Where a family has placeholder conventions, each span
+            may follow any of them.
+        placeholders: The spans on the wire, in the order of the prompt.
+        adapter: The family's; None takes the defaults of the family that the refs name.
+        refs: The images' refs, where the length of each span is to be checked.
+        vocabulary: As for `expand_prompt`.
+        form: Likewise.
+        limits: Of refs and their count.
+
+    Returns:
+        The prompt with one target for each image; the targets' places.
+
+    Raises:
+        MMRawError: placeholder_invalid (spans that overlap, are out of order, or reach beyond the
+            prompt), placeholder_mismatch (a length that the ref does not give), span_mismatch (a
+            span with other tokens, without the tokens that vLLM writes beside it, and targets or
+            placeholder tokens outside of every span), lengths_differ (as many refs are given as
+            there are placeholders, or none), and what `expand_prompt` raises for options and refs.
+    """
+    parsed = None if refs is None else _parsed(refs, limits)
+    tokens = FamilyTokens(_adapter_of(adapter, parsed or []), vocabulary, form)
+    if parsed is not None and len(parsed) != len(placeholders):
+        raise MMRawError("lengths_differ", "expected one ref for each placeholder", "$.refs")
+    replaced: list[tuple[int, int]] = []
+    done = end = 0
+    for index, place in enumerate(placeholders):
+        path = f"$.placeholders[{index}]"
+        stop = place.offset + place.length
+        if place.offset < end or place.length < 1 or stop > len(token_ids):
+            message = "placeholders are sorted, do not overlap, and lie within the prompt"
+            raise MMRawError("placeholder_invalid", message, path)
+        texts = None if parsed is None else tokens.span(parsed[index], index, place.length)
+        tokens.check_span(token_ids[place.offset : stop], texts, path)
+        replaced.append(tokens.stretch(token_ids, place, done, path))
+        done, end = replaced[-1][1], stop
+    return _compacted(token_ids, replaced, tokens)
+
+
+def _parsed(refs: Sequence[RawMMRef | str], limits: Limits) -> list[RawMMRef]:
+    """The refs, parsed.
+
+    Raises:
+        MMRawError: limit_exceeded, and what `parse_ref` raises, with the ref's path.
+    """
+    if len(refs) > limits.features_images:
+        message = f"a prompt has at most {limits.features_images} images"
+        raise MMRawError("limit_exceeded", message, "$.refs")
+    return [_parsed_one(ref, limits, f"$.refs[{index}]") for index, ref in enumerate(refs)]
+
+
+def _parsed_one(ref: RawMMRef | str, limits: Limits, path: str) -> RawMMRef:
+    if not isinstance(ref, str):
+        return ref
+    failed: MMRawError | None = None
+    try:
+        return parse_ref(ref, limits=limits)
+    except MMRawError as error:
+        failed = error
+    raise failed.at(path)
+
+
+def _adapter_of(adapter: Adapter | None, refs: Sequence[RawMMRef]) -> Adapter:
+    if adapter is not None:
+        return adapter
+    if not refs:
+        message = "without refs nothing names the family; pass its adapter"
+        raise MMRawError("unsupported_option", message)
+    return get_adapter(refs[0].family)
+
+
+def _compacted(
+    token_ids: Sequence[int], replaced: Sequence[tuple[int, int]], tokens: FamilyTokens
+) -> ImagePrompt:
+    """The prompt with a target in place of each stretch, and no such token elsewhere."""
+    if replaced:
+        tokens.check_known(tokens.target)
+    strays = {tokens.id_of(tokens.target), tokens.id_of(tokens.pad)}
+    found: list[int] = []
+    places: list[PlaceholderRange] = []
+    done = 0
+    for start, stop in [*replaced, (len(token_ids), len(token_ids))]:
+        kept = token_ids[done:start]
+        for position, token in enumerate(kept, done):
+            if token in strays:
+                raise _stray(position)
+        found.extend(kept)
+        if len(places) < len(replaced):
+            places.append(PlaceholderRange(offset=len(found), length=1))
+            found += tokens.ids_of([tokens.target])
+        done = stop
+    return ImagePrompt(found, places)
+
+
+def _stray(position: int) -> MMRawError:
+    message = "a token of images stands outside of every image's place"
+    return MMRawError("span_mismatch", message, f"$.token_ids[{position}]")
