@@ -19,7 +19,7 @@ from mmraw_protocol.wire._generated.modalities import (
 )
 from mmraw_protocol.wire.base64 import encode_base64url
 
-from . import mutate
+from . import mutate, prompts
 from .damage import damaged
 from .seeds import Seeds
 
@@ -319,6 +319,16 @@ def parse_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
     return {"text": mutate.spelling(rng, body)} if rng.random() < 0.5 else {"features": body}
 
 
+def expand_prompt(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Prompts with a target for each image."""
+    return prompts.expand_prompt_case(rng, seeds)
+
+
+def compact_prompt(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
+    """Prompts with spans."""
+    return prompts.compact_prompt_case(rng, seeds)
+
+
 #: Operations by the share of cases that they get.
 OPERATIONS: dict[Maker, int] = {
     parse_ref: 30,
@@ -334,6 +344,8 @@ OPERATIONS: dict[Maker, int] = {
     offload: 1,
     build_features: 6,
     parse_features: 8,
+    expand_prompt: 5,
+    compact_prompt: 8,
 }
 
 
