@@ -21,6 +21,7 @@ import image_guards
 import json_guards
 import limit_guards
 import process_guards
+import prompt_guards
 import store_guards
 import wire_guards
 from guard import Guard
@@ -36,6 +37,7 @@ GUARDS = [
     *store_guards.GUARDS,
     *image_guards.GUARDS,
     *process_guards.GUARDS,
+    *prompt_guards.GUARDS,
 ]
 
 
