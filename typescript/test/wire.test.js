@@ -60,7 +60,7 @@ test("a ref moves between dialects and back without loss", () => {
   );
   const runless = convertRef(v3, { to: "v3-runless", runId: "exp42" });
   assert.equal(convertRef(runless, { runId: "exp42" }), v3);
-  assert.deepEqual(Object.keys(DIALECTS).length, 6);
+  assert.deepEqual(Object.keys(DIALECTS).length, 10);
 });
 
 test("inline bytes are stored, unless the store has just these under the name beside them", () => {
@@ -155,13 +155,14 @@ test("a payload of any other family passes as it is", () => {
 
 test("configurations are read from a checkpoint's preprocessor_config.json", () => {
   const older = getAdapter("qwen_vl", {
+    image_processor_type: "Qwen2VLImageProcessor",
     patch_size: 14,
     size: { shortest_edge: 3136, longest_edge: 12845056 },
   });
   assert.deepEqual(older.parameters, getAdapter("qwen_vl", "qwen2_vl").parameters);
   const kimi = getAdapter(
     "kimi_k25",
-    { media_proc_cfg: { in_patch_limit: 4096 } },
+    { image_processor_type: "KimiK25VisionProcessor", media_proc_cfg: { in_patch_limit: 4096 } },
     { placeholder: "expanded" },
   );
   assert.equal(kimi.layout(4000, 3000).placeholder_length, kimi.layout(4000, 3000).num_tokens);
