@@ -13,6 +13,7 @@ from ..families import Adapter, get_adapter
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
+from ..wire.modality import check_modality
 from ..wire.ref import RawMMRef, parse_ref
 from .family_tokens import FamilyTokens
 
@@ -63,8 +64,8 @@ def expand_prompt(
         MMRawError: lengths_differ (a target without ref, a ref without target), span_mismatch (a
             placeholder token that is no target), missing_field (ids that are not known),
             unknown_family (refs of several families, or of none with a folder), unsupported_option
-            (a form that cannot be expanded), limit_exceeded, and what `parse_ref` and the family's
-            payload raise, with the ref's path.
+            (a form that cannot be expanded), modality_unsupported, limit_exceeded, and what
+            `parse_ref` and the family's payload raise, with the ref's path.
     """
     parsed = _parsed(refs, limits)
     tokens = FamilyTokens(_adapter_of(adapter, parsed), vocabulary, form)
@@ -151,7 +152,8 @@ def _parsed(refs: Sequence[RawMMRef | str], limits: Limits) -> list[RawMMRef]:
     """The refs, parsed.
 
     Raises:
-        MMRawError: limit_exceeded, and what `parse_ref` raises, with the ref's path.
+        MMRawError: limit_exceeded, modality_unsupported, and what `parse_ref` raises, with the
+            ref's path.
     """
     if len(refs) > limits.features_images:
         message = f"a prompt has at most {limits.features_images} images"
@@ -160,11 +162,11 @@ def _parsed(refs: Sequence[RawMMRef | str], limits: Limits) -> list[RawMMRef]:
 
 
 def _parsed_one(ref: RawMMRef | str, limits: Limits, path: str) -> RawMMRef:
-    if not isinstance(ref, str):
-        return ref
     failed: MMRawError | None = None
     try:
-        return parse_ref(ref, limits=limits)
+        parsed = parse_ref(ref, limits=limits) if isinstance(ref, str) else ref
+        check_modality(parsed.modality, "$.modality")
+        return parsed
     except MMRawError as error:
         failed = error
     raise failed.at(path)

@@ -8,6 +8,7 @@ import type { Adapter } from "./families/index.js";
 import type { PlaceholderRange } from "./features.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
+import { checkModality } from "./modality.js";
 import { parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 import { FamilyTokens } from "./tokens.js";
@@ -158,7 +159,11 @@ function parsedRefs(refs: readonly (RawMMRef | string)[], limits: Limits): RawMM
     throw new MMRawError("limit_exceeded", reason, "$.refs");
   }
   return refs.map((ref, index) =>
-    typeof ref === "string" ? within(`$.refs[${index}]`, () => parseRef(ref, limits)) : ref,
+    within(`$.refs[${index}]`, () => {
+      const parsed = typeof ref === "string" ? parseRef(ref, limits) : ref;
+      checkModality(parsed.modality, "$.modality");
+      return parsed;
+    }),
   );
 }
 
