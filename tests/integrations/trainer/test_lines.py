@@ -31,11 +31,14 @@ from mmraw_protocol.integrations.transformers import TensorMaker
 from mmraw_protocol.wire._generated.families import FAMILIES, Line
 
 _populate_registry()
+#: Classes of checkpoints' own code, which are not at hand.
+REMOTE = {"KimiK25Processor"}
 LINES = [(family, name) for family, info in FAMILIES.items() for name in info.lines]
 CLASSES = [
     (family, name, processor)
     for family, name in LINES
     for processor in FAMILIES[family].lines[name].processor_classes
+    if processor not in REMOTE
 ]
 #: What configuration classes call the id of a token, by its role in a prompt.
 IDS = {

@@ -41,7 +41,10 @@ def rows(maker: TensorMaker, pictures: list[Any]) -> list[dict[str, Any]]:
         tokens, offsets = [1], []
         for image in packed:
             offsets.append(len(tokens))
-            tokens += [PAD] * image.description.placeholder_length + [1]
+            span = maker.adapter.span(image.description.payload)
+            # Breaks and ends of rows have ids of their own.
+            ids = {text: PAD + order for order, text in enumerate(dict.fromkeys(span))}
+            tokens += [*(ids[text] for text in span), 1]
         body = build_features(mm_data(packed, offsets), run_id="x")
         row = {"token_ids": tokens, "features": body, "labels": tokens, "reward": count}
         result.append(row)
