@@ -36,10 +36,11 @@ def data_url(data: bytes, kind: str = "png") -> str:
 
 def payload(family: str = "qwen_vl") -> dict[str, Any]:
     """The payload of the image; one object for every family that is not built in."""
-    if family not in FAMILIES:
+    info = FAMILIES.get(family)
+    if info is None:
         return {"tiles": [2, 3]}
-    more = {"num_media_tokens": 64} if family == "kimi_k25" else {}
-    return {FAMILIES[family].grid_key: [list(GRID)], **more}
+    sides = list(GRID) if "grid_thw" in info.grid else list(GRID[1:])
+    return {**dict.fromkeys(info.payload.__struct_fields__, 64), info.grid_key: [sides]}
 
 
 def ref_fields(dialect: str = "v3", family: str = "qwen_vl", **changes: Any) -> dict[str, Any]:

@@ -17,13 +17,22 @@ from mmraw_protocol import (
     RawMMItem,
     RawMMRef,
     parse_item,
+    parse_ref,
 )
 from mmraw_protocol.testing import ref_text
 from mmraw_protocol.wire._generated.dialects import CANONICAL_ITEM, DEFAULT_ITEM, DIALECTS, ITEMS
+from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire.json import canonical_json
 from mmraw_protocol.wire.ref_read import parse_strictly
 
 READ_AT_ONCE = [dialect for dialect, wire in DIALECTS.items() if wire.read is not None]
+#: The numbers of the built-in families' payloads beside their grids.
+NUMBERS = [
+    (family, name)
+    for family, info in FAMILIES.items()
+    for name in info.payload.__struct_fields__
+    if name != info.grid_key
+]
 #: One change of each kind that a reader must notice or may accept, by the names of the model.
 CHANGES: tuple[dict[str, Any], ...] = (
     {},
@@ -96,3 +105,13 @@ def test_a_struct_of_an_envelope_fits_where_it_is_right(
     # What only JSON with escapes can say is left to the strict reader.
     if fits or "quoted" not in str(changes):
         assert (made if fits else None) == expected
+
+
+@pytest.mark.parametrize(("family", "name"), NUMBERS)
+@pytest.mark.parametrize("value", [0, 1048577])
+def test_numbers_of_payloads_have_bounds(family: str, name: str, value: int) -> None:
+    wrong = {**samples.payload(family), name: value}
+    for dialect in READ_AT_ONCE:
+        with pytest.raises(MMRawError) as caught:
+            parse_ref(samples.ref(dialect, family, payload=wrong))
+        assert (caught.value.code, caught.value.path) == ("invalid_value", f"$.payload.{name}")

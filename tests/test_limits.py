@@ -56,7 +56,7 @@ class Case(NamedTuple):
 NAME = "a" * 36 + ".png"
 LABEL = f"file:///images/{NAME}"
 OPAQUE = {"a": [[1, 2]], "b": "xyz"}
-GRID = {"qwen_vl": samples.payload(), "kimi_k25": samples.payload("kimi_k25")}
+GRID = {family: samples.payload(family) for family in FAMILIES}
 
 CASES = [
     Case("name_chars", 20, {"run_id": "a" * 20}),

@@ -14,8 +14,9 @@ _LIMITS = "limits.name_chars", "limits.raw_image_id_bytes", "limits.grid_patches
 
 def _tests(name: str, condition: str) -> str:
     """The tests that must notice."""
-    if name.endswith("_payload"):
-        return "tests/test_spelling.py tests/test_writing.py -k payloads"
+    if name.endswith("_payload") and "limits." not in condition:
+        files = "tests/test_spelling.py tests/test_writing.py tests/test_canonical_readers.py"
+        return f"{files} -k payloads"
     if "_FITS_PAYLOAD" in condition or any(limit in condition for limit in _LIMITS):
         return "tests/test_limits.py -k keep_every_limit"
     if "allows_few_values" in condition:
