@@ -5,7 +5,7 @@ rule, or none; the strict reader says which.
 """
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ from mmraw_protocol import (
     MMRawError,
     RawMMItem,
     RawMMRef,
+    format_ref,
     parse_item,
     parse_ref,
 )
@@ -115,3 +116,8 @@ def test_numbers_of_payloads_have_bounds(family: str, name: str, value: int) -> 
         with pytest.raises(MMRawError) as caught:
             parse_ref(samples.ref(dialect, family, payload=wrong))
         assert (caught.value.code, caught.value.path) == ("invalid_value", f"$.payload.{name}")
+    good = parse_ref(samples.ref(family=family))
+    payload = msgspec.structs.replace(cast("Any", good.payload), **{name: value})
+    with pytest.raises(MMRawError) as caught:
+        format_ref(msgspec.structs.replace(good, payload=payload))
+    assert (caught.value.code, caught.value.path) == ("invalid_value", f"$.payload.{name}")
