@@ -119,7 +119,7 @@ class Configuration(NamedTuple):
         square: Whether a number stands for a square, and not for a shortest edge.
         null: What null stands for, by key; null for an absent key.
         fixed: The values that a key may have; the layout of others is not known.
-        unread: The keys that an image processor does not read, by its type.
+        agreeing: Whether all places of a parameter must agree; else the first one wins.
         shared_model_types: The `model_type`s that other models have too.
     """
 
@@ -128,7 +128,7 @@ class Configuration(NamedTuple):
     square: bool
     null: dict[str, Any]
     fixed: dict[str, tuple[Any, ...]]
-    unread: dict[str, tuple[str, ...]]
+    agreeing: bool
     shared_model_types: tuple[str, ...]
 
 
@@ -285,14 +285,13 @@ _EXPANSION = ("target", "before", "after", "refused", "item", "parameters")
 def _configuration(given: Json) -> str:
     sizes = tuple(tuple(size) for size in given["sizes"])
     fixed = {name: tuple(values) for name, values in given["fixed"].items()}
-    unread = {name: tuple(keys) for name, keys in given["unread"].items()}
     parts = (
         literal(given["whole"]),
         repr(sizes),
         repr(given["square"]),
         repr(given["null"]),
         repr(fixed),
-        repr(unread),
+        repr(given["agreeing"]),
         literal(given["shared_model_types"]),
     )
     return f"Configuration({', '.join(parts)})"

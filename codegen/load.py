@@ -101,7 +101,7 @@ _CONFIGURATION: Json = {
     "square": False,
     "null": {},
     "fixed": {},
-    "unread": {},
+    "agreeing": False,
     "shared_model_types": [],
 }
 

@@ -221,8 +221,8 @@ export interface Configuration {
   readonly null: { readonly [name: string]: JsonValue };
   /** The values that a key may have; the layout of others is not known. */
   readonly fixed: { readonly [name: string]: readonly JsonValue[] };
-  /** The keys that an image processor does not read, by its type. */
-  readonly unread: { readonly [type: string]: readonly string[] };
+  /** Whether all places of a parameter must agree; else the first one wins. */
+  readonly agreeing: boolean;
   /** The `model_type`s that other models have too. */
   readonly sharedModelTypes: readonly string[];
 }

@@ -35,9 +35,7 @@ def parameters_in(given: Given, info: FamilyInfo) -> dict[str, Any]:
         return found_in(_without_nulls(given.processor, info), info)
     check_owner(given, info)
     kind = type_of(given.processor)
-    unread = info.configuration.unread.get(kind or "", ())
-    document = {n: v for n, v in given.processor.items() if n not in unread}
-    document = _without_nulls(document, info)
+    document = _without_nulls(given.processor, info)
     _check_fixed(document, info, given.path)
     _check_size(document, info, given.path)
     whole = document if given.whole is None else given.whole
@@ -136,6 +134,8 @@ def _found(document: Object, whole: Object, info: FamilyInfo, path: str) -> dict
     for name, places in info.config_names.items():
         of_whole = name in configuration.whole
         source, start = (whole, "$") if of_whole else (document, path)
+        if configuration.agreeing:
+            places = ("=".join(places),)
         rows[name] = _value(source, places, start, square=configuration.square)
     return {name: value for name, value in rows.items() if value is not _ABSENT}
 
@@ -153,13 +153,18 @@ def _value(document: Object, places: tuple[str, ...], path: str, *, square: bool
             continue
         for key, value in found.items():
             if value is not _ABSENT and not _same(value, values[0]):
-                raise MMRawError("invalid_config", "expected equal sides", f"{path}.{key}")
+                message = f"expected the same as in {place.replace('=', ' and ')}"
+                raise MMRawError("invalid_config", message, f"{path}.{key}")
         return values[0]
     for place in places:
-        head, dot, _ = place.partition(".")
-        if dot and head in document and ("=" in place or not isinstance(document[head], Mapping)):
-            message = f"expected {' or '.join(places)}".replace("=", " and ")
-            raise MMRawError("invalid_config", message, f"{path}.{head}")
+        keys = place.split("=")
+        heads = sorted({key.partition(".")[0] for key in keys if "." in key})
+        # The sides of one object, of which neither is there.
+        sides = len(heads) == 1 and len(keys) > 1 and all("." in key for key in keys)
+        for head in heads:
+            if head in document and (sides or not isinstance(document[head], Mapping)):
+                message = f"expected {' or '.join(places)}".replace("=", " and ")
+                raise MMRawError("invalid_config", message, f"{path}.{head}")
     return _ABSENT
 
 
@@ -181,6 +186,9 @@ def _at(document: Object, place: str, *, square: bool) -> Any:
 
 def _same(value: Any, other: Any) -> bool:
     """Whether two values are one, of one type: true is not 1."""
+    lists = [cast("list[Any]", one) for one in (value, other) if isinstance(one, (list, tuple))]
+    if len(lists) == 2:
+        return len(lists[0]) == len(lists[1]) and all(map(_same, *lists))
     return type(value) is type(other) and value == other
 
 

@@ -111,9 +111,7 @@ function parametersIn(given: Given, info: FamilyInfo): JsonObject {
   checkOwner(given, info);
   const kind = typeOf(given.processor);
   const types = info.imageProcessorTypes;
-  const unread = typeof kind === "string" ? (info.configuration.unread[kind] ?? []) : [];
-  const rows = Object.entries(given.processor).filter(([name]) => !unread.includes(name));
-  const document = withoutNulls(Object.fromEntries(rows), info);
+  const document = withoutNulls(given.processor, info);
   checkFixed(document, info, given.path);
   checkSize(document, info, given.path);
   const found = foundIn(document, given.whole ?? document, info, given.path);
@@ -206,7 +204,8 @@ function foundIn(
   for (const [name, places] of Object.entries(configNames)) {
     const ofWhole = configuration.whole.includes(name);
     const [source, start] = ofWhole ? [whole, "$"] : [document, path];
-    const value = valueIn(source, places, start, configuration.square);
+    const asked = configuration.agreeing ? [places.join("=")] : places;
+    const value = valueIn(source, asked, start, configuration.square);
     if (value !== undefined) found[name] = value;
   }
   return found;
@@ -226,15 +225,20 @@ function valueIn(
       if (value === undefined) continue;
       if (first === undefined) first = value;
       if (!same(value, first)) {
-        throw new MMRawError("invalid_config", "expected equal sides", `${path}.${key}`);
+        const reason = `expected the same as in ${place.replaceAll("=", " and ")}`;
+        throw new MMRawError("invalid_config", reason, `${path}.${key}`);
       }
     }
     if (first !== undefined) return first;
   }
   for (const place of places) {
-    const [head, ...rest] = place.split(".");
-    if (head === undefined || rest.length === 0 || !has(document, head)) continue;
-    if (place.includes("=") || !isObject(document[head])) {
+    const keys = place.split("=");
+    const dotted = keys.filter((key) => key.includes("."));
+    const heads = [...new Set(dotted.map((key) => key.split(".")[0] as string))].sort();
+    // The sides of one object, of which neither is there.
+    const sides = heads.length === 1 && keys.length > 1 && dotted.length === keys.length;
+    for (const head of heads) {
+      if (!has(document, head) || !(sides || !isObject(document[head]))) continue;
       const reason = `expected ${places.join(" or ").replaceAll("=", " and ")}`;
       throw new MMRawError("invalid_config", reason, `${path}.${head}`);
     }
@@ -261,6 +265,9 @@ function isWhole(value: JsonValue | undefined): boolean {
 }
 
 function same(value: JsonValue, other: JsonValue): boolean {
+  if (isArray(value) && isArray(other)) {
+    return value.length === other.length && value.every((one, i) => same(one, other[i] ?? null));
+  }
   if (value instanceof JsonFloat && other instanceof JsonFloat) return value.value === other.value;
   return value === other;
 }
