@@ -57,7 +57,7 @@ from ..check import (
 from ..data_url import SYNTAXES, fits_source
 from .limits import Limits
 """
-SOURCES = ("common/", "families/", "features/", "item/", "limits.json", "ref/")
+SOURCES = ("common/", "families/", "features/", "item/", "limits.json", "ref/", "urls/")
 
 
 def emit(model: Model) -> dict[str, str]:

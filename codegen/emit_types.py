@@ -31,7 +31,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 """
-SOURCES = ("common/", "families/", "features/", "item/", "ref/")
+SOURCES = ("common/", "families/", "features/", "item/", "ref/", "urls/")
 
 
 def emit(model: Model) -> dict[str, str]:

@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from .stores import open_store
     from .stores.convert import convert_ref
     from .stores.verify import verify_ref
+    from .wire.content_parts import ContentParts, parse_content_parts
     from .wire.features import Features, MultiModalData, build_features, parse_features
     from .wire.item import RawMMItem, make_item, parse_item
+    from .wire.mm_refs import MmRefs, parse_mm_refs
     from .wire.ref_memory import RefMemory
 
 __all__ = [
     "DEFAULT_LIMITS",
     "ERRORS",
+    "ContentParts",
     "Features",
     "FeaturesBuilder",
     "ImageSource",
@@ -47,6 +50,7 @@ __all__ = [
     "Limits",
     "MMRawError",
     "Materializer",
+    "MmRefs",
     "MultiModalData",
     "PlaceholderRange",
     "QwenVlLayout",
@@ -70,18 +74,22 @@ __all__ = [
     "offload_messages",
     "open_store",
     "pack_images",
+    "parse_content_parts",
     "parse_features",
     "parse_item",
+    "parse_mm_refs",
     "parse_ref",
     "schemas",
     "verify_ref",
 ]
 
 _LATER = {
+    "ContentParts": "wire.content_parts",
     "Features": "wire.features",
     "FeaturesBuilder": "conversation.features_builder",
     "ImageSource": "images",
     "Materializer": "materialize",
+    "MmRefs": "wire.mm_refs",
     "MultiModalData": "wire.features",
     "RawMMItem": "wire.item",
     "RefMemory": "wire.ref_memory",
@@ -96,8 +104,10 @@ _LATER = {
     "offload_messages": "conversation.messages",
     "open_store": "stores",
     "pack_images": "conversation.messages",
+    "parse_content_parts": "wire.content_parts",
     "parse_features": "wire.features",
     "parse_item": "wire.item",
+    "parse_mm_refs": "wire.mm_refs",
     "verify_ref": "stores.verify",
 }
 

@@ -3,6 +3,7 @@
 import functools
 import pickle
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mmraw_protocol import ERRORS, MMRawError
@@ -39,6 +40,18 @@ def broken_promise(error: BaseException, *given: Any) -> str | None:
     if str(pickle.loads(pickle.dumps(error))) != str(error):
         return "changes when pickled"
     return None
+
+
+def keeps_promises(reader: Callable[[Any], object], given: Any) -> str:
+    """`accepted`, or `refused` where the refusal keeps every promise; anything else fails."""
+    try:
+        reader(given)
+    except MMRawError as error:
+        fault = broken_promise(error, given)
+        if fault is not None:
+            raise AssertionError(fault) from None
+        return "refused"
+    return "accepted"
 
 
 def _repeats(text: str, given: Any) -> bool:

@@ -48,6 +48,10 @@ for _family, _info in FAMILIES.items():
     OBJECTS[_info.payload.__name__] = f"urn:mmraw:payload:{_family}"
     OBJECTS[_info.layout.__name__] = f"urn:mmraw:layout:{_family}"
 OBJECTS["Features"] = "urn:mmraw:features:v1"
+OBJECTS["ContentParts"] = "urn:mmraw:content-parts:v1"
+OBJECTS["MmRefs"] = "urn:mmraw:mm-refs:v1"
+OBJECTS["MmRefsArray"] = "urn:mmraw:mm-refs-array:v1"
+OBJECTS["Placeholders"] = "urn:mmraw:placeholders:v1"
 
 
 def python_says(name: str, value: Any) -> bool:

@@ -13,12 +13,15 @@ from ..materialize import Materializer
 from ..stores import open_store
 from ..stores.convert import convert_ref
 from ..wire._generated.limits import DEFAULT_LIMITS
+from ..wire.content_parts import parse_content_parts
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.features import build_features, parse_features
 from ..wire.hashes import sha256_hex
+from ..wire.image_urls import ImageUrl
 from ..wire.item import parse_item
 from ..wire.json import to_builtins
+from ..wire.mm_refs import parse_mm_refs
 from ..wire.ref import (
     RawMMRef,
     check_raw_image_id,
@@ -157,6 +160,30 @@ def _parse_features(value: Input) -> Result:
     return {"features": found.to_dict(), "refs": refs}
 
 
+def _image_result(image: ImageUrl) -> Result:
+    ref = {} if image.ref is None else {"ref": _ref_result(image.ref)}
+    return {"index": image.index, "url_kind": image.url_kind, **ref}
+
+
+def _parse_content_parts(value: Input) -> Result:
+    given = value["text"] if "text" in value else value.get("content_parts")
+    images = parse_content_parts(cast(Any, given)).images
+    rows = [
+        _image_result(image) | ({} if image.uuid is None else {"uuid": image.uuid})
+        for image in images
+    ]
+    return {"images": rows}
+
+
+def _parse_mm_refs(value: Input) -> Result:
+    given = value["text"] if "text" in value else value.get("mm_refs")
+    images = parse_mm_refs(cast(Any, given)).images
+    rows = [
+        {**_image_result(image), "offset": image.offset, "length": image.length} for image in images
+    ]
+    return {"images": rows}
+
+
 def _materialize(value: Input) -> Result:
     directory = value.get("directory")
     store = None if directory is None else open_store(_text(value, "directory"), create=False)
@@ -187,6 +214,8 @@ OPERATIONS: dict[str, Callable[[Input], Result]] = {
     "offload": _offload,
     "build_features": _build_features,
     "parse_features": _parse_features,
+    "parse_content_parts": _parse_content_parts,
+    "parse_mm_refs": _parse_mm_refs,
     "materialize": _materialize,
     "expand_prompt": prompts.expand,
     "compact_prompt": prompts.compact,

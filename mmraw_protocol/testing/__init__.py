@@ -7,6 +7,7 @@ say (grids on the merge raster, hashes that fit their bytes) is added here. Stra
 
 from .accepted import (
     compact,
+    content_parts,
     documents,
     features,
     grids,
@@ -15,6 +16,7 @@ from .accepted import (
     items,
     json_values,
     messages,
+    mm_refs,
     near_misses,
     payloads,
     ref_fields,
@@ -25,6 +27,7 @@ from .refused import refused_documents, refused_features, refused_items, refused
 
 __all__ = [
     "compact",
+    "content_parts",
     "documents",
     "features",
     "grids",
@@ -33,6 +36,7 @@ __all__ = [
     "items",
     "json_values",
     "messages",
+    "mm_refs",
     "near_misses",
     "payloads",
     "ref_fields",

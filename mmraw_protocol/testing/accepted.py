@@ -94,6 +94,11 @@ def _run_ids() -> st.SearchStrategy[str]:
     return _NAME.filter(lambda name: name not in (".", "..") and not name.startswith("run_"))
 
 
+def _other_urls() -> st.SearchStrategy[str]:
+    named = _NAME.map(lambda name: f"https://example.org/{name}.png")
+    return st.one_of(_data_uris(), _labels(), named, _NAME.map(lambda name: f"s3://b/{name}"))
+
+
 _KNOWN = build(
     {
         "OtherFamily": _NAME.filter(lambda name: name not in FAMILIES),
@@ -108,6 +113,7 @@ _KNOWN = build(
         "FileUri": _labels(),
         "GridRow": grids(),
         "OpaquePayload": st.dictionaries(_keys(), json_values(), max_size=4),
+        "ImageUrl": _other_urls(),
     }
 )
 
@@ -227,6 +233,42 @@ def _body(rows: list[tuple[dict[str, Any], int, int]], dialect: str) -> dict[str
         for name, value in zip(body, values, strict=True):
             body[name].setdefault(modality, []).append(value)
     return body
+
+
+def _urls_and_refs() -> Strategy:
+    """(URL, its mm_hash where it is a ref)."""
+    fields = st.sampled_from(list(DIALECTS)).flatmap(
+        lambda dialect: st.tuples(ref_fields(dialect), st.just(dialect))
+    )
+    refs_and_hashes = fields.map(lambda pair: (ref_text(*pair), pair[0]["mm_hash"]))
+    return st.one_of(refs_and_hashes, _other_urls().map(lambda url: (url, None)))
+
+
+def content_parts() -> Strategy:
+    """Content parts as plain JSON: refs of all dialects and other URLs, with and without uuid."""
+
+    def part(image: tuple[str, str | None], choice: int, other: str) -> dict[str, Any]:
+        url, mm_hash = image
+        beside: dict[str, Any] = [{}, {"uuid": None}, {"uuid": mm_hash or other}][choice]
+        return {"type": "image_url", "url": url, **beside}
+
+    made = st.builds(part, _urls_and_refs(), st.integers(0, 2), st.text(max_size=8))
+    return st.lists(made, max_size=4)
+
+
+def mm_refs() -> Strategy:
+    """mm_refs in the array form: refs of all dialects and other URLs, spans in order."""
+
+    def rows(images: list[tuple[Any, int, int]]) -> list[list[list[Any]]]:
+        end = 0
+        found: list[list[Any]] = []
+        for (url, _), gap, length in images:
+            found.append([url, end + gap, length])
+            end += gap + length
+        return [found]
+
+    image = st.tuples(_urls_and_refs(), st.integers(0, 5), st.integers(1, 50))
+    return st.lists(image, max_size=4).map(rows)
 
 
 _ALPHABET = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:=+/ \n\x00{}"'

@@ -67,6 +67,8 @@ class Seeds:
             "item": lambda: testing.documents(rest),
             "features": lambda: testing.features(rest),
             "messages": testing.messages,
+            "content parts": testing.content_parts,
+            "mm_refs": testing.mm_refs,
             "payload": lambda: testing.payloads(rest),
             "layout": lambda: testing.documents(rest),
             "near miss": lambda: testing.near_misses(rest).map(lambda pair: pair[1]),

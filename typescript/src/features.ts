@@ -140,7 +140,8 @@ function sourceModalities(data: MultiModalData): string[] {
   return names.filter((name) => rowsOf(data.mm_items, name).length > 0);
 }
 
-function checkCount(count: number, limits: Limits): void {
+/** At most so many images as a features body may have. */
+export function checkCount(count: number, limits: Limits): void {
   if (count > limits.features_images) {
     const reason = `a features body has at most ${limits.features_images} images`;
     throw new MMRawError("limit_exceeded", reason);

@@ -1,6 +1,8 @@
 /** mmraw-protocol: the contract by which images travel through multimodal RL, in TypeScript. */
 export * from "./codec/index.js";
 export type { DataUri } from "./codec/index.js";
+export { parseContentParts } from "./contentParts.js";
+export type { ContentImage } from "./contentParts.js";
 export { convertRef } from "./convert.js";
 export type { AssetStore, ConvertOptions } from "./convert.js";
 export { MMRawError } from "./errors.js";
@@ -40,10 +42,14 @@ export { DEFAULT_DIALECT, DIALECTS, WRITABLE } from "./generated/wire.js";
 export type { Dialect, WireDialect } from "./generated/wire.js";
 export { describeImage, readHeader } from "./images/index.js";
 export type { ImageDescription, ImageHeader } from "./images/index.js";
+export { urlKindOf } from "./imageUrls.js";
+export type { ImageByUrl, UrlKind } from "./imageUrls.js";
 export { featureModality, itemToJson, makeItem, parseItem } from "./items.js";
 export type { ItemDialect, ItemFields, RawMMItem } from "./items.js";
 export { findImages, imageSource, isImagePart } from "./messages.js";
 export type { MessageImage } from "./messages.js";
+export { parseMmRefs } from "./mmRefs.js";
+export type { PlacedImage } from "./mmRefs.js";
 export { checkRawImageId, normalizeRunId } from "./names.js";
 export { isRef, parseRef } from "./refs.js";
 export type { RawMMRef } from "./refs.js";

@@ -21,7 +21,7 @@ export type { RawMMRef };
 
 export const PREFIX = "mmraw:";
 /** Refs of an early branch to processed features. */
-const FEATURES_PREFIX = "mmfile:";
+export const FEATURES_PREFIX = "mmfile:";
 
 /** Bytes of a ref's JSON beside its image and payload. */
 const BYTES_BESIDE = 8192;

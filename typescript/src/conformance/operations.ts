@@ -3,6 +3,7 @@ import { parseDataUri } from "../codec/datauri.js";
 import { sha256Hex } from "../codec/sha256.js";
 import { get, has, isObject } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
+import { parseContentParts } from "../contentParts.js";
 import { convertRef } from "../convert.js";
 import type { AssetStore } from "../convert.js";
 import { MMRawError } from "../errors.js";
@@ -12,8 +13,10 @@ import { getAdapter, layoutFingerprint, namedGrid } from "../families/index.js";
 import type { Adapter, ConfigLike } from "../families/index.js";
 import { fieldsOf, refFromFields, writeAny } from "../format.js";
 import { describeImage } from "../images/index.js";
+import type { ImageByUrl } from "../imageUrls.js";
 import { itemToJson, parseItem } from "../items.js";
 import { imageSource, isImagePart } from "../messages.js";
+import { parseMmRefs } from "../mmRefs.js";
 import { checkRawImageId } from "../names.js";
 import { parseRef } from "../refs.js";
 import type { RawMMRef } from "../refs.js";
@@ -35,6 +38,10 @@ function text(input: JsonObject, name: string): string {
 
 function refResult(ref: RawMMRef): object {
   return { dialect: ref.dialect, fields: fieldsOf(ref) };
+}
+
+function imageResult({ index, url_kind, ref }: ImageByUrl): object {
+  return { index, url_kind, ...(ref === null ? {} : { ref: refResult(ref) }) };
 }
 
 function adapterOf(input: JsonObject): Adapter {
@@ -132,4 +139,22 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
 
   expand_prompt: expand,
   compact_prompt: compact,
+  parse_content_parts: (input) => {
+    const given = get(input, has(input, "text") ? "text" : "content_parts") ?? null;
+    const images = parseContentParts(given).map((image) => ({
+      ...imageResult(image),
+      ...(image.uuid === null ? {} : { uuid: image.uuid }),
+    }));
+    return { images };
+  },
+
+  parse_mm_refs: (input) => {
+    const given = get(input, has(input, "text") ? "text" : "mm_refs") ?? null;
+    const images = parseMmRefs(given).map((image) => ({
+      ...imageResult(image),
+      offset: image.offset,
+      length: image.length,
+    }));
+    return { images };
+  },
 };
