@@ -72,7 +72,9 @@ def test_a_uuid_beside_a_ref_is_its_whole_hash() -> None:
 def test_parts_that_a_server_passes_over_are_refused() -> None:
     text = {"type": "text", "text": "x"}
     assert refusal([part(), text]) == ("invalid_value", "$[1].type")
-    assert refusal([part("https://example.org/a.mp4") | {"type": "video_url"}])[1] == "$[0].type"
+    video = part("https://example.org/a.mp4") | {"type": "video_url"}
+    assert refusal([None, video]) == ("modality_unsupported", "$[1]")
+    assert refusal([part(samples.ref(modality="audio"))]) == ("modality_unsupported", "$[0].url")
 
 
 def test_a_broken_ref_is_refused_at_its_url() -> None:

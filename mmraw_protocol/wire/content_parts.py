@@ -14,6 +14,7 @@ import msgspec
 from ..system.shown import Shown
 from ._generated.checks import check_content_parts
 from ._generated.limits import DEFAULT_LIMITS, Limits
+from ._generated.modalities import PARTS
 from .errors import MMRawError
 from .image_urls import (
     ImageUrl,
@@ -24,6 +25,7 @@ from .image_urls import (
     read_url,
     ref_reader,
 )
+from .modality import unsupported
 
 if TYPE_CHECKING:
     from .ref_memory import RefMemory
@@ -76,17 +78,29 @@ def parse_content_parts(
         memory: Spares reading refs again that earlier turns of a conversation carried.
 
     Raises:
-        MMRawError: missing_slot, limit_exceeded, hash_mismatch (a uuid beside a ref that is not its
-            mm_hash), what the schema says, and the codes of refs, with the path of the part.
+        MMRawError: modality_unsupported (a video or audio), missing_slot, limit_exceeded,
+            hash_mismatch (a uuid beside a ref that is not its mm_hash), what the
+            schema says, and the codes of refs, with the path of the part.
     """
     given: Any = parts.to_list() if isinstance(parts, ContentParts) else parts
     document = document_of(given, limits, _WHAT)
+    _check_media(document)
     check_slots(document, "$")
     check_content_parts(document, "$", limits)
     rows = cast("list[dict[str, Any]]", document)
     check_bounds([row["url"] for row in rows], limits, _WHAT)
     read = ref_reader(limits, memory)
     return ContentParts([_image(index, row, read) for index, row in enumerate(rows)])
+
+
+def _check_media(document: Any) -> None:
+    """Refuses parts that are videos or audio, before anything else."""
+    if not isinstance(document, list):
+        return
+    for index, row in enumerate(cast("list[Any]", document)):
+        kind = cast("dict[str, Any]", row).get("type") if isinstance(row, dict) else None
+        if isinstance(kind, str) and kind in PARTS:
+            raise unsupported(PARTS[kind], f"$[{index}]")
 
 
 def _image(index: int, row: dict[str, Any], read: ReadRef) -> ContentImage:

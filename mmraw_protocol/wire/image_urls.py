@@ -18,6 +18,7 @@ from ._generated.limits import Limits
 from .errors import MMRawError
 from .features_model import check_count
 from .json import check_json_value, parse_json
+from .modality import check_modality
 from .msgpack import is_msgpack, parse_msgpack
 from .ref import RawMMRef, parse_ref
 from .ref_model import FEATURES_PREFIX, PREFIX
@@ -79,14 +80,17 @@ def read_url(url: str, read: ReadRef, path: str) -> tuple[UrlKind, RawMMRef | No
     """The kind of a URL, and the ref that it is.
 
     Raises:
-        MMRawError: what `parse_ref` raises, with the path.
+        MMRawError: modality_unsupported (a ref of a video or audio) and what `parse_ref` raises,
+            with the path.
     """
     kind = url_kind_of(url)
     if kind != "ref":
         return kind, None
     failed: MMRawError | None = None
     try:
-        return kind, read(url)
+        ref = read(url)
+        check_modality(ref.modality, "$")
+        return kind, ref
     except MMRawError as error:
         failed = error
     raise failed.at(path)

@@ -79,9 +79,9 @@ def parse_mm_refs(
         memory: Spares reading refs again that earlier turns of a conversation carried.
 
     Raises:
-        MMRawError: missing_slot, limit_exceeded, placeholder_invalid (spans that overlap or are not
-            in the order of the prompt), what the schemas say, and the codes of refs, with the path
-            of the image in the form that was given.
+        MMRawError: modality_unsupported (a ref of a video or audio), missing_slot, limit_exceeded,
+            placeholder_invalid (spans that overlap or are not in the order of the prompt), what
+            the schemas say, and the codes of refs, with the path of the image in the form that was given.
     """
     given: Any = value.to_dict() if isinstance(value, MmRefs) else value
     rows, path_of = _rows(document_of(given, limits, _WHAT, packed=True), limits)

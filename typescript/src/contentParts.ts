@@ -4,14 +4,17 @@
  * Source: spec/README.md, section "Refs as URLs".
  */
 import { Faults } from "./codec/check.js";
+import { get, isArray, isObject } from "./codec/values.js";
 import type { JsonValue } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
 import { checkContentParts } from "./generated/checks.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
+import { PARTS } from "./generated/modalities.js";
 import type { ContentPart, ContentParts } from "./generated/types.js";
 import { checkBounds, checkSlots, documentOf, readUrl } from "./imageUrls.js";
 import type { ImageByUrl } from "./imageUrls.js";
+import { unsupported } from "./modality.js";
 
 const WHAT = "content parts";
 
@@ -42,6 +45,7 @@ export function readContentParts(
   faults: Faults,
 ): ContentImage[] | null {
   const document = documentOf(value, limits, WHAT);
+  checkMedia(document);
   checkSlots(document, "$");
   checkContentParts(document, "$", limits, faults);
   if (faults.found.length > 0) return null;
@@ -49,6 +53,16 @@ export function readContentParts(
   const urls = rows.map((row) => row.url);
   checkBounds(urls, limits, WHAT);
   return rows.map((row, index) => imageOf(row, index, limits));
+}
+
+/** Refuses parts that are videos or audio, before anything else. */
+function checkMedia(document: unknown): void {
+  if (!isArray(document)) return;
+  document.forEach((row, index) => {
+    const type = isObject(row) ? get(row, "type") : undefined;
+    const modality = typeof type === "string" ? PARTS.get(type) : undefined;
+    if (modality !== undefined) throw unsupported(modality, `$[${index}]`);
+  });
 }
 
 function imageOf(row: ContentPart, index: number, limits: Limits): ContentImage {

@@ -10,6 +10,7 @@ import { isArray } from "./codec/values.js";
 import { MMRawError, within } from "./errors.js";
 import { checkCount } from "./features.js";
 import type { Limits } from "./generated/limits.js";
+import { checkModality } from "./modality.js";
 import { FEATURES_PREFIX, parseRef, PREFIX } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 
@@ -46,8 +47,14 @@ export function urlKindOf(url: string): UrlKind {
 /** The image of a URL; a ref is read. */
 export function readUrl(url: string, index: number, limits: Limits, path: string): ImageByUrl {
   const url_kind = urlKindOf(url);
-  const ref = url_kind === "ref" ? within(path, () => parseRef(url, limits)) : null;
+  const ref = url_kind === "ref" ? within(path, () => imageRef(url, limits)) : null;
   return { index, url, url_kind, ref };
+}
+
+function imageRef(url: string, limits: Limits): RawMMRef {
+  const ref = parseRef(url, limits);
+  checkModality(ref.modality, "$");
+  return ref;
 }
 
 /** A decoded value that a text could say, or that of a JSON text, of MessagePack where `packed`. */
