@@ -25,7 +25,15 @@ from .wire.schemas import schemas
 if TYPE_CHECKING:
     from .conversation.expansion import compact_prompt, expand_prompt
     from .conversation.features_builder import FeaturesBuilder
+    from .conversation.image_refs import content_parts, mm_refs, ref_messages
     from .conversation.messages import inline_messages, mm_data, offload_messages, pack_images
+    from .conversation.url_conversion import (
+        content_parts_to_features,
+        features_to_content_parts,
+        features_to_mm_refs,
+        mm_refs_to_content_parts,
+        mm_refs_to_features,
+    )
     from .families import get_adapter
     from .images import ImageSource
     from .materialize import Materializer
@@ -64,12 +72,20 @@ __all__ = [
     "compact_prompt",
     "convert_ref",
     "expand_prompt",
+    "content_parts",
+    "content_parts_to_features",
+    "convert_ref",
+    "features_to_content_parts",
+    "features_to_mm_refs",
     "format_ref",
     "get_adapter",
     "inline_messages",
     "is_ref",
     "make_item",
     "mm_data",
+    "mm_refs",
+    "mm_refs_to_content_parts",
+    "mm_refs_to_features",
     "normalize_run_id",
     "offload_messages",
     "open_store",
@@ -79,6 +95,7 @@ __all__ = [
     "parse_item",
     "parse_mm_refs",
     "parse_ref",
+    "ref_messages",
     "schemas",
     "verify_ref",
 ]
@@ -97,10 +114,18 @@ _LATER = {
     "compact_prompt": "conversation.expansion",
     "convert_ref": "stores.convert",
     "expand_prompt": "conversation.expansion",
+    "content_parts": "conversation.image_refs",
+    "content_parts_to_features": "conversation.url_conversion",
+    "convert_ref": "stores.convert",
+    "features_to_content_parts": "conversation.url_conversion",
+    "features_to_mm_refs": "conversation.url_conversion",
     "get_adapter": "families",
     "inline_messages": "conversation.messages",
     "make_item": "wire.item",
     "mm_data": "conversation.messages",
+    "mm_refs": "conversation.image_refs",
+    "mm_refs_to_content_parts": "conversation.url_conversion",
+    "mm_refs_to_features": "conversation.url_conversion",
     "offload_messages": "conversation.messages",
     "open_store": "stores",
     "pack_images": "conversation.messages",
@@ -108,6 +133,7 @@ _LATER = {
     "parse_features": "wire.features",
     "parse_item": "wire.item",
     "parse_mm_refs": "wire.mm_refs",
+    "ref_messages": "conversation.image_refs",
     "verify_ref": "stores.verify",
 }
 

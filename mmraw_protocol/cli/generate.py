@@ -18,7 +18,7 @@ from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
 from ..wire.json import parse_json
 from .inputs import parse_offsets, read_file, read_messages
-from .options import adapter_of, add_dialect, add_family, add_store, label_of, store_of
+from .options import adapter_of, add_dialect, add_family, add_store, store_of
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     packing = {"storage": storage, "store": store}
     own = args.token_ids is not None
     prompt = (_own_prompt if own else _rendered)(args, messages, adapter, packing)
-    completion = asyncio.run(_generate(args, prompt, args.run_id or label_of(store)))
+    completion = asyncio.run(_generate(args, prompt, args.run_id or environment.label_of(store)))
     text = None
     if prompt.renderer is not None:
         # The prompt tells whether the answer begins inside the model's thinking.

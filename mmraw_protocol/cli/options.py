@@ -162,13 +162,3 @@ def store_of(
     if not create:
         options["create"] = False
     return open_store(place, **options)
-
-
-def label_of(store: AssetStore | None) -> str:
-    """The run's label by the environment, or by the store's place; None stands for inline."""
-    from ..stores import LocalStore, ObjectStore
-
-    directory = store.root if isinstance(store, LocalStore) else None
-    if isinstance(store, ObjectStore):
-        directory = Path("/").joinpath(store.place.bucket, *store.place.prefix)
-    return environment.run_label(directory, inline=store is None)

@@ -10,7 +10,7 @@ from ..conversation.prompts import plain_prompt
 from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.features import build_features
 from .inputs import parse_offsets, read_messages
-from .options import adapter_of, add_dialect, add_family, add_store, label_of, store_of
+from .options import adapter_of, add_dialect, add_family, add_store, store_of
 from .output import print_json
 
 EXAMPLE = f"mmraw pack messages.json --family {DEFAULT_FAMILY} --storage inline --run-id exp42"
@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         offsets = parse_offsets(args.offsets)
     data = mm_data(images, offsets)
-    label = args.run_id or label_of(store)
+    label = args.run_id or environment.label_of(store)
     print_json(build_features(data, args.dialect, run_id=label))
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..wire.errors import MMRawError
 
 if TYPE_CHECKING:
-    from ..stores.base import Storage
+    from ..stores.base import AssetStore, Storage
 
 
 IMAGE_DIR = "VF_RENDERER_IMAGE_OFFLOAD_DIR"
@@ -72,3 +72,22 @@ def run_label(
     if directory.parts[-2:] == IMAGE_SUBDIR.parts and len(directory.parts) > 3:
         return normalize_run_id(directory.parent.parent.name)
     return "explicit"
+
+
+def label_of(store: AssetStore | None) -> str:
+    """The run that the refs of a store name: its own, else `run_label` of its place.
+
+    None stands for inline refs.
+
+    Raises:
+        MMRawError: invalid_run_id.
+    """
+    from ..stores import LocalStore, ObjectStore
+
+    own = getattr(store, "run_id", None)
+    if isinstance(own, str):
+        return own
+    directory = store.root if isinstance(store, LocalStore) else None
+    if isinstance(store, ObjectStore):
+        directory = Path("/").joinpath(store.place.bucket, *store.place.prefix)
+    return run_label(directory, inline=store is None)

@@ -16,13 +16,14 @@ from ..families import Adapter, ImageDescription
 from ..images import ImageSource
 from ..stores import AssetStore
 from ..stores.base import Storage
-from ..stores.urls import StoredImage, find_stored
+from ..stores.urls import StoredImage
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.base64 import encode_base64
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData, PlaceholderRange
 from ..wire.item import RawMMItem, make_item
+from ..wire.ref import PREFIX
 from .parts import (
     MessageImage,
     field_of,
@@ -31,6 +32,7 @@ from .parts import (
     is_container,
     is_image_part,
     open_image_part,
+    stored_source,
 )
 
 __all__ = [
@@ -84,9 +86,9 @@ def offload_messages(
 ) -> list[Any]:
     """The messages with every image stored and its part rewritten to the store's URL.
 
-    An image that carries such a URL already is read and verified, and stays where it is. All
-    images are read and stored before anything is rewritten; `messages` is never changed, and parts
-    keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object).
+    An image that carries such a URL or a ref already is read and verified, and stays where it is.
+    All images are read and stored before anything is rewritten; `messages` is never changed, and
+    parts keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object).
 
     Raises:
         MMRawError: what reading an image or storing it raises, with the part's path.
@@ -95,8 +97,9 @@ def offload_messages(
     def url_of(image: MessageImage) -> str:
         source = open_image_part(image, limits, store, run_id)
         _ = source.header
-        if find_stored(store, image.source, run_id) is not None:
-            return str(image.source)
+        found = stored_source(store, image.source, run_id)
+        if found is not None:
+            return store.url(found.raw_image_id, run_id=found.run_id)
         return store.url(_stored(store, source.data, run_id, image.path), run_id=run_id)
 
     return _rewrite(messages, url_of)
@@ -141,7 +144,7 @@ def data_url(source: ImageSource) -> str:
 def _rewrite(messages: Sequence[Any], url_of: Callable[[MessageImage], str]) -> list[Any]:
     images = find_images(messages)
     urls = [url_of(image) for image in images]
-    parts = [_with_source(image.part, url) for image, url in zip(images, urls, strict=True)]
+    parts = [with_url(image.part, url) for image, url in zip(images, urls, strict=True)]
     return replace_parts(messages, parts)
 
 
@@ -156,19 +159,29 @@ def replace_parts(messages: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
     return result
 
 
-def _with_source(part: Any, url: str) -> Any:
-    """The part with its source replaced, at the key where it stood."""
+def with_url(part: Any, url: str) -> Any:
+    """The part with a URL for its source, at the key where it stood.
+
+    A mapping whose source stood where others read no URL has it where they do: under `image_url`
+    of that type, else under `image`.
+    """
     for name in ("image", "image_url", "url", "path"):
         value = field_of(part, name)
         if value is None:
             continue
         if name == "image_url" and is_container(value) and not isinstance(value, str):
             return changed(part, {name: changed(value, {"url": url})})
+        if isinstance(part, Mapping) and url.startswith(PREFIX) and name in ("image", "path"):
+            return {**cast("Mapping[str, Any]", part), name: None} | _at_read_key(part, url)
         # A path that became a URL moves to the key that is read as one.
         if name == "path" and url.startswith("data:"):
             return changed(part, {"path": None, "image": url})
         return changed(part, {name: url})
     return part
+
+
+def _at_read_key(part: Any, url: str) -> dict[str, Any]:
+    return {"image_url": {"url": url}} if field_of(part, "type") == "image_url" else {"image": url}
 
 
 def changed(value: Any, changes: Mapping[str, Any]) -> Any:
@@ -215,13 +228,25 @@ def pack_images(
     if multimodal_output != "raw":
         message = "pack_images makes raw items; tensors come from integrations.transformers"
         raise MMRawError("unsupported_option", message)
+    found = find_images(messages)
+    return pack_found(found, adapter, storage=storage, store=store, run_id=run_id, limits=limits)
+
+
+def pack_found(
+    found: Sequence[MessageImage],
+    adapter: Adapter,
+    *,
+    storage: Storage,
+    store: AssetStore | None,
+    run_id: str | None,
+    limits: Limits,
+) -> list[PackedImage]:
+    """`pack_images` for some of the images of a conversation."""
     if storage not in ("offload", "inline"):
         raise MMRawError("unsupported_option", "storage is offload or inline")
     if storage == "offload" and store is None:
         raise MMRawError("store_invalid", "offloading needs a store")
-    images = [
-        (image, open_image_part(image, limits, store, run_id)) for image in find_images(messages)
-    ]
+    images = [(image, open_image_part(image, limits, store, run_id)) for image in found]
     described = [
         (image, source, _describe(adapter, image, source, limits)) for image, source in images
     ]
@@ -231,11 +256,11 @@ def pack_images(
         if storage == "inline" or store is None:
             uri = data_url(source)
         else:
-            found = find_stored(store, image.source, run_id)
-            if found is None:
-                found = StoredImage(_stored(store, source.data, run_id, image.path), run_id)
-            name = found.raw_image_id
-            uri = store.url(name, run_id=found.run_id)
+            place = stored_source(store, image.source, run_id)
+            if place is None:
+                place = StoredImage(_stored(store, source.data, run_id, image.path), run_id)
+            name = place.raw_image_id
+            uri = store.url(name, run_id=place.run_id)
         packed.append(
             PackedImage(
                 where=image,

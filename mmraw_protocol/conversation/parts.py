@@ -9,7 +9,8 @@ import msgspec
 
 from ..images import ImageSource
 from ..stores import AssetStore
-from ..stores.urls import find_stored
+from ..stores.urls import StoredImage, find_stored
+from ..stores.verify import read_verified
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.modalities import (
@@ -20,7 +21,8 @@ from ..wire._generated.modalities import (
     PARTS,
 )
 from ..wire.errors import MMRawError
-from ..wire.modality import unsupported
+from ..wire.modality import check_modality, unsupported
+from ..wire.ref import is_ref, parse_ref
 
 _TYPES = ("image", "image_url")
 
@@ -149,12 +151,16 @@ def open_image_part(
 ) -> ImageSource:
     """The bytes of an image part; a URL of the store's own is read through the store.
 
+    So is a ref, whose bytes are compared with it; an inline one needs no store.
+
     Raises:
-        MMRawError: missing_source, what `ImageSource.open` raises, and what the store raises, with
-            the part's path.
+        MMRawError: missing_source, what `ImageSource.open` raises, what `parse_ref` and
+            `read_verified` raise for a ref, and what the store raises, with the part's path.
     """
     if image.source is None:
         raise MMRawError("missing_source", "the image part names no source", image.path)
+    if is_ref(image.source):
+        return _open_ref(image, limits, store, run_id)
     found = None if store is None else find_stored(store, image.source, run_id)
     if store is None or found is None:
         return ImageSource.open(image.source, limits=limits, path=image.path)
@@ -165,3 +171,32 @@ def open_image_part(
     except MMRawError as error:
         failed = error
     raise MMRawError(failed.code, failed.message, image.path)
+
+
+def _open_ref(
+    image: MessageImage, limits: Limits, store: AssetStore | None, run_id: str | None
+) -> ImageSource:
+    failed: MMRawError | None = None
+    data = b""
+    try:
+        ref = parse_ref(image.source, limits=limits)
+        check_modality(ref.modality, "$.modality")
+        data = read_verified(ref, store, run_id=run_id, limits=limits)
+    except MMRawError as error:
+        failed = error
+    if failed is not None:
+        raise failed.at(image.path)
+    return ImageSource(data, limits=limits, path=image.path)
+
+
+def stored_source(store: AssetStore, source: Any, run_id: str | None = None) -> StoredImage | None:
+    """The stored image that a source names, by a URL of the store's own or by a ref.
+
+    Raises:
+        MMRawError: what `parse_ref` raises.
+    """
+    if not is_ref(source):
+        return find_stored(store, source, run_id)
+    ref = parse_ref(source)
+    name = None if ref.is_inline else ref.stored_name
+    return None if name is None else StoredImage(name, ref.run_id or run_id)

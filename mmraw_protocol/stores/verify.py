@@ -18,7 +18,7 @@ from .base import verify_object
 if TYPE_CHECKING:
     from . import AssetStore
 
-__all__ = ["verify_digest", "verify_ref", "verify_source"]
+__all__ = ["read_verified", "verify_digest", "verify_ref", "verify_source"]
 
 
 def verify_ref(
@@ -55,14 +55,41 @@ def verify_ref(
     return ref, found
 
 
-def _bytes_of(ref: RawMMRef, store: AssetStore | None, limits: Limits) -> bytes:
+def read_verified(
+    ref: RawMMRef,
+    store: AssetStore | None = None,
+    *,
+    run_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> bytes:
+    """The encoded bytes of a ref's image, read once and compared with mm_hash and raw_image_id.
+
+    Args:
+        ref: A parsed ref.
+        store: Where stored images are; None allows inline refs only.
+        run_id: The run of a ref that names none.
+        limits: Of images.
+
+    Raises:
+        MMRawError: source_unavailable, run_mismatch, hash_mismatch, object_corrupt, and the store's
+            codes.
+    """
+    data = _bytes_of(ref, store, limits, run_id)
+    verify_source(ref, data)
+    return data
+
+
+def _bytes_of(
+    ref: RawMMRef, store: AssetStore | None, limits: Limits, run_id: str | None = None
+) -> bytes:
     if ref.is_inline:
         return parse_data_uri(cast(str, ref.raw_uri), limits=limits).data
     if store is None:
         message = "the ref names a stored image and no store was given"
         raise MMRawError("source_unavailable", message, "$.raw_image_id")
-    store.check_run(ref.run_id)
-    return store.get(cast(str, ref.stored_name), run_id=ref.run_id)
+    run = ref.run_id if ref.run_id is not None else run_id
+    store.check_run(run)
+    return store.get(cast(str, ref.stored_name), run_id=run)
 
 
 def verify_source(ref: RawMMRef, data: bytes) -> str:

@@ -57,7 +57,7 @@ def build_features(
             check_count(count, limits)
             path = f"$.mm_items{key_in_path(source)}[{index}]"
             ref = _ref_of(item, source, mm_hash, run_id, limits, path)
-            text = _format(ref, dialect, limits, path)
+            text = format_described(ref, dialect, limits, path)
             entry = _placeholder(placeholder, source, index)
             values = (text, mm_hash, {"length": entry.length, "offset": entry.offset})
             for name, value in zip(MAPS, values, strict=True):
@@ -111,7 +111,12 @@ def _ref_of(
     return ref_of_item(parsed, parsed.family, mm_hash, run_id)
 
 
-def _format(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> str:
+def format_described(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> str:
+    """The text of an envelope's ref; a label that the dialect cannot carry is left out.
+
+    Raises:
+        MMRawError: what `format_ref` raises, with the path.
+    """
     wire = DIALECTS.get(dialect) if isinstance(dialect, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     is_label = ref.raw_image_id is not None and not ref.is_inline
     if wire is not None and is_label and "raw_uri" not in wire.attributes:

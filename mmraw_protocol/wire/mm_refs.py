@@ -81,7 +81,8 @@ def parse_mm_refs(
     Raises:
         MMRawError: modality_unsupported (a ref of a video or audio), missing_slot, limit_exceeded,
             placeholder_invalid (spans that overlap or are not in the order of the prompt), what
-            the schemas say, and the codes of refs, with the path of the image in the form that was given.
+            the schemas say, and the codes of refs, with the path of the image in the form that
+            was given.
     """
     given: Any = value.to_dict() if isinstance(value, MmRefs) else value
     rows, path_of = _rows(document_of(given, limits, _WHAT, packed=True), limits)

@@ -1,0 +1,226 @@
+"""Conversations whose image URLs are refs, and what requests and rollouts carry of them.
+
+Source: spec/README.md, section "Refs as URLs".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+import msgspec
+
+from ..families import Adapter
+from ..stores import AssetStore
+from ..stores.base import Storage
+from ..wire._generated.checks import check_placeholders
+from ..wire._generated.dialects import DEFAULT_DIALECT
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.types import PlaceholderRange
+from ..wire.check import key_in_path
+from ..wire.content_parts import PART_TYPE, ContentParts, parse_content_parts
+from ..wire.errors import MMRawError
+from ..wire.features_build import format_described
+from ..wire.features_model import check_count, check_overlap, ref_of_item
+from ..wire.json import check_json_value
+from ..wire.mm_refs import parse_mm_refs
+from ..wire.modality import check_maps
+from ..wire.ref import is_ref, parse_ref
+from . import environment
+from .messages import pack_found, replace_parts, with_url
+from .parts import MessageImage, field_of, find_images
+
+__all__ = ["content_parts", "mm_refs", "ref_messages"]
+
+#: `object`: `{"images": [{"url", "offset", "length"}]}`; `array`: `[[[url, offset, length], ...]]`.
+Form = Literal["object", "array"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def ref_messages(
+    messages: Sequence[Any],
+    adapter: Adapter,
+    *,
+    store: AssetStore | None = None,
+    storage: Storage = "offload",
+    run_id: str | None = None,
+    dialect: str = DEFAULT_DIALECT,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Any]:
+    """The messages with the URL of each image replaced by its ref; `messages` is never changed.
+
+    Parts keep their kind. Parts that carry a ref already stay, after it was read. All images are
+    read, described and stored before anything is rewritten.
+
+    Args:
+        messages: The conversation.
+        adapter: The family and its configuration.
+        store: Where the images go; needed for `offload`.
+        storage: `offload` puts the bytes into `store`; `inline` keeps them in the ref.
+        run_id: The run that the refs name; None for the store's own, else the environment's.
+        dialect: A dialect of refs that is written.
+        limits: Of images, grids and refs.
+
+    Raises:
+        MMRawError: what `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
+    """
+    images = find_images(messages)
+    for image in images:
+        if is_ref(image.source):
+            _check_ref(image, limits)
+    label = run_id or environment.label_of(store if storage == "offload" else None)
+    # Only a store that holds several runs is told which of them.
+    run = run_id if store is None or getattr(store, "run_ids", None) is None else label
+    new = [image for image in images if not is_ref(image.source)]
+    packed = pack_found(new, adapter, storage=storage, store=store, run_id=run, limits=limits)
+    urls: dict[str, str] = {}
+    for one in packed:
+        ref = ref_of_item(one.item, one.item.family, one.mm_hash, label)
+        path = one.where.path
+        urls[path] = format_described(ref, dialect, limits, path)
+    parts = [
+        with_url(image.part, urls[image.path]) if image.path in urls else image.part
+        for image in images
+    ]
+    return replace_parts(messages, parts)
+
+
+def content_parts(
+    messages: Sequence[Any], *, limits: Limits = DEFAULT_LIMITS
+) -> list[dict[str, str]]:
+    """The images of a conversation as a generate request's content parts, in prompt order.
+
+    Args:
+        messages: A conversation whose images have URLs: those of `ref_messages`, or any others.
+        limits: Of refs, and of the list as `parse_content_parts` has them.
+
+    Raises:
+        MMRawError: missing_source, source_unsupported (a path, bytes or a picture), and what
+            `parse_content_parts` raises, with the part's path.
+    """
+    images = find_images(messages)
+    check_count(len(images), limits)
+    rows = [row for image in images for row in _content_part(image, limits).to_list()]
+    return parse_content_parts(rows, limits=limits).to_list()
+
+
+def mm_refs(
+    images: Sequence[Any] | ContentParts,
+    placeholders: Mapping[str, Sequence[Any]],
+    *,
+    form: Form = "object",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """The `mm_refs` of a rollout: each image's URL, and the span that the server gave for it.
+
+    Args:
+        images: The conversation (its images have URLs), or the content parts of the request.
+        placeholders: `mm_placeholders` of the answer: by modality, `{"offset", "length"}`.
+        form: `object` or `array`.
+        limits: As for `parse_mm_refs`.
+
+    Raises:
+        MMRawError: lengths_differ (one span for each image), modality_mismatch, not_convertible (a
+            uuid that mm_refs cannot carry), what the schema of placeholders says, and what
+            `content_parts` and `parse_mm_refs` raise.
+    """
+    if form not in ("object", "array"):
+        raise MMRawError("unsupported_option", "form is object or array")
+    parts = images if isinstance(images, ContentParts) else _parts_of(images, limits)
+    spans = spans_in_order(placeholders, limits)
+    check_one_span_each(parts, spans)
+    for image in parts.images:
+        if image.ref is None and image.uuid is not None:
+            message = "mm_refs would lose uuid, the key that the request names beside the URL"
+            raise MMRawError("not_convertible", message, f"$[{image.index}].uuid")
+    rows = [
+        [image.url, span.offset, span.length]
+        for image, (_, span) in zip(parts.images, spans, strict=True)
+    ]
+    parsed = parse_mm_refs([rows], limits=limits)
+    return parsed.to_dict() if form == "object" else parsed.to_list()
+
+
+def spans_in_order(
+    placeholders: Mapping[str, Sequence[Any]], limits: Limits
+) -> list[tuple[str, PlaceholderRange]]:
+    """(modality, span) of an answer's placeholders, in the order of the prompt.
+
+    Raises:
+        MMRawError: modality_unsupported, limit_exceeded, placeholder_invalid, and what the schema
+            says.
+    """
+    value: Any = placeholders
+    if isinstance(value, Mapping):
+        by_modality = cast("Mapping[Any, Any]", value)
+        value = {modality: _plain_ranges(rows) for modality, rows in by_modality.items()}
+    check_json_value(value)
+    check_maps({"mm_placeholders": value})
+    check_placeholders(value, "$", limits)
+    ranges = msgspec.convert(value, dict[str, list[PlaceholderRange]])
+    check_count(sum(map(len, ranges.values())), limits)
+    check_overlap(ranges)
+    spans = [(modality, span) for modality, rows in ranges.items() for span in rows]
+    return sorted(spans, key=lambda row: row[1].offset)
+
+
+def check_one_span_each(parts: ContentParts, spans: Sequence[tuple[str, PlaceholderRange]]) -> None:
+    """One span for each image, and under the modality of its ref.
+
+    Raises:
+        MMRawError: lengths_differ, modality_mismatch.
+    """
+    if len(spans) != len(parts.images):
+        message = "there must be one placeholder for each image"
+        raise MMRawError("lengths_differ", message, "$.mm_placeholders")
+    for image, (modality, _) in zip(parts.images, spans, strict=True):
+        if image.ref is not None and image.ref.modality != modality:
+            message = "the ref's modality differs from the key that its placeholder stands under"
+            path = f"$.mm_placeholders{key_in_path(modality)}"
+            raise MMRawError("modality_mismatch", message, path)
+
+
+def _plain_ranges(rows: Any) -> Any:
+    if not isinstance(rows, (list, tuple)):
+        return rows
+    return [
+        {"length": row.length, "offset": row.offset} if isinstance(row, PlaceholderRange) else row
+        for row in cast("list[Any]", rows)
+    ]
+
+
+def _check_ref(image: MessageImage, limits: Limits) -> None:
+    failed: MMRawError | None = None
+    try:
+        parse_ref(image.source, limits=limits)
+    except MMRawError as error:
+        failed = error
+    if failed is not None:
+        raise failed.at(image.path)
+
+
+def _parts_of(images: Sequence[Any], limits: Limits) -> ContentParts:
+    """The content parts of a request, or those of a conversation."""
+    are_parts = isinstance(images, (list, tuple)) and all(
+        isinstance(row, Mapping) and "url" in row for row in images
+    )
+    return parse_content_parts(images if are_parts else content_parts(images, limits=limits))
+
+
+def _content_part(image: MessageImage, limits: Limits) -> ContentParts:
+    """One image of a conversation as content parts; its path leads to errors."""
+    if image.source is None:
+        raise MMRawError("missing_source", "the image part names no source", image.path)
+    if not isinstance(image.source, str) or _URL.match(image.source) is None:
+        message = "a content part carries a URL; ref_messages makes one of any image"
+        raise MMRawError("source_unsupported", message, image.path)
+    uuid = field_of(image.part, "uuid")
+    row = {"type": PART_TYPE, "url": image.source} | ({} if uuid is None else {"uuid": uuid})
+    failed: MMRawError | None = None
+    try:
+        return parse_content_parts([row], limits=limits)
+    except MMRawError as error:
+        failed = error
+    raise MMRawError(failed.code, failed.message, image.path + failed.path.removeprefix("$[0]"))
