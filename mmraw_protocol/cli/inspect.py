@@ -1,9 +1,10 @@
-"""`mmraw inspect`: a ref, an envelope or a features body, explained."""
+"""`mmraw inspect`: a ref, an envelope, a features body or images by their URLs, explained."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any, cast
 
 from ..families import get_adapter
@@ -14,11 +15,13 @@ from ..wire._generated.schemas import DESCRIPTIONS
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.features import Features, parse_features
+from ..wire.image_urls import ImageUrl
 from ..wire.item import RawMMItem, parse_item
 from ..wire.json import parse_json
 from ..wire.ref import RawMMRef, parse_ref
 from .inputs import read_text
 from .output import print_json, print_table, shorten, size_of
+from .url_images import find_url_images, place_of
 
 EXAMPLE = "mmraw inspect mmraw:v3:eyJmYW1pbHkiOi…"
 
@@ -56,12 +59,14 @@ def explain_text(text: str) -> tuple[str, Any, list[Row]]:
         if "kind" in keys:
             item = parse_item(text)
             return f"envelope, dialect {item.dialect}", item.to_dict(), _item_rows(item)
-        if "features" in keys and "kwargs_data" not in keys:
-            text = json.dumps(keys["features"])
-        elif not _FEATURES & keys.keys():
-            document = None
-    if not isinstance(document, dict):
-        raise MMRawError("invalid_type", "expected a ref, an envelope or a features body")
+        if keys.get("features") is not None and "kwargs_data" not in keys:
+            text, document = json.dumps(keys["features"]), keys["features"]
+    if not isinstance(document, dict) or not _FEATURES & document.keys():
+        found = find_url_images(document)
+        if found is None:
+            message = "expected a ref, an envelope, a features body, content parts or mm_refs"
+            raise MMRawError("invalid_type", message)
+        return found.kind, found.value, _url_rows(found.images)
     features = parse_features(text)
     return "features body", features.to_dict(), _features_rows(features)
 
@@ -124,13 +129,36 @@ def _inline_facts(ref: RawMMRef) -> list[Row]:
     return [("(source)", "inline", size), verdict]
 
 
+def _url_rows(images: Sequence[ImageUrl]) -> list[Row]:
+    rows = [
+        (f"[{image.index}]", _text_of(image), f"{place_of(image)}; {shorten(_source_of(image))}")
+        for image in images
+    ]
+    return rows or [("(none)", "", "no images")]
+
+
+def _text_of(image: ImageUrl) -> str:
+    return f"{image.url_kind} URL" if image.ref is None else _ref_text(image.ref)
+
+
+def _source_of(image: ImageUrl) -> str:
+    return shorten(image.url) if image.ref is None else _ref_source(image.ref)
+
+
+def _ref_text(ref: RawMMRef) -> str:
+    return f"{ref.dialect} {ref.family} {json.dumps(ref.fields().get('payload'))}"
+
+
+def _ref_source(ref: RawMMRef) -> str:
+    return "inline" if ref.is_inline else str(ref.stored_name)
+
+
 def _features_rows(features: Features) -> list[Row]:
     rows: list[Row] = []
     for slot in features.slots():
         ref = slot.ref
         first, length = slot.placeholder.offset, slot.placeholder.length
         place = f"tokens {first} to {first + length - 1}"
-        source = "inline" if ref.is_inline else str(ref.stored_name)
-        text = f"{ref.dialect} {ref.family} {json.dumps(ref.fields().get('payload'))}"
-        rows.append((f"{slot.modality}[{slot.index}]", text, f"{place}; {shorten(source)}"))
+        where = f"{slot.modality}[{slot.index}]"
+        rows.append((where, _ref_text(ref), f"{place}; {shorten(_ref_source(ref))}"))
     return rows or [("(none)", "", "no images")]

@@ -1,4 +1,4 @@
-"""`mmraw materialize`: from a ref, a features body or a whole request to PNG files."""
+"""`mmraw materialize`: from refs, wherever a request, rollout or message has them, to PNG files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..wire.json import parse_json
 from .inputs import read_text
 from .options import adapters_of, add_family, add_store, check_folder, store_of
 from .output import print_json, print_table, size_of
+from .url_images import UrlImages, beside, find_url_images
 
 EXAMPLE = "mmraw materialize features.json --store run_x/assets/images --out pictures"
 
@@ -21,7 +22,10 @@ EXAMPLE = "mmraw materialize features.json --store run_x/assets/images --out pic
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument(
-        "what", nargs="?", help="a ref, a file of a body or request, or - for standard input"
+        "what",
+        nargs="?",
+        help="a ref, a file of a features body, content parts, mm_refs, messages or a request with "
+        "one of them, or - for standard input",
     )
     parser.add_argument("--out", type=Path, default=Path("pictures"), help="folder to write to")
     add_family(parser)
@@ -75,40 +79,55 @@ def _materialized(
     raise failed.at(place)
 
 
-def _refs(text: str) -> list[tuple[str, Any, dict[str, Any], str]]:
-    """(name, ref, what stands beside it, place) of every image."""
+#: (name, ref, what stands beside it, place) of an image.
+_Named = tuple[str, Any, dict[str, Any], str]
+
+
+def _refs(text: str) -> list[_Named]:
+    """Every image of a text."""
     if text.startswith("mmraw:"):
         return [("image", text, {}, "$")]
-    found: list[tuple[str, Any, dict[str, Any], str]] = []
-    features, root = _features(text)
-    for number, slot in enumerate(features.slots()):
-        beside = {
-            "mm_hash": slot.mm_hash,
-            "modality": slot.modality,
-            "placeholder_length": slot.placeholder.length,
-        }
-        found.append(
-            (
-                f"{number:03d}",
-                slot.ref,
-                beside,
-                f"{root}.kwargs_data{key_in_path(slot.modality)}[{slot.index}]",
-            )
-        )
-    return found
-
-
-def _features(text: str) -> tuple[Features, str]:
-    """A features body, or that of a generate request; and its path."""
     document = parse_json(text)
-    if not isinstance(document, dict) or "features" not in document:
-        return parse_features(text), "$"
+    body: Any = document
+    is_request = isinstance(document, dict) and "features" in document
+    if is_request:
+        body = cast("dict[str, Any]", document)["features"]
+    if not isinstance(body, dict) or "kwargs_data" not in body:
+        found = find_url_images(document)
+        if found is not None:
+            return _of_urls(found)
+    root = "$.features" if is_request else "$"
+    return [
+        (
+            f"{number:03d}",
+            slot.ref,
+            {
+                "mm_hash": slot.mm_hash,
+                "modality": slot.modality,
+                "placeholder_length": slot.placeholder.length,
+            },
+            f"{root}.kwargs_data{key_in_path(slot.modality)}[{slot.index}]",
+        )
+        for number, slot in enumerate(_features(body, root).slots())
+    ]
+
+
+def _of_urls(found: UrlImages) -> list[_Named]:
+    rows: list[_Named] = []
+    for image, path in zip(found.images, found.paths, strict=True):
+        if image.ref is None:
+            raise MMRawError("not_a_ref", "only refs are materialized; this is another URL", path)
+        rows.append((f"{image.index:03d}", image.ref, beside(image), path))
+    return rows
+
+
+def _features(body: Any, root: str) -> Features:
     failed: MMRawError | None = None
     try:
-        return parse_features(cast("dict[str, Any]", document)["features"]), "$.features"
+        return parse_features(body)
     except MMRawError as error:
         failed = error
-    raise failed.at("$.features")
+    raise failed.at(root)
 
 
 def _save(image: Any, target: Path) -> None:

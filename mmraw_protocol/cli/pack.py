@@ -1,18 +1,21 @@
-"""`mmraw pack`: chat messages as JSON become the features body of a request."""
+"""`mmraw pack`: chat messages as JSON become what requests and rollouts carry of their images."""
 
 from __future__ import annotations
 
 import argparse
 
 from ..conversation import environment
+from ..conversation.image_refs import content_parts, ref_messages
 from ..conversation.messages import mm_data, pack_images
 from ..conversation.prompts import plain_prompt
+from ..conversation.url_conversion import features_to_mm_refs
 from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.features import build_features
 from .inputs import parse_offsets, read_messages
 from .options import adapter_of, add_dialect, add_family, add_store, store_of
 from .output import print_json
 
+FORMS = ("features", "content-parts", "messages", "mm-refs")
 EXAMPLE = f"mmraw pack messages.json --family {DEFAULT_FAMILY} --storage inline --run-id exp42"
 
 
@@ -24,22 +27,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", choices=environment.STORAGES, help="default: offload")
     add_dialect(parser)
     parser.add_argument(
+        "--as",
+        dest="form",
+        choices=FORMS,
+        default=FORMS[0],
+        help="the features body of a request (default); its content parts, with refs as URLs; the "
+        "messages with refs as URLs; the mm_refs of a rollout",
+    )
+    parser.add_argument(
         "--offsets", help="the first pad of each image in the real token ids, e.g. 5,130"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the features body."""
+    """Prints the images in the form that is asked for."""
     messages = read_messages(args.messages)
     adapter = adapter_of(args)
     storage = args.storage or environment.storage()
     store = store_of(args, required=True) if storage == "offload" else None
+    label = args.run_id or environment.label_of(store)
+    if args.form in ("messages", "content-parts"):
+        made = ref_messages(
+            messages, adapter, store=store, storage=storage, run_id=label, dialect=args.dialect
+        )
+        print_json(made if args.form == "messages" else content_parts(made))
+        return 0
     images = pack_images(messages, adapter, storage=storage, store=store)
     if args.offsets is None:
         offsets = [place.offset for place in plain_prompt(messages, images, adapter).placeholders]
     else:
         offsets = parse_offsets(args.offsets)
-    data = mm_data(images, offsets)
-    label = args.run_id or environment.label_of(store)
-    print_json(build_features(data, args.dialect, run_id=label))
+    body = build_features(mm_data(images, offsets), args.dialect, run_id=label)
+    adapters = {adapter.family: adapter}
+    print_json(body if args.form == FORMS[0] else features_to_mm_refs(body, adapters=adapters))
     return 0

@@ -31,6 +31,7 @@ __all__ = [
     "features_to_mm_refs",
     "mm_refs_to_content_parts",
     "mm_refs_to_features",
+    "wire_length",
 ]
 
 #: The convention by which one token stands for a whole image.
@@ -193,6 +194,17 @@ def mm_refs_to_content_parts(value: Any, *, limits: Limits = DEFAULT_LIMITS) -> 
         places.setdefault(ref.modality, []).append(row)
         parts.append({"type": PART_TYPE, "url": image.url})
     return RequestImages(parts, places)
+
+
+def wire_length(ref: RawMMRef, length: int) -> int | None:
+    """The length on the wire of a server's span.
+
+    None where the family alone does not say: one without a folder, or with several conventions.
+    """
+    info = FAMILIES.get(ref.family)
+    if info is None or info.conventions:
+        return None
+    return length - sum(_around(info))
 
 
 def _offset(slot: Slot) -> int:

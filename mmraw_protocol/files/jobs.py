@@ -23,6 +23,7 @@ from ..wire.hashes import sha256_hex
 from ..wire.modality import unsupported
 from ..wire.ref import PREFIX, check_raw_image_id
 from .heads import Heads
+from .moving_refs import MovingRefs
 
 #: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
 ENVELOPE_KEYS = frozenset({"raw_uri", "raw_image_uri", "raw_image_data", "raw_ref"})
@@ -116,7 +117,8 @@ class _Converting:
 class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a data: image is stored and becomes the URL of what was stored.
 
-    A data: URL of a video or audio is refused (modality_unsupported).
+    A ref with its image in it stays a ref, of the stored image, in dialects that carry both. A
+    data: URL of a video or audio is refused (modality_unsupported).
 
     Without a store (a dry run) images are checked and named, and nothing is stored or changed.
     """
@@ -130,16 +132,24 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Offloading:
-    heads = Heads([f"data:{start}" for start in ("image/", *MEDIA_TYPES)], any_case=True, keys=True)
+    heads = Heads(
+        [PREFIX, *(f"data:{start}" for start in ("image/", *MEDIA_TYPES))],
+        any_case=True,
+        bare=[PREFIX],
+        keys=True,
+    )
 
     def __init__(self, store: AssetStore | None, limits: Limits) -> None:
         self._store = store
         self._limits = limits
-        self.most = 2 * (limits.inline_image_bytes // 3 * 4 + 4)
-        self._notes: list[tuple[str, int]] = []
+        self._refs = MovingRefs("offload", store, limits)
+        self.most = self._refs.most
+        self._notes = self._refs.notes
         self._urls: OrderedDict[str, str] = OrderedDict()
 
     def rewrite(self, text: str, key: str | None) -> str:
+        if text.startswith(PREFIX):
+            return text if key in ENVELOPE_KEYS else self._refs.moved(text)
         head = _DATA_HEAD.match(text)
         if key in ENVELOPE_KEYS or head is None:
             return text
@@ -160,12 +170,14 @@ class _Offloading:
         return url or text
 
     def take_notes(self) -> list[tuple[str, int]]:
-        notes, self._notes = self._notes, []
-        return notes
+        return self._refs.take_notes()
 
 
 class InlineJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """Every string that is a URL of an image in the store becomes the image's data: URL."""
+    """Every string that is a URL of an image in the store becomes the image's data: URL.
+
+    A ref of a stored image stays a ref, with its image in it, in dialects that carry both.
+    """
 
     store: StorePlace
     limits: Limits = DEFAULT_LIMITS
@@ -182,11 +194,14 @@ class _Inlining:
         name = "0.png"
         #: What every URL of this store begins with.
         self._place = store.url(name)[: -len(name)]
-        self.heads = Heads([self._place], keys=True)
-        self.most = 6 * (len(self._place) + limits.raw_image_id_bytes)
-        self._notes: list[tuple[str, int]] = []
+        self.heads = Heads([self._place, PREFIX], bare=[PREFIX], keys=True)
+        self._refs = MovingRefs("inline", store, limits)
+        self.most = self._refs.most
+        self._notes = self._refs.notes
 
     def rewrite(self, text: str, key: str | None) -> str:
+        if text.startswith(PREFIX):
+            return text if key in ENVELOPE_KEYS else self._refs.moved(text)
         name = text[len(self._place) :]
         if key in ENVELOPE_KEYS or not _is_name(name):
             return text
@@ -196,8 +211,7 @@ class _Inlining:
         return f"data:image/{header.format};base64,{encode_base64(data)}"
 
     def take_notes(self) -> list[tuple[str, int]]:
-        notes, self._notes = self._notes, []
-        return notes
+        return self._refs.take_notes()
 
 
 def _is_name(text: str) -> bool:

@@ -9,15 +9,21 @@ import msgspec
 
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.content_parts import parse_content_parts
 from ..wire.errors import MMRawError
 from ..wire.features import parse_features
 from ..wire.item import KIND, parse_item
 from ..wire.json import parse_json
+from ..wire.mm_refs import parse_mm_refs
 from ..wire.ref import is_ref, parse_ref
 
-__all__ = ["Finding", "check_document", "check_value"]
+__all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
-Kind = Literal["ref", "envelope", "features", "document", "file"]
+ListKind = Literal["content_parts", "mm_refs"]
+Kind = Literal["ref", "envelope", "features", "content_parts", "mm_refs", "document", "file"]
+
+#: The keys under which images stand by their URLs.
+_LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_refs"}
 
 
 class Finding(Shown, msgspec.Struct, frozen=True):
@@ -53,10 +59,12 @@ def check_value(
     value: Any, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
 ) -> Iterator[Finding]:
     """Checks a decoded document, at any depth; strings that start with `mmraw:` are refs."""
-    stack: list[tuple[Any, str]] = [(value, path)]
+    stack: list[tuple[Any, str, Kind | None]] = [(value, path, list_kind(value))]
     while stack:
-        item, place = stack.pop()
-        if isinstance(item, str):
+        item, place, kind = stack.pop()
+        if kind is not None:
+            yield _check(kind, item, place, limits)
+        elif isinstance(item, str):
             if is_ref(item):
                 yield _check("ref", item, place, limits)
         elif isinstance(item, list):
@@ -65,7 +73,7 @@ def check_value(
             if _KINDS.isdisjoint(map(type, rows)):
                 continue
             stack += [
-                (row, f"{place}[{index}]")
+                (row, f"{place}[{index}]", None)
                 for index, row in reversed(list(enumerate(rows)))
                 if isinstance(row, (str, list, dict))
             ]
@@ -75,13 +83,45 @@ def check_value(
             if kind is not None:
                 yield _check(kind, fields, place, limits)
             else:
-                # Keys are input and stay out of the path.
-                below = f"{place}.*"
-                stack += [
-                    (child, below)
-                    for child in reversed(list(fields.values()))
-                    if isinstance(child, (str, list, dict))
-                ]
+                stack += [_child(name, child, place) for name, child in _looked_at(fields)]
+
+
+def _looked_at(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What of an object may be of this protocol, the last first."""
+    for name, child in reversed(fields.items()):
+        if isinstance(child, (str, list, dict)):
+            yield name, child
+
+
+def _child(name: str, child: Any, place: str) -> tuple[Any, str, Kind | None]:
+    kind = None if isinstance(child, str) else _LISTS.get(name)
+    # Other keys are input and stay out of the path.
+    return child, f"{place}.{'*' if kind is None else name}", kind
+
+
+def list_kind(document: Any) -> ListKind | None:
+    """Whether a whole document is a list of content parts, or mm_refs in one of their forms."""
+    if isinstance(document, dict):
+        fields = cast("dict[str, Any]", document)
+        return "mm_refs" if fields.keys() == {"images"} and _are_placed(fields["images"]) else None
+    rows = cast("list[Any]", document) if isinstance(document, list) else []
+    if rows and all(isinstance(row, dict) and {"type", "url"} <= row.keys() for row in rows):
+        return "content_parts"
+    triples = cast("list[Any]", rows[0]) if len(rows) == 1 and isinstance(rows[0], list) else []
+    is_array = bool(triples) and all(_is_triple(row) for row in triples)
+    return "mm_refs" if is_array else None
+
+
+def _are_placed(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and "url" in row and "offset" in row
+        for row in cast("list[Any]", rows)
+    )
+
+
+def _is_triple(row: Any) -> bool:
+    fields = cast("list[Any]", row) if isinstance(row, list) else []
+    return len(fields) == 3 and isinstance(fields[0], str) and isinstance(fields[1], int)
 
 
 def kind_of(fields: dict[str, Any]) -> Kind | None:
@@ -100,6 +140,10 @@ def _check(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
             parse_ref(value, limits=limits)
         elif kind == "envelope":
             parse_item(value, limits=limits)
+        elif kind == "content_parts":
+            parse_content_parts(value, limits=limits)
+        elif kind == "mm_refs":
+            parse_mm_refs(value, limits=limits)
         else:
             parse_features(value, limits=limits)
     except MMRawError as error:

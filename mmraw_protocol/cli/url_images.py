@@ -1,0 +1,84 @@
+"""Images that a document names by URLs: in content parts, in mm_refs, or in messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from ..conversation.image_refs import content_parts
+from ..conversation.url_conversion import wire_length
+from ..files.validation import ListKind, list_kind
+from ..wire.content_parts import ContentImage, parse_content_parts
+from ..wire.errors import MMRawError
+from ..wire.image_urls import ImageUrl
+from ..wire.mm_refs import PlacedImage, parse_mm_refs
+
+_KINDS: tuple[ListKind, ...] = ("content_parts", "mm_refs")
+
+
+class UrlImages(NamedTuple):
+    """The images of one document.
+
+    Attributes:
+        kind: `content_parts`, `mm_refs` or `messages`.
+        value: What was read, in its plain form.
+        images: The images in prompt order.
+        paths: The path of each image's URL.
+    """
+
+    kind: str
+    value: Any
+    images: Sequence[ImageUrl]
+    paths: list[str]
+
+
+def find_url_images(document: Any) -> UrlImages | None:
+    """The images of a document, or of a request, rollout or conversation; None where it has none.
+
+    Raises:
+        MMRawError: what `parse_content_parts` and `parse_mm_refs` raise, with the path.
+    """
+    kind = list_kind(document)
+    if kind is not None:
+        return _read(kind, document, "$")
+    if isinstance(document, Mapping):
+        fields = cast("Mapping[str, Any]", document)
+        for name in _KINDS:
+            if fields.get(name) is not None:
+                return _read(name, fields[name], f"$.{name}")
+        document = fields.get("messages")
+    rows = cast("list[Any]", document) if isinstance(document, list) else []
+    if rows and all(isinstance(row, Mapping) and "role" in row for row in rows):
+        return _read("messages", rows, "$")
+    return None
+
+
+def _read(kind: str, value: Any, path: str) -> UrlImages:
+    failed: MMRawError | None = None
+    try:
+        if kind == "mm_refs":
+            refs = parse_mm_refs(value)
+            paths = [f"{path}.images[{image.index}].url" for image in refs.images]
+            return UrlImages(kind, refs.to_dict(), refs.images, paths)
+        parts = parse_content_parts(content_parts(value) if kind == "messages" else value)
+        paths = [f"{path}[{image.index}].url" for image in parts.images]
+        return UrlImages(kind, parts.to_list(), parts.images, paths)
+    except MMRawError as error:
+        failed = error
+    raise failed.at(path)
+
+
+def beside(image: ImageUrl) -> dict[str, Any]:
+    """What stands beside an image's ref, for the materializer to compare."""
+    if isinstance(image, PlacedImage) and image.ref is not None:
+        length = wire_length(image.ref, image.length)
+        return {} if length is None else {"placeholder_length": length}
+    return {}
+
+
+def place_of(image: ImageUrl) -> str:
+    """Where an image is, for people."""
+    if isinstance(image, PlacedImage):
+        return f"tokens {image.offset} to {image.offset + image.length - 1}"
+    uuid = image.uuid if isinstance(image, ContentImage) else None
+    return "no uuid" if uuid is None else "uuid is the ref's mm_hash" if image.ref else "uuid"
