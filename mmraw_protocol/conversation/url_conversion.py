@@ -197,14 +197,9 @@ def mm_refs_to_content_parts(value: Any, *, limits: Limits = DEFAULT_LIMITS) -> 
 
 
 def wire_length(ref: RawMMRef, length: int) -> int | None:
-    """The length on the wire of a server's span.
-
-    None where the family alone does not say: one without a folder, or with several conventions.
-    """
+    """The length on the wire of a server's span; None of a family without a folder."""
     info = FAMILIES.get(ref.family)
-    if info is None or info.conventions:
-        return None
-    return length - sum(_around(info))
+    return None if info is None else length - sum(_around(info))
 
 
 def _offset(slot: Slot) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import random
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -20,7 +19,7 @@ from mmraw_protocol.wire._generated.modalities import (
 )
 from mmraw_protocol.wire.base64 import encode_base64url
 
-from . import mutate, prompts
+from . import mutate, prompts, urls
 from .damage import damaged
 from .seeds import Seeds
 
@@ -331,39 +330,13 @@ def compact_prompt(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 
 
 def parse_content_parts(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
-    """Images of requests by their URLs, as objects and as texts."""
-    parts = _with_refs(rng, seeds, seeds.one(rng, "content parts"))
-    return {"text": mutate.spelling(rng, parts)} if rng.random() < 0.5 else {"content_parts": parts}
+    """Images of requests by their URLs."""
+    return urls.content_parts_case(rng, seeds, _ref(rng, seeds))
 
 
 def parse_mm_refs(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
-    """Images of rollouts by their URLs, in both forms, as objects and as texts."""
-    rows = seeds.one(rng, "mm_refs")
-    value: Any = rows
-    if rng.random() < 0.5:
-        value = {"images": [{"url": u, "offset": o, "length": n} for u, o, n in rows[0]]}
-    value = _with_refs(rng, seeds, value)
-    return {"text": mutate.spelling(rng, value)} if rng.random() < 0.5 else {"mm_refs": value}
-
-
-def _with_refs(rng: random.Random, seeds: Seeds, value: Any) -> Any:
-    """A document changed somewhere, or with any text in place of one of its URLs."""
-    if rng.random() < 0.5:
-        return mutate.value(rng, value)
-    if rng.random() < 0.5:
-        return value
-    text = json.dumps(value)
-    urls = [url for url in _texts_in(value) if len(url) > 4]
-    if not urls:
-        return value
-    return json.loads(text.replace(json.dumps(rng.choice(urls)), json.dumps(_ref(rng, seeds))))
-
-
-def _texts_in(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    children = value.values() if isinstance(value, dict) else value
-    return [t for c in children for t in _texts_in(c)] if isinstance(value, (dict, list)) else []
+    """Images of rollouts by their URLs."""
+    return urls.mm_refs_case(rng, seeds, _ref(rng, seeds))
 
 
 #: Operations by the share of cases that they get.
