@@ -117,3 +117,14 @@ def test_the_bounds_are_those_of_a_features_body() -> None:
     long = [[["x" * 201, 0, 1]]]
     for given_as in (long, json.dumps(long), msgspec.msgpack.encode(long)):
         assert refusal(given_as, limits=Limits(features_bytes=200))[0] == "limit_exceeded"
+    # A text is not looked into where it is too long.
+    padded = json.dumps([[["x", 0, 1]]]) + " " * 200
+    assert refusal(padded, limits=Limits(features_bytes=200))[0] == "limit_exceeded"
+
+
+def test_a_decoded_value_is_what_a_strict_text_could_say() -> None:
+    assert refusal([[["x\ud800", 0, 1]]])[0] == "invalid_encoding"
+    assert refusal({"images": [{"url": "x", "offset": 0, "length": float("nan")}]}) == (
+        "invalid_value",
+        "$",
+    )

@@ -82,13 +82,10 @@ def features_to_content_parts(
         before, after = _around(info)
         offset = slot.placeholder.offset + shift - before
         shift += length - slot.placeholder.length
-        if offset < 0:
-            message = "the server writes a token before the span, and there is no room for it"
-            raise MMRawError("placeholder_invalid", message, path)
         row = {"length": before + length + after, "offset": offset}
         places.setdefault(slot.modality, []).append(row)
         parts.append({"type": PART_TYPE, "url": parsed.kwargs_data[slot.modality][slot.index]})
-    # What was read apart may overlap with the tokens around it.
+    # With the tokens around it, a span may overlap with another, or begin before the prompt.
     spans_in_order(places, limits)
     return RequestImages(parts, places)
 

@@ -23,6 +23,7 @@ import limit_guards
 import process_guards
 import prompt_guards
 import store_guards
+import url_guards
 import wire_guards
 from guard import Guard
 
@@ -38,6 +39,7 @@ GUARDS = [
     *image_guards.GUARDS,
     *process_guards.GUARDS,
     *prompt_guards.GUARDS,
+    *url_guards.GUARDS,
 ]
 
 
