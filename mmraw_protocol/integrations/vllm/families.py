@@ -10,6 +10,7 @@ import msgspec
 from ...families import EXPANDED, GRID_KEY, Adapter, as_of_family, get_adapter
 from ...families.built_in import BuiltInAdapter
 from ...families.config import checked_config, found_in
+from ...families.given import type_of
 from ...wire._generated.families import FAMILIES, FamilyInfo
 from ...wire.errors import MMRawError
 
@@ -62,11 +63,13 @@ def server_adapter(
     changes = _parameters(info, places or {})
     for values in (overrides, images):
         changes |= {name: v for name, v in found_in(values, info).items() if v is not None}
-    # A family of which the server has every parameter elsewhere asks nothing of the processor.
-    document = {} if {*info.required} <= {*changes} else as_of_family(processor, family)
-    adapter = cast(
-        "BuiltInAdapter[Any, Any]", get_adapter(family, document, placeholder=placeholder)
-    )
+    document = as_of_family(processor, family)
+    parameters = {**found_in(processor, info), **changes}
+    if type_of(processor) is None and {*info.required} <= {*parameters}:
+        # vLLM's own classes do not say their names; what they lack stands elsewhere.
+        document, changes = {}, parameters
+    adapter: Any = get_adapter(family, document, placeholder=placeholder)
+    assert isinstance(adapter, BuiltInAdapter)
     config = checked_config({**msgspec.structs.asdict(adapter.config), **changes}, info)
     return type(adapter)(config, adapter.placeholder, adapter.line)
 
