@@ -99,6 +99,15 @@ class SingleFlightCache(Generic[Value]):
         finally:
             drop(self._flights, key, mine)
 
+    def find(self, key: str) -> Value | None:
+        """The value of `key` if it is kept; never waits."""
+        kept = self._values.get(key)
+        if kept is None:
+            return None
+        self._renew(key)
+        self.hits += 1
+        return kept[0]
+
     def _renew(self, key: str) -> None:
         with contextlib.suppress(KeyError):
             self._values.move_to_end(key)

@@ -29,6 +29,18 @@ def compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> N
         raise MMRawError("hash_mismatch", "the ref's mm_hash is not the one beside it", "$.mm_hash")
 
 
+def compare_fingerprint(ref: RawMMRef, adapter: Adapter) -> None:
+    """The ref's layout parameters are the adapter's; a ref that names none passes.
+
+    Raises:
+        MMRawError: fingerprint_mismatch.
+    """
+    named = ref.fingerprint is not None
+    if named and ref.fingerprint != adapter.fingerprint(ref.dialect):
+        message = "the ref has other layout parameters than this processor's configuration"
+        raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
+
+
 def compare_layout(
     ref: RawMMRef, adapter: Adapter, width: int, height: int, length: int | None, limits: Limits
 ) -> int:
@@ -46,10 +58,7 @@ def compare_layout(
         MMRawError: fingerprint_mismatch, what `layout` and `parse_payload` raise, grid_mismatch,
             placeholder_mismatch.
     """
-    named = ref.fingerprint is not None
-    if named and ref.fingerprint != adapter.fingerprint(ref.dialect):
-        message = "the ref has other layout parameters than this processor's configuration"
-        raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
+    compare_fingerprint(ref, adapter)
     layout = adapter.layout(width, height, limits=limits)
     if not _agrees(adapter.parse_payload(ref.payload), layout.payload):
         message = "the payload is not the one that the image's size gives"

@@ -6,8 +6,29 @@ mmraw_protocol.integrations.vllm.MMRawMiddleware` and set what it may read by MM
 `handover` touch vLLM; the rest is plain ASGI and imports without it.
 """
 
-from .middleware import MMRawMiddleware
-from .resolver import ItemMaker, Resolver
-from .settings import Settings
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .middleware import MMRawMiddleware
+    from .resolver import ItemMaker, Resolver
+    from .settings import Settings
 
 __all__ = ["ItemMaker", "MMRawMiddleware", "Resolver", "Settings"]
+
+# vLLM imports this package into every process of its own, for the plugin's sake.
+_LATER = {
+    "ItemMaker": "resolver",
+    "MMRawMiddleware": "middleware",
+    "Resolver": "resolver",
+    "Settings": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    return value

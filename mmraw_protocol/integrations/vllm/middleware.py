@@ -142,8 +142,9 @@ async def _prepare(
         if body is None:
             return None
         # Parsing, too, is done in threads: a body may hold megabytes of inline images.
+        refs_only = settings.refs_only is not False
         request = await asyncio.to_thread(
-            read_generate_request, body, refs_only=settings.refs_only, limits=settings.limits
+            read_generate_request, body, refs_only=refs_only, limits=settings.limits
         )
         if request is None:
             return body, []

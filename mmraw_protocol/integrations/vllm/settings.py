@@ -39,7 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         families: The families that are allowed; None allows the one that the model is of.
         family: The model's family, where it cannot be told from the model's type.
         refs_only: Refuse tensors and URLs (content_parts): a client that sends one under somebody's
-            mm_hash puts it into the engine's caches for everybody.
+            mm_hash puts it into the engine's caches for everybody. None refuses them on the
+            middleware's route, and lets the plugin's routes take what vLLM takes.
         isolation: `process` decodes in processes of their own, one for each worker, so that a
             decoder that crashes or hangs costs one image and not the server. `auto` decodes in
             threads of the server's process, and in other processes only what would take more than
@@ -61,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache_bytes: int | None = None
     families: tuple[str, ...] | None = None
     family: str | None = None
-    refs_only: bool = True
+    refs_only: bool | None = None
     isolation: Isolation = "auto"
     frames: Frames = "single"
     handover: Handover = "direct"

@@ -1,0 +1,118 @@
+"""vLLM's media connector that resolves refs: `mmraw` in its MEDIA_CONNECTOR_REGISTRY.
+
+vLLM makes one for each request and calls it for every URL of it. It is a class made when the plugin
+is loaded, since its base is vLLM's.
+"""
+
+# pyright: reportMissingImports=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from ...wire.errors import MMRawError
+from ...wire.ref import is_ref
+from . import process
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+logger = logging.getLogger("mmraw_protocol.vllm")
+
+
+def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
+    """The connector on top of vLLM's own.
+
+    Args:
+        base: vLLM's MediaConnector.
+        image_io: vLLM's ImageMediaIO; what is loaded for another one is not ours.
+    """
+
+    class RefConnector(base):
+        """Resolves `mmraw:` URLs of images; all other media are loaded as vLLM does.
+
+        It has no constructor and no state of its own (`process` has it).
+        """
+
+        def load_from_url(self, url: str, media_io: Any, **options: Any) -> Any:
+            """One medium, for vLLM's synchronous callers.
+
+            Raises:
+                VLLMValidationError: a ref that is refused (HTTP 400).
+                GracefulHTTPError: the store's or the server's own trouble (HTTP 503).
+            """
+            if not (is_ref(url) and isinstance(media_io, image_io)):
+                _refuse_others()
+                return super().load_from_url(url, media_io, **options)
+            failed: MMRawError | None = None
+            try:
+                return _media(process.images_of_script(url).get_now(url))
+            except MMRawError as error:
+                failed = error
+            raise _vllm_error(url, failed)
+
+        async def load_from_url_async(self, url: str, media_io: Any, **options: Any) -> Any:
+            """One medium, for the server; threads do what blocks.
+
+            Raises:
+                VLLMValidationError: a ref that is refused (HTTP 400).
+                GracefulHTTPError: the store's or the server's own trouble (HTTP 503).
+            """
+            if not (is_ref(url) and isinstance(media_io, image_io)):
+                _refuse_others()
+                return await super().load_from_url_async(url, media_io, **options)
+            failed: MMRawError | None = None
+            try:
+                return _media(await process.images_of_server(url).get(url))
+            except MMRawError as error:
+                failed = error
+            raise _vllm_error(url, failed)
+
+        def fetch_image_embedding(self, data: str) -> Any:
+            """A tensor of a client's, unless this server takes refs only."""
+            _refuse_others()
+            return super().fetch_image_embedding(data)
+
+        async def fetch_image_embedding_async(self, data: str) -> Any:
+            """A tensor of a client's, unless this server takes refs only."""
+            _refuse_others()
+            return await super().fetch_image_embedding_async(data)
+
+    return RefConnector
+
+
+def _media(image: Image) -> Any:
+    """An image as vLLM's loaders give it; its bytes are not needed: it has an identity."""
+    from vllm.multimodal.media import MediaWithBytes
+
+    return MediaWithBytes(image, b"")
+
+
+def _refuse_others() -> None:
+    failed: MMRawError | None = None
+    try:
+        if process.refs_only():
+            message = "this server takes refs only (MMRAW_REFS_ONLY)"
+            raise MMRawError("not_a_ref", message)
+    except MMRawError as error:
+        failed = error
+    if failed is not None:
+        raise _vllm_error("", failed)
+
+
+def _vllm_error(url: str, error: MMRawError) -> Exception:
+    """The error that vLLM answers with; its message begins with our code."""
+    from vllm.exceptions import GracefulHTTPError, VLLMValidationError
+
+    request = process.announced.get()
+    index = None if request is None else request.indices.get(url)
+    where = "" if index is None else f" (image {index})"
+    name = None if request is None else request.request_id
+    logger.info("mmraw refused%s of request %s: %s", where, name, error.code)
+    text = f"{error.code}: {error.message}{where}"
+    if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return VLLMValidationError(text)
+    return GracefulHTTPError(text, HTTPStatus.SERVICE_UNAVAILABLE)

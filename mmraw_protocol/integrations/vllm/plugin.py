@@ -1,0 +1,25 @@
+"""The entry point of the group vllm.general_plugins: vLLM loads it into every one of its processes.
+
+It imports nothing that engine and workers do not have anyway.
+"""
+
+# pyright: reportMissingImports=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import os
+
+CONNECTOR_ENV = "VLLM_MEDIA_CONNECTOR"
+NAME = "mmraw"
+
+
+def register() -> None:
+    """Registers the connector, and chooses it unless VLLM_MEDIA_CONNECTOR names another."""
+    from vllm.multimodal.media import MEDIA_CONNECTOR_REGISTRY, ImageMediaIO, MediaConnector
+
+    from .connector import connector_class
+
+    connector = connector_class(MediaConnector, ImageMediaIO)
+    MEDIA_CONNECTOR_REGISTRY.register(NAME)(connector)
+    os.environ.setdefault(CONNECTOR_ENV, NAME)

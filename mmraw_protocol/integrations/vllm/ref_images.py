@@ -1,0 +1,136 @@
+"""The pictures of refs, verified and decoded, under an identity that is theirs alone."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ...families import Adapter
+from ...materialize import Materializer
+from ...materialize.comparison import compare_fingerprint, compare_outer
+from ...wire.hashes import sha256_hex
+from ...wire.ref import RawMMRef, parse_ref
+from .pictures import Pictures
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: The EXIF tag by which vLLM takes a UUID as an image's identity, instead of hashing its pixels.
+IMAGE_ID_TAG = 0xA420
+#: Enters every identity. Whoever changes how bytes become pixels changes this.
+_PIXEL_RULE = "mmraw:rgb:v1"
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A decoded picture that many requests share.
+
+    Attributes:
+        image: Mode RGB; never handed out itself.
+        identity: What vLLM files it under.
+    """
+
+    image: Any
+    identity: uuid.UUID
+
+    def for_one_request(self) -> Image:
+        """An image that shares these pixels until somebody changes it; then it gets its own."""
+        image = self.image._new(self.image.im)
+        image.readonly = 1
+        image.getexif()[IMAGE_ID_TAG] = self.identity
+        return cast("Image", image)
+
+
+class RefImages:
+    """Reads, verifies, decodes and keeps the pictures of refs under one model's layout.
+
+    Args:
+        adapter: The model's layout.
+        settings: Store, limits, cache, decoding.
+
+    Raises:
+        MMRawError: what opening the store raises.
+    """
+
+    def __init__(self, adapter: Adapter, settings: Settings) -> None:
+        self.adapter = adapter
+        self.settings = settings
+        allowed = settings.families is None or adapter.family in settings.families
+        self._materializer = Materializer(
+            settings.open_store(),
+            limits=settings.limits,
+            cache_bytes=0,
+            adapters={adapter.family: adapter},
+            families=[adapter.family] if allowed else [],
+            frames=settings.frames,
+            isolation=settings.decoder(),
+        )
+        self._pictures: Pictures[Picture] = Pictures(settings.cache_size, settings.workers)
+
+    def check(self, text: str) -> RawMMRef:
+        """The ref of a text, after what can be checked without its bytes.
+
+        Raises:
+            MMRawError: what `parse_ref` raises, modality_mismatch, run_mismatch, unknown_family,
+                fingerprint_mismatch, and the codes of `Adapter.parse_payload`.
+        """
+        ref = parse_ref(text, limits=self.settings.limits)
+        compare_outer(ref, None, self.adapter.feature_modality)
+        store = self._materializer.store
+        if store is not None and not ref.is_inline:
+            store.check_run(ref.run_id)
+        adapter = self._materializer.adapter_for(ref.family)
+        compare_fingerprint(ref, adapter)
+        adapter.parse_payload(ref.payload)
+        return ref
+
+    async def get(self, text: str) -> Image:
+        """The picture of a ref; threads read and decode it, and only the event loop waits.
+
+        Raises:
+            MMRawError: what `Materializer.materialize` raises.
+        """
+        key = sha256_hex(text.encode("ascii", "backslashreplace"))
+        picture = await self._pictures.get(key, lambda: self._make(text), _size)
+        return picture.for_one_request()
+
+    def get_now(self, text: str) -> Image:
+        """`get` in the calling thread.
+
+        Raises:
+            MMRawError: what `Materializer.materialize` raises.
+        """
+        key = sha256_hex(text.encode("ascii", "backslashreplace"))
+        return self._pictures.get_now(key, lambda: self._make(text), _size).for_one_request()
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of decoded pictures that are kept."""
+        return self._pictures.cached_bytes
+
+    def close(self) -> None:
+        """Ends threads and decoding processes."""
+        self._pictures.close()
+        self._materializer.close()
+
+    def _make(self, text: str) -> Picture:
+        # A ref's text says everything that a check depends on besides these settings.
+        found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
+        return Picture(found.image, identity_of(found.sha256))
+
+
+def identity_of(sha256: str) -> uuid.UUID:
+    """What vLLM files the picture of a file under, by the file's 64 hex digits.
+
+    vLLM's own identity of the same file hashes its bytes with other framing, so the two never
+    meet: stock loading turns by EXIF and puts alpha on white, and has other pixels.
+    """
+    return uuid.UUID(hex=sha256_hex(f"{_PIXEL_RULE}:{sha256}".encode("ascii"))[:32])
+
+
+def _size(picture: Picture) -> int:
+    # Pillow keeps RGB in four bytes a pixel.
+    width, height = picture.image.size
+    return 4 * width * height

@@ -1,0 +1,40 @@
+"""Refs in a script that uses vLLM's `LLM`, where MMRAW_MODEL says which layout they must have."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from ...families import AUTO, get_adapter
+from ...wire.errors import MMRawError
+from .ref_images import RefImages
+from .settings import Settings
+
+#: The checkpoint: its folder, or its hub id where it is in the local cache.
+MODEL_ENV = "MMRAW_MODEL"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        MMRawError: what `Settings.load` raises.
+    """
+    return Settings.load()
+
+
+@cache
+def script_images() -> RefImages:
+    """The images of this process under the configuration in MMRAW_MODEL.
+
+    Raises:
+        MMRawError: unsupported_option (MMRAW_MODEL is not set), what `Settings.load` and opening
+            the store and `get_adapter` raise.
+    """
+    folder = os.environ.get(MODEL_ENV, "").strip()
+    if not folder:
+        message = f"{MODEL_ENV} names the checkpoint's folder; without it no ref can be checked"
+        raise MMRawError("unsupported_option", message)
+    # No request names spans here, so a family's placeholder convention does not matter.
+    return RefImages(get_adapter(settings().family or AUTO, folder), settings())

@@ -1,0 +1,351 @@
+"""Refs as image URLs: vLLM's media connector `mmraw`, with stand-ins for vLLM.
+
+What needs a real server is in tests/e2e/test_plugin.py.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from samples import JPEG, RGBA
+from vllm_package import (
+    GracefulHTTPError,
+    ImageMediaIO,
+    MediaWithBytes,
+    VideoMediaIO,
+    VLLMValidationError,
+    install,
+)
+from vllm_stand_in import ANIMATION, CUT_OFF, QWEN, inline, stored
+
+from mmraw_protocol import MMRawError, format_ref
+from mmraw_protocol.integrations.vllm import Settings, plugin, process, ref_images, script
+from mmraw_protocol.integrations.vllm.pictures import Pictures
+from mmraw_protocol.integrations.vllm.process import Announced, announced
+from mmraw_protocol.integrations.vllm.ref_images import IMAGE_ID_TAG, RefImages, identity_of
+from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.hashes import sha256_hex
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """A store of run exp42."""
+    return LocalStore(tmp_path / "images", run_id="exp42")
+
+
+@pytest.fixture
+def connector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A connector as vLLM makes one; its process serves nothing yet."""
+    monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)
+    registry = install(monkeypatch)
+    plugin.register()
+    yield registry.classes["mmraw"]()
+    process.serve(None)
+    script.settings.cache_clear()
+    script.script_images.cache_clear()
+
+
+def settings(store: LocalStore, **changes: Any) -> Settings:
+    """Settings of a server with that store."""
+    return Settings(store=str(store.root), run_id="exp42", **changes)
+
+
+def load(connector: Any, *urls: str, media_io: Any = None) -> list[Any]:
+    """Loads all at once, as a request of the server does; errors are results."""
+
+    async def all_of_them() -> list[Any]:
+        announced.set(Announced({url: index for index, url in enumerate(urls)}, "r1"))
+        io = ImageMediaIO() if media_io is None else media_io
+        return await asyncio.gather(
+            *(connector.load_from_url_async(url, io, fetch_timeout=5) for url in urls),
+            return_exceptions=True,
+        )
+
+    return asyncio.run(all_of_them())
+
+
+def test_a_ref_gives_the_pixels_of_the_contract(connector: Any, store: LocalStore) -> None:
+    process.serve(RefImages(QWEN, settings(store)))
+    urls = [format_ref(stored(store)), format_ref(stored(store, RGBA)), format_ref(inline(store))]
+    one, alpha, again = load(connector, *urls)
+    assert isinstance(one, MediaWithBytes)
+    assert (one.media.mode, one.media.size, alpha.media.mode) == ("RGB", (320, 200), "RGB")
+    # Kimi's chunks take `.media`, and vLLM looks for the identity there.
+    tags = [found.media.getexif()[IMAGE_ID_TAG] for found in (one, alpha, again)]
+    assert tags == [identity_of(sha256_hex(data)) for data in (JPEG, RGBA, JPEG)]
+    assert one.media.tobytes() == again.media.tobytes()
+
+
+def test_everything_else_is_loaded_as_vllm_does(connector: Any, store: LocalStore) -> None:
+    for served in (None, RefImages(QWEN, settings(store))):
+        process.serve(served)
+        for url in ("data:image/png;base64,AAAA", "https://example.org/a.png", "MMRAW:v3:e30"):
+            assert load(connector, url) == [("stock", url, 5)]
+            assert connector.load_from_url(url, ImageMediaIO()) == ("stock", url, None)
+        ref = format_ref(stored(store))
+        assert load(connector, ref, media_io=VideoMediaIO()) == [("stock", ref, 5)]
+        assert connector.fetch_image_embedding("AAAA") == ("tensor", "AAAA")
+        assert asyncio.run(connector.fetch_image_embedding_async("A")) == ("tensor", "A")
+
+
+def test_refs_only_refuses_every_other_url_and_tensor(connector: Any, store: LocalStore) -> None:
+    process.serve(RefImages(QWEN, settings(store, refs_only=True)))
+    for io in (ImageMediaIO(), VideoMediaIO()):
+        (refused,) = load(connector, "https://example.org/a", media_io=io)
+        assert isinstance(refused, VLLMValidationError)
+        assert str(refused).startswith("not_a_ref: ")
+    with pytest.raises(VLLMValidationError, match="not_a_ref"):
+        connector.fetch_image_embedding("AAAA")
+    assert isinstance(load(connector, format_ref(stored(store)))[0], MediaWithBytes)
+
+
+def test_a_server_without_the_endpoint_plugin_takes_no_ref(
+    connector: Any, store: LocalStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # What opens refs to scripts opens none to a server.
+    monkeypatch.setenv(script.MODEL_ENV, str(tmp_path))
+    (refused,) = load(connector, format_ref(stored(store)))
+    assert isinstance(refused, VLLMValidationError)
+    assert "VLLM_PLUGINS=mmraw" in str(refused)
+
+
+def test_a_ref_that_the_request_did_not_announce_is_refused(
+    connector: Any, store: LocalStore
+) -> None:
+    process.serve(RefImages(QWEN, settings(store)))
+    ref = format_ref(stored(store))
+
+    async def unannounced() -> Any:
+        return await connector.load_from_url_async(ref, ImageMediaIO())
+
+    with pytest.raises(VLLMValidationError, match="not_a_ref"):
+        asyncio.run(unannounced())
+
+
+def test_a_refusal_names_code_and_image(connector: Any, store: LocalStore) -> None:
+    process.serve(RefImages(QWEN, settings(store)))
+    name = store.put(ANIMATION)
+    animated = stored(store, raw_image_id=name, mm_hash=name[:32])
+    missing = stored(store, RGBA)
+    (store.root / str(missing.raw_image_id)).unlink()
+    bad = [stored(store, CUT_OFF), animated, missing]
+    urls = [format_ref(ref) for ref in [stored(store), *bad]]
+    found = load(connector, *urls, "mmraw:v9:x")
+    assert isinstance(found[0], MediaWithBytes)
+    codes = ["image_undecodable", "multiple_frames", "source_unavailable", "unsupported_dialect"]
+    for index, (code, refused) in enumerate(zip(codes, found[1:], strict=True), 1):
+        assert isinstance(refused, VLLMValidationError)
+        assert str(refused).startswith(f"{code}: ")
+        assert str(refused).endswith(f" (image {index})")
+
+
+def test_a_store_that_does_not_answer_is_503(
+    connector: Any, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process.serve(RefImages(QWEN, settings(store)))
+    ref = format_ref(stored(store))
+
+    def down(*_: Any, **__: Any) -> bytes:
+        raise MMRawError("store_unavailable", "the disk failed")
+
+    monkeypatch.setattr(LocalStore, "get", down)
+    (refused,) = load(connector, ref)
+    assert isinstance(refused, GracefulHTTPError)
+    assert refused.http_status == HTTPStatus.SERVICE_UNAVAILABLE
+    monkeypatch.undo()
+    # A failure is never kept.
+    install(monkeypatch)
+    assert isinstance(load(connector, ref)[0], MediaWithBytes)
+
+
+def test_who_changes_a_picture_changes_no_other_requests(connector: Any, store: LocalStore) -> None:
+    process.serve(RefImages(QWEN, settings(store)))
+    ref = format_ref(stored(store))
+    (one,) = load(connector, ref)
+    before = one.media.tobytes()
+    (other,) = load(connector, ref)
+    one.media.paste((1, 2, 3), (0, 0, 320, 200))
+    other.media.putpixel((0, 0), (9, 9, 9))
+    assert one.media.tobytes() != before
+    assert load(connector, ref)[0].media.tobytes() == before
+
+
+def test_an_orientation_in_the_file_says_nothing_more(connector: Any, store: LocalStore) -> None:
+    process.serve(RefImages(QWEN, settings(store)))
+    (found,) = load(connector, format_ref(stored(store)))
+    assert set(found.media.getexif()) == {IMAGE_ID_TAG}
+
+
+def test_a_script_takes_refs_where_mmraw_model_names_the_model(
+    connector: Any, store: LocalStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ref = format_ref(stored(store))
+    monkeypatch.setenv("MMRAW_STORE", str(store.root))
+    monkeypatch.setenv("MMRAW_RUN_ID", "exp42")
+    with pytest.raises(VLLMValidationError, match="MMRAW_MODEL names"):
+        connector.load_from_url(ref, ImageMediaIO())
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    monkeypatch.setenv(script.MODEL_ENV, str(model))
+    with pytest.raises(VLLMValidationError, match="invalid_config"):
+        connector.load_from_url(ref, ImageMediaIO())
+    (model / "preprocessor_config.json").write_text('{"patch_size": 16, "merge_size": 4}')
+    with pytest.raises(VLLMValidationError):
+        connector.load_from_url(ref, ImageMediaIO())
+    (model / "preprocessor_config.json").write_text(
+        '{"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2,'
+        ' "size": {"shortest_edge": 65536, "longest_edge": 16777216}}'
+    )
+    script.script_images.cache_clear()
+    assert connector.load_from_url(ref, ImageMediaIO()).media.size == (320, 200)
+
+
+def test_the_plugin_leaves_another_connector_where_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = install(monkeypatch)
+    for before, after in ((None, "mmraw"), ("http", "http")):
+        monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)
+        if before is not None:
+            monkeypatch.setenv(plugin.CONNECTOR_ENV, before)
+        plugin.register()
+        assert os.environ[plugin.CONNECTOR_ENV] == after
+        assert set(registry.classes) == {"mmraw"}
+
+
+def test_the_plugin_is_light_since_engine_and_workers_load_it() -> None:
+    heavy = ("PIL", "numpy", "mmraw_protocol.stores", "mmraw_protocol.images")
+    program = (
+        "import sys\n"
+        "from mmraw_protocol.integrations.vllm import connector, plugin\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+class Making:
+    """Values whose making can be held up, counted."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.made: list[str] = []
+
+    def of(self, key: str, value: Any = None) -> Any:
+        """Makes the value of a key when the gate is open."""
+
+        def make() -> Any:
+            self.made.append(key)
+            assert self.gate.wait(30)
+            if isinstance(value, MMRawError):
+                raise value
+            return key if value is None else value
+
+        return make
+
+
+def test_many_who_want_one_picture_wait_without_threads() -> None:
+    making = Making()
+    pictures: Pictures[str] = Pictures(1000, workers=1)
+
+    async def all_of_them() -> list[str]:
+        slow = [asyncio.create_task(pictures.get("a", making.of("a"), len)) for _ in range(64)]
+        await asyncio.sleep(0)
+        making.gate.set()
+        return await asyncio.gather(*slow)
+
+    assert asyncio.run(all_of_them()) == ["a"] * 64
+    assert making.made == ["a"]
+    pictures.close()
+
+
+def test_a_kept_picture_waits_for_no_other() -> None:
+    making = Making()
+    making.gate.set()
+    pictures: Pictures[str] = Pictures(1000, workers=1)
+
+    async def beside_a_slow_one() -> str:
+        await pictures.get("kept", making.of("kept"), len)
+        making.gate.clear()
+        slow = asyncio.create_task(pictures.get("slow", making.of("slow"), len))
+        await asyncio.sleep(0)
+        found = await pictures.get("kept", making.of("kept"), len)
+        assert not slow.done()
+        making.gate.set()
+        await slow
+        return found
+
+    assert asyncio.run(beside_a_slow_one()) == "kept"
+    assert making.made == ["kept", "slow"]
+    pictures.close()
+
+
+def test_who_leaves_takes_nothing_from_others_and_what_nobody_wants_is_not_begun() -> None:
+    making = Making()
+    pictures: Pictures[str] = Pictures(1000, workers=1)
+
+    async def some_leave() -> str:
+        begun = [asyncio.create_task(pictures.get("a", making.of("a"), len)) for _ in range(2)]
+        queued = asyncio.create_task(pictures.get("b", making.of("b"), len))
+        await asyncio.sleep(0)
+        begun[0].cancel()
+        queued.cancel()
+        await asyncio.gather(begun[0], queued, return_exceptions=True)
+        making.gate.set()
+        found = await begun[1]
+        await pictures.get("c", making.of("c"), len)
+        return found
+
+    assert asyncio.run(some_leave()) == "a"
+    assert making.made == ["a", "c"]
+    pictures.close()
+
+
+def test_each_who_waited_for_a_refused_picture_gets_an_error_of_its_own() -> None:
+    making = Making()
+    pictures: Pictures[str] = Pictures(1000, workers=1)
+    refused = MMRawError("image_undecodable", "broken")
+
+    async def both() -> list[Any]:
+        making.gate.clear()
+        wanted = [
+            asyncio.create_task(pictures.get("a", making.of("a", refused), len)) for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        making.gate.set()
+        return await asyncio.gather(*wanted, return_exceptions=True)
+
+    one, other = asyncio.run(both())
+    assert (str(one), one is other) == (str(other), False)
+    asyncio.run(both())
+    assert making.made == ["a", "a"]
+    pictures.close()
+
+
+def test_only_what_fits_is_kept(store: LocalStore) -> None:
+    ref = format_ref(stored(store))
+    for capacity, kept in ((0, 0), (320 * 200 * 4 - 1, 0), (320 * 200 * 4, 320 * 200 * 4)):
+        images = RefImages(QWEN, settings(store, cache_bytes=capacity))
+        assert isinstance(images.get_now(ref), Image.Image)
+        assert images.cached_bytes == kept
+        images.close()
+
+
+def test_the_identity_belongs_to_the_bytes_and_to_how_they_become_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = identity_of(sha256_hex(JPEG))
+    assert one == identity_of(sha256_hex(JPEG)) != identity_of(sha256_hex(RGBA))
+    # No spelling of the file's own hash, which a client may know and name.
+    assert one.hex not in sha256_hex(JPEG)
+    monkeypatch.setattr(ref_images, "_PIXEL_RULE", "mmraw:rgb:v2")
+    assert identity_of(sha256_hex(JPEG)) != one
