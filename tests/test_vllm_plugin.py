@@ -24,12 +24,12 @@ from vllm_package import (
     VLLMValidationError,
     install,
 )
-from vllm_stand_in import ANIMATION, CUT_OFF, QWEN, inline, stored
+from vllm_stand_in import ANIMATION, CUT_OFF, PAD, QWEN, inline, stored
 
 from mmraw_protocol import MMRawError, format_ref
 from mmraw_protocol.integrations.vllm import Settings, plugin, process, ref_images, script
 from mmraw_protocol.integrations.vllm.pictures import Pictures
-from mmraw_protocol.integrations.vllm.process import Announced, announced
+from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
 from mmraw_protocol.integrations.vllm.ref_images import IMAGE_ID_TAG, RefImages, identity_of
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.hashes import sha256_hex
@@ -58,6 +58,12 @@ def settings(store: LocalStore, **changes: Any) -> Settings:
     return Settings(store=str(store.root), run_id="exp42", **changes)
 
 
+def serve(store: LocalStore, **changes: Any) -> None:
+    """Starts what the endpoint plugin starts."""
+    images = RefImages(QWEN, settings(store, **changes))
+    process.serve(Served(images, QWEN.pad_token, PAD))
+
+
 def load(connector: Any, *urls: str, media_io: Any = None) -> list[Any]:
     """Loads all at once, as a request of the server does; errors are results."""
 
@@ -73,7 +79,7 @@ def load(connector: Any, *urls: str, media_io: Any = None) -> list[Any]:
 
 
 def test_a_ref_gives_the_pixels_of_the_contract(connector: Any, store: LocalStore) -> None:
-    process.serve(RefImages(QWEN, settings(store)))
+    serve(store)
     urls = [format_ref(stored(store)), format_ref(stored(store, RGBA)), format_ref(inline(store))]
     one, alpha, again = load(connector, *urls)
     assert isinstance(one, MediaWithBytes)
@@ -85,8 +91,8 @@ def test_a_ref_gives_the_pixels_of_the_contract(connector: Any, store: LocalStor
 
 
 def test_everything_else_is_loaded_as_vllm_does(connector: Any, store: LocalStore) -> None:
-    for served in (None, RefImages(QWEN, settings(store))):
-        process.serve(served)
+    for start in (lambda: process.serve(None), lambda: serve(store)):
+        start()
         for url in ("data:image/png;base64,AAAA", "https://example.org/a.png", "MMRAW:v3:e30"):
             assert load(connector, url) == [("stock", url, 5)]
             assert connector.load_from_url(url, ImageMediaIO()) == ("stock", url, None)
@@ -97,7 +103,7 @@ def test_everything_else_is_loaded_as_vllm_does(connector: Any, store: LocalStor
 
 
 def test_refs_only_refuses_every_other_url_and_tensor(connector: Any, store: LocalStore) -> None:
-    process.serve(RefImages(QWEN, settings(store, refs_only=True)))
+    serve(store, refs_only=True)
     for io in (ImageMediaIO(), VideoMediaIO()):
         (refused,) = load(connector, "https://example.org/a", media_io=io)
         assert isinstance(refused, VLLMValidationError)
@@ -120,7 +126,7 @@ def test_a_server_without_the_endpoint_plugin_takes_no_ref(
 def test_a_ref_that_the_request_did_not_announce_is_refused(
     connector: Any, store: LocalStore
 ) -> None:
-    process.serve(RefImages(QWEN, settings(store)))
+    serve(store)
     ref = format_ref(stored(store))
 
     async def unannounced() -> Any:
@@ -131,7 +137,7 @@ def test_a_ref_that_the_request_did_not_announce_is_refused(
 
 
 def test_a_refusal_names_code_and_image(connector: Any, store: LocalStore) -> None:
-    process.serve(RefImages(QWEN, settings(store)))
+    serve(store)
     name = store.put(ANIMATION)
     animated = stored(store, raw_image_id=name, mm_hash=name[:32])
     missing = stored(store, RGBA)
@@ -150,7 +156,7 @@ def test_a_refusal_names_code_and_image(connector: Any, store: LocalStore) -> No
 def test_a_store_that_does_not_answer_is_503(
     connector: Any, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process.serve(RefImages(QWEN, settings(store)))
+    serve(store)
     ref = format_ref(stored(store))
 
     def down(*_: Any, **__: Any) -> bytes:
@@ -167,7 +173,7 @@ def test_a_store_that_does_not_answer_is_503(
 
 
 def test_who_changes_a_picture_changes_no_other_requests(connector: Any, store: LocalStore) -> None:
-    process.serve(RefImages(QWEN, settings(store)))
+    serve(store)
     ref = format_ref(stored(store))
     (one,) = load(connector, ref)
     before = one.media.tobytes()
@@ -179,7 +185,7 @@ def test_who_changes_a_picture_changes_no_other_requests(connector: Any, store: 
 
 
 def test_an_orientation_in_the_file_says_nothing_more(connector: Any, store: LocalStore) -> None:
-    process.serve(RefImages(QWEN, settings(store)))
+    serve(store)
     (found,) = load(connector, format_ref(stored(store)))
     assert set(found.media.getexif()) == {IMAGE_ID_TAG}
 
@@ -226,7 +232,7 @@ def test_the_plugin_is_light_since_engine_and_workers_load_it() -> None:
     heavy = ("PIL", "numpy", "mmraw_protocol.stores", "mmraw_protocol.images")
     program = (
         "import sys\n"
-        "from mmraw_protocol.integrations.vllm import connector, plugin\n"
+        "from mmraw_protocol.integrations.vllm import connector, endpoint, plugin\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -16,7 +16,7 @@ from ...families import Adapter
 from ...families.readings import differs
 from ...materialize import MaterializedImage, Materializer
 from ...wire.errors import MMRawError
-from .families import PROBES, check_served, family_of, item_names, server_adapter, target_of
+from .families import PROBES, check_architecture, check_span, family_of, item_names, server_adapter, target_of
 from .handover import EncodedHandover, Handover, direct_handover
 from .metrics import Metrics
 from .resolver import Resolver
@@ -116,14 +116,10 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
             raises, and what the server's processor gets wrong on trial pictures.
     """
     renderer = state.online_renderer.renderer
-    if not renderer.model_config.is_multimodal_model:
-        raise MMRawError("unknown_family", "the server's model takes no images")
-    adapter = adapter_of(renderer, settings)
-    check_served(adapter, getattr(renderer.model_config.hf_config, "architectures", None))
+    adapter = served_adapter(renderer, settings)
+    check_span(adapter)
     pad_id = _token_id(renderer, adapter.pad_token, adapter)
-    target_id = _token_id(renderer, target_of(adapter), adapter)
-    items = VllmItems(renderer, adapter, target_id, _handover(settings))
-    _try_out(items, adapter)
+    _, items = tried_items(renderer, adapter, _handover(settings))
     allowed = settings.families is None or adapter.family in settings.families
     materializer = Materializer(
         settings.open_store(),
@@ -142,6 +138,38 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
         workers=settings.workers,
         metrics=metrics,
     )
+
+
+def served_adapter(renderer: Any, settings: Settings) -> Adapter:
+    """The adapter of the model that a server has.
+
+    Raises:
+        MMRawError: unknown_family, invalid_config, unsupported_option (refs cannot be served).
+    """
+    if not renderer.model_config.is_multimodal_model:
+        raise MMRawError("unknown_family", "the server's model takes no images")
+    adapter = adapter_of(renderer, settings)
+    check_architecture(adapter, getattr(renderer.model_config.hf_config, "architectures", None))
+    return adapter
+
+
+def tried_items(
+    renderer: Any, adapter: Adapter, handover: Handover | None = None
+) -> tuple[int, VllmItems]:
+    """The id of the token that vLLM expands, and items, tried on pictures.
+
+    Args:
+        renderer: The server's renderer.
+        adapter: The model's layout.
+        handover: How vLLM gets the items; None for items that nobody hands over.
+
+    Raises:
+        MMRawError: invalid_config, and what the server's processor gets wrong on trial pictures.
+    """
+    target_id = _token_id(renderer, target_of(adapter), adapter)
+    items = VllmItems(renderer, adapter, target_id, handover or EncodedHandover(str))
+    _try_out(items, adapter)
+    return target_id, items
 
 
 def adapter_of(renderer: Any, settings: Settings) -> Adapter:
@@ -191,7 +219,7 @@ def _try_out(items: VllmItems, adapter: Adapter) -> None:
     from PIL import Image
 
     for size in PROBES:
-        expected, failed = adapter.layout(*size).placeholder_length, None
+        expected, failed = adapter.layout(*size).num_tokens, None
         try:
             items.process(Image.new("RGB", size), expected)
         except MMRawError as error:

@@ -107,12 +107,15 @@ def _vllm_error(url: str, error: MMRawError) -> Exception:
     """The error that vLLM answers with; its message begins with our code."""
     from vllm.exceptions import GracefulHTTPError, VLLMValidationError
 
+    from .errors import url_status, url_text
+    from .metrics import default_metrics
+
     request = process.announced.get()
     index = None if request is None else request.indices.get(url)
-    where = "" if index is None else f" (image {index})"
     name = None if request is None else request.request_id
-    logger.info("mmraw refused%s of request %s: %s", where, name, error.code)
-    text = f"{error.code}: {error.message}{where}"
-    if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    logger.info("mmraw refused image %s of request %s: %s", index, name, error.code)
+    default_metrics().refused(error.code)
+    text, status = url_text(error, index), url_status(error)
+    if status == HTTPStatus.BAD_REQUEST:
         return VLLMValidationError(text)
-    return GracefulHTTPError(text, HTTPStatus.SERVICE_UNAVAILABLE)
+    return GracefulHTTPError(text, status)

@@ -93,8 +93,8 @@ def _at(root: Any, path: str) -> Any:
     return root
 
 
-def check_served(adapter: Adapter, architectures: Sequence[str] | None) -> None:
-    """Refuses the models that no refs can be served for.
+def check_architecture(adapter: Adapter, architectures: Sequence[str] | None) -> None:
+    """Refuses the models whose prompts cannot be foretold.
 
     Raises:
         MMRawError: unsupported_option, with the reason.
@@ -104,6 +104,14 @@ def check_served(adapter: Adapter, architectures: Sequence[str] | None) -> None:
         if info is not None and name in info.vllm.refused:
             reason = info.vllm.refused[name]
             raise MMRawError("unsupported_option", f"this model's images take no refs: {reason}")
+
+
+def check_span(adapter: Adapter) -> None:
+    """Refuses the models whose images no request can describe by features.
+
+    Raises:
+        MMRawError: unsupported_option, with the reason.
+    """
     layout = adapter.layout(*PROBES[0])
     if layout.placeholder_length != layout.num_tokens:
         message = (

@@ -9,13 +9,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from ...wire.ref import RawMMRef
-
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """What the middleware does, as Prometheus metrics whose names start with mmraw_.
+    """What middleware and plugin do, as Prometheus metrics whose names start with mmraw_.
 
     Args:
         registry: Where they are registered; None for the process's own, which vLLM exports too.
@@ -35,22 +33,23 @@ class Metrics:
         )
         self._seconds = client.Histogram(
             "mmraw_image_seconds",
-            "Seconds to read, check, decode and process one image that was not cached",
+            "Seconds to read, check and decode one image that was not cached; the middleware's, to"
+            " process it, too",
             buckets=_BUCKETS,
             **options,
         )
         self._cached = client.Gauge(
             "mmraw_cache_bytes",
-            "Bytes of processed images kept",
+            "Bytes of images kept",
             multiprocess_mode="livesum",
             **options,
         )
 
-    def image(self, ref: RawMMRef, *, hit: bool, cached: int) -> None:
+    def image(self, family: str, *, inline: bool, hit: bool, cached: int) -> None:
         """An image is ready; `cached` bytes are kept now."""
         if self._client is not None:
-            source = "inline" if ref.is_inline else "stored"
-            self._images.labels(ref.family, source, "hit" if hit else "miss").inc()
+            source = "inline" if inline else "stored"
+            self._images.labels(family, source, "hit" if hit else "miss").inc()
             self._cached.set(cached)
 
     def refused(self, code: str) -> None:

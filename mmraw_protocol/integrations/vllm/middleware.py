@@ -8,12 +8,10 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
-
 from ...wire.errors import MMRawError
 from ...wire.features import Slot
 from .body import App, Receive, Scope, Send, read_body, replay, with_length
-from .errors import error_body
+from .errors import answer, error_body
 from .metrics import Metrics, default_metrics
 from .request import read_generate_request
 from .settings import Settings
@@ -118,7 +116,7 @@ class MMRawMiddleware:
         prepared = await _prepare(scope, receive, resolver, settings)
         if isinstance(prepared, MMRawError):
             self._metrics.refused(prepared.code)
-            await _refuse(prepared, send)
+            await answer(send, prepared.http_status, error_body(prepared))
         elif prepared is not None:
             body, texts = prepared
             try:
@@ -156,11 +154,3 @@ async def _prepare(
     except BaseException:
         resolver.discard(texts)
         raise
-
-
-async def _refuse(error: MMRawError, send: Send) -> None:
-    body = msgspec.json.encode(error_body(error))
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    status = error.http_status
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

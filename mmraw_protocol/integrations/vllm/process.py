@@ -34,13 +34,33 @@ class Announced(msgspec.Struct, frozen=True):
 
 announced: ContextVar[Announced | None] = ContextVar("mmraw_announced", default=None)
 
-_served: RefImages | None = None
+
+class Served(msgspec.Struct, frozen=True):
+    """What a server's endpoint plugin found out of its model.
+
+    Attributes:
+        images: The pictures of refs under the model's layout.
+        target: The token that the model's processor expands for an image.
+        target_id: Its id.
+    """
+
+    images: RefImages
+    target: str
+    target_id: int
 
 
-def serve(images: RefImages | None) -> None:
-    """Makes these the server's images; None where the server ends."""
+_served: Served | None = None
+
+
+def serve(model: Served | None) -> None:
+    """Opens this process's connectors to the refs of requests; None closes them again."""
     global _served
-    _served = images
+    _served = model
+
+
+def served() -> Served | None:
+    """What `serve` was given last."""
+    return _served
 
 
 def images_of_server(text: str) -> RefImages:
@@ -58,7 +78,7 @@ def images_of_server(text: str) -> RefImages:
         # that the server remembers, a spelling with escapes.
         message = "a ref stands where none is read: refs are image URLs in the request's JSON"
         raise MMRawError("not_a_ref", message)
-    return _served
+    return _served.images
 
 
 def images_of_script(text: str) -> RefImages:
@@ -81,7 +101,7 @@ def refs_only() -> bool:
         MMRawError: what `Settings.load` raises.
     """
     if _served is not None:
-        return bool(_served.settings.refs_only)
+        return bool(_served.images.settings.refs_only)
     from .script import settings
 
     return bool(settings().refs_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ from ...materialize import Materializer
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
+from .metrics import Metrics, default_metrics
 from .pictures import Pictures
 from .settings import Settings
 
@@ -30,10 +32,14 @@ class Picture(msgspec.Struct, frozen=True):
     Attributes:
         image: Mode RGB; never handed out itself.
         identity: What vLLM files it under.
+        family: Of its ref.
+        inline: Whether its ref carries it.
     """
 
     image: Any
     identity: uuid.UUID
+    family: str
+    inline: bool
 
     def for_one_request(self) -> Image:
         """An image that shares these pixels until somebody changes it; then it gets its own."""
@@ -50,12 +56,17 @@ class RefImages:
         adapter: The model's layout.
         settings: Store, limits, cache, decoding.
 
+        metrics: None counts beside vLLM's own.
+
     Raises:
         MMRawError: what opening the store raises.
     """
 
-    def __init__(self, adapter: Adapter, settings: Settings) -> None:
+    def __init__(
+        self, adapter: Adapter, settings: Settings, metrics: Metrics | None = None
+    ) -> None:
         self.adapter = adapter
+        self._metrics = default_metrics() if metrics is None else metrics
         self.settings = settings
         allowed = settings.families is None or adapter.family in settings.families
         self._materializer = Materializer(
@@ -92,9 +103,10 @@ class RefImages:
         Raises:
             MMRawError: what `Materializer.materialize` raises.
         """
-        key = sha256_hex(text.encode("ascii", "backslashreplace"))
-        picture = await self._pictures.get(key, lambda: self._make(text), _size)
-        return picture.for_one_request()
+        made: list[Picture] = []
+        make = functools.partial(self._make, text, made)
+        picture = await self._pictures.get(_key(text), make, _size)
+        return self._counted(picture, made)
 
     def get_now(self, text: str) -> Image:
         """`get` in the calling thread.
@@ -102,8 +114,10 @@ class RefImages:
         Raises:
             MMRawError: what `Materializer.materialize` raises.
         """
-        key = sha256_hex(text.encode("ascii", "backslashreplace"))
-        return self._pictures.get_now(key, lambda: self._make(text), _size).for_one_request()
+        made: list[Picture] = []
+        make = functools.partial(self._make, text, made)
+        picture = self._pictures.get_now(_key(text), make, _size)
+        return self._counted(picture, made)
 
     @property
     def cached_bytes(self) -> int:
@@ -115,10 +129,22 @@ class RefImages:
         self._pictures.close()
         self._materializer.close()
 
-    def _make(self, text: str) -> Picture:
+    def _make(self, text: str, made: list[Picture]) -> Picture:
         # A ref's text says everything that a check depends on besides these settings.
-        found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
-        return Picture(found.image, identity_of(found.sha256))
+        with self._metrics.timed():
+            found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
+            identity = identity_of(found.sha256)
+            made.append(Picture(found.image, identity, found.ref.family, found.ref.is_inline))
+        return made[0]
+
+    def _counted(self, picture: Picture, made: list[Picture]) -> Image:
+        hit, kept = not made, self.cached_bytes
+        self._metrics.image(picture.family, inline=picture.inline, hit=hit, cached=kept)
+        return picture.for_one_request()
+
+
+def _key(text: str) -> str:
+    return sha256_hex(text.encode("utf-8", "backslashreplace"))
 
 
 def identity_of(sha256: str) -> uuid.UUID:

@@ -136,7 +136,8 @@ class Resolver(Generic[Item]):
 
         key = self._materializer.cache_key(slot.ref, **beside)
         item = self._cache.get(key, make, self._maker.size)
-        self._metrics.image(slot.ref, hit=not made, cached=self._cache.size)
+        ref, kept = slot.ref, self._cache.size
+        self._metrics.image(ref.family, inline=ref.is_inline, hit=not made, cached=kept)
         return item
 
 
