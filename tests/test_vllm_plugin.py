@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from samples import JPEG, RGBA
 from vllm_package import (
     GracefulHTTPError,
@@ -22,6 +22,7 @@ from vllm_package import (
     MediaWithBytes,
     VideoMediaIO,
     VLLMValidationError,
+    filed_under,
     install,
 )
 from vllm_stand_in import ANIMATION, CUT_OFF, PAD, QWEN, inline, stored
@@ -30,7 +31,7 @@ from mmraw_protocol import MMRawError, format_ref
 from mmraw_protocol.integrations.vllm import Settings, plugin, process, ref_images, script
 from mmraw_protocol.integrations.vllm.pictures import Pictures
 from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
-from mmraw_protocol.integrations.vllm.ref_images import IMAGE_ID_TAG, RefImages, identity_of
+from mmraw_protocol.integrations.vllm.ref_images import RefImages, identity_of
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.hashes import sha256_hex
 
@@ -84,9 +85,12 @@ def test_a_ref_gives_the_pixels_of_the_contract(connector: Any, store: LocalStor
     one, alpha, again = load(connector, *urls)
     assert isinstance(one, MediaWithBytes)
     assert (one.media.mode, one.media.size, alpha.media.mode) == ("RGB", (320, 200), "RGB")
-    # Kimi's chunks take `.media`, and vLLM looks for the identity there.
-    tags = [found.media.getexif()[IMAGE_ID_TAG] for found in (one, alpha, again)]
-    assert tags == [identity_of(sha256_hex(data)) for data in (JPEG, RGBA, JPEG)]
+    # Kimi's chunks take `.media` alone.
+    for kept in ([one, alpha, again], [one.media, alpha.media, again.media]):
+        identities = [identity_of(sha256_hex(data)).bytes for data in (JPEG, RGBA, JPEG)]
+        assert [filed_under(found) for found in kept] == identities
+    # A vLLM that looks for no UUID hashes these, and must not take one picture for another.
+    assert one.original_bytes == again.original_bytes != alpha.original_bytes
     assert one.media.tobytes() == again.media.tobytes()
 
 
@@ -187,7 +191,7 @@ def test_who_changes_a_picture_changes_no_other_requests(connector: Any, store: 
 def test_an_orientation_in_the_file_says_nothing_more(connector: Any, store: LocalStore) -> None:
     serve(store)
     (found,) = load(connector, format_ref(stored(store)))
-    assert set(found.media.getexif()) == {IMAGE_ID_TAG}
+    assert set(found.media.getexif()) == {ExifTags.Base.ImageID}
 
 
 def test_a_script_takes_refs_where_mmraw_model_names_the_model(

@@ -1,12 +1,14 @@
 """A stand-in for what the plugin uses of vLLM's package, and requests to a server with it."""
 
 import sys
+import uuid
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import ExifTags
 
 
 class VLLMError(Exception):
@@ -39,6 +41,15 @@ class MediaWithBytes:
 
     media: Any
     original_bytes: bytes
+
+
+def filed_under(medium: Any) -> bytes:
+    """What vLLM's hash of an image is made of: an image's own UUID, or else its file's bytes."""
+    image = medium.media if isinstance(medium, MediaWithBytes) else medium
+    own = image.getexif().get(ExifTags.Base.ImageID)
+    if isinstance(own, uuid.UUID):
+        return own.bytes
+    return medium.original_bytes if isinstance(medium, MediaWithBytes) else image.tobytes()
 
 
 class MediaConnector:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from exchange import RUN, Route
-from server import VllmServer
+from server import VllmServer, write_entry_points
 from tiny_models import make_kimi_k25, make_qwen3_vl
 
 from mmraw_protocol.families import Adapter, get_adapter
@@ -45,15 +45,26 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
 
 
 @pytest.fixture(scope="session")
+def entry_points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where vLLM finds the entry points of this package."""
+    return write_entry_points(tmp_path_factory.mktemp("entry_points"))
+
+
+@pytest.fixture(scope="session")
 def start(
-    models: Models, store: LocalStore, tmp_path_factory: pytest.TempPathFactory
+    models: Models,
+    store: LocalStore,
+    entry_points: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Start]:
     """Gives the server for a model and settings; one that is asked for again goes on."""
     running: dict[Any, VllmServer] = {}
     logs = tmp_path_factory.mktemp("logs")
 
-    def get(model: str, *arguments: str, api_key: str = "", **settings: str) -> VllmServer:
-        key = (model, arguments, api_key, tuple(sorted(settings.items())))
+    def get(
+        model: str, *arguments: str, api_key: str = "", plugin: bool = False, **settings: str
+    ) -> VllmServer:
+        key = (model, arguments, api_key, plugin, tuple(sorted(settings.items())))
         if key not in running:
             for server in running.values():
                 server.stop()
@@ -61,6 +72,7 @@ def start(
             environment = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, **settings}
             log = logs / f"{model}-{len(list(logs.iterdir()))}.log"
             server = VllmServer(models.get(model), log, environment, arguments, api_key)
+            server.install(entry_points, plugin=plugin)
             server.start()
             running[key] = server
         return running[key]

@@ -69,15 +69,15 @@ def samples() -> dict[str, bytes]:
     return found
 
 
-def rotated() -> bytes:
+def rotated(seed: int = 1) -> bytes:
     """A JPEG whose EXIF data ask a viewer to turn it by 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    return encode(picture(640, 320, 1), "JPEG", exif=exif)
+    return encode(picture(640, 320, seed), "JPEG", exif=exif)
 
 
-def with_alpha() -> bytes:
+def with_alpha(seed: int = 2) -> bytes:
     """A PNG whose left half is transparent, with colours below."""
-    image = picture(320, 200, 2).convert("RGBA")
+    image = picture(320, 200, seed).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     return encode(image, "PNG")

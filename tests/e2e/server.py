@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -31,12 +32,12 @@ _ENVIRONMENT = {
 
 
 class VllmServer:
-    """An unmodified `vllm serve` with the middleware, and a client for it.
+    """An unmodified `vllm serve` with the middleware or the plugin, and a client for it.
 
     Args:
         model: The checkpoint's folder.
         log: Where its output goes.
-        environment: Settings of the middleware, MMRAW_*.
+        environment: Settings, MMRAW_*.
         arguments: Further arguments of `vllm serve`.
         api_key: Sent with every request.
     """
@@ -50,6 +51,8 @@ class VllmServer:
         api_key: str = "",
     ) -> None:
         self.model = model
+        self._places = [HERE / "shim", ROOT]
+        self._middleware = True
         self.log = log
         self._environment = dict(environment)
         self._arguments = list(arguments)
@@ -57,6 +60,11 @@ class VllmServer:
         self.url = f"http://127.0.0.1:{_free_port()}"
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.http = httpx.Client(base_url=self.url, timeout=120, headers=headers, trust_env=False)
+
+    def install(self, entry_points: Path, *, plugin: bool) -> None:
+        """Lets vLLM find the package's entry points, and use them in the middleware's place."""
+        self._places.append(entry_points)
+        self._middleware = not plugin
 
     def start(self) -> None:
         """Starts it and returns when it answers.
@@ -67,9 +75,13 @@ class VllmServer:
         port = self.url.rpartition(":")[2]
         command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(self.model)]
         command += ["--host=127.0.0.1", f"--port={port}", "--served-model-name=tiny"]
-        command += [f"--middleware={MIDDLEWARE}", *_ARGUMENTS, *self._arguments]
+        command += [*_ARGUMENTS, *self._arguments]
         environment = {**_unset(os.environ), **_ENVIRONMENT, **self._environment}
-        environment["PYTHONPATH"] = os.pathsep.join([str(HERE / "shim"), str(ROOT)])
+        if self._middleware:
+            command += [f"--middleware={MIDDLEWARE}"]
+        else:
+            environment["VLLM_PLUGINS"] = "mmraw"
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, self._places))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -137,6 +149,19 @@ class VllmServer:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
 
 
+def write_entry_points(folder: Path) -> Path:
+    """Says which plugins this package has, as its installation would; for PYTHONPATH."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    place = folder / "mmraw_protocol-0.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: mmraw-protocol\nVersion: 0\n")
+    lines: list[str] = []
+    for group, names in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in names.items())]
+    (place / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -144,8 +169,8 @@ def _free_port() -> int:
 
 
 def _unset(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what would set the middleware from outside."""
-    names = ("MMRAW_", "PRIME_RL_", "VF_RENDERER_")
+    """Without what would set middleware or plugin from outside."""
+    names = ("MMRAW_", "PRIME_RL_", "VF_RENDERER_", "VLLM_PLUGINS", "VLLM_MEDIA_CONNECTOR")
     return {k: v for k, v in environment.items() if not k.startswith(names)}
 
 

@@ -20,6 +20,9 @@ from . import process
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+#: The EXIF tag (ImageID) by which vLLM takes a UUID as an image's identity, and hashes no pixels.
+IMAGE_ID_TAG = 0x800D
+
 logger = logging.getLogger("mmraw_protocol.vllm")
 
 
@@ -85,10 +88,14 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
 
 
 def _media(image: Image) -> Any:
-    """An image as vLLM's loaders give it; its bytes are not needed: it has an identity."""
+    """An image as vLLM's loaders give it.
+
+    The identity in its EXIF data is what vLLM files it under. Were that not looked for, vLLM would
+    hash the bytes of the file, so the identity stands in their place, too.
+    """
     from vllm.multimodal.media import MediaWithBytes
 
-    return MediaWithBytes(image, b"")
+    return MediaWithBytes(image, image.getexif()[IMAGE_ID_TAG].bytes)
 
 
 def _refuse_others() -> None:

@@ -13,6 +13,7 @@ from ...materialize import Materializer
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
+from .connector import IMAGE_ID_TAG
 from .metrics import Metrics, default_metrics
 from .pictures import Pictures
 from .settings import Settings
@@ -20,8 +21,6 @@ from .settings import Settings
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: The EXIF tag by which vLLM takes a UUID as an image's identity, instead of hashing its pixels.
-IMAGE_ID_TAG = 0xA420
 #: Enters every identity. Whoever changes how bytes become pixels changes this.
 _PIXEL_RULE = "mmraw:rgb:v1"
 

@@ -1,0 +1,309 @@
+"""What the plugin checks of a request before vLLM sees it, with a stand-in for the server."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from samples import RGBA
+from vllm_package import install
+from vllm_stand_in import PAD, QWEN, Answer, inline, stored
+
+from mmraw_protocol import Limits, MMRawError, format_ref
+from mmraw_protocol.integrations.vllm import Settings, connection, plugin, process
+from mmraw_protocol.integrations.vllm.endpoint import MMRawEndpoint
+from mmraw_protocol.integrations.vllm.process import Served, announced
+from mmraw_protocol.integrations.vllm.ref_images import RefImages
+from mmraw_protocol.integrations.vllm.url_requests import UrlRequests
+from mmraw_protocol.stores import LocalStore
+
+JSON = (b"content-type", b"application/json; charset=utf-8")
+DATA = "data:image/png;base64,AAAA"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """A store of run exp42."""
+    return LocalStore(tmp_path / "images", run_id="exp42")
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Nothing is served after a test."""
+    yield
+    process.serve(None)
+
+
+class Server:
+    """The checks before an application that keeps what it gets."""
+
+    def __init__(self, store: LocalStore, **settings: Any) -> None:
+        self.seen: list[tuple[bytes, Any]] = []
+        images = RefImages(QWEN, Settings(store=str(store.root), run_id="exp42", **settings))
+        process.serve(Served(images, QWEN.pad_token, PAD))
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Reads the body, and what was announced."""
+        message = await receive()
+        self.seen.append((message["body"], announced.get()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    def post(self, body: Any, *headers: tuple[bytes, bytes], kind: Any = JSON) -> Answer:
+        """Posts a body; it must come back announced or refused."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent: list[Any] = []
+
+        async def exchange() -> None:
+            waiting = [{"type": "http.request", "body": data, "more_body": False}]
+
+            async def receive() -> Any:
+                return waiting.pop(0)
+
+            async def keep(message: Any) -> None:
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "headers": [kind, *headers], "path": "/any"}
+            await UrlRequests(self.app)(scope, receive, keep)
+
+        asyncio.run(exchange())
+        return Answer(sent[0]["status"], sent[1]["body"], len(sent) - 1)
+
+    def refusal(self, body: Any) -> str:
+        """The message of a refusal in vLLM's own shape; vLLM does not see the request."""
+        before = len(self.seen)
+        answer = self.post(body)
+        assert (answer.status, len(self.seen)) == (400, before)
+        error = answer.error
+        assert error == {
+            "message": error["message"],
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        }
+        return error["message"]
+
+    def indices(self, body: Any) -> Any:
+        """What is announced of a request that passes."""
+        assert self.post(body).status == 200
+        data, found = self.seen[-1]
+        assert data == (body if isinstance(body, bytes) else json.dumps(body).encode())
+        return found and found.indices
+
+
+def chat(*parts: Any, **fields: Any) -> dict[str, Any]:
+    """A chat request; strings are image URLs."""
+    content = [
+        {"type": "image_url", "image_url": {"url": part}} if isinstance(part, str) else part
+        for part in parts
+    ]
+    messages = [{"role": "user", "content": [*content, {"type": "text", "text": "what?"}]}]
+    return {"model": "tiny", "messages": messages, **fields}
+
+
+def generate(token_ids: list[int], *parts: Any) -> dict[str, Any]:
+    """A generate request; strings are image URLs."""
+    entries = [{"type": "image_url", "url": p} if isinstance(p, str) else p for p in parts]
+    return {"token_ids": token_ids, "content_parts": entries, "sampling_params": {}}
+
+
+def test_each_form_of_an_image_url_is_announced_with_its_place(store: LocalStore) -> None:
+    server = Server(store)
+    one, two = format_ref(stored(store)), format_ref(inline(store, RGBA), "v3")
+    assert server.indices(chat(DATA, one, two, one)) == {one: 1, two: 2}
+    # Without a type, as a bare string, and as /v1/responses and /v1/messages have it.
+    assert server.indices(chat({"image_url": one}, {"image_url": {"url": two}})) == {one: 0, two: 1}
+    responses = {"type": "input_image", "image_url": one}
+    assert server.indices({"input": [{"role": "user", "content": [responses]}]}) == {one: 0}
+    source = {"type": "image", "source": {"type": "url", "url": one}}
+    assert server.indices({"messages": [{"role": "user", "content": [source]}]}) == {one: 0}
+    assert server.indices(generate([1, PAD, 2, PAD], DATA, one)) == {one: 1}
+
+
+def test_the_clients_request_id_goes_with_them(store: LocalStore) -> None:
+    server = Server(store)
+    server.post(chat(format_ref(stored(store))), (b"x-request-id", b"r-1"))
+    assert server.seen[-1][1].request_id == "r-1"
+    server.post(chat(format_ref(stored(store))))
+    assert server.seen[-1][1].request_id is None
+    assert announced.get() is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[" * 5000,
+        '{"text": "mmraw:v3:e30", "\ud800": NaN}'.encode("utf-16", "surrogatepass"),
+        b'{"a": NaN, "image_url": "mmraw:v3:e30"}',
+        b'["mmraw:v3:e30"]',
+    ],
+)
+def test_what_is_no_request_with_refs_reaches_vllm_as_it_came(
+    store: LocalStore, body: bytes
+) -> None:
+    assert not Server(store).indices(body)
+
+
+def test_text_is_no_ref(store: LocalStore) -> None:
+    text = {"type": "text", "text": "mmraw:v3:e30"}
+    fields = {"messages": [{"role": "user", "content": "mmraw:v3:e30"}], "url": "mmraw:v3:e30"}
+    for body in (chat(text), fields, {"video_url": {"url": "mmraw:v3:e30"}}):
+        assert Server(store).indices(body) == {}
+
+
+def test_a_body_that_vllm_does_not_read_as_json_announces_nothing(store: LocalStore) -> None:
+    server = Server(store)
+    answer = server.post(chat("mmraw:v9:x"), kind=(b"content-type", b"text/plain"))
+    assert (answer.status, server.seen[-1][1]) == (200, None)
+
+
+def test_refs_are_checked_without_their_bytes(store: LocalStore) -> None:
+    server = Server(store)
+    good = stored(store)
+
+    def with_bad(**changes: Any) -> Any:
+        return chat(format_ref(good), format_ref(msgspec.structs.replace(good, **changes)))
+
+    assert server.refusal(chat(DATA, "mmraw:v9:x")).startswith("unsupported_dialect: ")
+    bad: dict[str, dict[str, Any]] = {
+        "modality_mismatch": {"modality": "vision_chunk"},
+        "run_mismatch": {"run_id": "exp43"},
+        "unknown_family": {"family": "other", "payload": {}},
+        "fingerprint_mismatch": {"fingerprint": "0" * 32},
+    }
+    for code, changes in bad.items():
+        message = server.refusal(with_bad(**changes))
+        assert (message.partition(":")[0], message[-9:]) == (code, "(image 1)")
+
+
+def test_nothing_stands_beside_refs_that_changes_what_they_mean(store: LocalStore) -> None:
+    server = Server(store)
+    ref = format_ref(stored(store))
+    part = {"type": "image_url", "image_url": {"url": ref}}
+    for named in (
+        chat({**part, "uuid": "u"}),
+        chat({"type": "image_url", "image_url": {"url": ref, "uuid": ""}}),
+        generate([PAD], {"type": "image_url", "url": ref, "uuid": "u"}),
+    ):
+        assert server.refusal(named) == (
+            "unsupported_option: a uuid stands beside a ref, which has an identity of its own"
+            " (image 0)"
+        )
+    for options in (
+        {"mm_processor_kwargs": {"max_pixels": 65536}},
+        {"media_io_kwargs": {"image": {"image_mode": None}}},
+    ):
+        assert "sets neither" in server.refusal(chat(ref, **options))
+        # Without refs they are vLLM's affair.
+        assert server.indices(chat(DATA, **options)) == {}
+    empty = {"mm_processor_kwargs": {}, "media_io_kwargs": {"video": {"num_frames": 2}}}
+    assert server.indices(chat(ref, {**part, "uuid": None}, **empty)) == {ref: 0}
+
+
+def test_the_prompt_has_a_place_for_each_image(store: LocalStore) -> None:
+    server = Server(store)
+    ref = format_ref(stored(store))
+    for token_ids in ([], [1, 2], [PAD, PAD, 1]):
+        assert server.refusal(generate(token_ids, ref)).startswith("lengths_differ: ")
+    assert server.indices(generate([1, PAD], ref)) == {ref: 0}
+    # A video may stand for such a token, too, and vLLM refuses what is malformed.
+    assert server.indices(generate([PAD, PAD], ref, {"type": "video_url", "url": "x"})) == {ref: 0}
+    assert server.indices(generate([PAD], ref, 5)) == {ref: 0}
+    text = {"type": "text", "text": f"look: {QWEN.pad_token}"}
+    assert server.refusal(chat(ref, text)).startswith("lengths_differ: ")
+    assert server.indices(chat(ref, chat_template=QWEN.pad_token)) == {ref: 0}
+
+
+def test_a_ref_that_vllm_would_skip_in_silence_is_refused(store: LocalStore) -> None:
+    ref = format_ref(stored(store))
+    skipped = generate([PAD], ref, {"type": "image", "url": ref})
+    assert Server(store).refusal(skipped).startswith("invalid_value: ")
+
+
+def test_more_images_than_the_limit_are_refused(store: LocalStore) -> None:
+    server = Server(store, limits=Limits(features_images=2))
+    ref = format_ref(stored(store))
+    assert server.indices(chat(ref, ref)) == {ref: 0}
+    assert server.refusal(chat(DATA, DATA, ref)).startswith("limit_exceeded: ")
+
+
+def test_a_body_past_the_limit_is_refused(store: LocalStore) -> None:
+    server = Server(store, max_body_bytes=1000)
+    assert server.refusal(b" " * 1001).startswith("limit_exceeded: ")
+    assert server.indices(b" " * 1000) == {}
+
+
+def test_features_are_the_middlewares_and_tensors_are_vllms(store: LocalStore) -> None:
+    def features(entry: str) -> dict[str, Any]:
+        return {"token_ids": [1], "features": {"kwargs_data": {"image": [entry]}}}
+
+    ref = format_ref(stored(store))
+    assert Server(store).refusal(features(ref)).startswith("unsupported_option: ")
+    assert Server(store).indices(features("QUJD")) == {}
+    strict = Server(store, refs_only=True)
+    assert strict.refusal(features("QUJD")).startswith("not_a_ref: ")
+    assert strict.refusal(b'{"a": NaN}').startswith("invalid_json: ")
+    assert strict.indices({"token_ids": [1], "features": None}) == {}
+
+
+def test_a_large_body_is_read_in_a_thread_and_announced_all_the_same(store: LocalStore) -> None:
+    ref = format_ref(stored(store))
+    assert Server(store).indices(chat(ref, note="x" * 100_000)) == {ref: 0}
+
+
+class App:
+    """A server's application before it starts."""
+
+    def __init__(self) -> None:
+        self.layers: list[Any] = []
+
+    def add_middleware(self, layer: Any) -> None:
+        """Puts a layer around what is there."""
+        self.layers.append(layer)
+
+
+def start(patch: pytest.MonkeyPatch, store: LocalStore) -> App:
+    """Starts the endpoint plugin as vLLM does, with a model that the adapter fits."""
+    install(patch)
+    patch.setenv("MMRAW_STORE", str(store.root))
+    patch.setenv("MMRAW_RUN_ID", "exp42")
+    app, endpoint = App(), MMRawEndpoint()
+    endpoint.attach_router(app)
+    state = SimpleNamespace(online_renderer=SimpleNamespace(renderer=None))
+    asyncio.run(endpoint.init_state(None, state, None))
+    return app
+
+
+def test_the_endpoint_plugin_opens_refs_when_the_model_is_known(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore
+) -> None:
+    monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)
+    monkeypatch.setattr(connection, "fit", lambda *_: (QWEN, PAD, None))
+    app = start(monkeypatch, store)
+    served = process.served()
+    assert app.layers == [UrlRequests]
+    assert served is not None
+    assert (served.target, served.target_id) == (QWEN.pad_token, PAD)
+    assert served.images.settings.refs_only is None
+
+
+def test_what_cannot_serve_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def misfit(*_: Any) -> Any:
+        raise MMRawError("grid_mismatch", "the server's processor gives another grid")
+
+    monkeypatch.setattr(connection, "fit", misfit)
+    with pytest.raises(MMRawError, match="grid_mismatch"):
+        start(monkeypatch, store)
+    assert "mmraw cannot start: grid_mismatch" in caplog.text
+    assert process.served() is None
+    monkeypatch.setenv("MMRAW_WORKERS", "0")
+    with pytest.raises(MMRawError, match="MMRAW_WORKERS"):
+        MMRawEndpoint().attach_router(App())
