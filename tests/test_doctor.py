@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmraw_protocol.cli import COMMANDS, main
+from mmraw_protocol.cli.vllm import vllm_report
 from mmraw_protocol.conformance import selftest
 from mmraw_protocol.conformance.vectors import Vector, read_vectors, vectors_folder
 from mmraw_protocol.stores import LocalStore
@@ -47,6 +48,35 @@ def test_doctor_fails_where_the_store_does_not_answer(
 ) -> None:
     assert main(["doctor", "--store", str(tmp_path / "missing"), "--json"]) == 1
     assert "error" in json.loads(capsys.readouterr().out)["store"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "state", "detail"),
+    [
+        ({}, "off", "VLLM_PLUGINS=mmraw turns it on"),
+        ({"VLLM_PLUGINS": "lora_filesystem_resolver"}, "off", "add mmraw to it"),
+        ({"VLLM_PLUGINS": "cpu,mmraw"}, "on", "lists it"),
+        ({"VLLM_PLUGINS": "mmraw", "VLLM_MEDIA_CONNECTOR": "http"}, "on", "another connector"),
+        ({"VLLM_PLUGINS": "mmraw", "VLLM_USE_RUST_FRONTEND": "1"}, "cannot work", "front end"),
+        ({"VLLM_PLUGINS": "mmraw", "VLLM_USE_RUST_FRONTEND": "0"}, "on", "lists it"),
+        ({"VLLM_USE_RUST_FRONTEND": "1"}, "off", "turns it on"),
+    ],
+)
+def test_the_environment_says_whether_a_vllm_started_in_it_takes_refs(
+    variables: dict[str, str], state: str, detail: str
+) -> None:
+    found = vllm_report(variables)
+    assert found["state"] == state
+    assert detail in found["detail"]
+
+
+def test_doctor_fails_where_the_plugin_is_named_and_cannot_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLLM_PLUGINS", "mmraw")
+    monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")
+    assert main(["doctor", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["vllm"]["state"] == "cannot work"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")

@@ -1,8 +1,9 @@
-"""`mmraw doctor`: what is installed, whether the store answers, whether the vectors hold."""
+"""`mmraw doctor`: what is installed, whether store and vLLM fit, whether the vectors hold."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import re
 from importlib import metadata
@@ -13,6 +14,7 @@ from ..conformance.selftest import self_test
 from ..wire.errors import MMRawError
 from .options import add_store, store_of
 from .output import error_dict, print_json, print_table
+from .vllm import vllm_report
 
 EXAMPLE = "mmraw doctor --store outputs/run_exp42/assets/images"
 
@@ -25,22 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the findings; 1 where the store does not answer or a vector does not hold."""
+    """Prints the findings; 1 where something that was asked for cannot work."""
     test = self_test()
     store = _store(args)
+    vllm = vllm_report(os.environ)
     report = {
         "mmraw_protocol": __version__,
         "python": platform.python_version(),
         "msgspec": metadata.version("msgspec"),
         "extras": _extras(),
         "store": store,
+        "vllm": vllm,
         "vectors": {"passed": test.passed, "skipped": test.skipped, "failed": test.failed},
     }
     if args.json:
         print_json(report)
     else:
         _print(report)
-    return 1 if test.failed or "error" in store else 0
+    return 1 if test.failed or "error" in store or vllm["state"] == "cannot work" else 0
 
 
 def _extras() -> dict[str, dict[str, str | None]]:
@@ -85,6 +89,7 @@ def _print(report: dict[str, Any]) -> None:
     store = report["store"]
     error = store.get("error")
     rows.append(("store", store["state"], f"{error['code']}: {error['message']}" if error else ""))
+    rows.append(("vLLM plugin", report["vllm"]["state"], report["vllm"]["detail"]))
     vectors = report["vectors"]
     failed = vectors["failed"]
     detail = f"{vectors['passed']} passed, {len(failed)} failed, {vectors['skipped']} skipped"

@@ -21,7 +21,9 @@ from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire._generated.dialects import DIALECTS
 
 SAMPLES = {n: data for n, data in samples().items() if "1500x900" not in n}
-ONE, TWO, THREE = (SAMPLES[name] for name in ("jpeg-320x200", "png-640x480", "webp-64x64"))
+ONE = KINDS["jpeg"](picture(320, 200, 1))
+TWO = KINDS["png"](picture(640, 480, 2))
+THREE = KINDS["webp"](picture(64, 64, 3))
 KEY = "a-key"
 REQUESTS = 64
 FAMILIES = {"qwen": "qwen_vl", "kimi": "kimi_k25"}
