@@ -102,6 +102,10 @@ bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM se
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
 
+bench-vllm-urls: ## the same of refs as image URLs, against data: URLs
+	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
+		$$($(ENVIRONMENT) vllm) benchmarks/vllm_urls.py
+
 # An interpreter with torch, transformers and Pillow; for example that of `make test-trainer`.
 PROCESSORS ?=
 bench: install ## measure against the baselines, table and charts into docs/

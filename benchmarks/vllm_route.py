@@ -39,8 +39,9 @@ CHAT = "/v1/chat/completions"
 def photo(width: int, height: int, number: int = 0) -> bytes:
     """A photograph as JPEG; each number gives another file of the same size."""
     image = Image.open(PHOTO).convert("RGB").resize((width, height))
-    # A patch of its own colour, large enough to outlive the JPEG's quantisation.
-    image.paste(((number * 53) % 256, (number * 101) % 256, (number * 197) % 256), (0, 0, 64, 64))
+    # Two patches of its own colour, large enough to outlive the JPEG's quantisation.
+    for step, patch in ((number, (0, 0, 64, 64)), (number // 256, (64, 0, 128, 64))):
+        image.paste(((step * 53) % 256, (step * 101) % 256, (step * 197) % 256), patch)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

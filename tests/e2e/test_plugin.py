@@ -32,7 +32,8 @@ FAMILIES = {"qwen": "qwen_vl", "kimi": "kimi_k25"}
 @pytest.fixture(scope="module", params=FAMILIES)
 def urls(request: pytest.FixtureRequest, start: Start, models: Models, store: LocalStore) -> Urls:
     """A client of a server with the plugin, for each model."""
-    server = start(request.param, f"--api-key={KEY}", api_key=KEY, plugin=True)
+    options = (f"--api-key={KEY}", '--allowed-origins=["*"]')
+    server = start(request.param, *options, api_key=KEY, plugin=True)
     convention = "expanded" if request.param == "kimi" else None
     family = FAMILIES[request.param]
     adapter = get_adapter(family, models.get(request.param), placeholder=convention)
@@ -251,19 +252,28 @@ def test_repeated_pictures_come_from_vllms_own_cache(urls: Urls) -> None:
 
 def test_64_requests_at_once_good_and_bad(urls: Urls) -> None:
     pictures = [KINDS["jpeg"](picture(300 + 20 * i, 200, 50 + i)) for i in range(8)]
-    messages = [[user(urls.ref(data), "what is it?")] for data in pictures]
     bad = list(broken(urls).values())
-    expected = [urls.chat_tokens([user(data_url(data), "what is it?")]) for data in pictures]
+
+    def prompt(url: str) -> Any:
+        # Greedy tokens may hang on what else is in the engine's batch; prompts and pixels do not.
+        rendered = render(urls.server, [user(url, "what is it?")])
+        del rendered["features"]["mm_hashes"]
+        return rendered["token_ids"], rendered["features"]
+
+    expected = [prompt(data_url(data)) for data in pictures]
 
     def send(index: int) -> Any:
         if index % 4 == 3:
             ref = bad[index // 4 % len(bad)]
             return urls.chat([user(urls.ref(ONE), ref, "what is it?")]).status_code
-        return tokens_of(urls.chat(messages[index % 8]))
+        ref = urls.ref(pictures[index % 8])
+        if index % 4 == 2:
+            return prompt(ref) == expected[index % 8]
+        return urls.chat([user(ref, "what is it?")]).status_code
 
     with ThreadPoolExecutor(REQUESTS) as pool:
         found = list(pool.map(send, range(REQUESTS)))
-    assert found == [400 if i % 4 == 3 else expected[i % 8] for i in range(REQUESTS)]
+    assert found == [200, 200, True, 400] * (REQUESTS // 4)
     assert urls.server.is_healthy()
 
 
@@ -309,7 +319,7 @@ if __name__ == "__main__":
 
 
 def test_a_script_with_llm_takes_refs_where_mmraw_model_names_the_model(
-    models: Models, store: LocalStore, entry_points: Path, tmp_path: Path, start: Start
+    models: Models, store: LocalStore, entry_points: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(OFFLINE)
@@ -323,7 +333,7 @@ def test_a_script_with_llm_takes_refs_where_mmraw_model_names_the_model(
         "MMRAW_STORE": str(store.root),
         "MMRAW_RUN_ID": RUN,
     }
-    command = [sys.executable, str(script), str(model), data_url(TWO), urls.ref(TWO)]
+    command = [sys.executable, str(script), str(model), data_url(ONE), urls.ref(ONE)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     lines = [ln for ln in done.stdout.splitlines() if ln.startswith(("refused:", "tokens:"))]
     assert len(lines) == 3, done.stderr[-3000:]
