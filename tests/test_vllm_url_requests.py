@@ -284,7 +284,8 @@ def test_the_endpoint_plugin_opens_refs_when_the_model_is_known(
     monkeypatch: pytest.MonkeyPatch, store: LocalStore
 ) -> None:
     monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)
-    monkeypatch.setattr(connection, "fit", lambda *_: (QWEN, PAD, None))
+    monkeypatch.setattr(connection, "served_adapter", lambda *_: QWEN)
+    monkeypatch.setattr(connection, "tried_items", lambda *_: (PAD, None))
     app = start(monkeypatch, store)
     served = process.served()
     assert app.layers == [UrlRequests]
@@ -299,7 +300,8 @@ def test_what_cannot_serve_does_not_start(
     def misfit(*_: Any) -> Any:
         raise MMRawError("grid_mismatch", "the server's processor gives another grid")
 
-    monkeypatch.setattr(connection, "fit", misfit)
+    monkeypatch.setattr(connection, "served_adapter", lambda *_: QWEN)
+    monkeypatch.setattr(connection, "tried_items", misfit)
     with pytest.raises(MMRawError, match="grid_mismatch"):
         start(monkeypatch, store)
     assert "mmraw cannot start: grid_mismatch" in caplog.text

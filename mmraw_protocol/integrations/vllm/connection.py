@@ -16,7 +16,15 @@ from ...families import Adapter
 from ...families.readings import differs
 from ...materialize import MaterializedImage, Materializer
 from ...wire.errors import MMRawError
-from .families import PROBES, check_architecture, check_span, family_of, item_names, server_adapter, target_of
+from .families import (
+    PROBES,
+    check_architecture,
+    check_span,
+    family_of,
+    item_names,
+    server_adapter,
+    target_of,
+)
 from .handover import EncodedHandover, Handover, direct_handover
 from .metrics import Metrics
 from .resolver import Resolver
