@@ -17,6 +17,11 @@ from mmraw_protocol.stores import LocalStore
 Start = Callable[..., VllmServer]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one server stand together: starting one takes a minute."""
+    items.sort(key=lambda item: ("kimi" in item.nodeid, "test_plugin" in item.nodeid))
+
+
 class Models:
     """Checkpoints that are made when they are first asked for."""
 

@@ -277,17 +277,6 @@ def test_64_requests_at_once_good_and_bad(urls: Urls) -> None:
     assert urls.server.is_healthy()
 
 
-def test_a_server_that_does_not_name_the_plugin_takes_no_ref(
-    start: Start, models: Models, store: LocalStore
-) -> None:
-    """vLLM loads the connector even so; the checks of requests it loads only by name."""
-    server = start("qwen", MMRAW_CACHE_BYTES=str(32 << 20), MMRAW_MODEL=str(models.get("qwen")))
-    adapter = get_adapter("qwen_vl", models.get("qwen"))
-    urls = Urls(server, adapter, 0, store)
-    assert "VLLM_PLUGINS=mmraw" in refusal(urls.chat([user(urls.ref(ONE), "what is it?")]))
-    assert urls.chat([user(data_url(ONE), "what is it?")]).status_code == 200
-
-
 OFFLINE = """
 import os, sys
 from vllm import LLM, SamplingParams

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from exchange import GENERATE, Route, generate_tokens, render, user
 from pictures import KINDS, picture
+from urls import Urls, data_url, refusal
+from urls import user as url_user
 
 from mmraw_protocol import RawMMRef, format_ref, parse_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
@@ -155,3 +157,10 @@ def test_an_image_that_cannot_be_laid_out_is_refused_before_the_processor_sees_i
     request["features"]["mm_hashes"]["image"][1] = bad.mm_hash
     answer = qwen_route.server.post(GENERATE, request)
     assert answer.json()["error"]["mmraw"]["code"] == "aspect_ratio"
+
+
+def test_a_server_that_does_not_name_the_plugin_takes_no_ref_as_url(qwen_route: Route) -> None:
+    """vLLM loads the connector even so; the checks of requests it loads only by name."""
+    urls = Urls(qwen_route.server, qwen_route.adapter, qwen_route.pad_id, qwen_route.store)
+    assert "VLLM_PLUGINS=mmraw" in refusal(urls.chat([url_user(urls.ref(GOOD), "what is it?")]))
+    assert urls.chat([url_user(data_url(GOOD), "what is it?")]).status_code == 200
