@@ -68,8 +68,8 @@ def server_adapter(
     if type_of(processor) is None and {*info.required} <= {*parameters}:
         # vLLM's own classes do not say their names; what they lack stands elsewhere.
         document, changes = {}, parameters
-    adapter: Any = get_adapter(family, document, placeholder=placeholder)
-    assert isinstance(adapter, BuiltInAdapter)
+    found = get_adapter(family, document, placeholder=placeholder)
+    adapter = cast("BuiltInAdapter[Any, Any]", found)
     config = checked_config({**msgspec.structs.asdict(adapter.config), **changes}, info)
     return type(adapter)(config, adapter.placeholder, adapter.line)
 
