@@ -83,8 +83,11 @@ def test_a_list_of_conversations_is_not_one_without_images(
     ("text", "words"),
     [
         ("", "the input is empty"),
-        ("[1]", "expected a ref, an envelope or a features body"),
-        ('{"messages": []}', "expected a ref, an envelope or a features body"),
+        ("[1]", "expected a ref, an envelope, a features body, content parts or mm_refs"),
+        (
+            '{"messages": []}',
+            "expected a ref, an envelope, a features body, content parts or mm_refs",
+        ),
     ],
 )
 def test_inspect_says_what_it_expects(
