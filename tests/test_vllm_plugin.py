@@ -263,18 +263,21 @@ class Making:
         return make
 
 
-def test_many_who_want_one_picture_wait_without_threads() -> None:
-    making = Making()
-    pictures: Pictures[str] = Pictures(1000, workers=1)
+def test_many_who_want_one_picture_take_one_thread() -> None:
+    slow, quick = Making(), Making()
+    quick.gate.set()
+    pictures: Pictures[str] = Pictures(1000, workers=2)
 
     async def all_of_them() -> list[str]:
-        slow = [asyncio.create_task(pictures.get("a", making.of("a"), len)) for _ in range(64)]
+        waiting = [asyncio.create_task(pictures.get("a", slow.of("a"), len)) for _ in range(64)]
         await asyncio.sleep(0)
-        making.gate.set()
-        return await asyncio.gather(*slow)
+        # The other thread is free for another picture.
+        assert await asyncio.wait_for(pictures.get("b", quick.of("b"), len), 20) == "b"
+        slow.gate.set()
+        return await asyncio.gather(*waiting)
 
     assert asyncio.run(all_of_them()) == ["a"] * 64
-    assert making.made == ["a"]
+    assert slow.made == ["a"]
     pictures.close()
 
 
@@ -303,20 +306,22 @@ def test_who_leaves_takes_nothing_from_others_and_what_nobody_wants_is_not_begun
     making = Making()
     pictures: Pictures[str] = Pictures(1000, workers=1)
 
-    async def some_leave() -> str:
-        begun = [asyncio.create_task(pictures.get("a", making.of("a"), len)) for _ in range(2)]
-        queued = asyncio.create_task(pictures.get("b", making.of("b"), len))
+    async def some_leave() -> list[str]:
+        # The one thread is at `a`; the others are queued.
+        kept, left = (
+            [asyncio.create_task(pictures.get(key, making.of(key), len)) for key in keys]
+            for keys in ("ab", "abc")
+        )
         await asyncio.sleep(0)
-        begun[0].cancel()
-        queued.cancel()
-        await asyncio.gather(begun[0], queued, return_exceptions=True)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         making.gate.set()
-        found = await begun[1]
-        await pictures.get("c", making.of("c"), len)
-        return found
+        found = await asyncio.gather(*kept)
+        return [*found, await pictures.get("d", making.of("d"), len)]
 
-    assert asyncio.run(some_leave()) == "a"
-    assert making.made == ["a", "c"]
+    assert asyncio.run(some_leave()) == ["a", "b", "d"]
+    assert making.made == ["a", "b", "d"]
     pictures.close()
 
 

@@ -20,6 +20,7 @@ import generated_guards
 import image_guards
 import json_guards
 import limit_guards
+import plugin_guards
 import process_guards
 import prompt_guards
 import store_guards
@@ -39,6 +40,7 @@ GUARDS = [
     *image_guards.GUARDS,
     *process_guards.GUARDS,
     *prompt_guards.GUARDS,
+    *plugin_guards.GUARDS,
     *url_guards.GUARDS,
 ]
 
