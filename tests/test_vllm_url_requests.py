@@ -170,7 +170,8 @@ def test_refs_are_checked_without_their_bytes(store: LocalStore) -> None:
     def with_bad(**changes: Any) -> Any:
         return chat(format_ref(good), format_ref(msgspec.structs.replace(good, **changes)))
 
-    assert server.refusal(chat(DATA, "mmraw:v9:x")).startswith("unsupported_dialect: ")
+    for other in ("mmraw:v9:x", "mmfile:v1:x"):
+        assert server.refusal(chat(DATA, other)).startswith("unsupported_dialect: ")
     bad: dict[str, dict[str, Any]] = {
         "modality_mismatch": {"modality": "vision_chunk"},
         "run_mismatch": {"run_id": "exp43"},

@@ -57,7 +57,7 @@ GUARDS = [
     Guard(
         "refs in features are not left to vllm",
         ANNOUNCE,
-        "if any(isinstance(entry, str) and is_ref(entry) for entry in entries):",
+        "if any(_is_ref(entry) for entry in entries):",
         "if False:",
         f"{REQUESTS} -k features",
     ),

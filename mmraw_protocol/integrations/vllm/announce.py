@@ -13,7 +13,7 @@ import msgspec
 
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
-from ...wire.ref import is_ref
+from ...wire.image_urls import url_kind_of
 
 #: A JSON object.
 Document = dict[str, Any]
@@ -50,7 +50,7 @@ def refs_in(document: Any, limits: Limits = DEFAULT_LIMITS) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for index, image in enumerate(_images(document)):
-        if not (isinstance(image.url, str) and is_ref(image.url)):
+        if not _is_ref(image.url):
             continue
         if index >= limits.features_images:
             message = f"a request has at most {limits.features_images} images"
@@ -94,7 +94,7 @@ def check_features(document: Document, *, refs_only: bool) -> None:
     """
     rows = _object(_object(document.get("features")).get("kwargs_data")).values()
     entries = [e for row in rows if isinstance(row, list) for e in cast("list[Any]", row)]
-    if any(isinstance(entry, str) and is_ref(entry) for entry in entries):
+    if any(_is_ref(entry) for entry in entries):
         message = "refs in features need the middleware; the plugin reads them as image URLs"
         raise MMRawError("unsupported_option", message)
     if refs_only and entries:
@@ -112,7 +112,7 @@ def _check_parts(document: Document, target_id: int) -> None:
             return
         entry = cast("Document", part)
         types.append(entry.get("type"))
-        if types[-1] != IMAGE_URL and is_ref(str(entry.get("url") or "")):
+        if types[-1] != IMAGE_URL and _is_ref(entry.get("url")):
             message = f"a ref stands in a part of another type than image_url (part {index})"
             raise MMRawError("invalid_value", message)
     # A model may expand the same token for videos.
@@ -146,6 +146,10 @@ def _object(value: Any) -> Document:
     return cast("Document", value) if isinstance(value, dict) else {}
 
 
+def _is_ref(value: Any) -> bool:
+    return isinstance(value, str) and url_kind_of(value) == "ref"
+
+
 def _is_named(node: Document) -> bool:
     return node.get("uuid") is not None
 
@@ -171,6 +175,6 @@ def _texts(document: Any) -> Iterator[str]:
             if key in _NO_PROMPT:
                 continue
             if isinstance(value, str):
-                yield "" if is_ref(value) else value
+                yield "" if _is_ref(value) else value
             elif isinstance(value, list):
                 yield from (text for text in cast("list[Any]", value) if isinstance(text, str))

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ...wire.errors import MMRawError
-from ...wire.ref import is_ref
+from ...wire.image_urls import url_kind_of
 from . import process
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 VLLMValidationError: a ref that is refused (HTTP 400).
                 GracefulHTTPError: the store's or the server's own trouble (HTTP 503).
             """
-            if not (is_ref(url) and isinstance(media_io, image_io)):
+            if not (url_kind_of(url) == "ref" and isinstance(media_io, image_io)):
                 _refuse_others()
                 return super().load_from_url(url, media_io, **options)
             failed: MMRawError | None = None
@@ -64,7 +64,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 VLLMValidationError: a ref that is refused (HTTP 400).
                 GracefulHTTPError: the store's or the server's own trouble (HTTP 503).
             """
-            if not (is_ref(url) and isinstance(media_io, image_io)):
+            if not (url_kind_of(url) == "ref" and isinstance(media_io, image_io)):
                 _refuse_others()
                 return await super().load_from_url_async(url, media_io, **options)
             failed: MMRawError | None = None

@@ -17,7 +17,7 @@ from .process import Announced, Served, announced
 
 #: Bytes of a body that is read without a thread.
 _SHORT = 32_768
-_MARK = b"mmraw:"
+_MARKS = (b"mmraw:", b"mmfile:")
 _ID_CHARS = 128
 
 
@@ -70,7 +70,7 @@ def _read(body: bytes, served: Served) -> dict[str, int]:
     settings = served.images.settings
     refs_only = bool(settings.refs_only)
     # A ref that is spelt with escapes is not found, and not announced, and so never loaded.
-    if _MARK not in body and not refs_only:
+    if not refs_only and not any(mark in body for mark in _MARKS):
         return {}
     document: Any = None
     try:
