@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ...wire.errors import MMRawError
 from ...wire.image_urls import url_kind_of
 from . import process
+from .identity import identity_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-#: The EXIF tag (ImageID) by which vLLM takes a UUID as an image's identity, and hashes no pixels.
-IMAGE_ID_TAG = 0x800D
 
 logger = logging.getLogger("mmraw_protocol.vllm")
 
@@ -95,7 +93,7 @@ def _media(image: Image) -> Any:
     """
     from vllm.multimodal.media import MediaWithBytes
 
-    return MediaWithBytes(image, image.getexif()[IMAGE_ID_TAG].bytes)
+    return MediaWithBytes(image, identity_of(image).bytes)
 
 
 def _refuse_others() -> None:

@@ -13,7 +13,7 @@ from ...materialize import Materializer
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
-from .connector import IMAGE_ID_TAG
+from .identity import set_identity
 from .metrics import Metrics, default_metrics
 from .pictures import Pictures
 from .settings import Settings
@@ -44,7 +44,7 @@ class Picture(msgspec.Struct, frozen=True):
         """An image that shares these pixels until somebody changes it; then it gets its own."""
         image = self.image._new(self.image.im)
         image.readonly = 1
-        image.getexif()[IMAGE_ID_TAG] = self.identity
+        set_identity(image, self.identity)
         return cast("Image", image)
 
 
