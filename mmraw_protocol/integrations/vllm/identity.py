@@ -1,7 +1,7 @@
 """What vLLM files a picture under.
 
-Source: vllm/multimodal/hasher.py of vLLM 0.32. A UUID at the EXIF tag ImageID is an image's identity,
-and no pixels are hashed.
+Source: vllm/multimodal/hasher.py of vLLM 0.32. A UUID at the EXIF tag ImageID is an image's
+identity, and no pixels are hashed.
 """
 
 from __future__ import annotations
