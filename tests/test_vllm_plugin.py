@@ -28,10 +28,11 @@ from vllm_package import (
 from vllm_stand_in import ANIMATION, CUT_OFF, PAD, QWEN, inline, stored
 
 from mmraw_protocol import MMRawError, format_ref
-from mmraw_protocol.integrations.vllm import Settings, plugin, process, ref_images, script
+from mmraw_protocol.integrations.vllm import Settings, identity, plugin, process, script
+from mmraw_protocol.integrations.vllm.identity import identity_of
 from mmraw_protocol.integrations.vllm.pictures import Pictures
 from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
-from mmraw_protocol.integrations.vllm.ref_images import RefImages, identity_of
+from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.hashes import sha256_hex
 
@@ -362,5 +363,5 @@ def test_the_identity_belongs_to_the_bytes_and_to_how_they_become_pixels(
     assert one == identity_of(sha256_hex(JPEG)) != identity_of(sha256_hex(RGBA))
     # No spelling of the file's own hash, which a client may know and name.
     assert one.hex not in sha256_hex(JPEG)
-    monkeypatch.setattr(ref_images, "_PIXEL_RULE", "mmraw:rgb:v2")
+    monkeypatch.setattr(identity, "_PIXEL_RULE", "mmraw:rgb:v2")
     assert identity_of(sha256_hex(JPEG)) != one

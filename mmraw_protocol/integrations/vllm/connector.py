@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...wire.errors import MMRawError
 from ...wire.image_urls import url_kind_of
 from . import process
-from .identity import identity_of
+from .identity import IMAGE_ID_TAG
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +93,7 @@ def _media(image: Image) -> Any:
     """
     from vllm.multimodal.media import MediaWithBytes
 
-    return MediaWithBytes(image, identity_of(image).bytes)
+    return MediaWithBytes(image, image.getexif()[IMAGE_ID_TAG].bytes)
 
 
 def _refuse_others() -> None:

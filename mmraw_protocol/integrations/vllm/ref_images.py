@@ -13,16 +13,13 @@ from ...materialize import Materializer
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
-from .identity import set_identity
+from .identity import IMAGE_ID_TAG, identity_of
 from .metrics import Metrics, default_metrics
 from .pictures import Pictures
 from .settings import Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-#: Enters every identity. Whoever changes how bytes become pixels changes this.
-_PIXEL_RULE = "mmraw:rgb:v1"
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -44,7 +41,7 @@ class Picture(msgspec.Struct, frozen=True):
         """An image that shares these pixels until somebody changes it; then it gets its own."""
         image = self.image._new(self.image.im)
         image.readonly = 1
-        set_identity(image, self.identity)
+        image.getexif()[IMAGE_ID_TAG] = self.identity
         return cast("Image", image)
 
 
@@ -144,15 +141,6 @@ class RefImages:
 
 def _key(text: str) -> str:
     return sha256_hex(text.encode("utf-8", "backslashreplace"))
-
-
-def identity_of(sha256: str) -> uuid.UUID:
-    """What vLLM files the picture of a file under, by the file's 64 hex digits.
-
-    vLLM's own identity of the same file hashes its bytes with other framing, so the two never
-    meet: stock loading turns by EXIF and puts alpha on white, and has other pixels.
-    """
-    return uuid.UUID(hex=sha256_hex(f"{_PIXEL_RULE}:{sha256}".encode("ascii"))[:32])
 
 
 def _size(picture: Picture) -> int:
