@@ -17,6 +17,7 @@ from mmraw_protocol import (
     build_features,
     format_ref,
     parse_features,
+    parse_item,
     parse_ref,
 )
 from mmraw_protocol.testing import features, items, json_values
@@ -47,6 +48,20 @@ def test_a_body_survives_text_and_object(body: dict[str, Any]) -> None:
     assert parse_features(json.dumps(body)).to_dict() == body
     assert parse_features(json.dumps(body, separators=(",", ":")).encode()).to_dict() == body
     assert len(list(parsed.slots())) == sum(map(len, body["kwargs_data"].values()))
+
+
+@given(turns)
+def test_what_a_renderer_knows_survives_json(turn: MultiModalData) -> None:
+    typed = MultiModalData(
+        mm_hashes=turn.mm_hashes,
+        mm_placeholders=turn.mm_placeholders,
+        mm_items={m: [parse_item(item) for item in rows] for m, rows in turn.mm_items.items()},
+    )
+    for data in (turn, typed):
+        document = data.to_dict()
+        assert json.loads(json.dumps(document)) == document
+        again = MultiModalData.from_dict(document)
+        assert build_features(again, run_id="x") == build_features(data, run_id="x")
 
 
 @takes("together", "each")

@@ -24,6 +24,7 @@ FAMILY_NAMES = {
     "demo/refusals.py": "the attack on a ref of the family that the demo sends",
     "families/base.py": "the grid's usual name, for families of third parties",
     "integrations/layout_processor.py": "says whose processors it stands in for",
+    "integrations/rendered.py": "says what a released renderer writes",
     "integrations/renderers.py": "says what a released renderer writes",
 }
 #: Where a dialect's name is written, and why.

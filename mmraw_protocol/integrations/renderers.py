@@ -4,243 +4,74 @@ A renderer of that package asks a processor for one thing only, the grid of each
 stand-in computes it from the image's size: no HF processor, no torch, and, since the messages
 carry sizes in place of pictures, not one decoded pixel.
 
-Usable one by one: `LayoutProcessor` (the stand-in), `sized_messages` (sizes in place of pictures),
-`raw_data` (from what a renderer returned to raw items), `RawRenderer` (all three together).
-This module never imports `renderers`; what it needs of a result is `token_ids`, `multi_modal_data`
-and, where a template drops images, `message_indices`.
+`create_raw_renderer` makes one from a tokenizer. Usable one by one: `LayoutProcessor` (the
+stand-in), `sized_messages` (sizes in place of pictures), `raw_data` (from what a renderer returned
+to raw items), `RawRenderer` (all three together). Only `create_raw_renderer` imports `renderers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Literal
 
-from ..conversation.messages import (
-    PackedImage,
-    changed,
-    find_images,
-    open_image_part,
-    pack_images,
-    replace_parts,
-)
-from ..conversation.placeholders import check_spans
-from ..families import Adapter, Layout, grid_key
-from ..families.readings import answers_of, differs
+import msgspec
+
+from ..conversation.messages import PackedImage, changed, find_images, open_image_part, pack_images
+from ..families import Adapter, get_adapter
 from ..stores.base import Storage
+from ..system.shown import Shown
+from ..wire._generated.families import FAMILIES
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
-from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
-from ..wire.features import MultiModalData
-from ..wire.item import KIND, RawMMItem
-from ..wire.modality import check_maps
 from .layout_processor import LayoutProcessor, SizedImage
+from .rendered import attach, expand_pads, raw_data, sized_messages, with_images
 
 __all__ = [
     "LayoutProcessor",
     "RawRenderer",
+    "RawRendererConfig",
     "SizedImage",
+    "create_raw_renderer",
     "expand_pads",
     "raw_data",
     "sized_messages",
 ]
 
+#: `raw`: refs travel in place of tensors; `processed`: the renderer's own tensors.
+MultimodalOutput = Literal["raw", "processed"]
 
-def sized_messages(messages: Sequence[Any], *, limits: Limits = DEFAULT_LIMITS) -> list[Any]:
-    """The messages with a `SizedImage` in place of every picture; `messages` is never changed.
-
-    Every spelling and every source of an image part becomes `{"type": "image", "image": …}`, which
-    every renderer understands; http(s) is refused and never fetched.
-
-    Raises:
-        MMRawError: what reading an image's bytes or header raises, with the part's path.
-    """
-    images = find_images(messages)
-    sized = [SizedImage(open_image_part(image, limits)) for image in images]
-    return _with_images(messages, sized)
+#: Class of the package renderers -> the family of its models.
+_FAMILIES = {kind: name for name, info in FAMILIES.items() for kind in info.renderers.values()}
 
 
-def _with_images(messages: Sequence[Any], images: Sequence[Any]) -> list[Any]:
-    """The messages with `images` in place of theirs, in order."""
-    return replace_parts(messages, [{"type": "image", "image": image} for image in images])
+class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """What a renderer makes of images, and where their bytes go.
 
-
-def raw_data(
-    rendered: Any,
-    messages: Sequence[Any],
-    adapter: Adapter,
-    *,
-    storage: Storage = "offload",
-    store: Any = None,
-    run_id: str | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    allow_dropped: bool = False,
-) -> MultiModalData:
-    """Raw items, byte hashes and placeholders for what a renderer returned.
-
-    Args:
-        rendered: A renderer's result: `token_ids`, `multi_modal_data` (mm_placeholders, mm_items),
-            and `message_indices` where some images are not in the prompt.
-        messages: What was rendered, with its images: the whole conversation; or, where the items
-            of earlier turns are raw already (as after a bridge), the new messages alone.
-        adapter: The family and its configuration; every grid and length is compared with it.
-        storage: `offload` puts the bytes into `store`; `inline` keeps them in raw_uri.
-        store: Where to; needed for `offload`.
-        run_id: The run, where the store holds several.
-        limits: Of images and grids.
-        allow_dropped: Whether images may be left out that the renderer gave no placeholder, as
-            templates do with the images of assistant messages.
+    Attributes:
+        multimodal_output: `raw` or `processed`.
+        storage, store, run_id, limits, allow_dropped: As for `raw_data`.
+        renderer: For `create_raw_renderer`: the package's own configuration, for example
+            `Qwen3VLRendererConfig()`; None lets it choose by the tokenizer's name.
+        adapter: For `create_raw_renderer`: the family and its configuration; None for the
+            renderer's family under the checkpoint that the tokenizer is of.
 
     Raises:
-        MMRawError: missing_slot (an image without placeholder), lengths_differ, grid_mismatch,
-            placeholder_mismatch, placeholder_invalid, span_mismatch, modality_unsupported (the
-            renderer returned a video or audio), and what `pack_images` raises.
+        MMRawError: unsupported_option (another multimodal_output).
     """
-    packed = pack_images(
-        messages, adapter, storage=storage, store=store, run_id=run_id, limits=limits
-    )
-    return attach(rendered, packed, adapter, limits=limits, allow_dropped=allow_dropped)
 
+    multimodal_output: MultimodalOutput = "raw"
+    storage: Storage = "offload"
+    store: Any = None
+    run_id: str | None = None
+    limits: Limits = DEFAULT_LIMITS
+    allow_dropped: bool = False
+    renderer: Any = None
+    adapter: Adapter | None = None
 
-def attach(
-    rendered: Any,
-    packed: Sequence[PackedImage],
-    adapter: Adapter,
-    *,
-    limits: Limits = DEFAULT_LIMITS,
-    allow_dropped: bool = False,
-) -> MultiModalData:
-    """`raw_data` for images that were packed already."""
-    data = rendered.multi_modal_data
-    items, ranges, hashes = _slots(data)
-    tokens: Sequence[int] = rendered.token_ids
-    check_spans(tokens, ranges)
-    fresh = [index for index, item in enumerate(items) if not _is_raw(item)]
-    images = _in_prompt(rendered, packed, [ranges[index] for index in fresh], allow_dropped)
-    for index, image in zip(fresh, images, strict=True):
-        described = image.description
-        layout = adapter.layout(described.width, described.height, limits=limits)
-        _compare(items[index], ranges[index], layout, adapter.family, index)
-        items[index], hashes[index] = image.item, image.mm_hash
-    if not items:
-        return MultiModalData()
-    return MultiModalData(
-        mm_hashes={"image": hashes}, mm_placeholders={"image": ranges}, mm_items={"image": items}
-    )
-
-
-def _slots(data: Any) -> tuple[list[Any], list[PlaceholderRange], list[str]]:
-    """Items, placeholders and hashes of a renderer's data, copied; empty where there is none."""
-    if data is None:
-        return [], [], []
-    check_maps({name: getattr(data, name) for name in ("mm_items", "mm_hashes", "mm_placeholders")})
-    names = {name for mapping in (data.mm_items, data.mm_placeholders) for name in mapping}
-    if names - {"image"}:
-        raise MMRawError("modality_mismatch", "the renderer returned more than images")
-    items = list(data.mm_items.get("image", ()))
-    ranges = [
-        PlaceholderRange(offset=int(place.offset), length=int(place.length))
-        for place in data.mm_placeholders.get("image", ())
-    ]
-    hashes = list(data.mm_hashes.get("image", ()))
-    if not len(items) == len(ranges) == len(hashes):
-        message = "mm_items, mm_hashes and mm_placeholders must have the same length"
-        raise MMRawError("lengths_differ", message, "$.mm_items.image")
-    return items, ranges, hashes
-
-
-def _is_raw(item: Any) -> bool:
-    if isinstance(item, RawMMItem):
-        return True
-    return isinstance(item, Mapping) and cast("Mapping[str, Any]", item).get("kind") == KIND
-
-
-def _in_prompt(
-    rendered: Any,
-    packed: Sequence[PackedImage],
-    places: Sequence[PlaceholderRange],
-    allow_dropped: bool,
-) -> list[PackedImage]:
-    """The images that have a placeholder, in order."""
-    if len(packed) == len(places):
-        return list(packed)
-    if len(places) > len(packed):
-        message = "more placeholders than images; pass all the messages that were rendered"
-        raise MMRawError("lengths_differ", message, "$.mm_placeholders.image")
-    # Templates leave out the images of a whole message, never one of several.
-    indices: Sequence[int] = getattr(rendered, "message_indices", ())
-    owners = [indices[place.offset] for place in places if place.offset < len(indices)]
-    shown = [image for image in packed if image.where.message_index in owners]
-    if [image.where.message_index for image in shown] != owners or len(owners) != len(places):
-        message = "fewer placeholders than images, and nothing tells which were left out"
-        raise MMRawError("lengths_differ", message, "$.mm_placeholders.image")
-    if not allow_dropped:
-        lost = next(image for image in packed if image not in shown)
-        message = "the renderer gave this image no placeholder (allow_dropped=True leaves it out)"
-        raise MMRawError("missing_slot", message, lost.where.path)
-    return shown
-
-
-def _compare(item: Any, place: PlaceholderRange, layout: Layout, family: str, index: int) -> None:
-    """What the renderer's processor said, and the length, are those of the image's layout."""
-    if item is None or differs(item, answers_of(family), layout):
-        message = "the renderer's item does not say the grid that the adapter computes"
-        raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
-    if place.length != layout.placeholder_length:
-        message = "the renderer's count of placeholder tokens is not the adapter's"
-        path = f"$.mm_placeholders.image[{index}]"
-        raise MMRawError("placeholder_mismatch", message, path)
-
-
-#: What a renderer's result holds for each token.
-_PER_TOKEN = ("token_ids", "message_indices", "sampled_mask", "is_content")
-
-
-def expand_pads(rendered: Any, adapter: Adapter) -> Any:
-    """What a renderer returned, with one pad for each token where it wrote one for an image.
-
-    Kimi's renderer writes one; stock vLLM wants one for each token (the convention `expanded`). The
-    images of earlier turns, which are raw items already, stay as they are. `rendered` is kept.
-    """
-    items, ranges, hashes = _slots(rendered.multi_modal_data)
-    counts = [
-        1 if _is_raw(item) or place.length > 1 else _pads(item, adapter)
-        for item, place in zip(items, ranges, strict=True)
-    ]
-    if all(count == 1 for count in counts):
-        return rendered
-    places = list(zip(ranges, counts, strict=True))
-    changes: dict[str, Any] = {}
-    for name in _PER_TOKEN:
-        row = getattr(rendered, name, None)
-        if row:
-            changes[name] = _repeated(row, places)
-    moved: list[PlaceholderRange] = []
-    added = 0
-    for place, count in places:
-        length = place.length if count == 1 else count
-        moved.append(PlaceholderRange(offset=place.offset + added, length=length))
-        added += length - place.length
-    changes["multi_modal_data"] = MultiModalData(
-        mm_hashes={"image": hashes}, mm_placeholders={"image": moved}, mm_items={"image": items}
-    )
-    return changed(rendered, changes)
-
-
-def _pads(item: Mapping[str, Any], adapter: Adapter) -> int:
-    key = grid_key(adapter.family)
-    grid = [[int(side) for side in row] for row in item[key]]
-    return adapter.placeholder_length(adapter.parse_payload({key: grid}))
-
-
-def _repeated(row: Sequence[Any], places: Sequence[tuple[PlaceholderRange, int]]) -> list[Any]:
-    """The row with the element at each place's offset repeated."""
-    result: list[Any] = []
-    done = 0
-    for place, count in places:
-        result += row[done : place.offset]
-        result += [row[place.offset]] * (count - 1)
-        done = place.offset
-    return result + list(row[done:])
+    def __post_init__(self) -> None:
+        if self.multimodal_output not in ("raw", "processed"):
+            raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
 
 
 class RawRenderer:
@@ -250,33 +81,29 @@ class RawRenderer:
     `multi_modal_data` replaced. Everything else is the inner renderer's. Under a Kimi adapter with
     `placeholder="expanded"` the one pad of an image becomes one for each token (`expand_pads`).
 
+    With `process_multimodal=False`, and with the configuration's `multimodal_output="processed"`,
+    messages and results are the inner renderer's, unchanged: no image is read or stored. Under the
+    first the server expands the prompt; the messages then have URLs, as `ref_messages` makes them.
+
     Args:
-        renderer: Made with `processor=LayoutProcessor(adapter)`.
+        renderer: Made with `processor=LayoutProcessor(adapter)`; for `processed` output, with the
+            checkpoint's own processor.
         adapter: The family and its configuration.
-        storage: As for `raw_data`.
-        store: As for `raw_data`.
-        run_id: As for `raw_data`.
-        limits: As for `raw_data`.
-        allow_dropped: As for `raw_data`.
+        config: None for the defaults.
+        settings: Fields of the configuration, which replace those of `config`.
     """
 
     def __init__(
         self,
         renderer: Any,
         adapter: Adapter,
-        *,
-        storage: Storage = "offload",
-        store: Any = None,
-        run_id: str | None = None,
-        limits: Limits = DEFAULT_LIMITS,
-        allow_dropped: bool = False,
+        config: RawRendererConfig | None = None,
+        **settings: Any,
     ) -> None:
         self.renderer = renderer
         self.adapter = adapter
-        self.limits = limits
-        self._allow_dropped = allow_dropped
+        self.raw_config = msgspec.structs.replace(config or RawRendererConfig(), **settings)
         self._expands = getattr(adapter, "placeholder", None) == "expanded"
-        self._packing: dict[str, Any] = {"storage": storage, "store": store, "run_id": run_id}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.renderer, name)
@@ -286,20 +113,29 @@ class RawRenderer:
 
         Args:
             messages: The conversation; it is not changed.
-            options: Of the renderer, for example tools and add_generation_prompt.
+            options: Of the renderer, for example tools, add_generation_prompt, process_multimodal.
 
         Raises:
             MMRawError: what `raw_data` raises.
         """
+        if self._passes(options):
+            return self.renderer.render(messages, **options)
         packed, sized = self._prepared(messages)
         return self._converted(self.renderer.render(sized, **options), packed)
 
     def render_ids(self, messages: Sequence[Any], **options: Any) -> list[int]:
         """The token ids alone; nothing is stored."""
-        sized = sized_messages(messages, limits=self.limits)
-        if not self._expands:
-            return list(self.renderer.render_ids(sized, **options))
-        return list(expand_pads(self.renderer.render(sized, **options), self.adapter).token_ids)
+        if self._passes(options):
+            # The package's own render_ids has no such option.
+            return list(self.renderer.render(messages, **options).token_ids)
+        config = self.raw_config
+        sized = sized_messages(
+            messages, limits=config.limits, store=config.store, run_id=config.run_id
+        )
+        rendered = self.renderer.render(sized, **options)
+        if self._expands:
+            rendered = expand_pads(rendered, self.adapter)
+        return list(rendered.token_ids)
 
     def bridge_to_next_turn(
         self,
@@ -319,18 +155,34 @@ class RawRenderer:
         Raises:
             MMRawError: what `raw_data` raises.
         """
+        before = (previous_prompt_ids, previous_completion_ids)
+        if self._passes(options):
+            return self.renderer.bridge_to_next_turn(*before, new_messages, **options)
         packed, sized = self._prepared(new_messages)
-        bridged = self.renderer.bridge_to_next_turn(
-            previous_prompt_ids, previous_completion_ids, sized, **options
-        )
+        bridged = self.renderer.bridge_to_next_turn(*before, sized, **options)
         return None if bridged is None else self._converted(bridged, packed)
+
+    def _passes(self, options: dict[str, Any]) -> bool:
+        """Whether messages and results are left as they are."""
+        processed = self.raw_config.multimodal_output == "processed"
+        return processed or options.get("process_multimodal") is False
 
     def _prepared(self, messages: Sequence[Any]) -> tuple[list[PackedImage], list[Any]]:
         """Packed images and sized messages; each image is read once."""
-        sources = [open_image_part(image, self.limits) for image in find_images(messages)]
-        opened = _with_images(messages, sources)
-        packed = pack_images(opened, self.adapter, limits=self.limits, **self._packing)
-        return packed, _with_images(messages, [SizedImage(source) for source in sources])
+        config = self.raw_config
+        sources = [
+            open_image_part(image, config.limits, config.store, config.run_id)
+            for image in find_images(messages)
+        ]
+        packed = pack_images(
+            with_images(messages, sources),
+            self.adapter,
+            storage=config.storage,
+            store=config.store,
+            run_id=config.run_id,
+            limits=config.limits,
+        )
+        return packed, with_images(messages, [SizedImage(source) for source in sources])
 
     def _converted(self, rendered: Any, packed: Sequence[PackedImage]) -> Any:
         if self._expands:
@@ -339,7 +191,53 @@ class RawRenderer:
             rendered,
             packed,
             self.adapter,
-            limits=self.limits,
-            allow_dropped=self._allow_dropped,
+            limits=self.raw_config.limits,
+            allow_dropped=self.raw_config.allow_dropped,
         )
         return changed(rendered, {"multi_modal_data": data})
+
+
+def create_raw_renderer(tokenizer: Any, config: RawRendererConfig | None = None) -> Any:
+    """A renderer of the package `renderers` for a tokenizer, which emits raw items.
+
+    Args:
+        tokenizer: As for the package's own `create_renderer`.
+        config: None for the defaults. `processed` output gives the package's own renderer.
+
+    Returns:
+        A `RawRenderer`; under `processed`, what the package's `create_renderer` returns.
+
+    Raises:
+        MMRawError: missing_dependency, unsupported_option (a renderer of no family), and what
+            `get_adapter` raises of the checkpoint, where the configuration names no adapter.
+    """
+    config = config or RawRendererConfig()
+    inner: Any = _package().create_renderer(tokenizer, config.renderer)
+    if config.multimodal_output == "processed":
+        return inner
+    adapter = config.adapter or _adapter_of(inner, tokenizer)
+    # The package's create_renderer hands on no processor.
+    sized = type(inner)(tokenizer, inner.config, processor=LayoutProcessor(adapter, config.limits))
+    return RawRenderer(sized, adapter, config)
+
+
+def _package() -> Any:
+    package: Any = None
+    try:
+        package = import_module("renderers")
+    except ImportError:
+        package = None
+    if package is None:
+        message = "install mmraw-protocol[renderers] (Python 3.11 or later)"
+        raise MMRawError("missing_dependency", message)
+    return package
+
+
+def _adapter_of(renderer: Any, tokenizer: Any) -> Adapter:
+    """The adapter of a renderer's models, under the checkpoint that the tokenizer is of."""
+    names = (kind.__name__ for kind in type(renderer).__mro__)
+    family = next((_FAMILIES[name] for name in names if name in _FAMILIES), None)
+    if family is None:
+        message = "no family of refs has this renderer; multimodal_output='processed' leaves it"
+        raise MMRawError("unsupported_option", message)
+    return get_adapter(family, tokenizer.name_or_path)

@@ -17,6 +17,7 @@ from ._generated.types import ItemFields, PlaceholderRange, RefFields
 from .check import key_in_path
 from .errors import MMRawError
 from .item import MODALITY, RawMMItem
+from .json import to_builtins
 from .modality import check_maps
 from .ref import RawMMRef
 
@@ -101,6 +102,17 @@ class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
         """
         names = ("mm_items", "mm_hashes", "mm_placeholders")
         check_maps({name: getattr(self, name) for name in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The three mappings as JSON builtins; what `from_dict` reads."""
+        return {
+            "mm_hashes": {m: list(hashes) for m, hashes in self.mm_hashes.items()},
+            "mm_placeholders": {m: to_builtins(tuple(r)) for m, r in self.mm_placeholders.items()},
+            "mm_items": {
+                m: [i.to_dict() if isinstance(i, RawMMItem) else dict(i) for i in items]
+                for m, items in self.mm_items.items()
+            },
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MultiModalData:

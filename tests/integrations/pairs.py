@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.renderers import LayoutProcessor, RawRenderer
 from mmraw_protocol.stores import LocalStore
-from mmraw_protocol.wire.json import to_builtins
+from mmraw_protocol.wire.item import parse_item
 
 TOOLS = [
     {
@@ -166,10 +166,10 @@ class Pair:
         items = got.multi_modal_data.mm_items["image"]
         real = want.multi_modal_data.mm_items["image"]
         for item, said, (offset, length) in zip(items, real, places(want), strict=True):
-            payload = to_builtins(item.payload)
+            payload = item["payload"]
             known = self.kind.payload(said, length)
             assert {name: payload[name] for name in known} == known
-            assert self.adapter.parse_payload(payload) == item.payload
+            assert self.adapter.parse_payload(payload) == parse_item(item).payload
             pad = tiny.tokenizer().convert_tokens_to_ids(self.adapter.pad_token)
             assert got.token_ids[offset : offset + length] == [pad] * length
             assert pad not in (got.token_ids[offset - 1], *got.token_ids[offset + length :][:1])
