@@ -49,7 +49,7 @@ GUARDS = [
     Guard(
         "envelopes are checked",
         ITEM,
-        "return found if _WIRE.fits(_encode(value), found.family, found, limits) else None",
+        "return found if fits else None",
         "return found",
         f"{LIMITS} -k envelopes",
     ),
