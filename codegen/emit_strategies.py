@@ -32,7 +32,10 @@ _IMPORTS = (
 )
 _HELPERS = (
     "def _object(required: dict[str, Strategy], optional: dict[str, Strategy]) -> Strategy:\n"
-    "    return st.fixed_dictionaries(required, optional=optional)\n"
+    "    return st.fixed_dictionaries(required, optional=optional)\n\n\n"
+    "def _either(one: Strategy, other: Strategy) -> Strategy:\n"
+    '    """Each in half of the examples: one_of would choose among the branches of both."""\n'
+    "    return st.booleans().flatmap(lambda first: one if first else other)\n"
 )
 _OPENING = (
     "def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:\n"
@@ -69,7 +72,7 @@ def _definition(model: Model, item: Definition) -> str:
         made = _one_of([row for many in rows.values() for row in many])
         if other is not None:
             # Any other family is half of the examples, however many families are built in.
-            made = f"st.one_of({made}.map(dict), {_one_of(other)}.map(dict))"
+            made = f"_either({made}, {_one_of(other)})"
     return f"    known.setdefault({item.name!r}, {made})\n"
 
 

@@ -315,6 +315,11 @@ def _object(required: dict[str, Strategy], optional: dict[str, Strategy]) -> Str
     return st.fixed_dictionaries(required, optional=optional)
 
 
+def _either(one: Strategy, other: Strategy) -> Strategy:
+    """Each in half of the examples: one_of would choose among the branches of both."""
+    return st.booleans().flatmap(lambda first: one if first else other)
+
+
 def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
     """Plain JSON for each definition, by name; `overrides` stand in where a rule is not
     in the schema."""
@@ -361,7 +366,7 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
     known.setdefault('QwenVlPayload', _object({'image_grid_thw': known['GridThw']}, {}))
     known.setdefault('PlaceholderRange', _object({'length': known['SpanLength'], 'offset': known['SpanOffset']}, {}))
     known.setdefault('Features', _object({'kwargs_data': st.dictionaries(known['Modality'], st.lists(st.text(st.characters(codec='ascii'), max_size=40), max_size=4), max_size=3), 'mm_hashes': st.dictionaries(known['Modality'], st.lists(known['MmHash'], max_size=4), max_size=3), 'mm_placeholders': st.dictionaries(known['Modality'], st.lists(known['PlaceholderRange'], max_size=4), max_size=3)}, {'mm_metadata': st.just(None)}))
-    known.setdefault('ItemBareData', st.one_of(st.one_of(
+    known.setdefault('ItemBareData', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['Gemma4Payload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm4v'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['Glm4vPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm5_next'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['Glm5NextPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
@@ -371,8 +376,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['NemotronHOmniPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('pixtral'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['PixtralPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}).map(dict)))
-    known.setdefault('ItemBareUri', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']})))
+    known.setdefault('ItemBareUri', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['Gemma4Payload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm4v'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['Glm4vPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm5_next'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['Glm5NextPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
@@ -382,8 +387,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['NemotronHOmniPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('pixtral'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['PixtralPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}).map(dict)))
-    known.setdefault('ItemUnversionedData', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']})))
+    known.setdefault('ItemUnversionedData', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Gemma4Payload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm4v'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Glm4vPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm5_next'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Glm5NextPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
@@ -393,8 +398,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['NemotronHOmniPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('pixtral'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['PixtralPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}).map(dict)))
-    known.setdefault('ItemUnversionedUri', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']})))
+    known.setdefault('ItemUnversionedUri', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Gemma4Payload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm4v'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Glm4vPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm5_next'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Glm5NextPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
@@ -404,8 +409,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['NemotronHOmniPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('pixtral'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['PixtralPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']}).map(dict)))
-    known.setdefault('ItemV1', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {'_prime_rl_image_ref': st.just('raw_image'), 'vllm_modality': known['Modality']})))
+    known.setdefault('ItemV1', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Gemma4Payload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('gemma4'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Gemma4Payload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('glm4v'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['Glm4vPayload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
@@ -424,11 +429,11 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('pixtral'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['PixtralPayload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
         _object({'family': st.just('qwen_vl'), 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['QwenVlPayload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
-    ).map(dict), st.one_of(
+    ), st.one_of(
         _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'raw_uri': st.one_of(st.none(), known['RawUri']), 'vllm_modality': known['Modality']}),
         _object({'family': known['OtherFamily'], 'kind': st.just('prime_raw_mm_item'), 'layout_fingerprint': known['Fingerprint'], 'modality': st.just('image'), 'payload': known['OpaquePayload'], 'raw_uri': known['RawUri'], 'version': st.just(1)}, {'_prime_rl_image_ref': st.just('raw_image'), 'raw_image_id': st.one_of(st.none(), known['RawImageId']), 'raw_ref': st.text(st.characters(codec='ascii'), max_size=40), 'vllm_modality': known['Modality']}),
-    ).map(dict)))
-    known.setdefault('RefBareData', st.one_of(st.one_of(
+    )))
+    known.setdefault('RefBareData', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('glm4v'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('glm5_next'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_data': known['DataUri']}, {}),
@@ -438,8 +443,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('pixtral'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('qwen_vl'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {}).map(dict)))
-    known.setdefault('RefBareUri', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {})))
+    known.setdefault('RefBareUri', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('glm4v'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('glm5_next'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_uri': known['FileUri']}, {}),
@@ -449,8 +454,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('pixtral'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('qwen_vl'), 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {}).map(dict)))
-    known.setdefault('RefUnversionedBase64Data', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {})))
+    known.setdefault('RefUnversionedBase64Data', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('glm5_next'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_data': known['DataUri']}, {}),
@@ -460,8 +465,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {}).map(dict)))
-    known.setdefault('RefUnversionedData', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {})))
+    known.setdefault('RefUnversionedData', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('glm5_next'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_data': known['DataUri']}, {}),
@@ -471,8 +476,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_data': known['DataUri']}, {}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_data': known['DataUri']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {}).map(dict)))
-    known.setdefault('RefUnversionedJsonUri', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_data': known['DataUri']}, {})))
+    known.setdefault('RefUnversionedJsonUri', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('glm5_next'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_uri': known['FileUri']}, {}),
@@ -482,8 +487,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {}).map(dict)))
-    known.setdefault('RefUnversionedUri', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {})))
+    known.setdefault('RefUnversionedUri', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('glm5_next'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_uri': known['FileUri']}, {}),
@@ -493,9 +498,9 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_uri': known['FileUri']}, {}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_uri': known['FileUri']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {}).map(dict)))
+    ), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_uri': known['FileUri']}, {})))
     known.setdefault('RefV1', _object({'fingerprint': known['Fingerprint'], 'grid_thw': known['GridThw'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}))
-    known.setdefault('RefV3Runless', st.one_of(st.one_of(
+    known.setdefault('RefV3Runless', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_id': known['RawImageId']}, {}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_id': known['RawImageId']}, {}),
         _object({'family': st.just('glm5_next'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_id': known['RawImageId']}, {}),
@@ -505,8 +510,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_id': known['RawImageId']}, {}),
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_id': known['RawImageId']}, {}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId']}, {}).map(dict)))
-    known.setdefault('RefV2', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId']}, {})))
+    known.setdefault('RefV2', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
         _object({'family': st.just('glm5_next'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm5NextPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
@@ -516,8 +521,8 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('nemotron_h_omni'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['NemotronHOmniPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}),
-    ).map(dict), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {}).map(dict)))
-    known.setdefault('RefV3', st.one_of(st.one_of(
+    ), _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {})))
+    known.setdefault('RefV3', _either(st.one_of(
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
         _object({'family': st.just('gemma4'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Gemma4Payload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
         _object({'family': st.just('glm4v'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['Glm4vPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
@@ -536,10 +541,10 @@ def build(overrides: dict[str, Strategy]) -> dict[str, Strategy]:
         _object({'family': st.just('pixtral'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['PixtralPayload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
         _object({'family': st.just('qwen_vl'), 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['QwenVlPayload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
-    ).map(dict), st.one_of(
+    ), st.one_of(
         _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_image_id': known['RawImageId'], 'run_id': known['RunId']}, {'raw_uri': st.one_of(st.none(), known['RawUri'])}),
         _object({'family': known['OtherFamily'], 'fingerprint': known['Fingerprint'], 'mm_hash': known['MmHash'], 'modality': known['Modality'], 'payload': known['OpaquePayload'], 'raw_uri': known['RawUri'], 'run_id': known['RunId']}, {'raw_image_id': st.one_of(st.none(), known['RawImageId'])}),
-    ).map(dict)))
+    )))
     known.setdefault('ContentPart', _object({'type': st.just('image_url'), 'url': known['ImageUrl']}, {'uuid': st.one_of(st.none(), st.text(st.characters(codec='ascii'), max_size=40))}))
     known.setdefault('ContentParts', st.lists(known['ContentPart'], max_size=4))
     known.setdefault('MmImageRefArray', st.tuples(known['ImageUrl'], known['SpanOffset'], known['SpanLength']).map(list))
