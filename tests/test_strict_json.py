@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmraw_protocol import Limits, MMRawError, parse_ref
 from mmraw_protocol.wire.base64 import encode_base64url
-from mmraw_protocol.wire.json import TENSOR_KEYS, has_tensor_key, parse_json
+from mmraw_protocol.wire.json import TENSOR_KEYS, has_tensor_key, parse_json, read_json
 
 #: Sound and broken, by themselves and beside one another.
 PIECES = (
@@ -128,3 +128,11 @@ def test_opaque_payloads_keep_their_limits(text: str, depth: int, nodes: int) ->
         sizes = reference_json.depth_and_count(payload)
         kept = sizes[0] <= depth and sizes[1] <= nodes
         assert found[0] == ("read" if kept else "limit_exceeded")
+
+
+def test_more_quotes_than_the_values_have_are_too_many_values_unread() -> None:
+    """Four for each value: two of its key and two of its own."""
+    for quotes, code in ((20, "invalid_json"), (22, "limit_exceeded")):
+        with pytest.raises(MMRawError) as caught:
+            read_json(b"[" + b'""' * (quotes // 2) + b"]", max_values=4)
+        assert caught.value.code == code

@@ -18,6 +18,8 @@ from places import (
     WRITING,
 )
 
+from mmraw_protocol.wire._generated.families import FAMILIES
+
 _CHECKS = [
     Guard(
         "only strings are written as strings",
@@ -123,7 +125,7 @@ _CHECKS = [
         f'{DEVICE}{LPT}(?:\\.|(?="))',
         f'{LPT}(?:\\.|(?="))',
         f"{SPELLING} -k names_of_stored_images",
-        times=6,
+        times=2 * len(FAMILIES),
     ),
     Guard(
         "device names of v2",
@@ -131,7 +133,7 @@ _CHECKS = [
         f"{DEVICE}{LPT}(?:\\.|(?=:|\\Z))",
         f"{LPT}(?:\\.|(?=:|\\Z))",
         f"{SPELLING} -k names_of_stored_images",
-        times=2,
+        times=len(FAMILIES),
     ),
     Guard(
         "a run label without prefix is read at once",
@@ -139,7 +141,7 @@ _CHECKS = [
         '"run_id":"(?!run_)(?:run_)?',
         '"run_id":"(?:run_)?',
         f"{SPELLING} -k run_prefix",
-        times=2,
+        times=len(FAMILIES),
     ),
     Guard(
         "a run label of v2 without prefix is read at once",
@@ -147,7 +149,7 @@ _CHECKS = [
         "mmraw:v2:(?!run_)(?:run_)?",
         "mmraw:v2:(?:run_)?",
         f"{SPELLING} -k run_prefix",
-        times=2,
+        times=len(FAMILIES),
     ),
     Guard(
         "the prefix of runs",
