@@ -6,38 +6,12 @@ run it on a still image; the order of the float operations is part of it.
 
 from __future__ import annotations
 
-import math
-
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import Glm4vLayout, Glm4vPayload
-from ..wire.errors import MMRawError
 from .base import Layout
 from .built_in import BuiltInAdapter
 from .grid import check_grid
-
-
-def glm4v_grid(
-    width: int,
-    height: int,
-    patch_size: int = 14,
-    merge_size: int = 2,
-    temporal_patch_size: int = 2,
-    shortest_edge: int = 12544,
-    longest_edge: int = 11760000,
-) -> tuple[int, int]:
-    """(h, w) in patches; pixels in, neither side below `patch_size * merge_size`."""
-    factor, frames = patch_size * merge_size, temporal_patch_size
-    high = round(height / factor) * factor
-    wide = round(width / factor) * factor
-    if frames * high * wide > longest_edge:
-        beta = math.sqrt((frames * height * width) / longest_edge)
-        high = max(factor, math.floor(height / beta / factor) * factor)
-        wide = max(factor, math.floor(width / beta / factor) * factor)
-    elif frames * high * wide < shortest_edge:
-        beta = math.sqrt(shortest_edge / (frames * height * width))
-        high = math.ceil(height * beta / factor) * factor
-        wide = math.ceil(width * beta / factor) * factor
-    return high // patch_size, wide // patch_size
+from .smart_resize import check_aspect, smart_grid
 
 
 def enlarged(width: int, height: int, factor: int) -> tuple[int, int]:
@@ -66,11 +40,9 @@ class Glm4vAdapter(BuiltInAdapter[Glm4vLayout, Glm4vPayload], family="glm4v"):
         config = self.config
         patch, merge = config.patch_size, config.merge_size
         wide, high = enlarged(width, height, patch * merge)
-        if max(wide, high) / min(wide, high) > limits.image_aspect:
-            message = f"the image is longer than {limits.image_aspect} to 1"
-            raise MMRawError("aspect_ratio", message)
-        bounds = config.temporal_patch_size, config.shortest_edge, config.longest_edge
-        h, w = glm4v_grid(wide, high, patch, merge, *bounds)
+        check_aspect(wide, high, limits)
+        bounds = config.shortest_edge, config.longest_edge, config.temporal_patch_size
+        h, w = smart_grid(wide, high, patch, merge, *bounds)
         grid = check_grid((1, h, w), merge_size=merge, limits=limits, path="$.grid_thw")
         tokens = h * w // merge**2
         resized = (w * patch, h * patch)

@@ -6,14 +6,12 @@ float operations is part of it, since rounding decides rows.
 
 from __future__ import annotations
 
-import math
-
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import QwenVlLayout, QwenVlPayload
-from ..wire.errors import MMRawError
 from .base import Layout
 from .built_in import BuiltInAdapter
 from .grid import check_grid
+from .smart_resize import check_aspect, smart_grid
 
 
 def qwen_grid(
@@ -25,18 +23,7 @@ def qwen_grid(
     max_pixels: int = 16777216,
 ) -> tuple[int, int]:
     """(h, w) in patches; pixels in. The sides must be positive and no longer than 200 to 1."""
-    factor = patch_size * merge_size
-    high = round(height / factor) * factor
-    wide = round(width / factor) * factor
-    if high * wide > max_pixels:
-        beta = math.sqrt((height * width) / max_pixels)
-        high = max(factor, math.floor(height / beta / factor) * factor)
-        wide = max(factor, math.floor(width / beta / factor) * factor)
-    elif high * wide < min_pixels:
-        beta = math.sqrt(min_pixels / (height * width))
-        high = math.ceil(height * beta / factor) * factor
-        wide = math.ceil(width * beta / factor) * factor
-    return high // patch_size, wide // patch_size
+    return smart_grid(width, height, patch_size, merge_size, min_pixels, max_pixels)
 
 
 class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl"):
@@ -54,10 +41,7 @@ class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl
             MMRawError: invalid_value (a side below 1), aspect_ratio, limit_exceeded.
         """
         self.check_size(width, height, limits)
-        aspect = width / height if width > height else height / width
-        if aspect > limits.image_aspect:
-            message = f"the image is longer than {limits.image_aspect} to 1"
-            raise MMRawError("aspect_ratio", message)
+        check_aspect(width, height, limits)
         config = self.config
         patch, merge = config.patch_size, config.merge_size
         h, w = qwen_grid(width, height, patch, merge, config.min_pixels, config.max_pixels)

@@ -3,32 +3,11 @@
  *
  * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
  */
-import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
 import type { Glm4vLayout } from "../generated/types.js";
-import { overProduct, productOver, roundHalfEven } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
-
-/** [h, w] in patches; pixels in, neither side below the factor. */
-function gridOf(width: number, height: number, given: Glm4vLayout): [number, number] {
-  const { patch_size, merge_size, temporal_patch_size: frames } = given;
-  const { shortest_edge, longest_edge } = given;
-  const factor = patch_size * merge_size;
-  let high = roundHalfEven(height / factor) * factor;
-  let wide = roundHalfEven(width / factor) * factor;
-  // Products beyond 2^53 are rounded, yet stay on their side of any limit below it.
-  if (frames * high * wide > longest_edge) {
-    const beta = Math.sqrt(productOver(frames * height, width, longest_edge));
-    high = Math.max(factor, Math.floor(height / beta / factor) * factor);
-    wide = Math.max(factor, Math.floor(width / beta / factor) * factor);
-  } else if (frames * high * wide < shortest_edge) {
-    const beta = Math.sqrt(overProduct(shortest_edge, frames * height, width));
-    high = Math.ceil((height * beta) / factor) * factor;
-    wide = Math.ceil((width * beta) / factor) * factor;
-  }
-  return [Math.floor(high / patch_size), Math.floor(wide / patch_size)];
-}
+import { checkAspect, smartGrid } from "./smart_resize.js";
 
 /** [width, height] of an image of which a side was shorter than `factor`. */
 function enlarged(width: number, height: number, factor: number): [number, number] {
@@ -49,11 +28,13 @@ export function layoutOf(
 ): Layout {
   const { patch_size, merge_size } = parameters;
   const [wide, high] = enlarged(width, height, patch_size * merge_size);
-  if (Math.max(wide, high) / Math.min(wide, high) > limits.image_aspect) {
-    const reason = `the image is longer than ${limits.image_aspect} to 1`;
-    throw new MMRawError("aspect_ratio", reason);
-  }
-  const [h, w] = gridOf(wide, high, parameters);
+  checkAspect(wide, high, limits);
+  const bounds = {
+    fewest: parameters.shortest_edge,
+    most: parameters.longest_edge,
+    frames: parameters.temporal_patch_size,
+  };
+  const [h, w] = smartGrid([wide, high], patch_size, merge_size, bounds);
   const grid = checkGrid([1, h, w], merge_size, limits);
   const tokens = Math.floor((h * w) / merge_size ** 2);
   const resized = [w * patch_size, h * patch_size] as const;

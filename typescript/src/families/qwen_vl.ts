@@ -3,31 +3,11 @@
  *
  * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
  */
-import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
 import type { QwenVlLayout } from "../generated/types.js";
-import { overProduct, productOver, roundHalfEven } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
-
-/** [h, w] in patches; pixels in. */
-function gridOf(width: number, height: number, parameters: QwenVlLayout): [number, number] {
-  const { patch_size, merge_size, min_pixels, max_pixels } = parameters;
-  const factor = patch_size * merge_size;
-  let high = roundHalfEven(height / factor) * factor;
-  let wide = roundHalfEven(width / factor) * factor;
-  // Products beyond 2^53 are rounded, yet stay on their side of any limit below it.
-  if (high * wide > max_pixels) {
-    const beta = Math.sqrt(productOver(height, width, max_pixels));
-    high = Math.max(factor, Math.floor(height / beta / factor) * factor);
-    wide = Math.max(factor, Math.floor(width / beta / factor) * factor);
-  } else if (high * wide < min_pixels) {
-    const beta = Math.sqrt(overProduct(min_pixels, height, width));
-    high = Math.ceil((height * beta) / factor) * factor;
-    wide = Math.ceil((width * beta) / factor) * factor;
-  }
-  return [Math.floor(high / patch_size), Math.floor(wide / patch_size)];
-}
+import { checkAspect, smartGrid } from "./smart_resize.js";
 
 export function mergeSizeOf({ merge_size }: QwenVlLayout): number {
   return merge_size;
@@ -39,12 +19,10 @@ export function layoutOf(
   height: number,
   limits: Limits,
 ): Layout {
-  if (Math.max(width, height) / Math.min(width, height) > limits.image_aspect) {
-    const reason = `the image is longer than ${limits.image_aspect} to 1`;
-    throw new MMRawError("aspect_ratio", reason);
-  }
+  checkAspect(width, height, limits);
   const { patch_size, merge_size } = parameters;
-  const [h, w] = gridOf(width, height, parameters);
+  const bounds = { fewest: parameters.min_pixels, most: parameters.max_pixels, frames: 1 };
+  const [h, w] = smartGrid([width, height], patch_size, merge_size, bounds);
   const grid = checkGrid([1, h, w], merge_size, limits);
   const tokens = Math.floor((h * w) / merge_size ** 2);
   const resized = [w * patch_size, h * patch_size] as const;
