@@ -14,7 +14,7 @@ from typing import Any
 
 from ...families import Adapter
 from ...families.readings import differs
-from ...materialize import MaterializedImage, Materializer
+from ...materialize import MaterializedImage
 from ...wire.errors import MMRawError
 from .families import (
     PROBES,
@@ -128,18 +128,8 @@ def connect(state: Any, settings: Settings, metrics: Metrics) -> Resolver[Any]:
     check_span(adapter)
     pad_id = _token_id(renderer, adapter.pad_token, adapter)
     _, items = tried_items(renderer, adapter, _handover(settings))
-    allowed = settings.families is None or adapter.family in settings.families
-    materializer = Materializer(
-        settings.open_store(),
-        limits=settings.limits,
-        cache_bytes=0,
-        adapters={adapter.family: adapter},
-        families=[adapter.family] if allowed else [],
-        frames=settings.frames,
-        isolation=settings.decoder(),
-    )
     return Resolver(
-        materializer,
+        settings.materializer(adapter),
         items,
         pad_ids={adapter.family: pad_id},
         cache_bytes=settings.cache_size,

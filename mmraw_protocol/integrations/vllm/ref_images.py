@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ...families import Adapter
-from ...materialize import Materializer
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
@@ -64,16 +63,7 @@ class RefImages:
         self.adapter = adapter
         self._metrics = default_metrics() if metrics is None else metrics
         self.settings = settings
-        allowed = settings.families is None or adapter.family in settings.families
-        self._materializer = Materializer(
-            settings.open_store(),
-            limits=settings.limits,
-            cache_bytes=0,
-            adapters={adapter.family: adapter},
-            families=[adapter.family] if allowed else [],
-            frames=settings.frames,
-            isolation=settings.decoder(),
-        )
+        self._materializer = settings.materializer(adapter)
         self._pictures: Pictures[Picture] = Pictures(settings.cache_size, settings.workers)
 
     def check(self, text: str) -> RawMMRef:

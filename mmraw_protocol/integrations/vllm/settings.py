@@ -10,10 +10,11 @@ from typing import Any, Literal, cast
 import msgspec
 
 from ...conversation.environment import image_dir
+from ...families import Adapter
 from ...images.decode import Isolation
 from ...images.isolation import IsolatedDecoder
 from ...images.pixels import Frames
-from ...materialize import cache_bytes_from_environment
+from ...materialize import Materializer, cache_bytes_from_environment
 from ...stores import AssetStore, open_store
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
@@ -108,6 +109,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def cache_size(self) -> int:
         """Most bytes of processed images to keep."""
         return cache_bytes_from_environment() if self.cache_bytes is None else self.cache_bytes
+
+    def materializer(self, adapter: Adapter) -> Materializer:
+        """What verifies and decodes images under the served model's layout; it keeps none itself.
+
+        Raises:
+            MMRawError: what `open_store` raises.
+        """
+        allowed = self.families is None or adapter.family in self.families
+        return Materializer(
+            self.open_store(),
+            limits=self.limits,
+            cache_bytes=0,
+            adapters={adapter.family: adapter},
+            families=[adapter.family] if allowed else [],
+            frames=self.frames,
+            isolation=self.decoder(),
+        )
 
     def open_store(self) -> AssetStore | None:
         """The store that these settings name, or None.
