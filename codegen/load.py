@@ -350,7 +350,7 @@ def _check_modalities(document: Json) -> None:
         raise SchemaError("modalities.json: a key is missing or unknown")
     words = [word for row in rows for word in row["parts"]]
     if len(words) != len(set(words)):
-        raise SchemaError("modalities.json: a word of parts stands twice")
+        raise SchemaError("modalities.json: a word of parts occurs twice")
 
 
 def listing(schemas: dict[str, Schema], families: list[str]) -> str:

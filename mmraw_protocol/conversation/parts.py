@@ -27,9 +27,6 @@ from ..wire.ref import is_ref, parse_ref
 _TYPES = ("image", "image_url")
 
 
-_MISSING = object()
-
-
 class MessageImage(Shown, msgspec.Struct, frozen=True):
     """An image part: where it stands, the part itself, and its source (None where it has none)."""
 

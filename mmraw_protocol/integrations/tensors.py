@@ -1,4 +1,4 @@
-"""What an image processor makes of one image, held against its ref, and joined to batches.
+"""What an image processor makes of one image, compared with its ref, and joined to batches.
 
 Which outputs there are, how large they are and which the model takes is data of the family.
 """

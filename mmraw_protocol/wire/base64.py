@@ -55,11 +55,6 @@ def encode_base64url(data: bytes | memoryview) -> str:
     return text
 
 
-def encode_plain(data: bytes) -> str:
-    """`encode_base64url` for ASCII without any of `>?~` and DEL, which alone make `-` and `_`."""
-    return encode_base64(data).rstrip("=")
-
-
 def decode_base64(text: str, path: str = "$") -> bytes:
     """The bytes of canonical standard base64; `invalid_base64` otherwise."""
     data = decode_standard(text)

@@ -124,7 +124,7 @@ def tokenizer_for(line: Line, whole: Whole) -> Any:
     inner = Tokenizer(models.BPE(vocab={byte: i for i, byte in enumerate(bytes_)}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    # A text around an image may be several tokens; which ones is not told apart here.
+    # A text around an image may be several tokens; which ones is not looked at here.
     texts = [text for text in (*line.placeholder, *line.token_ids) if text]
     named = {name: getattr(line.placeholder, role, role) for name, role in whole.tokens.items()}
     added = dict.fromkeys([*texts, *named.values(), "<pad>"])

@@ -47,7 +47,7 @@ class MMRawEndpoint:
             logger.warning(message, plugin.CONNECTOR_ENV)
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
-        """Makes the served model's layout the one that refs are held against.
+        """Makes the served model's layout the one that refs are compared with.
 
         Raises:
             MMRawError: unknown_family, invalid_config, what opening the store raises, and what the

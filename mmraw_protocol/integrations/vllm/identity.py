@@ -8,7 +8,7 @@ from ...wire.hashes import sha256_hex
 
 #: The EXIF tag (ImageID) by which vLLM takes a UUID as an image's identity, and hashes no pixels.
 IMAGE_ID_TAG = 0x800D
-#: Enters every identity. Whoever changes how bytes become pixels changes this.
+#: Enters every identity. A change of how bytes become pixels changes this.
 _PIXEL_RULE = "mmraw:rgb:v1"
 
 
