@@ -5,7 +5,9 @@ import signal
 import time
 from typing import Any
 
-from mmraw_protocol.images.pixels import DecodedImage, decode_here
+from PIL import Image
+
+from mmraw_protocol.images.pixels import DecodedImage, decode_here, image_of_rgb
 
 
 def decode(data: bytes, **options: Any) -> DecodedImage:
@@ -24,15 +26,19 @@ def decode(data: bytes, **options: Any) -> DecodedImage:
             time.sleep(120)
         case b"memory":
             bytearray(8 << 30)
-            return DecodedImage(width=1, height=1, format="png", rgb=b"abc")
+            return image_of_rgb(1, 1, "png", b"abc")
         case b"error":
             raise KeyError("something of the decoder's own")
         case b"lie":
-            return DecodedImage(width=1 << 20, height=1 << 20, format="png", rgb=b"abc")
+            return _said_to_be(1 << 20, 1 << 20)
         case b"short":
-            return DecodedImage(width=9, height=9, format="png", rgb=b"abc")
+            return _said_to_be(9, 9)
         case b"pid":
-            return DecodedImage(
-                width=os.getpid(), height=1, format="png", rgb=bytes(3 * os.getpid())
-            )
+            return image_of_rgb(os.getpid(), 1, "png", bytes(3 * os.getpid()))
     return decode_here(data, **options)
+
+
+def _said_to_be(width: int, height: int) -> DecodedImage:
+    """One pixel under a size that is not its own."""
+    picture = Image.new("RGB", (1, 1))
+    return DecodedImage(width=width, height=height, format="png", picture=picture)

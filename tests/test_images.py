@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -144,6 +145,16 @@ def test_pixels_are_those_of_pillow(name: str) -> None:
     assert (found.width, found.height) == image.size
     image.info.pop("transparency", None)
     assert found.rgb == image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("isolation", ["off", "process"])
+def test_each_picture_is_its_caller_s_own(isolation: Any) -> None:
+    found = decode_rgb(samples.JPEG, isolation=isolation)
+    pixels = found.rgb
+    assert isinstance(found.image, Image.Image)
+    assert (found.image.mode, found.image.tobytes()) == ("RGB", pixels)
+    found.image.paste(0, (0, 0, found.width, found.height))
+    assert found.rgb == pixels
 
 
 def test_the_first_frame_of_an_animation_only_on_request() -> None:

@@ -158,7 +158,7 @@ def test_a_changed_picture_does_not_change_the_cache() -> None:
 
 
 def test_the_cache_is_bounded_by_bytes() -> None:
-    size = 320 * 200 * 3
+    size = 320 * 200 * 4
     materializer = Materializer(cache_bytes=size)
     first, second = ref_of(JPEG, QWEN), ref_of(OTHER, QWEN)
     for ref in (first, second, first):
@@ -364,7 +364,7 @@ def test_counters_are_exported_as_text() -> None:
     code_of(materializer, "nothing")
     stats = materializer.stats()
     assert (stats.hits, stats.misses, stats.bytes_read) == (2, 1, len(JPEG))
-    assert (stats.cached_images, stats.cached_bytes) == (1, 320 * 200 * 3)
+    assert (stats.cached_images, stats.cached_bytes) == (1, 320 * 200 * 4)
     assert stats.seconds > 0
     lines = prometheus_text(stats).splitlines()
     assert "mmraw_materializer_cache_hits_total 2" in lines

@@ -24,7 +24,7 @@ from ..system.descriptors import pipe, shared_file
 from ..system.forks import forget_after_fork
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ERRORS, ErrorCode, MMRawError
-from .pixels import DecodedImage, Frames
+from .pixels import DecodedImage, Frames, image_of_rgb
 from .worker import Answer, Request, Setup, read_all, send, split
 from .worker_start import does_not_start, reason_of, start_python
 
@@ -328,7 +328,7 @@ class _Worker:
         if len(rgb) != size:
             return MMRawError("image_undecodable", "the decoder gave too few pixels")
         self.is_spent = False
-        return DecodedImage(width=answer.width, height=answer.height, format=answer.format, rgb=rgb)
+        return image_of_rgb(answer.width, answer.height, answer.format, rgb)
 
     def _cause(self) -> MMRawError:
         """Why the process died: by a fault of the decoder, or by one of the machine."""

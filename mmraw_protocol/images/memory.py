@@ -16,9 +16,10 @@ from .structure import Jpeg, format_of, walk_gif, walk_jpeg_head, webp_size
 #: The promise: resident memory grows by so much for each pixel, and so much besides.
 BYTES_PER_PIXEL = 8
 BYTES_BESIDES = 32 << 20
-#: A decoder's tables, one strip of converted pixels, and what allocators round up: 3 MiB measured.
+#: A decoder's tables, and what allocators round up: 3 MiB measured.
 _OVERHEAD = 4 << 20
-_RGB = 3
+#: The converted picture beside the one that the file holds.
+_RGB = 4
 #: Two canvases, the copy of one of them, and the picture, at four bytes each.
 _WEBP = 16
 #: Most bytes that one compressed text of a PNG may unpack to, and most that zlib makes of one byte.
@@ -45,7 +46,7 @@ def fits_bound(data: bytes, limits: Limits) -> bool:
 def _growth_of(data: bytes, limits: Limits) -> tuple[int, int]:
     """Pixels, and most bytes that decoding adds.
 
-    The pixels of PNG and GIF take 7 bytes at the most, which the promise covers whatever their
+    The pixels of PNG and GIF take 8 bytes at the most, which the promise covers whatever their
     number: of these formats only what stands beside the pixels is counted.
     """
     kind = format_of(data)
@@ -70,8 +71,9 @@ def _jpeg_growth(data: bytes, head: Jpeg) -> tuple[int, int]:
     height, width = struct.unpack_from(">HH", frame, 1)
     count, pixels = frame[5], width * height
     picture = (1 if count == 1 else 4) * pixels
-    # The answer is made when the coefficients are gone; segments are copied up to three times.
-    return pixels, picture + max(_coefficients(data, head), _RGB * pixels) + 3 * head.scan
+    # Pixels are converted when the coefficients are gone; segments are copied up to three times.
+    converted = 0 if count == 3 else _RGB * pixels
+    return pixels, picture + max(_coefficients(data, head), converted) + 3 * head.scan
 
 
 def _coefficients(data: bytes, head: Jpeg) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -12,7 +12,7 @@ from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from .faults import is_images
-from .header import ImageHeader, open_image
+from .header import ImageHeader, open_image, pillow
 from .structure import check_whole
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Frames = Literal["single", "first"]
 
-#: Pixels that are converted at a time, so that no second copy of the whole picture is made.
+#: Pixels that become bytes at a time, so that no second copy of the whole picture is made.
 _STRIP_PIXELS = 1 << 18
 
 
@@ -30,13 +30,48 @@ class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         width, height: In pixels, equal to the header's.
         format: png, jpeg, webp or gif.
-        rgb: The pixels, row by row, three bytes each.
+        picture: The pixels as a PIL image of mode RGB. All who hold this object share it and
+            change nothing in it; `image` gives one's own.
     """
 
     width: int
     height: int
     format: str
-    rgb: bytes
+    picture: Any
+
+    def __hash__(self) -> int:
+        return hash((self.width, self.height, self.format))
+
+    @property
+    def image(self) -> Image:
+        """A PIL image of mode RGB; each call gives its own, which may be changed freely."""
+        return cast("Image", self.picture.copy())
+
+    @property
+    def rgb(self) -> bytes:
+        """The pixels, row by row, three bytes each; made on each call."""
+        width, height = self.picture.size
+        rows = max(1, _STRIP_PIXELS // width)
+        buffer = io.BytesIO()
+        # All room at once: a buffer that grows is copied, and its value, being full, is not.
+        buffer.seek(width * height * 3 - 1)
+        buffer.write(b"\0")
+        buffer.seek(0)
+        for top in range(0, height, rows):
+            strip = self.picture.crop((0, top, width, min(top + rows, height)))
+            buffer.write(strip.tobytes())
+        return buffer.getvalue()
+
+    @property
+    def held_bytes(self) -> int:
+        """What the pixels take in memory: four bytes each, as Pillow keeps RGB."""
+        return 4 * self.width * self.height
+
+
+def image_of_rgb(width: int, height: int, format: str, rgb: bytes) -> DecodedImage:
+    """A decoded image of its pixels, row by row, three bytes each."""
+    picture = pillow().frombytes("RGB", (width, height), rgb)
+    return DecodedImage(width=width, height=height, format=format, picture=picture)
 
 
 def decode_here(
@@ -57,13 +92,15 @@ def decode_here(
         if header.frames != 1 and frames != "first":
             raise MMRawError("multiple_frames", "the image is an animation", path)
         check_whole(data, header.format, limits, path)
-        pixels = _load(image, header)
-    if pixels is None:
+        picture = _load(image, header)
+    if picture is None:
         raise MMRawError("image_undecodable", "the image does not decode whole", path)
-    return DecodedImage(width=header.width, height=header.height, format=header.format, rgb=pixels)
+    return DecodedImage(
+        width=header.width, height=header.height, format=header.format, picture=picture
+    )
 
 
-def _load(image: Image, header: ImageHeader) -> bytes | None:
+def _load(image: Image, header: ImageHeader) -> Image | None:
     """The pixels, or None for whatever the decoder throws because of the image."""
     try:
         image.load()
@@ -71,24 +108,11 @@ def _load(image: Image, header: ImageHeader) -> bytes | None:
             return None
         # Without the table Pillow gives the same pixels, and no warning about ignoring it.
         image.info.pop("transparency", None)
-        return _rgb_of(image)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        # The decoder's own pixels, as an object of the class that callers know.
+        return cast("Image", pillow().Image()._new(rgb.im))
     except Exception as error:
         # Decoders throw anything, with addresses and input in their texts: none of it leaves here.
         if not is_images(error):
             raise
         return None
-
-
-def _rgb_of(image: Image) -> bytes:
-    """The RGB bytes of a loaded image, converted strip by strip."""
-    width, height = image.size
-    rows = max(1, _STRIP_PIXELS // width)
-    buffer = io.BytesIO()
-    # All room at once: a buffer that grows is copied, and its value, being full, is not.
-    buffer.seek(width * height * 3 - 1)
-    buffer.write(b"\0")
-    buffer.seek(0)
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        buffer.write((strip if strip.mode == "RGB" else strip.convert("RGB")).tobytes())
-    return buffer.getvalue()

@@ -8,7 +8,6 @@ Pillow or its torchvision backend) is the caller's choice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from os import PathLike
 from typing import Any, Literal, cast, overload
 
@@ -305,10 +304,7 @@ def _processed(image: MessageImage, maker: TensorMaker) -> ProcessedImage:
     try:
         description = maker.adapter.describe(source, limits=maker.limits)
         decoded = decode_rgb(source.data, limits=maker.limits)
-        picture = import_module("PIL.Image").frombytes(
-            "RGB", (decoded.width, decoded.height), decoded.rgb
-        )
-        tensors = maker.process(picture, description.payload)
+        tensors = maker.process(decoded.picture, description.payload)
         return ProcessedImage(where=image, description=description, tensors=tensors)
     except MMRawError as error:
         failed = error

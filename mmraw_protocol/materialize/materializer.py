@@ -268,7 +268,7 @@ class Materializer:
             self.store.check_run(ref.run_id)
         key = self.cache_key(ref, mm_hash=mm_hash, modality=modality, placeholder_length=length)
         return self._cache.get(
-            key, lambda: self._make(ref, data, length), lambda item: len(item.rgb)
+            key, lambda: self._make(ref, data, length), lambda item: item.held_bytes
         )
 
     def cache_key(
@@ -314,12 +314,9 @@ class Materializer:
         adapter = self.adapter_for(ref.family)
         expected = compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
         return MaterializedImage(
+            **msgspec.structs.asdict(decoded),
             ref=ref,
-            width=decoded.width,
-            height=decoded.height,
-            format=decoded.format,
             sha256=digest,
-            rgb=decoded.rgb,
             placeholder_length=expected,
             adapter=adapter,
         )

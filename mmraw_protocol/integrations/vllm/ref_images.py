@@ -120,7 +120,7 @@ class RefImages:
         with self._metrics.timed():
             found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
             identity = identity_of(found.sha256)
-            made.append(Picture(found.image, identity, found.ref.family, found.ref.is_inline))
+            made.append(Picture(found.picture, identity, found.ref.family, found.ref.is_inline))
         return made[0]
 
     def _counted(self, picture: Picture, made: list[Picture]) -> Image:
