@@ -20,6 +20,10 @@ from mmraw_protocol.wire.json import parse_json
 REF = samples.ref()
 ITEM = samples.envelope()
 FEATURES = samples.features()
+PARTS = [{"type": "image_url", "url": REF}]
+ARRAY = [[[REF, 5, 9]]]
+#: With it, a document is longer than what is held as a whole.
+PAD = "x" * 9_000_000
 
 
 def reader(data: bytes, seed: int | None = None) -> Callable[[int], bytes]:
@@ -46,6 +50,20 @@ parts = st.sampled_from(
         {"mm_hashes": {}, "ref": REF},
         {"kwargs_data": {"image": [{**ITEM, "version": 2}]}, "mm_hashes": {}},
         {"features": FEATURES},
+        PARTS,
+        {"content_parts": PARTS},
+        {"content_parts": [*PARTS, {"type": "text", "text": "x"}], "note": REF},
+        {"content_parts": {"url": REF}},
+        {"content_parts": REF},
+        {"mm_refs": ARRAY},
+        {"mm_refs": {"images": [{"url": REF, "offset": 5, "length": 0}]}},
+        {"mm_refs": ITEM},
+        {"images": [{"url": REF, "offset": 5, "length": 9}]},
+        ARRAY,
+        [[[REF, 5, 9], [REF, 6, 9]]],
+        [[["a word", 5, 9]]],
+        [[[REF, 5]]],
+        [[[REF, 5, 9]], 7],
         "text",
         [1, 2.5, None],
     ]
@@ -55,7 +73,9 @@ documents = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.dictionaries(
-            st.sampled_from(["kind", "a", "mm_hashes", "kwargs_data"]), inner, max_size=3
+            st.sampled_from(["kind", "a", "mm_hashes", "kwargs_data", "mm_refs", "images"]),
+            inner,
+            max_size=3,
         ),
     ),
     max_leaves=12,
@@ -132,6 +152,38 @@ def test_lines_of_any_length_are_checked(processes: int) -> None:
         (3, "unsupported_dialect"),
         (3, "invalid_json"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("document", "counts"),
+    [
+        (
+            {"pad": PAD, "content_parts": PARTS, "mm_refs": ARRAY},
+            {"content_parts": 1, "mm_refs": 1},
+        ),
+        (
+            {"mm_refs": {"images": [{"url": REF, "offset": 5, "length": 9}]}, "p": PAD},
+            {"mm_refs": 1},
+        ),
+        ([PAD, [1, 2, ARRAY]], {"mm_refs": 1}),
+        ([{"type": "image_url", "url": f"https://example.org/{PAD}"}], {"content_parts": 1}),
+        ([[[f"https://example.org/{PAD}", 5, 9]]], {"mm_refs": 1}),
+        (
+            {"images": [{"url": f"https://example.org/{PAD}", "offset": 5, "length": 9}]},
+            {"mm_refs": 1},
+        ),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 4])
+def test_images_by_their_urls_are_checked_in_documents_of_any_length(
+    document: Any, counts: dict[str, int], indent: int | None
+) -> None:
+    data = json.dumps(document, indent=indent).encode()
+    checked = check(reader(data))
+    assert (checked.counts, checked.refused) == (counts, {})
+    broken = data.replace(b": 9", b": 0").replace(b", 9]", b", 0]")
+    broken = broken.replace(b"9\n", b"0\n").replace(b"image_url", b"text")
+    assert check(reader(broken)).refused
 
 
 def test_an_object_is_gathered_as_far_as_it_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

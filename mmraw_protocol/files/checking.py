@@ -12,15 +12,13 @@ import msgspec
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
-from ..wire.features import parse_features
-from ..wire.item import parse_item
 from ..wire.ref import parse_ref
 from .crew import Crew
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
-from .validation import Finding, Kind, check_document
+from .validation import Finding, Kind, check_document, check_one
 
 if TYPE_CHECKING:
-    from .objects import ObjectScanner, OpenObject
+    from .objects import ObjectScanner
 
 #: Refusals that a report names one by one; it counts them all.
 MOST_REFUSALS = 100
@@ -233,7 +231,8 @@ def check_stream(
 ) -> Iterator[tuple[int, Finding]]:
     """(line, finding) of everything in documents that stream by.
 
-    An envelope or a features body is gathered whole, up to its limits; refs inside belong to it.
+    An envelope, a features body, content parts and mm_refs are gathered whole, up to their limits;
+    refs inside belong to them.
     """
     from .objects import ObjectScanner
 
@@ -264,10 +263,10 @@ def check_stream(
 def _gather(
     scanner: ObjectScanner, waiting: list[tuple[int, int, Finding]], limits: Limits
 ) -> None:
-    for one, raw in scanner.take_closed():
+    for one, kind, raw in scanner.take_closed():
         while waiting and waiting[-1][0] > one.start:
             waiting.pop()
-        waiting.append((one.start, one.line, _check_object(one, raw, limits)))
+        waiting.append((one.start, one.line, _check_gathered(kind, raw, limits)))
 
 
 def _check_ref(text: str | None, limits: Limits) -> Finding:
@@ -281,15 +280,8 @@ def _check_ref(text: str | None, limits: Limits) -> Finding:
     return Finding("ref", failed)
 
 
-def _check_object(one: OpenObject, raw: bytes | None, limits: Limits) -> Finding:
-    failed: MMRawError | None = None
-    try:
-        if raw is None:
-            raise MMRawError("limit_exceeded", "the object is too long to be gathered and checked")
-        if one.is_envelope:
-            parse_item(raw, limits=limits)
-        else:
-            parse_features(raw, limits=limits)
-    except MMRawError as error:
-        failed = error
-    return Finding("envelope" if one.is_envelope else "features", failed)
+def _check_gathered(kind: Kind, raw: bytes | None, limits: Limits) -> Finding:
+    if raw is None:
+        message = "the value is too long to be gathered and checked"
+        return Finding(kind, MMRawError("limit_exceeded", message))
+    return check_one(kind, raw, "$", limits)

@@ -1,16 +1,21 @@
-"""Envelopes and features bodies inside a document of any size, gathered whole in bounded memory."""
+"""What is of this protocol inside a document of any size, gathered whole in bounded memory."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 
 import msgspec
 
+from ..wire.errors import MMRawError
 from ..wire.item import KIND
+from ..wire.json import parse_json
 from ..wire.ref import PREFIX
 from .heads import Heads
 from .scan_patterns import NO_RUN, Found, State
-from .scanner import OBJECT, Scanner
+from .scanner import MORE, OBJECT, Scanner
+from .validation import LISTS, URL_HEAD, Kind, ListKind, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
 HEADS = Heads([PREFIX, KIND], bare=[PREFIX], keys=True)
@@ -21,40 +26,61 @@ _ENVELOPE = 4
 #: Bytes after which an object that shows none of the marks is no longer kept.
 UNMARKED_BYTES = 16 << 20
 
+_SPACE = rb"[ \t\r\n]*"
+#: How mm_refs begin where no key names them: anywhere in the array form, else as a document.
+_ARRAY_HEAD = re.compile(_SPACE.join([rb"\[", rb"\[", rb"\[", b'"' + URL_HEAD.pattern.encode()]))
+_DOCUMENT_HEAD = re.compile(
+    _SPACE.join([rb"\[", rb"\{", rb'"(?:type|url|uuid)"', b":"])
+    + b"|"
+    + _SPACE.join([rb"\{", rb'"images"', b":", rb"\[", rb"(?:\]|\{", rb'"(?:url|offset|length)")'])
+)
+#: Bytes in which such a beginning is seen, indentation included.
+_HEAD_WINDOW = 256
 
-class OpenObject(msgspec.Struct):
-    """An object that is being read.
+
+class OpenValue(msgspec.Struct):
+    """An object or a list that is being read.
 
     Attributes:
         start: Its first byte in the input.
         line: The line of it.
+        depth: How many brackets are open around it.
+        named: The list of images that its key says it is.
+        may_be_list: Whether it begins as a list of images that no key names.
         marks: Which of the keys that tell an envelope or a features body stand directly in it.
         kept: Whether its bytes are at hand.
     """
 
     start: int
     line: int
+    depth: int
+    named: ListKind | None = None
+    may_be_list: bool = False
     marks: int = 0
     kept: bool = True
 
     @property
-    def is_envelope(self) -> bool:
-        """Whether its kind is an envelope's."""
-        return bool(self.marks & _ENVELOPE)
+    def kind(self) -> Kind | None:
+        """What its key, or the keys in it, say that it is."""
+        if self.named is not None:
+            return self.named
+        if self.marks & _ENVELOPE:
+            return "envelope"
+        return "features" if self.marks & _FEATURES == _FEATURES else None
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether it is an envelope or a features body."""
-        return self.is_envelope or self.marks & _FEATURES == _FEATURES
+    def is_unmarked(self) -> bool:
+        """Whether nothing so far says that it is wanted."""
+        return not (self.marks or self.named or self.may_be_list)
 
 
 class ObjectScanner(Scanner):
-    """A scanner that also gathers the objects that are envelopes or features bodies.
+    """A scanner that also gathers envelopes, features bodies, content parts and mm_refs.
 
     Args:
         read, line: As for `Scanner`.
         most: Bytes of a ref.
-        most_object: Bytes of an envelope or a features body.
+        most_object: Bytes of what is gathered.
     """
 
     def __init__(
@@ -63,10 +89,10 @@ class ObjectScanner(Scanner):
         super().__init__(read, HEADS, most=most, line=line)
         self._run = (self._run[0], NO_RUN)  # every key is looked at
         self._most_object = most_object
-        self._objects: list[OpenObject] = []
+        self._open: list[OpenValue] = []
         self._held = bytearray()
         self._held_start = 0
-        self._closed: list[tuple[OpenObject, bytes | None]] = []
+        self._closed: list[tuple[OpenValue, Kind, bytes | None]] = []
 
     def _place(self) -> str:
         # The line is told with each finding, and who reads a part of a file knows no other number.
@@ -75,11 +101,11 @@ class ObjectScanner(Scanner):
 
     @property
     def may_be_inside(self) -> bool:
-        """Whether what is read now may turn out to belong to an envelope or a features body."""
-        return any(one.kept for one in self._objects)
+        """Whether what is read now may turn out to belong to something that is gathered."""
+        return any(one.kept for one in self._open)
 
-    def take_closed(self) -> list[tuple[OpenObject, bytes | None]]:
-        """The wanted objects that ended since the last call; None for one too long to keep."""
+    def take_closed(self) -> list[tuple[OpenValue, Kind, bytes | None]]:
+        """What was gathered since the last call; None for one too long to keep."""
         closed, self._closed = self._closed, []
         return closed
 
@@ -87,29 +113,48 @@ class ObjectScanner(Scanner):
         """Takes note of a value of `kind`; whether the string was that and no ref."""
         if found.text != KIND or found.key != "kind":
             return found.text is not None and not found.text.startswith(PREFIX)
-        self._objects[-1].marks |= _ENVELOPE
+        self._open[-1].marks |= _ENVELOPE
         return True
 
+    def _value(self) -> Found | None:
+        # How a list begins is seen when its bracket is.
+        self._skip_space()
+        if self._lacks(_HEAD_WINDOW):
+            return MORE
+        return super()._value()
+
     def _push(self, bracket: int) -> None:
-        if bracket == OBJECT:
-            self._objects.append(OpenObject(self.offset, self.line))
+        named = LISTS.get(self._key or "")
+        may_be_list = named is None and self._begins_as_list()
+        if bracket == OBJECT or named is not None or may_be_list:
+            one = OpenValue(self.offset, self.line, len(self._stack), named, may_be_list)
+            self._open.append(one)
         super()._push(bracket)
 
+    def _begins_as_list(self) -> bool:
+        if _ARRAY_HEAD.match(self._buffer, self._position):
+            return True
+        return not self._stack and _DOCUMENT_HEAD.match(self._buffer, self._position) is not None
+
     def _pop(self) -> None:
-        bracket = self._stack[-1]
         super()._pop()
-        if bracket == OBJECT:
-            one = self._objects.pop()
-            if one.is_wanted:
-                self._closed.append((one, self._bytes_of(one)))
+        if self._open and self._open[-1].depth == len(self._stack):
+            self._close(self._open.pop())
+
+    def _close(self, one: OpenValue) -> None:
+        kind = one.kind
+        if kind is None and one.may_be_list:
+            kind = _kind_of_list(self._bytes_of(one))
+        if kind is not None:
+            self._closed.append((one, kind, self._bytes_of(one)))
 
     def _member(self) -> Found | None:
         found = super()._member()
         if self._state == State.COLON and self._key in _MARKS:
-            self._objects[-1].marks |= _MARKS[self._key]
+            self._open[-1].marks |= _MARKS[self._key]
         return found
 
-    def _bytes_of(self, one: OpenObject) -> bytes | None:
+    def _bytes_of(self, one: OpenValue) -> bytes | None:
         if not one.kept:
             return None
         if one.start >= self._passed:
@@ -121,7 +166,7 @@ class ObjectScanner(Scanner):
         super()._more()
 
     def _hold(self) -> None:
-        """Keeps what is passed on, from the first object on that may still be wanted."""
+        """Keeps what is passed on, from the first value on that may still be wanted."""
         if self._held:
             self._held += self._buffer[: self._position]
         first = self._first_kept()
@@ -137,8 +182,15 @@ class ObjectScanner(Scanner):
             del self._held[: first.start - self._held_start]
             self._held_start = first.start
 
-    def _first_kept(self) -> OpenObject | None:
-        return next((one for one in self._objects if one.kept), None)
+    def _first_kept(self) -> OpenValue | None:
+        return next((one for one in self._open if one.kept), None)
 
-    def _limit_of(self, one: OpenObject) -> int:
-        return self._most_object if one.marks else UNMARKED_BYTES
+    def _limit_of(self, one: OpenValue) -> int:
+        return UNMARKED_BYTES if one.is_unmarked else self._most_object
+
+
+def _kind_of_list(raw: bytes | None) -> ListKind | None:
+    """What a value is that began as a list of images."""
+    with contextlib.suppress(MMRawError):
+        return None if raw is None else list_kind(parse_json(raw))
+    return None

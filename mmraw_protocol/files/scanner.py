@@ -127,7 +127,7 @@ class Scanner:
         while True:
             found = steps[self._state]()
             if found is not None:
-                return None if found is _MORE else found
+                return None if found is MORE else found
             if self._state == State.START and self._may_stop(at_least):
                 return None
 
@@ -201,7 +201,7 @@ class Scanner:
         if self._buffer.find(b"\n", begin, self._position) >= 0:
             self._on_fresh_line = True
         if following < 0:
-            return _MORE
+            return MORE
         if self._position > begin:
             return None  # between two documents, where reading may stop
         if not self._on_fresh_line:
@@ -214,14 +214,14 @@ class Scanner:
 
     def _bare_line(self) -> Found | None:
         if self._lacks(max(map(len, self._heads.bare))):
-            return _MORE
+            return MORE
         if not self._buffer.startswith(self._heads.bare, self._position):
             self._on_fresh_line = False
             self._state = State.VALUE
             return None
         end = self._buffer.find(b"\n", self._position)
         if end < 0 and not self._ended and len(self._buffer) - self._position <= self._most:
-            return _MORE
+            return MORE
         end = len(self._buffer) if end < 0 else end
         raw = self._buffer[self._position : end].rstrip()
         if len(raw) > self._most:
@@ -239,7 +239,7 @@ class Scanner:
             self._skip_run(self._run[0])
         following = self._skip_space()
         if following < 0:
-            return _MORE
+            return MORE
         if following == _QUOTE:
             return self._open_string()
         if following in (ARRAY, OBJECT):
@@ -278,7 +278,7 @@ class Scanner:
         match = SCALAR_TEXT.match(self._buffer, self._position)
         if match is None or match.end() == len(self._buffer):
             if self._lacks(SCALAR_BYTES):
-                return _MORE
+                return MORE
             if match is None or match.end() - match.start() >= SCALAR_BYTES:
                 self._fail("neither a string, a number, an array, an object nor a literal")
         self._position = match.end()
@@ -287,7 +287,7 @@ class Scanner:
 
     def _open_string(self) -> Found | None:
         if self._lacks(self._heads.window):
-            return _MORE
+            return MORE
         if self._heads.begins(self._buffer, self._position):
             self._state = State.WANTED
             self._checked = 1
@@ -320,7 +320,7 @@ class Scanner:
     def _string(self) -> Found | None:
         self._position = self._body_end(self._position)
         if not self._closes(self._position):
-            return _MORE
+            return MORE
         self._position += 1
         self._state = self._after_string
         return None
@@ -330,7 +330,7 @@ class Scanner:
         begin, self._checked = self._position, end - self._position
         too_long = self._checked > self._most or self._is_plainly_too_long(begin, end)
         if not self._closes(end) and not too_long:
-            return _MORE
+            return MORE
         key = self._key
         self._count(begin)
         if too_long:
@@ -354,7 +354,7 @@ class Scanner:
             self._skip_run(self._run[1])
         following = self._skip_space()
         if following < 0 or self._lacks(KEY_WINDOW):
-            return _MORE
+            return MORE
         if following == OBJECT_END and self._state == State.FIRST_KEY:
             self._pop()
         elif following != _QUOTE:
@@ -372,7 +372,7 @@ class Scanner:
     def _colon(self) -> Found | None:
         following = self._skip_space()
         if following < 0:
-            return _MORE
+            return MORE
         if following != _COLON:
             self._fail("expected a colon behind a key")
         self._position += 1
@@ -382,7 +382,7 @@ class Scanner:
     def _after(self) -> Found | None:
         following = self._skip_space()
         if following < 0:
-            return _MORE
+            return MORE
         bracket = self._stack[-1]
         if following == _COMMA:
             self._position += 1
@@ -394,7 +394,7 @@ class Scanner:
         return None
 
 
-_MORE = Found(b"", None, None, 0, 0)
+MORE = Found(b"", None, None, 0, 0)
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
 _ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}

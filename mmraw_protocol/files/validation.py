@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
@@ -23,7 +24,11 @@ ListKind = Literal["content_parts", "mm_refs"]
 Kind = Literal["ref", "envelope", "features", "content_parts", "mm_refs", "document", "file"]
 
 #: The keys under which images stand by their URLs.
-_LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_refs"}
+LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_refs"}
+
+
+#: What a URL begins with.
+URL_HEAD = re.compile("[A-Za-z][A-Za-z0-9+.-]{0,15}:")
 
 
 class Finding(Shown, msgspec.Struct, frozen=True):
@@ -63,12 +68,15 @@ def check_value(
     while stack:
         item, place, kind = stack.pop()
         if kind is not None:
-            yield _check(kind, item, place, limits)
+            yield check_one(kind, item, place, limits)
         elif isinstance(item, str):
             if is_ref(item):
-                yield _check("ref", item, place, limits)
+                yield check_one("ref", item, place, limits)
         elif isinstance(item, list):
             rows = cast("list[Any]", item)
+            if is_placed_array(rows):
+                yield check_one("mm_refs", rows, place, limits)
+                continue
             # Long lists are of numbers alone.
             if _KINDS.isdisjoint(map(type, rows)):
                 continue
@@ -81,7 +89,7 @@ def check_value(
             fields = cast("dict[str, Any]", item)
             kind = kind_of(fields)
             if kind is not None:
-                yield _check(kind, fields, place, limits)
+                yield check_one(kind, fields, place, limits)
             else:
                 stack += [_child(name, child, place) for name, child in _looked_at(fields)]
 
@@ -94,7 +102,7 @@ def _looked_at(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _child(name: str, child: Any, place: str) -> tuple[Any, str, Kind | None]:
-    kind = None if isinstance(child, str) else _LISTS.get(name)
+    kind = None if isinstance(child, str) else LISTS.get(name)
     # Other keys are input and stay out of the path.
     return child, f"{place}.{'*' if kind is None else name}", kind
 
@@ -107,9 +115,13 @@ def list_kind(document: Any) -> ListKind | None:
     rows = cast("list[Any]", document) if isinstance(document, list) else []
     if rows and all(isinstance(row, dict) and {"type", "url"} <= row.keys() for row in rows):
         return "content_parts"
-    triples = cast("list[Any]", rows[0]) if len(rows) == 1 and isinstance(rows[0], list) else []
-    is_array = bool(triples) and all(_is_triple(row) for row in triples)
-    return "mm_refs" if is_array else None
+    return "mm_refs" if is_placed_array(rows) else None
+
+
+def is_placed_array(rows: list[Any]) -> bool:
+    """Whether a list is mm_refs in the array form, as structs without keys hold them."""
+    inner = cast("list[Any]", rows[0]) if len(rows) == 1 and isinstance(rows[0], list) else []
+    return bool(inner) and all(_is_placed(row) for row in inner)
 
 
 def _are_placed(rows: Any) -> bool:
@@ -119,9 +131,12 @@ def _are_placed(rows: Any) -> bool:
     )
 
 
-def _is_triple(row: Any) -> bool:
+def _is_placed(row: Any) -> bool:
     fields = cast("list[Any]", row) if isinstance(row, list) else []
-    return len(fields) == 3 and isinstance(fields[0], str) and isinstance(fields[1], int)
+    if len(fields) != 3 or not isinstance(fields[0], str) or not isinstance(fields[1], int):
+        return False
+    # Lists of words and numbers, such as log probabilities, are none of ours.
+    return URL_HEAD.match(fields[0]) is not None
 
 
 def kind_of(fields: dict[str, Any]) -> Kind | None:
@@ -133,7 +148,8 @@ def kind_of(fields: dict[str, Any]) -> Kind | None:
     return None
 
 
-def _check(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
+def check_one(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
+    """Checks a thing of a known kind, decoded or as the bytes of its JSON."""
     failed: MMRawError | None = None
     try:
         if kind == "ref":
