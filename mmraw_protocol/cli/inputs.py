@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Generator
@@ -12,13 +13,15 @@ from typing import IO, Any, cast
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
+from ..wire.msgpack import is_msgpack
+from ..wire.msgpack_stream import json_lines
 
 
 def read_text(argument: str | None) -> str:
     """The text of `-` or nothing (standard input), of a file, or the argument itself.
 
     Raises:
-        MMRawError: source_unavailable, invalid_encoding, limit_exceeded.
+        MMRawError: source_unavailable, invalid_encoding, invalid_msgpack, limit_exceeded.
     """
     if argument in (None, "-"):
         return _decode(sys.stdin.buffer.read(DEFAULT_LIMITS.features_bytes + 1))
@@ -28,10 +31,10 @@ def read_text(argument: str | None) -> str:
 
 
 def read_file(name: str) -> str:
-    """The text of a file.
+    """The text of a file; MessagePack as the JSON that says the same.
 
     Raises:
-        MMRawError: source_unavailable, invalid_encoding, limit_exceeded.
+        MMRawError: source_unavailable, invalid_encoding, invalid_msgpack, limit_exceeded.
     """
     data: bytes | None = None
     try:
@@ -47,6 +50,8 @@ def read_file(name: str) -> str:
 def _decode(data: bytes) -> str:
     if len(data) > DEFAULT_LIMITS.features_bytes:
         raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
+    if is_msgpack(data):
+        data = b"".join(json_lines(io.BytesIO(data).read))
     try:
         text = data.decode("utf-8").strip()
     except UnicodeDecodeError:

@@ -12,6 +12,7 @@ import msgspec
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
+from ..wire.msgpack_stream import JsonText
 from ..wire.ref import parse_ref
 from .crew import Crew
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
@@ -81,6 +82,8 @@ def check(
 ) -> Checked:
     """Checks a file: documents that stand on a line each, or one document over many lines.
 
+    A file that begins as MessagePack is checked as the lines of JSON that say the same.
+
     A line that is no document is a refusal of its own, and the next one is read. Documents of up to
     8 MB keep every rule of the protocol's JSON; in longer ones, which are scanned as they
     stream by, the rules hold within refs, envelopes and features bodies, and paths begin there.
@@ -91,27 +94,39 @@ def check(
         progress: Told how many bytes are read.
         limits: Of refs, envelopes and features.
     """
-    reader = LineReader(_counting(read, progress), block=BLOCK if processes > 1 else OWN_BLOCK)
-    first = reader.next_block()
+    text = JsonText(_counting(read, progress))
+    reader = LineReader(text.read, block=BLOCK if processes > 1 else OWN_BLOCK)
     checked = Checked()
+    failed: MMRawError | None = None
+    try:
+        _check_input(reader, checked, limits, processes)
+    except MMRawError as error:
+        # What a reader of lines raises, unlike what is wrong in one, is the end of the input.
+        failed = error
+    if failed is not None:
+        if not text.was_packed:
+            raise failed
+        checked.add(reader.line, Finding("document", failed))
+    return checked
+
+
+def _check_input(reader: LineReader, checked: Checked, limits: Limits, processes: int) -> None:
+    first = reader.next_block()
     if first is None:
-        return checked
+        return
     reader.unread(first.data, first.line)
     if is_part_of_a_document(first):
         _check_whole(reader, checked, limits)
     elif processes > 1:
         _check_lines_in_parallel(reader, checked, limits, processes)
     else:
-        checked = check_blocks(reader, limits)
-    return checked
+        check_blocks(reader, checked, limits)
 
 
-def check_blocks(reader: LineReader, limits: Limits) -> Checked:
+def check_blocks(reader: LineReader, checked: Checked, limits: Limits) -> None:
     """Every line that the reader gives."""
-    checked = Checked()
     while block := reader.next_block():
         checked.merge(_check_block(block, reader, limits))
-    return checked
 
 
 def _counting(

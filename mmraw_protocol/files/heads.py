@@ -45,6 +45,10 @@ class Heads:
         """Whether a wanted string opens with the quote at `start`."""
         return self._spelt.match(data, start) is not None
 
+    def opens(self, text: bytes) -> bool:
+        """Whether a text that stands without quotes and escapes begins as wanted."""
+        return self._plain.match(b'"' + text) is not None
+
     def all_in(self, data: bytes) -> Iterable[re.Match[bytes]]:
         """Where a wanted string seems to open: quotes that are escaped are among them."""
         escaped = b"\\u00" in data or b"\\/" in data

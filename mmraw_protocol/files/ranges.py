@@ -91,7 +91,8 @@ def check_range(read_at: ReadAt, start: int, end: int, size: int, limits: Limits
     """
     lines = _Lines(read_at, start, end, size)
     reader = LineReader(lines.read, block=OWN_BLOCK)
-    checked = check_blocks(reader, limits)
+    checked = Checked()
+    check_blocks(reader, checked, limits)
     return Part(start, end, reader.line - 1, checked, not lines.cut)
 
 

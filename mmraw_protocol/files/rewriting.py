@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring_ascii
 from typing import Literal, Protocol
 
@@ -12,9 +12,11 @@ import msgspec
 
 from ..system.shown import Shown
 from ..wire.errors import ErrorCode, MMRawError
+from ..wire.msgpack import is_msgpack
 from .crew import Crew
 from .heads import Heads
 from .lines import are_documents, key_of, place_of, strings_in, text_of
+from .packed import packed_pieces
 from .reader import BLOCK, Block, LineReader
 from .scanner import Found, Scanner
 
@@ -119,6 +121,8 @@ def rewrite(
 ) -> Report:
     """Rewrites the strings of JSON documents: one of any size, or many, each on its own lines.
 
+    A file that begins as MessagePack is read as that, by this process alone; a refusal's line is 1.
+
     Args:
         read: Gives up to so many bytes, and none at the end.
         write: Takes the bytes of the output, in order.
@@ -132,8 +136,8 @@ def rewrite(
         block: Bytes of a block of lines.
 
     Raises:
-        MMRawError: invalid_json, invalid_encoding, limit_exceeded: the documents themselves cannot
-            be read; the message names the place.
+        MMRawError: invalid_json, invalid_encoding, invalid_msgpack, limit_exceeded: the documents
+            themselves cannot be read; the message names the place.
     """
     return _Rewriting(read, write, job, on_error, progress, note, block).run(processes)
 
@@ -164,7 +168,12 @@ class _Rewriting:
 
     def run(self, processes: int) -> Report:
         try:
-            if processes > 1:
+            first = self._reader.read(1)
+            self._reader.unread(first, 1)
+            if is_msgpack(first):
+                heads, most = self._rewriter.heads, self._rewriter.most
+                self._pass_on(packed_pieces(self._reader.read, heads, most=most), _packed)
+            elif processes > 1:
                 self._run_parallel(processes)
             else:
                 self._run_alone()
@@ -219,18 +228,24 @@ class _Rewriting:
         self._reader.unread(block.data, block.line)
         rewriter = self._rewriter
         scanner = Scanner(self._reader.read, rewriter.heads, most=rewriter.most, line=block.line)
-        for piece in scanner.pieces(at_least=len(block.data)):
+        self._pass_on(scanner.pieces(at_least=len(block.data)), _spelt)
+        self._reader.unread(scanner.rest, scanner.line)
+
+    def _pass_on(
+        self, pieces: Iterator[bytes | Found], spelt: Callable[[str, bool], bytes]
+    ) -> None:
+        """Writes pieces of documents, their strings rewritten."""
+        for piece in pieces:
             if isinstance(piece, bytes):
                 self._read_so_far(len(piece))
                 self._write(piece)
                 continue
             tally = Tally()
-            data = _replaced(piece, rewriter, tally)
-            tally.notes = rewriter.take_notes()
+            data = _replaced(piece, self._rewriter, tally, spelt)
+            tally.notes = self._rewriter.take_notes()
             self._add(tally)
             self._read_so_far(len(piece.raw))
             self._write(data)
-        self._reader.unread(scanner.rest, scanner.line)
 
 
 class _Done(msgspec.Struct):
@@ -306,14 +321,20 @@ def _spelt(text: str, bare: bool) -> bytes:
     return text.encode("utf-8") if bare else encode_basestring_ascii(text).encode("ascii")
 
 
-def _replaced(found: Found, rewriter: Rewriter, tally: Tally) -> bytes:
+def _packed(text: str, bare: bool) -> bytes:
+    return msgspec.msgpack.encode(text)
+
+
+def _replaced(
+    found: Found, rewriter: Rewriter, tally: Tally, spelt: Callable[[str, bool], bytes]
+) -> bytes:
     """The bytes in the output of a string that the scanner found."""
     new = _answer(rewriter, found.raw, found.text, found.key)
     if new == found.text:
         tally.unchanged += 1
     elif isinstance(new, str):
         tally.changed += 1
-        return _spelt(new, found.bare)
+        return spelt(new, found.bare)
     else:
         tally.refuse(new, lambda: (found.line, found.column))
     return found.raw

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.msgpack import is_msgpack
 from .checking import OWN_BLOCK, Checked, check, is_part_of_a_document
 from .processes import ended_early, start_worker
 from .ranges import Part, Task, check_ranges, merge_parts
@@ -68,12 +69,13 @@ def check_file(
 
 
 def _size_of_regular(file: IO[bytes]) -> int | None:
-    """The size of a regular file that is read from its beginning; None for all else."""
+    """The size of a regular file of text that is read from its beginning; None for all else."""
     with contextlib.suppress(OSError):
         status = os.fstat(file.fileno())
         # Files that the system makes up as they are read have no size.
         if stat.S_ISREG(status.st_mode) and status.st_size and file.tell() == 0:
-            return status.st_size if hasattr(os, "pread") else None
+            is_shared = hasattr(os, "pread") and not is_msgpack(os.pread(file.fileno(), 1, 0))
+            return status.st_size if is_shared else None
     return None
 
 

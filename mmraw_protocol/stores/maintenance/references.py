@@ -10,8 +10,8 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 from urllib.parse import unquote
 
 import msgspec
@@ -20,6 +20,8 @@ from ...system.descriptors import open_above
 from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import ErrorCode, MMRawError
+from ...wire.msgpack import is_msgpack
+from ...wire.msgpack_stream import JsonText
 from ...wire.ref import RawMMRef, check_raw_image_id, parse_ref
 from .. import AssetStore
 from ..urls import find_stored
@@ -93,7 +95,7 @@ def read_references(
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] = lambda count: None,
 ) -> References:
-    """Reads rollout files (JSON, JSON lines, or a ref on each line).
+    """Reads rollout files (JSON, JSON lines, a ref on each line, or MessagePack).
 
     Args:
         files: Their names.
@@ -152,16 +154,21 @@ class _Reader:
             ):
                 self._found.silent.append(name)
 
-    def _scan(self, stream: IO[bytes], left: int) -> Iterator[int]:
+    def _scan(self, stream: BufferedReader, left: int) -> Iterator[int]:
         """Reads as many bytes as the file had: one that a run appends to may have no end."""
         before = left
+        is_packed = is_msgpack(stream.peek(1)[:1])
 
-        def read_line(size: int) -> bytes:
+        def read_part(size: int) -> bytes:
             nonlocal left
-            data = stream.readline(min(size, left))
+            size = min(size, left)
+            data = stream.read(size) if is_packed else stream.readline(size)
             left -= len(data)
             return data
 
+        # A name may stand in binary data, too.
+        packed = JsonText(read_part, with_binary=True) if is_packed else None
+        read_line = read_part if packed is None else packed.readline
         for found in strings_in(read_line):
             self._string(found)
             if before - left >= _TOLD:
@@ -246,7 +253,7 @@ def _spellings(text: str) -> Iterator[str]:
         text = decoded
 
 
-def _open_regular(name: str) -> IO[bytes] | None:
+def _open_regular(name: str) -> BufferedReader | None:
     """A regular file; never a wait for a FIFO."""
     try:
         descriptor = open_above(name, os.O_RDONLY | os.O_NONBLOCK)

@@ -1,0 +1,63 @@
+"""A file of MessagePack as bytes to pass on and strings to look at, as `Scanner` reads JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..wire.msgpack_stream import CHUNK, PackedReader, Token
+from .heads import Heads
+from .scan_patterns import Found
+
+#: Bytes of a key that is told to who asks for a string.
+_KEY_BYTES = 256
+
+
+def packed_pieces(
+    read: Callable[[int], bytes], heads: Heads, *, most: int
+) -> Iterator[bytes | Found]:
+    """The documents in order; a found string stands between the bytes around it.
+
+    Its line is 1 and its column counts the bytes of the file.
+
+    Args:
+        read: Gives up to so many bytes, and none at the end.
+        heads: The strings to stop at.
+        most: Bytes of such a string; longer ones are reported without their text.
+
+    Raises:
+        MMRawError: invalid_msgpack, invalid_type, limit_exceeded.
+    """
+    reader = PackedReader(read)
+    passed: list[bytes] = []
+    size = 0
+    while (token := reader.next()) is not None:
+        for piece in _token(reader, token, heads, most):
+            if isinstance(piece, bytes):
+                passed.append(piece)
+                size += len(piece)
+            if size >= CHUNK or not isinstance(piece, bytes):
+                yield b"".join(passed)
+                passed, size = [], 0
+            if not isinstance(piece, bytes):
+                yield piece
+        for _ in reader.closed():
+            pass
+    yield b"".join(passed)
+
+
+def _token(reader: PackedReader, token: Token, heads: Heads, most: int) -> Iterator[bytes | Found]:
+    level = reader.levels[-1] if reader.levels else None
+    if token.kind == "text" and level is not None and level.is_at_key:
+        is_short = token.size <= _KEY_BYTES
+        level.key = reader.peek(token.size).decode("utf-8", "replace") if is_short else None
+    elif token.kind == "text" and heads.opens(reader.peek(min(token.size, heads.window))):
+        key = level.key if level is not None and level.is_map else None
+        content = b"".join(reader.content(token.size)) if token.size <= most else None
+        text = None if content is None else content.decode("utf-8", "replace")
+        yield Found(token.raw + (content or b""), text, key, 1, token.at + 1)
+        if content is None:
+            yield from reader.content(token.size)
+        return
+    yield token.raw
+    if token.kind in ("text", "binary"):
+        yield from reader.content(token.size)
