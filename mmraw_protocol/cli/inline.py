@@ -8,6 +8,7 @@ from typing import cast
 from ..files import InlineJob, StorePlace
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
+from .seen import DATA_IMAGES
 
 EXAMPLE = "mmraw inline rollouts.jsonl --store run_exp42/assets/images --out whole.jsonl"
 
@@ -21,4 +22,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Inlines; 1 where an image or a document was refused."""
     store = cast(StorePlace, store_place(args, required=True, create=False))
-    return run_rewriting(args, InlineJob(store=store), "inlined", images=True)
+    return run_rewriting(args, InlineJob(store=store), "inlined", images=True, others=DATA_IMAGES)

@@ -20,4 +20,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Offloads; 1 where an image or a document was refused."""
     store = None if args.dry_run else store_place(args, required=True)
-    return run_rewriting(args, OffloadJob(store=store), "offloaded", images=True)
+    others = {} if store is None else {f'"{store.url_start()}'.encode(): "images of this store"}
+    return run_rewriting(args, OffloadJob(store=store), "offloaded", images=True, others=others)

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -17,6 +18,7 @@ from ..wire.errors import ERRORS, MMRawError
 from .inputs import opened
 from .options import add_processes, modes_of
 from .output import error_dict, print_json, progress_bar, size_of
+from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 #: Distinct images that are recognized when duplicates are counted.
 _DISTINCT = 262_144
@@ -37,6 +39,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
         default="fail",
         help="a refused string: write nothing (default), or keep it as it is",
     )
+    add_allow_empty(parser)
     add_processes(parser)
     parser.set_defaults(wrong=parser.error)
 
@@ -88,7 +91,14 @@ class Images:
         }
 
 
-def run_rewriting(args: argparse.Namespace, job: Job, done: str, *, images: bool = False) -> int:
+def run_rewriting(
+    args: argparse.Namespace,
+    job: Job,
+    done: str,
+    *,
+    images: bool = False,
+    others: Mapping[bytes, str] | None = None,
+) -> int:
     """Rewrites the files one after the other and prints a report.
 
     Args:
@@ -96,20 +106,23 @@ def run_rewriting(args: argparse.Namespace, job: Job, done: str, *, images: bool
         job: What to do.
         done: The word for a string that was changed, for example `converted`.
         images: Whether the job notes images.
+        others: What the job passes over though it is of its kind, by how it begins in JSON:
+            the work was done before.
 
     Returns:
-        0, or 1 where a string or a document was refused.
+        0, or 1 where a string or a document was refused, or nothing was found to work on.
     """
     _check(args)
     rows: list[dict[str, Any]] = []
     for name in args.files:
-        row = _rewrite_file(args, name, job, done, Images() if images else None)
+        row = _rewrite_file(args, name, job, done, Images() if images else None, others or {})
         rows.append(row)
         if "error" in row:
             break
     to_stdout = not (args.in_place or args.dry_run) and _is_stdout(args.out)
     _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
-    return 1 if any(row["refused"] or "error" in row for row in rows) else 0
+    is_empty = all("seen" in row for row in rows) and not args.allow_empty
+    return 1 if is_empty or any(row["refused"] or "error" in row for row in rows) else 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -122,13 +135,19 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _rewrite_file(
-    args: argparse.Namespace, name: str, job: Job, done: str, images: Images | None
+    args: argparse.Namespace,
+    name: str,
+    job: Job,
+    done: str,
+    images: Images | None,
+    others: Mapping[bytes, str],
 ) -> dict[str, Any]:
     """Rewrites one file; its row in the report."""
     report = Report()
     failed: MMRawError | None = None
     written = False
     notes: list[str] = []
+    seen: str | None = None
     started = time.perf_counter()
     try:
         with (
@@ -136,9 +155,10 @@ def _rewrite_file(
             whole_output(_target(args, name), source) as output,
         ):
             notes = output.notes
+            tee = Seen(source.read, others or DATA_IMAGES)
             with progress_bar(f"{args.command} {Path(name).name}", size) as progress:
                 report = rewrite(
-                    source.read,
+                    tee.read,
                     output.write,
                     job,
                     on_error=args.on_error,
@@ -146,7 +166,9 @@ def _rewrite_file(
                     progress=progress,
                     note=None if images is None else images.note,
                 )
-            if report.complete:
+            if not _has_looked(report) and not (others and tee.found):
+                seen = tee.text("images" if images else "refs")
+            if report.complete and (seen is None or args.allow_empty):
                 output.commit()
                 written = not args.dry_run
     except MMRawError as error:
@@ -171,9 +193,17 @@ def _rewrite_file(
         row |= images.counts()
         row["bytes_saved"] = report.bytes_read - report.bytes_written
     row["notes"] = notes
+    if seen is not None and failed is None:
+        row["seen"] = seen
     if failed is not None:
         row["error"] = error_dict(failed)
     return row
+
+
+def _has_looked(report: Report) -> bool:
+    """Whether there was a string to work on."""
+    tally = report.tally
+    return bool(tally.changed or tally.unchanged or tally.refused)
 
 
 def _target(args: argparse.Namespace, name: str) -> Path | IO[bytes] | None:
@@ -198,6 +228,8 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
             path = "" if one["path"] == "$" else f" at {one['path']}"
             print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
         print(f"{row['file']}: {_summary(args, row, done)}", file=to)
+        if "seen" in row:
+            print(f"{row['file']}: found nothing to work on: {row['seen']}", file=to)
         for code, count in sorted(row["refused_by_code"].items()):
             print(f"  {count} x {code}: {ERRORS[code].remedy}", file=to)
         for note in row["notes"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from ..files.checking import MOST_REFUSALS, Checked
 from ..files.sharing import check_file
 from ..files.validation import Finding
 from ..wire.errors import MMRawError
+from ..wire.msgpack_stream import JsonText
 from .inputs import opened
 from .options import add_processes
 from .output import print_json, print_table, progress_bar
+from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
 
@@ -22,28 +25,44 @@ EXAMPLE = "mmraw validate rollouts.jsonl --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("files", nargs="*", default=["-"], help="files, or - for standard input")
+    add_allow_empty(parser)
     add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints refusals and a summary; 1 where anything was refused."""
+    """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
     total = Checked()
     refusals: list[dict[str, Any]] = []
     for name in args.files:
         checked = _check_file(name, args.processes)
         total.merge(checked)
         refusals += [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
-    summary = {
+    summary: dict[str, Any] = {
         "checked": total.counts,
         "refused": sum(total.refused.values()),
         "refused_by_code": total.refused,
         "refusals": refusals[:MOST_REFUSALS],
     }
+    is_empty = not total.counts
+    if is_empty:
+        summary["seen"] = {name: _seen(name) for name in args.files}
     if args.json:
         print_json(summary)
     else:
         _print(summary)
-    return 1 if total.refused else 0
+    return 1 if total.refused or (is_empty and not args.allow_empty) else 0
+
+
+def _seen(name: str) -> str:
+    """What a file without anything of this protocol looks like; standard input is gone by now."""
+    seen = Seen(lambda size: b"", DATA_IMAGES)
+    with contextlib.suppress(MMRawError), opened(name) as (source, _):
+        if name == "-":
+            return "0 refs"
+        seen = Seen(JsonText(source.read).read, DATA_IMAGES)
+        while seen.read(1 << 20):
+            pass
+    return seen.text("refs")
 
 
 def _check_file(name: str, processes: int) -> Checked:
@@ -64,6 +83,8 @@ def _print(summary: dict[str, Any]) -> None:
     for row in summary["refusals"]:
         where = f"{row['file']}:{row['line']}" if row["line"] else row["file"]
         print(f"{where}: {row['kind']} refused: {row['code']} at {row['path']}: {row['message']}")
+    for name, seen in summary.get("seen", {}).items():
+        print(f"{name}: found nothing to check: {seen}")
     checked = ", ".join(f"{count} {kind}" for kind, count in sorted(summary["checked"].items()))
     print(f"checked {checked or 'nothing'}; refused {summary['refused']}")
     if summary["refused"]:

@@ -27,14 +27,18 @@ from .moving_refs import MovingRefs
 
 #: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
 ENVELOPE_KEYS = frozenset({"raw_uri", "raw_image_uri", "raw_image_data", "raw_ref"})
+#: Keys under which messages have an image as base64 alone, and how PNG, JPEG, GIF and WebP begin.
+BARE_KEYS = frozenset({"data", "base64", "image", "image_url", "url", "bytes"})
+BARE_IMAGES = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 #: Images that a rewriter remembers, so that one that every turn repeats is stored once.
 _REMEMBERED = 65_536
 #: Refs that are not converted again while they are known, and how long one of them may be.
 _KNOWN_REFS = 4096
 _KNOWN_CHARS = 4096
 #: What opens a data: URL; prose about such URLs does not go on like this.
+_MEDIA = "|".join(["image(?=[/;,])", *MEDIA_TYPES])
 _DATA_HEAD = re.compile(
-    rf"data:({'|'.join(['image/', *MEDIA_TYPES])})[^\s,;]{{0,80}}(?:;[^\s,;]{{0,80}}){{0,8}},",
+    rf"data:({_MEDIA})[^\s,;]{{0,80}}(?:;[^\s,;]{{0,80}}){{0,8}},",
     re.IGNORECASE,
 )
 
@@ -62,6 +66,19 @@ class StorePlace(Shown, msgspec.Struct, frozen=True):
             MMRawError: store_invalid, store_permission, invalid_run_id.
         """
         return open_store(self.place, run_id=self.run_id, **self.options)
+
+    def url_start(self) -> str:
+        """What every URL of the store begins with.
+
+        Raises:
+            MMRawError: what `open` raises.
+        """
+        return _url_start(self.open())
+
+
+def _url_start(store: AssetStore) -> str:
+    name = "0.png"
+    return store.url(name)[: -len(name)]
 
 
 class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +150,7 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 class _Offloading:
     heads = Heads(
-        [PREFIX, *(f"data:{start}" for start in ("image/", *MEDIA_TYPES))],
+        [PREFIX, *(f"data:{start}" for start in ("image", *MEDIA_TYPES)), *BARE_IMAGES],
         any_case=True,
         bare=[PREFIX],
         keys=True,
@@ -151,6 +168,9 @@ class _Offloading:
         if text.startswith(PREFIX):
             return text if key in ENVELOPE_KEYS else self._refs.moved(text)
         head = _DATA_HEAD.match(text)
+        if key in BARE_KEYS and text.startswith(BARE_IMAGES):
+            message = "an image as base64 without a data: URL is not moved; messages are packed"
+            raise MMRawError("source_unsupported", message)
         if key in ENVELOPE_KEYS or head is None:
             return text
         modality = MEDIA_TYPES.get(head.group(1).lower())
@@ -191,9 +211,7 @@ class _Inlining:
     def __init__(self, store: AssetStore, limits: Limits) -> None:
         self._store = store
         self._limits = limits
-        name = "0.png"
-        #: What every URL of this store begins with.
-        self._place = store.url(name)[: -len(name)]
+        self._place = _url_start(store)
         self.heads = Heads([self._place, PREFIX], bare=[PREFIX], keys=True)
         self._refs = MovingRefs("inline", store, limits)
         self.most = self._refs.most

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
 import msgspec
 
+from ...stores import AssetStore
 from ...stores.maintenance import FsckReport, check
 from ..output import print_json, progress_bar, size_of
+from ..seen import add_allow_empty
 from .options import (
     add_runs,
     add_store,
@@ -24,6 +28,8 @@ HELP = (
     "which of the images they refer to are missing or different, and which objects none refers to"
 )
 EXAMPLE = "mmraw store fsck rollouts.jsonl --store s3://bucket/run_exp42/assets/images --json"
+#: Entries of a folder without objects that are named.
+_MOST_NAMES = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,22 +37,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", help="rollout files, JSON or JSON lines")
     add_store(parser)
     add_runs(parser)
+    add_allow_empty(parser)
     add_work(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what is wrong; 1 where anything is. Objects that nothing refers to are no fault."""
+    """Prints what is wrong; 1 where anything is, or where there was nothing to check.
+
+    Objects that nothing refers to are no fault.
+    """
     store = store_at(args.store, args)
     with progress_bar("checking objects", None) as progress:
         report = check(store, args.files, workers=args.workers, state=args.state, progress=progress)
+    ok = report.ok and (args.allow_empty or not report.is_empty)
+    seen = _seen(report, store) if report.is_empty else None
     if args.json:
-        print_json({"ok": report.ok, **msgspec.to_builtins(report)})
-    else:
-        _print(report, with_files=bool(args.files))
-    return 0 if report.ok else 1
+        print_json({"ok": ok, **msgspec.to_builtins(report)} | ({"seen": seen} if seen else {}))
+        return 0 if ok else 1
+    _print(report)
+    if seen is not None:
+        print(f"found nothing to check: {seen}")
+    print("all well" if ok else "not all well")
+    return 0 if ok else 1
 
 
-def _print(report: FsckReport, *, with_files: bool) -> None:
+def _seen(report: FsckReport, store: AssetStore) -> str:
+    """What is there in place of objects, or of references."""
+    if report.objects:
+        return f"{report.objects} objects, and 0 references in the files"
+    root = getattr(store, "root", None)
+    if not isinstance(root, Path) or not root.is_dir():
+        return "0 objects"
+    names = sorted(entry.name for entry in root.iterdir())
+    shown = ", ".join(json.dumps(name) for name in names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    below = "; images are usually in assets/images below" if "assets" in names else ""
+    return f"0 objects; the folder has {shown or 'nothing'}{more}{below}"
+
+
+def _print(report: FsckReport) -> None:
     print_some("corrupt", map(object_line, report.corrupt))
     print_some("missing", (f"{m.raw_image_id} ({m.file}:{m.line})" for m in report.missing))
     print_some(
@@ -57,9 +86,8 @@ def _print(report: FsckReport, *, with_files: bool) -> None:
     print_problems(report.problems)
     resumed = f" ({report.resumed} of them before)" if report.resumed else ""
     print(f"{report.objects} objects{resumed}, {size_of(report.bytes)} read")
-    if with_files:
+    if report.with_files:
         print(
             f"{report.refs} refs, {report.mentions} images referred to, "
             f"{report.other_runs} of other runs, {len(report.orphaned)} objects not referred to"
         )
-    print("all well" if report.ok else "not all well")

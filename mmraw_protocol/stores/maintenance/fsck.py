@@ -60,6 +60,7 @@ class FsckReport(Shown, msgspec.Struct, kw_only=True):
         mismatched: Mentions whose object has another hash than is named beside it.
         orphaned: Objects that no file refers to. No fault: `mmraw store gc` removes old ones.
         problems: Files, and refs in them, that cannot be read.
+        with_files: Whether files were given.
     """
 
     objects: int = 0
@@ -75,6 +76,12 @@ class FsckReport(Shown, msgspec.Struct, kw_only=True):
     mismatched: list[UnmetMention] = msgspec.field(default_factory=list[UnmetMention])
     orphaned: list[ObjectName] = msgspec.field(default_factory=list[ObjectName])
     problems: list[Problem] = msgspec.field(default_factory=list[Problem])
+    with_files: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to check: no object, or no reference in the files given."""
+        return not self.objects or (self.with_files and not (self.refs or self.mentions))
 
     @property
     def ok(self) -> bool:
@@ -104,7 +111,8 @@ def check(
     Raises:
         MMRawError: store_unavailable and other errors of the store as a whole.
     """
-    report = FsckReport()
+    files = list(files)
+    report = FsckReport(with_files=bool(files))
     digests: dict[ObjectName, str] = {}
     with StateFile(state, "fsck", store) as memory:
         for item, size, result in _read_all(store, memory, workers, report):
@@ -112,7 +120,6 @@ def check(
             report.bytes += size
             _sort(report, digests, item, result)
             progress(report.objects)
-        files = list(files)
         if files:
             _compare(report, digests, store, files, limits)
         memory.finish()

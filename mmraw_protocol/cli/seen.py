@@ -1,0 +1,111 @@
+"""What a command saw in an input that holds nothing for it, so that a wrong file is noticed."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+#: What opens a data: URL of an image in JSON, and its name in reports.
+DATA_IMAGES = {b'"data:image': "data: images"}
+
+#: Bytes of the beginning that are looked at closely.
+_SAMPLE = 1 << 20
+_MOST_ROWS = 20
+_MOST_COLUMNS = 6
+_MOST_NAME = 40
+
+
+def add_allow_empty(parser: argparse.ArgumentParser) -> None:
+    """--allow-empty."""
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="succeed where nothing is found to work on"
+    )
+
+
+class Seen:
+    """Hands an input on and remembers what it looks like.
+
+    Args:
+        read: Gives up to so many bytes, and none at the end.
+        marks: Texts to count, with their names in `text`.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], marks: Mapping[bytes, str]) -> None:
+        self._read = read
+        self._marks = marks
+        self._counts = dict.fromkeys(marks, 0)
+        self._sample = self._tail = b""
+        self._lines = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, and none at the end."""
+        data = self._read(size)
+        if len(self._sample) < _SAMPLE:
+            self._sample += data[: _SAMPLE - len(self._sample)]
+        self._lines += data.count(b"\n")
+        for mark in self._marks:
+            # One that began in the bytes before ends here.
+            begun = self._tail[1 - len(mark) :] if len(mark) > 1 else b""
+            self._counts[mark] += data.count(mark) + (begun + data[: len(mark) - 1]).count(mark)
+        longest = max(map(len, self._marks), default=1)
+        self._tail = (self._tail + data[-longest:])[-longest:]
+        return data
+
+    @property
+    def found(self) -> int:
+        """How often the marks stand in it."""
+        return sum(self._counts.values())
+
+    def text(self, wanted: str) -> str:
+        """A sentence for people: `300 rows, 0 refs; column "messages" holds JSON text`."""
+        parts = [self._size(), f"0 {wanted}"]
+        parts += [f"{count} {self._marks[mark]}" for mark, count in self._counts.items() if count]
+        columns = _columns(self._rows())
+        texts = [name for name, is_json in columns.items() if is_json]
+        if texts:
+            return f"{', '.join(parts)}; {_named(texts)} {_holds(texts)} JSON text"
+        return f"{', '.join(parts)}{f'; {_named(list(columns))}' if columns else ''}"
+
+    def _size(self) -> str:
+        sample = self._sample.strip()
+        if not sample:
+            return "nothing at all"
+        lines = self._lines + (not self._tail.endswith(b"\n"))
+        if next(self._rows(), None) is not None:
+            return f"{lines} {'row' if lines == 1 else 'rows'}"
+        return "one document" if sample[:1] in b"[{" else f"{lines} lines that are no JSON"
+
+    def _rows(self) -> Iterator[Any]:
+        """The values of the first lines, as far as they are JSON."""
+        for line in self._sample.split(b"\n", _MOST_ROWS)[:_MOST_ROWS]:
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+
+def _columns(rows: Iterator[Any]) -> dict[str, bool]:
+    """The keys of rows, and whether JSON text stands under each."""
+    found: dict[str, bool] = {}
+    for row in rows:
+        for name, value in cast("dict[str, Any]", row).items() if isinstance(row, dict) else ():
+            found[name] = found.get(name, False) or _is_json_text(value)
+    return found
+
+
+def _is_json_text(value: Any) -> bool:
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        with contextlib.suppress(ValueError):
+            return isinstance(json.loads(value), (dict, list))
+    return False
+
+
+def _named(names: list[str]) -> str:
+    shown = [json.dumps(name[:_MOST_NAME]) for name in names[:_MOST_COLUMNS]]
+    more = ["and others"] if len(names) > _MOST_COLUMNS else []
+    return f"{'column' if len(names) == 1 else 'columns'} {', '.join(shown + more)}"
+
+
+def _holds(names: list[str]) -> str:
+    return "holds" if len(names) == 1 else "hold"
