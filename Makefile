@@ -170,6 +170,11 @@ dist: install ## wheel and sdist into dist/, reproducibly, and tried in empty en
 	$(PY) tests/release/reproducible.py dist
 	$(PY) tests/release/installed.py dist/*.whl $(EXTRAS_TRIED)
 
+PREVIOUS ?=
+release-check: install $(DOCS_STAMP) ## what a release changes for documents and callers since PREVIOUS, a tag
+	$(BIN)/mmraw compat '$(PREVIOUS)' spec --strict reader
+	$(VENV)/docs/bin/python tests/release/interface.py '$(PREVIOUS)'
+
 # The oldest versions that pyproject.toml allows, in a venv of their own.
 MINIMUM_LOCK  := requirements-minimum.lock
 MINIMUM_STAMP := $(VENV)/minimum/.installed

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "vectors.md": "spec/vectors/README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
+    "releases.md": "RELEASE.md",
     "security.md": "SECURITY.md",
     "typescript.md": "typescript/README.md",
     "pipeline.md": "examples/pipeline/README.md",
