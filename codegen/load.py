@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
+from .annotations import EXTENSIONS, faults
 
 Json = dict[str, Any]
 
@@ -16,27 +16,6 @@ SPEC = Path(__file__).resolve().parent.parent / "spec"
 
 #: Keywords by the JSON type they stand beside. Anything else is an error that names its place.
 ANNOTATIONS = frozenset({"title", "description", "examples", "default"})
-EXTENSIONS = frozenset(
-    {
-        "x-mmraw-config",
-        "x-mmraw-default",
-        "x-mmraw-error",
-        "x-mmraw-family",
-        "x-mmraw-field",
-        "x-mmraw-fingerprint-order",
-        "x-mmraw-hint",
-        "x-mmraw-limit",
-        "x-mmraw-opaque",
-        "x-mmraw-product-limit",
-        "x-mmraw-shared",
-        "x-mmraw-since",
-        "x-mmraw-strip",
-        "x-mmraw-syntax",
-        "x-mmraw-tag",
-        "x-mmraw-wire",
-        "x-mmraw-without",
-    }
-)
 ALLOWED: dict[str, frozenset[str]] = {
     "string": frozenset({"type", "pattern", "minLength", "maxLength", "enum"}),
     "integer": frozenset({"type", "minimum", "maximum", "multipleOf", "enum"}),
@@ -51,7 +30,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "opaque": frozenset({"type", "items", "propertyNames", "additionalProperties"}),
     "$ref": frozenset({"$ref"}),
     "const": frozenset({"const"}),
-    "oneOf": frozenset({"oneOf"}),
+    "oneOf": frozenset({"oneOf", "type"}),
     "not": frozenset({"not"}),
 }
 ROOT = frozenset({"$schema", "$id", "$comment", "$defs", "$ref", "title", "description"})
@@ -218,13 +197,15 @@ def _check_array(node: Json, place: str) -> None:
 
 def _check_one_of(node: Json, place: str) -> None:
     if "x-mmraw-tag" in node:
+        if node.get("type") != "object":
+            raise SchemaError(f"{place}: variants need the type object, for strict validators")
         for index, part in enumerate(node["oneOf"]):
             if set(part) != {"properties"}:
                 raise SchemaError(f"{place}/oneOf/{index}: a variant has properties alone")
             for name, field in part["properties"].items():
                 check_node(field, f"{place}/oneOf/{index}/properties/{name}")
         return
-    if len(node["oneOf"]) != 2 or node["oneOf"][1] != {"type": "null"}:
+    if "type" in node or len(node["oneOf"]) != 2 or node["oneOf"][1] != {"type": "null"}:
         raise SchemaError(f"{place}/oneOf: only a value or null is understood")
     check_node(node["oneOf"][0], f"{place}/oneOf/0")
 
@@ -263,7 +244,8 @@ def load_schema(path: Path, root: Path) -> Schema:
 
 
 def _schema(document: Json, data: bytes, place: str) -> Schema:
-    Draft202012Validator.check_schema(document)
+    for fault in faults(document):
+        raise SchemaError(f"{place}{fault}")
     extra = set(document) - ROOT
     if extra:
         raise SchemaError(f"{place}: keyword not in the subset: {', '.join(sorted(extra))}")
@@ -373,6 +355,7 @@ def listing(schemas: dict[str, Schema], families: list[str]) -> str:
         "title": "Payload by family",
         "description": "Exactly one applies: a built-in family with its payload, or any other "
         "family with an opaque one.",
+        "type": "object",
         "oneOf": variants,
         "x-mmraw-tag": "family",
     }

@@ -4,7 +4,7 @@ import copy
 import json
 from typing import Any
 
-from mmraw_protocol.specdiff.sources import spec_of
+from mmraw_protocol.specdiff.sources import is_schema, spec_of
 from mmraw_protocol.wire.schemas import spec_folder
 
 Json = dict[str, Any]
@@ -15,9 +15,8 @@ def schema_files() -> dict[str, Json]:
     return {
         path.relative_to(folder).as_posix(): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.rglob("*.json"))
-        if path.name.endswith(".schema.json")
+        if is_schema(path.relative_to(folder).as_posix())
         or path.name in ("errors.json", "limits.json", "modalities.json")
-        if path.parent.name != "bundled"
     }
 
 

@@ -15,7 +15,7 @@ from mmraw_protocol.cli import main
 from mmraw_protocol.specdiff.gate import breaking, compare_specs
 from mmraw_protocol.specdiff.released import GROWS, check_released, release
 from mmraw_protocol.specdiff.rules import RULES
-from mmraw_protocol.specdiff.sources import BUNDLED, Spec, read_spec, spec_of
+from mmraw_protocol.specdiff.sources import BUNDLED, Spec, is_schema, read_spec, spec_of
 
 TEXT: Json = {"type": "string"}
 INT: Json = {"type": "integer", "minimum": 1, "maximum": 9}
@@ -137,6 +137,7 @@ CASES: list[tuple[str, Spec, Spec]] = [
     ("dialect-changed", spec(DIALECT), spec(wired(prefix="q"))),
     ("dialect-writing-changed", spec(DIALECT), spec(wired(write=False))),
     ("default-changed", spec({**INT, "default": 1}), spec({**INT, "default": 2})),
+    ("type-changed", spec(variants()), spec({**variants(), "type": "object"})),
     ("fingerprint-changed", spec(closed()), spec({**closed(), "x-mmraw-fingerprint-order": ["a"]})),
     ("opaque-changed", spec({"type": "object"}), spec({"type": "object", "x-mmraw-opaque": True})),
     ("limit-name-changed", spec(TEXT), spec({**TEXT, "x-mmraw-limit": "name_chars"})),
@@ -243,6 +244,15 @@ def test_strictness_chooses_what_fails(strict: Any, fatal: set[str]) -> None:
     assert {change.breaks for change in breaking(changes, strict)} == fatal
 
 
+def test_a_message_that_changes_breaks_both_ways(tmp_path: Path) -> None:
+    documents = copy.deepcopy(FILES)
+    documents["messages/error-body-v1.json"]["properties"]["error"]["required"] = ["message"]
+    write(tmp_path, documents)
+    (change,) = compare_specs(OLD, read_spec(str(tmp_path)))
+    assert (change.rule, change.breaks) == ("keyword-changed", "both")
+    assert change.place == "urn:mmraw:message:error-body:v1#/properties"
+
+
 # The command
 
 
@@ -316,7 +326,8 @@ def test_a_released_file_may_not_change(tmp_path: Path) -> None:
     listed = release("1.0", tmp_path)
     assert "ref/v3.schema.json" in listed
     assert GROWS not in listed
-    assert len(listed) == sum(name.endswith(".schema.json") for name in FILES) - 1
+    assert "messages/error-body-v1.json" in listed
+    assert len(listed) == sum(is_schema(name) for name in FILES) - 1
     assert list(check_released(tmp_path)) == []
     file = tmp_path / "ref" / "v3.schema.json"
     file.write_text(file.read_text() + "\n")

@@ -32,7 +32,7 @@ def nodes(node: Any) -> Iterator[Json]:
 PATTERNS = ["^[a-z]+$", "^[A-Za-z0-9_.-]+$", "^x", "^[a-f0-9]{16,64}$", "^$"]
 
 
-REFS = sorted(f"{i}#/$defs/{n}" for i, s in OLD.schemas.items() for n in s["$defs"])
+REFS = sorted(f"{i}#/$defs/{n}" for i, s in OLD.schemas.items() for n in s.get("$defs", {}))
 
 
 LEAVES: list[Json] = [

@@ -45,10 +45,10 @@ def _schemas(old: Spec, new: Spec) -> Iterator[Change]:
         if before is not None and after is not None:
             yield from _schema(schema_id, before, after, resolve)
         elif after is not None:
-            yield Change("schema-added" if "$ref" in after else "library-added", schema_id)
+            yield Change("schema-added" if _root(after) else "library-added", schema_id)
             yield from _dialects(schema_id, {}, after)
         elif before is not None:
-            yield Change("schema-removed" if "$ref" in before else "library-removed", schema_id)
+            yield Change("schema-removed" if _root(before) else "library-removed", schema_id)
             yield from _dialects(schema_id, before, {})
 
 
@@ -63,7 +63,7 @@ def _schema(schema_id: str, old: Json, new: Json, resolve: Resolve) -> Iterator[
         else:
             yield from compare_nodes(before[name], after[name], place, resolve)
     yield from _dialects(schema_id, old, new)
-    roots = [{k: v for k, v in side.items() if k not in _ROOT} for side in (old, new)]
+    roots = [_root(side) for side in (old, new)]
     if bool(roots[0]) != bool(roots[1]):
         yield Change("schema-added" if roots[1] else "schema-removed", f"{schema_id}#")
     elif roots[0]:
@@ -71,7 +71,12 @@ def _schema(schema_id: str, old: Json, new: Json, resolve: Resolve) -> Iterator[
 
 
 #: Keywords of a schema file that say nothing about documents.
-_ROOT = frozenset({"$schema", "$id", "$defs", "title", "description"})
+_ROOT = frozenset({"$schema", "$id", "$comment", "$defs", "title", "description"})
+
+
+def _root(schema: Json) -> Json:
+    """What a schema file says of whole documents; nothing where others only refer to it."""
+    return {name: value for name, value in schema.items() if name not in _ROOT}
 
 
 def _dialects(schema_id: str, old: Json, new: Json) -> Iterator[Change]:

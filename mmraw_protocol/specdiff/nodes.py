@@ -36,7 +36,7 @@ _COMPARED: dict[str, frozenset[str]] = {
     "enum": frozenset({"enum", "type"}),
     "not": frozenset({"not"}),
     "nullable": frozenset({"oneOf"}),
-    "variants": frozenset({"oneOf"}),
+    "variants": frozenset({"oneOf", "type"}),
     "string": frozenset({"type", "pattern", "minLength", "maxLength"}),
     "integer": frozenset({"type", "minimum", "maximum"}),
     "number": frozenset({"type", "minimum", "maximum"}),
@@ -101,10 +101,11 @@ def kind_of(node: Json) -> str:
 
 def _kind_of_choice(node: Json) -> str:
     parts = cast("list[Json]", node["oneOf"])
-    if set(_rules(node)) != {"oneOf"}:
-        return "other"
-    if "x-mmraw-tag" in node:
+    rules = set(_rules(node))
+    if "x-mmraw-tag" in node and rules <= {"oneOf", "type"}:
         return "variants"
+    if rules != {"oneOf"}:
+        return "other"
     nullable = len(parts) == 2 and parts[1] == {"type": "null"}
     # A value that is null itself would fit twice, and so never.
     return "nullable" if nullable and kind_of(parts[0]) in _NEVER_NULL else "other"
@@ -323,6 +324,7 @@ def _one_of_fields(old: list[Json] | None, new: list[Json] | None, place: str) -
 
 def _variants(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
     """Families by their constant; the rest is what no constant names."""
+    yield from _types(old, new, place)
     before, after = _by_family(old), _by_family(new)
     if before is None or after is None:
         if not _same(old["oneOf"], new["oneOf"]):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..wire.schemas import spec_folder
-from .sources import BUNDLED
+from .sources import is_schema
 
 NAME = "RELEASED.json"
 
@@ -51,8 +51,8 @@ def release(version: str, folder: Path | None = None) -> list[str]:
     releases = _releases(root)
     if faults or any(known["specification"] == version for known in releases):
         raise ValueError("; ".join(faults) or f"{version} is released already")
-    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.schema.json"))
-    frozen = [path for path in paths if path != GROWS and not path.startswith(BUNDLED)]
+    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.json"))
+    frozen = [path for path in paths if is_schema(path) and path != GROWS]
     files = {path: _sha256(root / path) for path in frozen}
     document = {"releases": [*releases, {"specification": version, "files": files}]}
     (root / NAME).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -18,6 +18,8 @@ Json = dict[str, Any]
 _TABLES = ("errors.json", "limits.json", "modalities.json")
 #: Generated from the other schemas, which are compared.
 BUNDLED = "bundled/"
+#: Bodies and lines around documents: JSON Schema beyond the subset that the generator reads.
+MESSAGES = "messages/"
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ def spec_of(documents: dict[str, Json]) -> Spec:
     """
     schemas: dict[str, Json] = {}
     for path, document in sorted(documents.items()):
-        if path.endswith(".schema.json"):
+        if is_schema(path):
             schema_id = document.get("$id")
             if not isinstance(schema_id, str) or schema_id in schemas:
                 raise MMRawError("invalid_value", "each schema needs an $id of its own")
@@ -90,10 +92,14 @@ def _json(data: bytes, path: str) -> Json:
     return cast(Json, value)
 
 
+def is_schema(path: str) -> bool:
+    """Whether a file of spec/ is a schema of its own, and not generated from others."""
+    suffix = ".json" if path.startswith(MESSAGES) else ".schema.json"
+    return path.endswith(suffix) and not path.startswith(BUNDLED)
+
+
 def _is_part(path: str) -> bool:
-    if path.startswith(BUNDLED):
-        return False
-    return path.endswith(".schema.json") or path in _TABLES
+    return is_schema(path) or path in _TABLES
 
 
 def _from_folder(root: Path) -> dict[str, bytes]:

@@ -1,6 +1,8 @@
 /** The generated checks against ajv, an independent validator, on documents that are made by the schemas. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -18,7 +20,16 @@ const CASES = 400;
 const schemas = readdirSync(SPEC, { recursive: true })
   .filter((name) => name.endsWith(".schema.json") && !name.startsWith("bundled"))
   .map((name) => JSON.parse(readFileSync(join(SPEC, name), "utf8")));
-const ajv = new Ajv2020({ strict: false, schemas });
+const read = (name) => JSON.parse(readFileSync(join(SPEC, name), "utf8"));
+const annotations = read("meta/annotations.json");
+/** A keyword that ajv does not know is an error, and so is one beside another type than its own. */
+const STRICT = { strict: true, allowUnionTypes: true };
+const ajv = new Ajv2020(STRICT);
+// What the vocabulary describes is known, and its values are checked.
+for (const [keyword, value] of Object.entries(annotations.properties)) {
+  ajv.addKeyword({ keyword, metaSchema: { ...value, $defs: annotations.$defs } });
+}
+ajv.addSchema(schemas);
 const definitions = schemas.flatMap(({ $id, $defs }) =>
   Object.entries($defs).map(([name, node]) => ({ name, node, id: `${$id}#/$defs/${name}` })),
 );
@@ -150,8 +161,7 @@ for (const { $id, $ref } of schemas.filter((schema) => "$ref" in schema)) {
     const path = `mmraw-protocol/schemas/${name}.schema.json`;
     const bundle = JSON.parse(readFileSync(fileURLToPath(import.meta.resolve(path)), "utf8"));
     assert.notEqual(bundle.$id, $id);
-    // As ajv is set by default, which refuses keywords that it does not know.
-    const alone = new Ajv2020({ logger: false }).compile(bundle);
+    const alone = new Ajv2020(STRICT).compile(bundle);
     const together = ajv.getSchema($id);
     const fits = recorded.filter((document) => together(document)).slice(0, 50);
     const seeds = [...(bundle.$defs[$ref.split("/").at(-1)].examples ?? []), ...fits];
@@ -167,5 +177,42 @@ for (const { $id, $ref } of schemas.filter((schema) => "$ref" in schema)) {
       assert.equal(alone(document), wanted, JSON.stringify(document));
     }
     assert.ok(verdicts.true > 0 && verdicts.false > 0, JSON.stringify(verdicts));
+  });
+}
+
+test("a keyword that no vocabulary describes, or with a wrong value, is an error", () => {
+  assert.throws(() => ajv.compile({ type: "string", "x-mmraw-hnt": "a text" }), /unknown keyword/);
+  assert.throws(() => ajv.compile({ type: "string", "x-mmraw-hint": 1 }), /"x-mmraw-hint" value is invalid/);
+});
+
+test("the conformance program is asked and answers by the schemas of its messages", () => {
+  const [isRequest, isAnswer] = ["request", "answer"].map((side) =>
+    ajv.compile(read(`messages/conformance-${side}-v1.json`)),
+  );
+  const vectors = [...readVectors()].map(toPlain);
+  const chosen = vectors.filter(({ op, error }, index) => {
+    return index === vectors.findIndex((other) => other.op === op && !other.error === !error);
+  });
+  const requests = [
+    { cmd: "start", version: 1 },
+    ...chosen.map(({ op, input }, seq) => ({ cmd: "run", seq, op, input })),
+    { cmd: "run", seq: "s", op: "unheard_of", input: {} },
+  ];
+  for (const request of requests) assert.ok(isRequest(request), JSON.stringify(request));
+  const lines = [...requests.map((request) => JSON.stringify(request)), "no request", '{"cmd":"stop"}'];
+  const program = fileURLToPath(new URL("../dist/conformance.js", import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), "mmraw-"));
+  const options = { input: lines.join("\n") + "\n", cwd: folder };
+  const output = execFileSync(process.execPath, [program], options);
+  rmSync(folder, { recursive: true });
+  const answers = output.toString().trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.equal(answers.length, requests.length + 1);
+  for (const answer of answers) assert.ok(isAnswer(answer), JSON.stringify(answer));
+});
+
+for (const name of readdirSync(join(SPEC, "messages"))) {
+  test(`${name} compiles strictly`, () => {
+    const message = read(`messages/${name}`);
+    assert.equal(typeof (ajv.getSchema(message.$id) ?? ajv.compile(message)), "function");
   });
 }
