@@ -82,7 +82,8 @@ class Output(NamedTuple):
     of the payload, and of layout parameters.
 
     Attributes:
-        output: Its name there; the key under which it stands is that of the model's argument.
+        output: Its name in a checkpoint's own code, whose model takes it by that name; the key
+            under which it stands is the name in Transformers.
         shape: How its shape begins.
         values: All its values; empty where they are not compared.
         returned: Whether the model takes it.
@@ -104,10 +105,16 @@ class Tensors(NamedTuple):
         call: What the processor is called with besides the image, as its whole processor does;
             products as in `Output`.
         outputs: Its outputs, by the names that the model takes.
+        token_types: The model's argument that tells tokens of images (1) from others (0), as its
+            whole processor makes it; empty where the model takes none.
+        positions: `grid` where a token of an image has a position by its row and one by its column,
+            beside that in time; empty where every token has its place in the prompt.
     """
 
     call: dict[str, str]
     outputs: dict[str, Output]
+    token_types: str
+    positions: str
 
 
 class Configuration(NamedTuple):
@@ -270,7 +277,8 @@ def _tensors(model: Model, family: str, payload: str) -> str:
         if unknown:
             raise SchemaError(f"families/{family}: no such number: {', '.join(sorted(unknown))}")
     rows = "".join(f"{name!r}: {_output(out)}, " for name, out in given["outputs"].items())
-    return f"Tensors({given['call']!r}, {{{rows}}})"
+    more = f"{given['token_types']!r}, {given['positions']!r}"
+    return f"Tensors({given['call']!r}, {{{rows}}}, {more})"
 
 
 def _output(given: Json) -> str:

@@ -61,7 +61,7 @@ FAMILY_KEYS = frozenset(
 _PLACEHOLDER: Json = {"conventions": [], "row_end": "", "end": ""}
 _VLLM: Json = {"before": "", "after": "", "refused": {}, "item": {}, "parameters": {}}
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
-_TENSORS: Json = {"call": {}, "outputs": {}}
+_TENSORS: Json = {"call": {}, "outputs": {}, "token_types": "", "positions": ""}
 _OUTPUT: Json = {"output": "", "shape": [], "values": [], "returned": True, "padded": False}
 #: What modalities.json says of a modality that is refused, and how it recognizes media.
 _REFUSED_KEYS = {"parts", "media_type", "remedy"}
@@ -287,6 +287,8 @@ def _filled(document: Json) -> Json:
     tensors["outputs"] = {
         name: {**_OUTPUT, "output": name, **given} for name, given in tensors["outputs"].items()
     }
+    if tensors.keys() != _TENSORS.keys() or tensors["positions"] not in ("", "grid"):
+        raise SchemaError(f"{document['family']}: tensors has {', '.join(sorted(_TENSORS))}")
     if any(given.keys() != _OUTPUT.keys() for given in tensors["outputs"].values()):
         raise SchemaError(f"{document['family']}: an output has {', '.join(sorted(_OUTPUT))}")
     said = {"placeholder": placeholder, "tensors": tensors, "vllm": vllm, "lines": lines}

@@ -7,21 +7,16 @@ kept as they are. Any DataLoader takes `RolloutDataset`, with `collate` as its c
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from os import PathLike
 from typing import Any, cast
 
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
-from .tensors import TENSOR_NAMES, concatenate
+from .batches import collate, split_images
 from .transformers import TensorMaker
 
-__all__ = ["RolloutDataset", "collate"]
-
-#: Fields that have one value for each token, and what a shorter row is filled up with.
-PADDING: Mapping[str, float] = {"labels": -100, "loss_mask": 0, "logprobs": 0.0, "advantages": 0.0}
+__all__ = ["RolloutDataset", "collate", "split_images"]
 
 
 class RolloutDataset:
@@ -89,17 +84,13 @@ class RolloutDataset:
             type(token) is int for token in cast("list[Any]", tokens)
         ):
             raise MMRawError("invalid_type", "token ids are a list of integers")
-        torch: Any = import_module("torch")
-        features = row.pop(self.features, None)
-        sample = {"input_ids": torch.tensor(tokens, dtype=torch.int64), **row}
-        if features is None:
-            return sample
         failed: MMRawError | None = None
         try:
-            made = self.maker(
-                features, token_ids=cast("list[int]", tokens), pad_token_id=self.pad_token_id
+            features = row.pop(self.features, None)
+            made = self.maker.sample(
+                features, cast("list[int]", tokens), pad_token_id=self.pad_token_id
             )
-            return {**sample, **made}
+            return {**row, **made}
         except MMRawError as error:
             failed = error
         raise failed.at("$.features")
@@ -117,56 +108,3 @@ def _line_starts(path: str | PathLike[str]) -> array[int]:
                 starts.append(position)
             position += len(line)
     return starts
-
-
-def collate(
-    samples: Sequence[Mapping[str, Any]],
-    *,
-    pad_token_id: int,
-    padding: Mapping[str, float] = PADDING,
-) -> dict[str, Any]:
-    """A batch of samples of `RolloutDataset`.
-
-    Args:
-        samples: At least one.
-        pad_token_id: Fills up `input_ids` on the right; `attention_mask` tells it from the prompt.
-        padding: Which fields have one value for each token, and what fills them up.
-
-    Returns:
-        `input_ids` and `attention_mask` of shape (samples, longest prompt), int64; the tensors of
-        all samples' images, joined as `TensorMaker` joins those of one; fields of `padding` padded
-        alike; all other fields as lists.
-
-    Raises:
-        MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
-    """
-    torch: Any = import_module("torch")
-    prompts = [sample["input_ids"] for sample in samples]
-    lengths = [len(prompt) for prompt in prompts]
-    longest = max(lengths)
-    positions = torch.arange(longest)
-    batch: dict[str, Any] = {
-        "input_ids": _padded(torch, prompts, pad_token_id),
-        "attention_mask": (positions < torch.tensor(lengths)[:, None]).long(),
-    }
-    batch |= concatenate([_tensors_of_images(torch, sample) for sample in samples])
-    names = dict.fromkeys(name for sample in samples for name in sample if name not in batch)
-    for name in names:
-        values = [sample.get(name) for sample in samples]
-        if name not in padding or any(value is None for value in values):
-            batch[name] = values
-            continue
-        if [len(cast("Sequence[Any]", value)) for value in values] != lengths:
-            message = "a field with one value for each token has another length than the prompt"
-            raise MMRawError("lengths_differ", message)
-        batch[name] = _padded(torch, [torch.tensor(value) for value in values], padding[name])
-    return batch
-
-
-def _tensors_of_images(torch: Any, sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a sample; a field of the line that has such a name is no tensor, and stays one."""
-    return {k: v for k, v in sample.items() if k in TENSOR_NAMES and torch.is_tensor(v)}
-
-
-def _padded(torch: Any, rows: Sequence[Any], fill: float) -> Any:
-    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=fill)

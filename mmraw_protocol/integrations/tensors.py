@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from ..families import GRID_KEY, Adapter
 from ..wire._generated.families import FAMILIES, Output
 from ..wire._generated.families import Tensors as Outputs
+from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.json import to_builtins
 from ..wire.ref import Payload
@@ -22,11 +23,13 @@ Tensors = dict[str, Any]
 
 #: Of a family that is not built in: patches in rows, and their grid.
 _OTHER = Outputs(
-    {},
-    {
+    call={},
+    outputs={
         "pixel_values": Output("pixel_values", ("t*h*w",), (), True, False),
         GRID_KEY: Output(GRID_KEY, (), ("t", "h", "w"), True, False),
     },
+    token_types="",
+    positions="",
 )
 _EVERY = [_OTHER, *(info.tensors for info in FAMILIES.values())]
 
@@ -36,8 +39,16 @@ def names_of(outputs: Outputs) -> list[str]:
     return [name for name, output in outputs.outputs.items() if output.returned]
 
 
-#: What is a tensor of images in a sample, whatever its family is.
-TENSOR_NAMES = frozenset(name for outputs in _EVERY for name in names_of(outputs))
+#: What is a tensor of images in a sample, whatever its family is, by Transformers' name or that of
+#: a checkpoint's own code.
+TENSOR_NAMES = frozenset(
+    name
+    for outputs in _EVERY
+    for key in names_of(outputs)
+    for name in (key, outputs.outputs[key].output)
+)
+#: What tells tokens of images from others in a sample, whatever its family is.
+TOKEN_TYPES = frozenset(outputs.token_types for outputs in _EVERY) - {""}
 #: Which of a family's tensors are filled up to the largest, by the names of all of them.
 _PADDED = {
     frozenset(names_of(outputs)): frozenset(n for n, o in outputs.outputs.items() if o.padded)
@@ -71,6 +82,24 @@ class ImageTensors:
         call = self.outputs.call
         return {name: _number(product, self._parameters) for name, product in call.items()}
 
+    def token_types(self, length: int, spans: Sequence[PlaceholderRange]) -> Tensors:
+        """Which tokens of a prompt stand for images, where the family's models ask for it.
+
+        Args:
+            length: Of the prompt, in tokens.
+            spans: Of its images.
+
+        Returns:
+            int64 of shape (length,): 1 within the spans, 0 elsewhere; under the argument's name.
+        """
+        if not self.outputs.token_types:
+            return {}
+        torch: Any = import_module("torch")
+        types = torch.zeros(length, dtype=torch.int64)
+        for span in spans:
+            types[span.offset : span.offset + span.length] = 1
+        return {self.outputs.token_types: types}
+
     def checked(self, out: Mapping[str, Any], payload: Payload) -> Tensors:
         """The tensors that the model takes, where all outputs are what the payload says.
 
@@ -85,8 +114,9 @@ class ImageTensors:
         numbers = {**self._parameters, **to_builtins(payload), "t": t, "h": h, "w": w}
         found: Tensors = {}
         for name, output in self.outputs.outputs.items():
-            # A checkpoint's own code may use the model's name where Transformers has another.
-            tensor = out[name if name in out else output.output]
+            # A checkpoint's own processor and model may have a name that Transformers has not.
+            key = name if name in out else output.output
+            tensor = out[key]
             shape = [_number(product, numbers) for product in output.shape]
             values = [_number(product, numbers) for product in output.values]
             same_shape = list(tensor.shape[: len(shape)]) == shape
@@ -94,7 +124,7 @@ class ImageTensors:
                 message = "the processor made another layout than the ref names"
                 raise MMRawError("grid_mismatch", message, "$.payload")
             if output.returned:
-                found[name] = tensor
+                found[key] = tensor
         return found
 
 

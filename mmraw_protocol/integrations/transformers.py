@@ -22,14 +22,16 @@ from ..materialize import Materializer
 from ..stores import AssetStore, open_store
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
-from ..wire.features import Features, MultiModalData, Slot, build_features, parse_features
+from ..wire.features import MAPS, Features, MultiModalData, Slot, build_features, parse_features
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.item import RawMMItem, parse_item
 from ..wire.ref import Payload, RawMMRef
-from .tensors import ImageTensors, Tensors, concatenate
+from .batches import IMAGE_ROWS
+from .tensors import TENSOR_NAMES, ImageTensors, Tensors, concatenate
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
 
@@ -139,16 +141,52 @@ class TensorMaker:
             What the family's models take: `pixel_values`, and beside it the grids, sizes or
             positions (int64, one row for each image; spec/families/<name>/family.json lists names
             and shapes); empty where there is no image. Images follow one another along the first
-            dimension, as in the processor's own batch of them.
+            dimension, as in the processor's own batch of them. With `token_ids` and spans, what
+            tells tokens of images from others too (`mm_token_type_ids`, int64, one for each token),
+            where the family's models take it.
 
         Raises:
             MMRawError: what `parse_features`, `Materializer.materialize` and `check_spans` raise,
                 with the image's path; modality_mismatch (another family's images); grid_mismatch
                 (the processor made another layout than the ref names).
         """
-        rows = self._rows(images, token_ids, pad_token_id, run_id)
-        made = [self._of_ref(ref, options, path) for ref, options, path in rows]
-        return concatenate(made)
+        rows, spans = self._rows(images, token_ids, pad_token_id, run_id)
+        made = concatenate([self._of_ref(ref, options, path) for ref, options, path in rows])
+        if token_ids is None or spans is None:
+            return made
+        return {**made, **self.tensors.token_types(len(token_ids), spans)}
+
+    def sample(
+        self,
+        features: FeaturesLike | None,
+        token_ids: Sequence[int],
+        *,
+        pad_token_id: int | None = None,
+    ) -> dict[str, Any]:
+        """One prompt, as `collate` takes it.
+
+        Args:
+            features: Of its images; None where it has none.
+            token_ids: The whole prompt.
+            pad_token_id: The family's pad in it; by default what the first span holds.
+
+        Returns:
+            `input_ids` (int64, one for each token), `num_images`, `image_rows` (how many rows each
+            tensor of its images has), and what a call returns.
+
+        Raises:
+            MMRawError: what a call raises.
+        """
+        torch: Any = import_module("torch")
+        empty: dict[str, Any] = {name: {} for name in MAPS}
+        parsed = parse_features(empty if features is None else features, limits=self.limits)
+        made = self(parsed, token_ids=token_ids, pad_token_id=pad_token_id)
+        return {
+            "input_ids": torch.tensor(token_ids, dtype=torch.int64),
+            "num_images": sum(map(len, parsed.refs.values())),
+            IMAGE_ROWS: {name: len(made[name]) for name in made if name in TENSOR_NAMES},
+            **made,
+        }
 
     def _rows(
         self,
@@ -156,13 +194,17 @@ class TensorMaker:
         token_ids: Sequence[int] | None,
         pad_token_id: int | None,
         run_id: str | None,
-    ) -> list[tuple[RawMMRef, dict[str, Any], str]]:
-        """(ref, what `materialize` compares it with, path) for each image."""
+    ) -> tuple[list[tuple[RawMMRef, dict[str, Any], str]], list[PlaceholderRange] | None]:
+        """(ref, what `materialize` compares it with, path) for each image; the images' spans."""
         if isinstance(images, MultiModalData):
             images = build_features(images, run_id=run_id or "items", limits=self.limits)
         if isinstance(images, Sequence) and not isinstance(images, (str, bytes)):
-            return [self._item_row(item, index, run_id) for index, item in enumerate(images)]
-        features = parse_features(cast("FeaturesLike", images), limits=self.limits)
+            rows = [self._item_row(item, index, run_id) for index, item in enumerate(images)]
+            return rows, None
+        features = images
+        if not isinstance(images, Features):
+            features = parse_features(cast("FeaturesLike", images), limits=self.limits)
+        features = cast("Features", features)
         for modality, places in features.mm_placeholders.items():
             if modality != self.adapter.feature_modality and places:
                 message = "the images are of another modality than the processor's family"
@@ -176,7 +218,8 @@ class TensorMaker:
                 modality=modality,
                 spans=[span_texts(ref.family, ref.payload, self.adapter) for ref in refs],
             )
-        return [_slot_row(slot) for slot in features.slots()]
+        slots = list(features.slots())
+        return [_slot_row(slot) for slot in slots], [slot.placeholder for slot in slots]
 
     def _item_row(
         self, item: RawMMItem | Mapping[str, Any], index: int, run_id: str | None

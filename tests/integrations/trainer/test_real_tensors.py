@@ -32,7 +32,7 @@ ARGUMENTS = {
     "glm5_next": {"pixel_values", "image_grid_thw"},
     "inkling": {"pixel_values"},
     "internvl": {"pixel_values"},
-    "kimi_k25": {"pixel_values", "grid_thws"},
+    "kimi_k25": {"pixel_values", "image_grid_thw"},
     "nemotron_h_omni": {"pixel_values", "image_grid_hw"},
     "pixtral": {"pixel_values", "image_sizes"},
     "qwen_vl": {"pixel_values", "image_grid_thw"},
@@ -67,13 +67,11 @@ def maker(request: pytest.FixtureRequest) -> TensorMaker:
 
 
 def made_by_the_processor(maker: TensorMaker, pictures: list[Picture]) -> dict[str, Any]:
-    """Its own batch of the pictures; a model's argument that it calls otherwise is renamed."""
+    """Its own batch of the pictures."""
     family = maker.adapter.family
     call = processors.REAL[family].call(processors.parameters_of(maker.adapter))
     images = [picture.pixels() for picture in pictures]
     out = maker.image_processor.preprocess(images, return_tensors="pt", **call)
-    if family == "kimi_k25":
-        out["grid_thws"] = out["image_grid_thw"]
     return {name: out[name] for name in ARGUMENTS[family]}
 
 

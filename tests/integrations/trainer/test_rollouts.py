@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from mmraw_protocol import MMRawError, build_features, get_adapter, mm_data
 from mmraw_protocol.conversation.messages import pack_images
-from mmraw_protocol.integrations.rollouts import RolloutDataset, collate
+from mmraw_protocol.integrations.rollouts import RolloutDataset, collate, split_images
 from mmraw_protocol.integrations.tensors import concatenate
 from mmraw_protocol.integrations.transformers import TensorMaker
 from mmraw_protocol.stores import LocalStore
@@ -89,11 +89,18 @@ def test_batches_hold_tokens_and_tensors(
             assert batch["attention_mask"][line].sum() == length
             assert batch["labels"][line, length:].tolist() == [-100] * (longest - length)
         assert batch["reward"] == [row["reward"] for row in samples]
+        assert batch["num_images"] == [
+            row["reward"] if row["reward"] > 0.5 else 0 for row in samples
+        ]
         made = [maker(row["features"]) for row in samples if "features" in row]
         joined = concatenate(made)
         assert joined.keys() == set(maker.tensors.names)
         for key, tensor in joined.items():
             assert torch.equal(batch[key], tensor)
+        of_samples = [tensors for tensors in split_images(batch) if tensors]
+        assert [t.keys() for t in of_samples] == [t.keys() for t in made]
+        rejoined = concatenate(of_samples)
+        assert all(torch.equal(rejoined[key], batch[key]) for key in joined)
 
 
 def test_one_token_of_the_batch_stands_for_one_feature_of_the_model(

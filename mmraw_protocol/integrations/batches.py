@@ -1,0 +1,120 @@
+"""Samples as batches that a model takes: prompts side by side, filled up to the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from itertools import accumulate, pairwise
+from typing import Any, cast
+
+from ..wire.errors import MMRawError
+from .tensors import TENSOR_NAMES, TOKEN_TYPES, Tensors, concatenate
+
+__all__ = ["PADDING", "collate", "split_images"]
+
+#: Fields that have one value for each token, and what a shorter row is filled up with.
+PADDING: Mapping[str, float] = {"labels": -100, "loss_mask": 0, "logprobs": 0.0, "advantages": 0.0}
+#: Where samples and batches say how many rows of each tensor of images a sample has.
+IMAGE_ROWS = "image_rows"
+
+
+def collate(
+    samples: Sequence[Mapping[str, Any]],
+    *,
+    pad_token_id: int,
+    padding: Mapping[str, float] = PADDING,
+) -> dict[str, Any]:
+    """A batch of samples of `RolloutDataset`.
+
+    Args:
+        samples: At least one.
+        pad_token_id: Fills up `input_ids` on the right; `attention_mask` tells it from the prompt.
+        padding: Which fields have one value for each token, and what fills them up.
+
+    Returns:
+        `input_ids` and `attention_mask` of shape (samples, longest prompt), int64; the tensors of
+        all samples' images, joined as `TensorMaker` joins those of one; `mm_token_type_ids` and
+        fields of `padding` padded alike; all other fields as lists, `num_images` and `image_rows`
+        among them. All that is a tensor goes into the family's model.
+
+    Raises:
+        MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
+    """
+    torch: Any = import_module("torch")
+    prompts = [sample["input_ids"] for sample in samples]
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    batch: dict[str, Any] = {
+        "input_ids": _padded(torch, prompts, pad_token_id),
+        "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
+    }
+    for name, rows in _rows_of_tokens(torch, samples, padding).items():
+        batch[name] = _padded(torch, rows, padding.get(name, 0))
+    return _with_others(torch, batch, samples)
+
+
+def split_images(batch: Mapping[str, Any]) -> list[Tensors]:
+    """The tensors of the images of each sample of a batch; `concatenate` joins them again.
+
+    Args:
+        batch: Of samples of `RolloutDataset` or `TensorMaker.sample`. Pictures that were filled up
+            stay as large as the largest.
+
+    Returns:
+        One dict for each sample, empty where it has no image; the tensors are views.
+    """
+    rows = cast("list[dict[str, int]]", batch[IMAGE_ROWS])
+    split: list[Tensors] = [{} for _ in rows]
+    for name in TENSOR_NAMES & batch.keys():
+        ends = list(accumulate((row.get(name, 0) for row in rows), initial=0))
+        for tensors, (start, stop) in zip(split, pairwise(ends), strict=True):
+            if stop > start:
+                tensors[name] = batch[name][start:stop]
+    return split
+
+
+def _rows_of_tokens(
+    torch: Any, samples: Sequence[Mapping[str, Any]], padding: Mapping[str, float]
+) -> dict[str, list[Any]]:
+    """The fields that have one value for each token, where every sample has them, as tensors.
+
+    What tells tokens of images from others is zero in samples that say nothing of it.
+    """
+    found: dict[str, list[Any]] = {}
+    for name in _names(samples):
+        values = [sample.get(name) for sample in samples]
+        if name in TOKEN_TYPES and any(map(torch.is_tensor, values)):
+            prompts = [sample["input_ids"] for sample in samples]
+            found[name] = [
+                torch.zeros_like(prompt) if value is None else value
+                for prompt, value in zip(prompts, values, strict=True)
+            ]
+        elif name in padding and all(value is not None for value in values):
+            found[name] = [torch.as_tensor(value) for value in values]
+    lengths = [len(sample["input_ids"]) for sample in samples]
+    for rows in found.values():
+        if list(map(len, rows)) != lengths:
+            message = "a field with one value for each token has another length than the prompt"
+            raise MMRawError("lengths_differ", message)
+    return found
+
+
+def _with_others(
+    torch: Any, batch: dict[str, Any], samples: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The batch with the tensors of the samples' images and, as lists, with their other fields."""
+    batch |= concatenate([_tensors_of_images(torch, sample) for sample in samples])
+    others = [name for name in _names(samples) if name not in batch]
+    return batch | {name: [sample.get(name) for sample in samples] for name in others}
+
+
+def _names(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for sample in samples for name in sample))
+
+
+def _tensors_of_images(torch: Any, sample: Mapping[str, Any]) -> Tensors:
+    """Those of a sample; a field of the line that has such a name is no tensor, and stays one."""
+    return {k: v for k, v in sample.items() if k in TENSOR_NAMES and torch.is_tensor(v)}
+
+
+def _padded(torch: Any, rows: Sequence[Any], fill: float) -> Any:
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=fill)

@@ -1,0 +1,168 @@
+"""Tiny random models of Transformers, one for each line of checkpoints that it has a class for.
+
+Sizes come from the layout parameters of the line, so that the model takes the processor's tensors;
+ids of tokens are those of the whole processor's toy tokenizer.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from transformers import CONFIG_MAPPING
+from whole_processors import adapter_of_line, whole_processor
+
+from mmraw_protocol.families import Adapter
+from mmraw_protocol.wire._generated.families import FAMILIES, Line
+
+#: What every tiny language model has.
+TEXT: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+}
+VISION: dict[str, Any] = {
+    "depth": 2,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_heads": 2,
+    "out_hidden_size": 32,
+}
+
+
+def _rope(**more: Any) -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": 10000, **more}
+
+
+def _patches(p: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "patch_size": p["patch_size"],
+        "spatial_merge_size": p["merge_size"],
+        "temporal_patch_size": p["temporal_patch_size"],
+    }
+
+
+def _qwen2(p: dict[str, Any]) -> dict[str, Any]:
+    vision = {**VISION, "embed_dim": 32, "hidden_size": 32, "mlp_ratio": 1, **_patches(p)}
+    text = {**TEXT, "rope_parameters": _rope(mrope_section=[2, 3, 3])}
+    return {"text_config": text, "vision_config": vision}
+
+
+def _qwen2_5(p: dict[str, Any]) -> dict[str, Any]:
+    vision = {**VISION, **_patches(p), "window_size": 112, "fullatt_block_indexes": [1]}
+    return {**_qwen2(p), "vision_config": vision}
+
+
+def _qwen3(p: dict[str, Any]) -> dict[str, Any]:
+    vision = {
+        **VISION,
+        **_patches(p),
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    rope = _rope(mrope_section=[4, 2, 2], mrope_interleaved=True)
+    return {"text_config": {**TEXT, "rope_parameters": rope}, "vision_config": vision}
+
+
+def _qwen3_5(p: dict[str, Any]) -> dict[str, Any]:
+    config = _qwen3(p)
+    config["text_config"] |= {
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 2,
+    }
+    return config
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """How a line's model is made.
+
+    Attributes:
+        model: Its class in Transformers.
+        settings: Of its configuration, from the layout parameters of the line.
+        ids: The configuration's names of tokens, by the role of the token or its text.
+    """
+
+    model: str
+    settings: Callable[[dict[str, Any]], dict[str, Any]]
+    ids: dict[str, str]
+
+
+_VISION_IDS = {
+    "image_token_id": "token",
+    "vision_start_token_id": "before",
+    "vision_end_token_id": "after",
+}
+#: By line of checkpoints.
+TINY: dict[str, Tiny] = {
+    "qwen2_vl": Tiny("Qwen2VLForConditionalGeneration", _qwen2, _VISION_IDS),
+    "qwen2_5_vl": Tiny("Qwen2_5_VLForConditionalGeneration", _qwen2_5, _VISION_IDS),
+    "qwen3_vl": Tiny("Qwen3VLForConditionalGeneration", _qwen3, _VISION_IDS),
+    "qwen3_5": Tiny("Qwen3_5ForConditionalGeneration", _qwen3_5, _VISION_IDS),
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A line's whole processor, our adapter of the same parameters, and a model for both."""
+
+    family: str
+    name: str
+    line: Line
+    adapter: Adapter
+    processor: Any
+    model: Any
+
+    def text(self, images: int) -> str:
+        """A prompt with so many images, as the whole processor takes it."""
+        return "".join(f"{i}: {self.image_text} what is it? " for i in range(images)) + "red"
+
+    @property
+    def image_text(self) -> str:
+        """What stands for one image in a text."""
+        tokens = self.line.placeholder
+        return f"{tokens.before}{tokens.token}{tokens.after}"
+
+
+def family_of(line: str) -> str:
+    (family,) = [name for name, info in FAMILIES.items() if line in info.lines]
+    return family
+
+
+@functools.cache
+def trained(name: str) -> Trained:
+    """The model of a line in training, the same in each run."""
+    tiny, family = TINY[name], family_of(name)
+    line = FAMILIES[family].lines[name]
+    adapter = adapter_of_line(family, name)
+    parameters = {**_parameters(adapter)}
+    processor = whole_processor(family, adapter, line, line.processor_classes[0])
+    vocabulary = processor.tokenizer.get_vocab()
+    roles = line.placeholder._asdict()
+    ids = {key: vocabulary[roles.get(text, text)] for key, text in tiny.ids.items()}
+    settings = tiny.settings(parameters)
+    settings["text_config"] |= {"vocab_size": len(vocabulary) + 8, "pad_token_id": 0}
+    config = CONFIG_MAPPING[_model_type(tiny.model)](**settings, **ids)
+    torch.manual_seed(17)
+    model = getattr(transformers, tiny.model)(config).train()
+    return Trained(family, name, line, adapter, processor, model)
+
+
+def _parameters(adapter: Any) -> dict[str, Any]:
+    from processors import parameters_of
+
+    return parameters_of(adapter)
+
+
+def _model_type(model: str) -> str:
+    return getattr(transformers, model).config_class.model_type
