@@ -6,8 +6,14 @@ from typing import Any
 import pytest
 
 from mmraw_protocol import MMRawError, PlaceholderRange
-from mmraw_protocol.conversation.placeholders import check_spans, span_texts
+from mmraw_protocol.conversation.placeholders import (
+    check_placeholder_tokens,
+    check_spans,
+    image_tokens,
+    span_texts,
+)
 from mmraw_protocol.families import get_adapter
+from mmraw_protocol.wire._generated.families import FAMILIES
 
 PAD, BREAK, END = 7, 8, 9
 #: Two rows of three tokens, as a family with row ends writes them.
@@ -89,3 +95,70 @@ def test_only_spans_with_row_ends_have_texts() -> None:
     assert span_texts("pixtral", grid, get_adapter("qwen_vl")) is None
     assert span_texts("qwen_vl", {"image_grid_thw": [[1, 4, 4]]}) is None
     assert span_texts("unheard_of", {}) is None
+
+
+def refused(prompt: Sequence[int], *rows: tuple[int, int], **options: Any) -> tuple[str, str]:
+    """The code and path that `check_placeholder_tokens` rejects with; empty where it accepts."""
+    try:
+        check_placeholder_tokens(prompt, {"image": places(*rows)}, **options)
+    except MMRawError as error:
+        return error.code, error.path
+    return "", ""
+
+
+def test_every_placeholder_token_lies_in_a_placeholder() -> None:
+    prompt = [1, PAD, PAD, 2, PAD]
+    stray = ("span_mismatch", "$.token_ids[4]")
+    assert refused(prompt, (1, 2), (4, 1)) == ("", "")
+    assert refused(prompt, (1, 2)) == stray, "the token is learned from the placeholder"
+    assert refused(prompt, (1, 2), pad_token_id=PAD) == stray
+    assert refused(prompt, (1, 1)) == ("span_mismatch", "$.token_ids[2]"), "a lost second half"
+    assert refused(prompt, pad_token_id=PAD) == ("span_mismatch", "$.token_ids[1]"), "no features"
+    assert refused(prompt) == ("", ""), "nobody says which token it is"
+    check_placeholder_tokens(None, {"image": places((1, 2))}, pad_token_id=PAD)
+
+
+def test_placeholders_of_two_modalities_share_a_prompt() -> None:
+    prompt = [PAD, 1, BREAK, 1]
+    both = {"image": places((0, 1)), "vision_chunk": places((2, 1))}
+    check_placeholder_tokens(prompt, both)
+    with pytest.raises(MMRawError) as caught:
+        check_placeholder_tokens([*prompt, BREAK], both)
+    assert caught.value.path == "$.token_ids[4]"
+
+
+@pytest.mark.parametrize(
+    ("family", "line"), [(family, line) for family, info in FAMILIES.items() for line in info.lines]
+)
+def test_published_placeholder_tokens_are_known(family: str, line: str) -> None:
+    """A prompt without images, of which nobody says what its placeholder token is."""
+    published = FAMILIES[family].lines[line]
+    pad = published.token_ids.get(published.placeholder.token)
+    if pad is None:
+        pytest.skip("no id is published")
+    tokens = image_tokens(family)
+    assert refused([1, pad], tokens=tokens) == ("span_mismatch", "$.token_ids[1]")
+    assert refused([1, pad - 1], tokens=tokens) == ("", "")
+
+
+def test_tokens_around_a_placeholder_are_those_of_its_family() -> None:
+    info = FAMILIES["qwen_vl"].lines["qwen3_vl"]
+    before, pad, after = (info.token_ids[info.placeholder[at]] for at in (1, 0, 2))
+    tokens = image_tokens("qwen_vl", pad_token_id=pad)
+    assert refused([before, pad, pad, after], (1, 2), tokens=tokens) == ("", "")
+    where = ("span_mismatch", "$.mm_placeholders.image[0]")
+    for prompt in ([1, pad, pad, after], [before, pad, pad, 1], [before, pad, pad]):
+        assert refused(prompt, (1, 2), tokens=tokens) == where
+    assert refused([pad, pad, after], (0, 2), tokens=tokens) == where
+
+
+def test_tokens_around_are_looked_up_in_a_vocabulary() -> None:
+    info = FAMILIES["qwen_vl"].lines["qwen3_vl"].placeholder
+    vocabulary = {info.token: PAD, info.before: 3, info.after: 4}
+    tokens = image_tokens("qwen_vl", vocabulary=vocabulary)
+    assert refused([3, PAD, 4], (1, 1), tokens=tokens) == ("", "")
+    assert refused([1, PAD, 4], (1, 1), tokens=tokens)[0] == "span_mismatch"
+    assert refused([1, PAD], tokens=tokens) == ("span_mismatch", "$.token_ids[1]")
+    unknown = image_tokens("qwen_vl", pad_token_id=PAD)
+    assert refused([1, PAD, 1], (1, 1), tokens=unknown) == ("", ""), "of no published checkpoint"
+    assert image_tokens("toy").pads == frozenset()

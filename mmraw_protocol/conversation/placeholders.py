@@ -6,7 +6,7 @@ Source: spec/README.md, section "Order of checks".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..families import Adapter, get_adapter
 from ..wire._generated.families import FAMILIES
@@ -14,7 +14,15 @@ from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
 from ..wire.errors import MMRawError
 
-__all__ = ["TokenIds", "check_spans", "span_texts"]
+__all__ = [
+    "ImageTokens",
+    "TokenIds",
+    "check_placeholder_tokens",
+    "check_spans",
+    "image_tokens",
+    "span_texts",
+    "stray_tokens",
+]
 
 #: The name of the placeholder token where no family says what it is called.
 _PAD = ""
@@ -56,6 +64,56 @@ class TokenIds:
         """Whether each of `token_ids` can be the token `text`."""
         first = token_ids[0]
         return self.is_token(first, text) and all(token == first for token in token_ids)
+
+
+class ImageTokens(NamedTuple):
+    """Ids of the tokens that stand for an image in the prompts of one checkpoint.
+
+    Attributes:
+        pads: The placeholder token; several where it is not known which checkpoint it is.
+        before, after: What stands right before and behind a span; None where it is not known, is no
+            single token, or where nothing stands there.
+    """
+
+    pads: frozenset[int]
+    before: int | None = None
+    after: int | None = None
+
+
+def image_tokens(
+    family: str,
+    *,
+    pad_token_id: int | None = None,
+    vocabulary: Mapping[str, int] | None = None,
+    line: str | None = None,
+) -> ImageTokens:
+    """The ids of a family's tokens, as far as they are known.
+
+    Args:
+        family: One with a folder; of others nothing but `pad_token_id` is known.
+        pad_token_id: The placeholder token; None where neither caller nor prompt tells it.
+        vocabulary: Ids by token; None takes those published for the line of checkpoints whose
+            placeholder token is `pad_token_id`, and without it, that of every line.
+        line: The line of checkpoints whose tokens `vocabulary` has; None for the first.
+    """
+    info = FAMILIES.get(family)
+    pads = frozenset[int]() if pad_token_id is None else frozenset([pad_token_id])
+    if info is None:
+        return ImageTokens(pads)
+    if vocabulary is not None:
+        tokens = info.lines[line or next(iter(info.lines))].placeholder
+        known = vocabulary.get(tokens.token)
+        pads = pads or frozenset([] if known is None else [known])
+        return ImageTokens(pads, vocabulary.get(tokens.before), vocabulary.get(tokens.after))
+    lines = list(info.lines.values())
+    if pad_token_id is None:
+        published = (one.token_ids.get(one.placeholder.token) for one in lines)
+        return ImageTokens(frozenset(token for token in published if token is not None))
+    for one in lines:
+        if one.token_ids.get(one.placeholder.token) == pad_token_id:
+            before, after = (one.token_ids.get(text) for text in one.placeholder[1:3])
+            return ImageTokens(pads, before, after)
+    return ImageTokens(pads)
 
 
 def span_texts(family: str, payload: Any, adapter: Adapter | None = None) -> list[str] | None:
@@ -122,3 +180,77 @@ def check_spans(
         if not (ids.are_alike(held, _PAD) if texts is None else ids.are_tokens(held, texts)):
             message = "a placeholder's span holds other tokens than those of its image"
             raise MMRawError("span_mismatch", message, path)
+
+
+def check_placeholder_tokens(
+    token_ids: Sequence[int] | None,
+    placeholders: Mapping[str, Sequence[PlaceholderRange]],
+    *,
+    pad_token_id: int | None = None,
+    spans: Mapping[str, Sequence[Sequence[str] | None]] | None = None,
+    tokens: ImageTokens | None = None,
+) -> None:
+    """The placeholders hold their tokens, and every placeholder token lies in one of them.
+
+    A placeholder token elsewhere has lost its image, or a model sampled it: a model that is trained
+    on such a prompt sees nothing there, or another image.
+
+    Args:
+        token_ids: The whole prompt; None where it is not at hand, and only order is checked.
+        placeholders: The ranges by modality, as in a features body.
+        pad_token_id: As for `check_spans`.
+        spans: As for `check_spans`, by modality.
+        tokens: Ids of the family (`image_tokens`); None knows the placeholder token alone: that of
+            `pad_token_id`, and what the placeholders begin with.
+
+    Raises:
+        MMRawError: placeholder_invalid, span_mismatch (at the placeholder, or at `$.token_ids[…]`).
+    """
+    for modality, ranges in placeholders.items():
+        texts = None if spans is None else spans[modality]
+        check_spans(token_ids, ranges, pad_token_id=pad_token_id, modality=modality, spans=texts)
+        if tokens is not None and token_ids is not None:
+            _check_around(token_ids, ranges, tokens, modality)
+    if token_ids is None:
+        return
+    every = [place for ranges in placeholders.values() for place in ranges]
+    pads = pads_of(token_ids, every, pad_token_id) or (tokens.pads if tokens else frozenset())
+    for position in stray_tokens(token_ids, every, pads):
+        message = "a placeholder token stands outside of every image's placeholder"
+        raise MMRawError("span_mismatch", message, f"$.token_ids[{position}]")
+
+
+def pads_of(
+    token_ids: Sequence[int], placeholders: Sequence[PlaceholderRange], pad_token_id: int | None
+) -> frozenset[int]:
+    """The placeholder token where it is given, else what the placeholders begin with."""
+    if pad_token_id is not None:
+        return frozenset([pad_token_id])
+    return frozenset(token_ids[place.offset] for place in placeholders)
+
+
+def stray_tokens(
+    token_ids: Sequence[int], placeholders: Sequence[PlaceholderRange], pads: frozenset[int]
+) -> list[int]:
+    """The positions of placeholder tokens outside of all placeholders, in order."""
+    found = [position for position, token in enumerate(token_ids) if token in pads]
+    inside = {
+        at for place in placeholders for at in range(place.offset, place.offset + place.length)
+    }
+    return [position for position in found if position not in inside]
+
+
+def _check_around(
+    token_ids: Sequence[int],
+    placeholders: Sequence[PlaceholderRange],
+    tokens: ImageTokens,
+    modality: str,
+) -> None:
+    for index, place in enumerate(placeholders):
+        stop = place.offset + place.length
+        for position, wanted in ((place.offset - 1, tokens.before), (stop, tokens.after)):
+            inside = 0 <= position < len(token_ids)
+            if wanted is not None and not (inside and token_ids[position] == wanted):
+                message = "the tokens around a placeholder are not those that its family writes"
+                path = f"$.mm_placeholders{key_in_path(modality)}[{index}]"
+                raise MMRawError("span_mismatch", message, path)

@@ -56,7 +56,7 @@ def split_images(batch: Mapping[str, Any]) -> list[Tensors]:
     """The tensors of the images of each sample of a batch; `concatenate` joins them again.
 
     Args:
-        batch: Of samples of `RolloutDataset` or `TensorMaker.sample`. Pictures that were filled up
+        batch: Of samples of `RolloutDataset`. Pictures that were filled up
             stay as large as the largest.
 
     Returns:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from ..conversation.placeholders import check_spans, span_texts
+from ..conversation.placeholders import check_placeholder_tokens, span_texts
 from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.errors import ErrorCode
@@ -198,9 +198,9 @@ class GenerateClient:
             "sampling_params": dict(sampling_params or {}),
         }
         features = build_features(images, self.dialect, run_id=self.run_id)
-        for modality, places in images.mm_placeholders.items():
-            spans = [_span(item) for item in images.mm_items[modality]]
-            check_spans(prompt, _ranges(places), modality=modality, spans=spans)
+        places = {name: _ranges(rows) for name, rows in images.mm_placeholders.items()}
+        spans = {name: [_span(item) for item in items] for name, items in images.mm_items.items()}
+        check_placeholder_tokens(prompt, places, spans=spans)
         if features["kwargs_data"]:
             body["features"] = features
         response = await self._post({**body, **(extra_body or {})})

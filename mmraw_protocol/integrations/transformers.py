@@ -15,7 +15,12 @@ import msgspec
 
 from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
 from ..conversation.messages import pack_images as pack_raw_images
-from ..conversation.placeholders import check_spans, span_texts
+from ..conversation.placeholders import (
+    ImageTokens,
+    check_placeholder_tokens,
+    image_tokens,
+    span_texts,
+)
 from ..families import AUTO, WHOLE, Adapter, ImageDescription, as_of_family, get_adapter
 from ..images import decode_rgb
 from ..materialize import Materializer
@@ -26,12 +31,11 @@ from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
-from ..wire.features import MAPS, Features, MultiModalData, Slot, build_features, parse_features
+from ..wire.features import Features, MultiModalData, Slot, build_features, parse_features
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.item import RawMMItem, parse_item
 from ..wire.ref import Payload, RawMMRef
-from .batches import IMAGE_ROWS
-from .tensors import TENSOR_NAMES, ImageTensors, Tensors, concatenate
+from .tensors import ImageTensors, Tensors, concatenate
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
 
@@ -81,6 +85,8 @@ class TensorMaker:
         limits: Of refs, images and grids.
         cache_bytes: As for `Materializer`; by default nothing is cached, since a trainer seldom
             sees an image twice in a worker.
+        vocabulary: Ids by token, as a tokenizer's `get_vocab()` gives them; None takes those that
+            are published for the line of checkpoints with the prompt's placeholder token.
 
     It may be handed to worker processes, by fork or by pickle.
     """
@@ -93,7 +99,9 @@ class TensorMaker:
         adapter: Adapter | None = None,
         limits: Limits = DEFAULT_LIMITS,
         cache_bytes: int = 0,
+        vocabulary: Mapping[str, int] | None = None,
     ) -> None:
+        self.vocabulary = vocabulary
         self.image_processor = image_processor
         self.adapter = adapter or adapter_of(image_processor)
         self.limits = limits
@@ -146,7 +154,8 @@ class TensorMaker:
             where the family's models take it.
 
         Raises:
-            MMRawError: what `parse_features`, `Materializer.materialize` and `check_spans` raise,
+            MMRawError: what `parse_features`, `Materializer.materialize` and
+                `check_placeholder_tokens` raise,
                 with the image's path; modality_mismatch (another family's images); grid_mismatch
                 (the processor made another layout than the ref names).
         """
@@ -155,38 +164,6 @@ class TensorMaker:
         if token_ids is None or spans is None:
             return made
         return {**made, **self.tensors.token_types(len(token_ids), spans)}
-
-    def sample(
-        self,
-        features: FeaturesLike | None,
-        token_ids: Sequence[int],
-        *,
-        pad_token_id: int | None = None,
-    ) -> dict[str, Any]:
-        """One prompt, as `collate` takes it.
-
-        Args:
-            features: Of its images; None where it has none.
-            token_ids: The whole prompt.
-            pad_token_id: The family's pad in it; by default what the first span holds.
-
-        Returns:
-            `input_ids` (int64, one for each token), `num_images`, `image_rows` (how many rows each
-            tensor of its images has), and what a call returns.
-
-        Raises:
-            MMRawError: what a call raises.
-        """
-        torch: Any = import_module("torch")
-        empty: dict[str, Any] = {name: {} for name in MAPS}
-        parsed = parse_features(empty if features is None else features, limits=self.limits)
-        made = self(parsed, token_ids=token_ids, pad_token_id=pad_token_id)
-        return {
-            "input_ids": torch.tensor(token_ids, dtype=torch.int64),
-            "num_images": sum(map(len, parsed.refs.values())),
-            IMAGE_ROWS: {name: len(made[name]) for name in made if name in TENSOR_NAMES},
-            **made,
-        }
 
     def _rows(
         self,
@@ -210,16 +187,50 @@ class TensorMaker:
                 message = "the images are of another modality than the processor's family"
                 path = f"$.kwargs_data{key_in_path(modality)}"
                 raise MMRawError("modality_mismatch", message, path)
-            refs = features.refs[modality]
-            check_spans(
-                token_ids,
-                places,
-                pad_token_id=pad_token_id,
-                modality=modality,
-                spans=[span_texts(ref.family, ref.payload, self.adapter) for ref in refs],
-            )
+        self._check_tokens(features, token_ids, pad_token_id)
         slots = list(features.slots())
         return [_slot_row(slot) for slot in slots], [slot.placeholder for slot in slots]
+
+    def _check_tokens(
+        self, features: Features, token_ids: Sequence[int] | None, pad_token_id: int | None
+    ) -> None:
+        """The prompt's placeholder tokens are those of the features, and no others."""
+        spans = {
+            modality: [span_texts(ref.family, ref.payload, self.adapter) for ref in refs]
+            for modality, refs in features.refs.items()
+        }
+        tokens = self.image_tokens(features, token_ids or [], pad_token_id)
+        if features.kwargs_data and len(tokens.pads) == 1:
+            (pad_token_id,) = tokens.pads
+        check_placeholder_tokens(
+            token_ids,
+            features.mm_placeholders,
+            pad_token_id=pad_token_id,
+            spans=spans,
+            tokens=tokens,
+        )
+
+    def image_tokens(
+        self, features: Features, token_ids: Sequence[int], pad_token_id: int | None
+    ) -> ImageTokens:
+        """The ids of the family's tokens in a prompt, as far as they are known.
+
+        Args:
+            features: Of the prompt.
+            token_ids: The prompt.
+            pad_token_id: The placeholder token; None takes what the first placeholder begins with.
+        """
+        places = [slot.placeholder.offset for slot in features.slots()]
+        if pad_token_id is None:
+            pad_token_id = (self.vocabulary or {}).get(self.adapter.pad_token)
+        if pad_token_id is None and places and places[0] < len(token_ids):
+            pad_token_id = token_ids[places[0]]
+        return image_tokens(
+            self.adapter.family,
+            pad_token_id=pad_token_id,
+            vocabulary=self.vocabulary,
+            line=getattr(self.adapter, "line", None),
+        )
 
     def _item_row(
         self, item: RawMMItem | Mapping[str, Any], index: int, run_id: str | None

@@ -11,7 +11,12 @@ from torch.utils.data import DataLoader
 
 from mmraw_protocol import MMRawError, build_features, get_adapter, mm_data
 from mmraw_protocol.conversation.messages import pack_images
-from mmraw_protocol.integrations.rollouts import RolloutDataset, collate, split_images
+from mmraw_protocol.integrations.rollouts import (
+    RolloutDataset,
+    RowReader,
+    collate,
+    split_images,
+)
 from mmraw_protocol.integrations.tensors import concatenate
 from mmraw_protocol.integrations.transformers import TensorMaker
 from mmraw_protocol.stores import LocalStore
@@ -170,3 +175,57 @@ def test_spans_are_held_against_the_line_s_tokens(maker: TensorMaker, file: Path
     with pytest.raises(MMRawError) as caught:
         dataset[1]
     assert caught.value.code == "span_mismatch"
+
+
+def refusal(maker: TensorMaker, row: dict[str, Any], **options: Any) -> tuple[str, str]:
+    with pytest.raises(MMRawError) as caught:
+        RowReader(maker, **options)(row)
+    return caught.value.code, caught.value.path
+
+
+def test_placeholder_tokens_without_a_picture_are_refused_by_place(
+    maker: TensorMaker, rows: list[dict[str, Any]]
+) -> None:
+    """No features, a ref that was lost, and a token that the policy sampled."""
+    row, first = rows[2], rows[2]["token_ids"].index(PAD)
+    blind = {**row, "features": None}
+    found = ("span_mismatch", f"$.token_ids[{first}]")
+    assert refusal(maker, blind, pad_token_id=PAD) == found
+    modality = maker.adapter.feature_modality
+    places = row["features"]["mm_placeholders"][modality]
+    lost = {part: {modality: rows_[modality][:1]} for part, rows_ in row["features"].items()}
+    code, path = refusal(maker, {**row, "features": lost})
+    assert (code, path) == ("span_mismatch", f"$.token_ids[{places[1]['offset']}]")
+    sampled = {**row, "token_ids": [*row["token_ids"], PAD]}
+    end = len(row["token_ids"])
+    assert refusal(maker, sampled) == ("span_mismatch", f"$.token_ids[{end}]")
+
+
+def test_published_placeholder_tokens_are_refused_in_rows_without_images(
+    maker: TensorMaker,
+) -> None:
+    for published in FAMILIES[maker.adapter.family].lines.values():
+        pad = published.token_ids.get(published.placeholder.token)
+        if pad is not None:
+            assert refusal(maker, {"token_ids": [1, pad]}) == ("span_mismatch", "$.token_ids[1]")
+            # The caller knows better: this checkpoint's token is another.
+            assert RowReader(maker, pad_token_id=pad + 1)({"token_ids": [1, pad]})
+
+
+def test_sampled_placeholder_tokens_are_masked_on_request(
+    maker: TensorMaker, rows: list[dict[str, Any]]
+) -> None:
+    row = rows[1]
+    tokens = [*row["token_ids"], 5, PAD, 6]
+    end = len(row["token_ids"])
+    mask = [0] * end + [1, 1, 1]
+    read = RowReader(maker, mask_token_id=FILL)
+    sample = read({**row, "token_ids": tokens, "labels": tokens, "loss_mask": mask})
+    assert sample["input_ids"].tolist() == [*row["token_ids"], 5, FILL, 6]
+    assert sample["labels"] == [*row["token_ids"], 5, -100, 6]
+    assert sample["loss_mask"] == [0] * end + [1, 0, 1]
+    assert sample["masked_tokens"] == [end + 1]
+    # Nothing says that the policy sampled it.
+    for unsaid in ({"labels": None}, {"loss_mask": [0] * len(tokens)}):
+        row = {**rows[1], "token_ids": tokens, **unsaid}
+        assert refusal(maker, row, mask_token_id=FILL)[1] == f"$.token_ids[{end + 1}]"

@@ -1,0 +1,220 @@
+"""Rows of rollouts as samples: token ids and images, in whatever form a row carries these.
+
+A row is an object with a prompt's `token_ids`. Its images are, in this order of preference, a
+`features` body, `mm_refs`, `content_parts` beside the `mm_placeholders` of the answer, or the image
+parts of `messages`. A row with none of them has no images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, cast
+
+from ..conversation.expansion import expand_prompt
+from ..conversation.messages import mm_data, pack_images
+from ..conversation.placeholders import stray_tokens
+from ..conversation.url_conversion import content_parts_to_features, mm_refs_to_features
+from ..wire.errors import MMRawError
+from ..wire.features import MAPS, Features, build_features, parse_features
+from .batches import IMAGE_ROWS
+from .tensors import TENSOR_NAMES
+from .transformers import TensorMaker
+
+__all__ = ["RowReader"]
+
+#: The run of refs that are made of messages here; the images are inline, no store is asked for it.
+_RUN = "messages"
+_IN_TOKENS = "$.token_ids"
+
+
+class RowReader:
+    """Makes samples of rows.
+
+    Args:
+        maker: Makes the tensors.
+        token_ids: The field of the prompt's token ids.
+        features: The field of the features body.
+        pad_token_id: The family's placeholder token. By default it is what a row's placeholders
+            hold; rows without images must then hold none of those published for the family.
+        mask_token_id: Stands in for placeholder tokens that the policy sampled, as `loss_mask` or
+            `labels` tell; they carry no loss then, and `masked_tokens` has their positions. None
+            rejects such rows. Placeholder tokens of the prompt without image are always rejected.
+        tokenize: The prompt of `messages` with one target for each image, as a chat template
+            writes it; for rows without token ids.
+    """
+
+    def __init__(
+        self,
+        maker: TensorMaker,
+        *,
+        token_ids: str = "token_ids",
+        features: str = "features",
+        pad_token_id: int | None = None,
+        mask_token_id: int | None = None,
+        tokenize: Callable[[list[Any]], Sequence[int]] | None = None,
+    ) -> None:
+        self.maker = maker
+        self.token_ids = token_ids
+        self.features = features
+        self.pad_token_id = pad_token_id
+        self.mask_token_id = mask_token_id
+        self.tokenize = tokenize
+        self._forms: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
+            features: lambda row, _: row.pop(features),
+            "mm_refs": self._of_mm_refs,
+            "content_parts": self._of_content_parts,
+            "messages": self._of_messages,
+        }
+
+    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row as `collate` takes it.
+
+        Returns:
+            `input_ids` (int64, one for each token), `num_images`, `image_rows` (how many rows each
+            tensor of its images has), what `maker` returns, and the row's other fields.
+
+        Raises:
+            MMRawError: missing_field, invalid_type, and what reading the images and `maker` raise,
+                with the field's path.
+        """
+        rest = dict(row)
+        tokens = self._tokens(rest)
+        form = next((name for name in self._forms if rest.get(name) is not None), None)
+        failed: MMRawError | None = None
+        try:
+            found = None
+            if form is not None:
+                found = self._forms[form](rest, tokens)
+            parsed = parse_features(found or _none(), limits=self.maker.limits)
+            rest.pop(self.features, None)
+            rest, tokens = self._masked(rest, tokens, parsed)
+            return {**rest, **self._sample(tokens, parsed)}
+        except MMRawError as error:
+            failed = error
+        raise self._placed(failed, form or self.features)
+
+    def _sample(self, tokens: list[int], features: Features) -> dict[str, Any]:
+        torch: Any = import_module("torch")
+        made = self.maker(features, token_ids=tokens, pad_token_id=self.pad_token_id)
+        return {
+            "input_ids": torch.tensor(tokens, dtype=torch.int64),
+            "num_images": sum(map(len, features.refs.values())),
+            IMAGE_ROWS: {name: len(made[name]) for name in made if name in TENSOR_NAMES},
+            **made,
+        }
+
+    def _placed(self, error: MMRawError, form: str) -> MMRawError:
+        """The error with its path in the row."""
+        if error.path.startswith(_IN_TOKENS):
+            path = f"$.{self.token_ids}{error.path.removeprefix(_IN_TOKENS)}"
+            return MMRawError(error.code, error.message, path)
+        return error.at(f"$.{form}")
+
+    def _tokens(self, row: dict[str, Any]) -> list[int]:
+        """The prompt; empty where it is made of messages.
+
+        Raises:
+            MMRawError: missing_field, invalid_type.
+        """
+        given = row.pop(self.token_ids, None)
+        if given is None and self.tokenize is not None and row.get("messages") is not None:
+            return []
+        if given is None:
+            raise MMRawError("missing_field", "the line has no token ids")
+        tokens = cast("list[Any]", given)
+        if not isinstance(given, list) or not all(type(token) is int for token in tokens):
+            raise MMRawError("invalid_type", "token ids are a list of integers")
+        return tokens
+
+    def _of_mm_refs(self, row: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        return mm_refs_to_features(
+            row.pop("mm_refs"), adapters=self._adapters, limits=self.maker.limits
+        )
+
+    def _of_content_parts(self, row: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        places = row.pop("mm_placeholders", None)
+        if places is None:
+            message = "content parts need the answer's mm_placeholders beside them"
+            raise MMRawError("missing_field", message)
+        return content_parts_to_features(
+            row.pop("content_parts"), places, adapters=self._adapters, limits=self.maker.limits
+        )
+
+    @property
+    def _adapters(self) -> dict[str, Any]:
+        return {self.maker.adapter.family: self.maker.adapter}
+
+    def _of_messages(self, row: dict[str, Any], tokens: list[int]) -> dict[str, Any]:
+        """Refs of the images in the messages, placed where the prompt has their tokens."""
+        maker = self.maker
+        messages = cast("list[Any]", row["messages"])
+        store = maker.materializer.store
+        packed = pack_images(
+            messages, maker.adapter, storage="inline", store=store, limits=maker.limits
+        )
+        lengths = [image.description.placeholder_length for image in packed]
+        if not tokens and self.tokenize is not None:
+            tokens += self._expanded(messages, mm_data(packed, _ends(lengths)))
+        pads = maker.image_tokens(parse_features(_none()), [], self.pad_token_id).pads
+        offsets: list[int] = []
+        position = 0
+        for length, image in zip(lengths, packed, strict=True):
+            found = next((at for at in range(position, len(tokens)) if tokens[at] in pads), None)
+            if found is None:
+                message = "the prompt has fewer placeholders than the messages have images"
+                raise MMRawError("lengths_differ", message, image.where.path)
+            offsets.append(found)
+            position = found + length
+        return build_features(mm_data(packed, offsets), run_id=_RUN, limits=maker.limits)
+
+    def _expanded(self, messages: list[Any], images: Any) -> list[int]:
+        """The prompt of `tokenize`, each target replaced by its image's tokens."""
+        tokenize = cast("Callable[[list[Any]], Sequence[int]]", self.tokenize)
+        body = build_features(images, run_id=_RUN, limits=self.maker.limits)
+        refs = [ref for texts in body["kwargs_data"].values() for ref in texts]
+        return expand_prompt(
+            list(tokenize(messages)),
+            refs,
+            self.maker.adapter,
+            vocabulary=self.maker.vocabulary,
+            limits=self.maker.limits,
+        ).token_ids
+
+    def _masked(
+        self, row: dict[str, Any], tokens: list[int], features: Features
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Row and prompt without the placeholder tokens that the policy sampled."""
+        if self.mask_token_id is None:
+            return row, tokens
+        places = [slot.placeholder for slot in features.slots()]
+        known = self.maker.image_tokens(features, tokens, self.pad_token_id).pads
+        strays = [at for at in stray_tokens(tokens, places, known) if _is_sampled(row, at)]
+        if not strays:
+            return row, tokens
+        tokens, row = list(tokens), {**row, "masked_tokens": strays}
+        for name, none in (("loss_mask", 0), ("labels", -100)):
+            if name in row:
+                row[name] = list(row[name])
+                for position in strays:
+                    row[name][position] = none
+        for position in strays:
+            tokens[position] = self.mask_token_id
+        return row, tokens
+
+
+def _is_sampled(row: Mapping[str, Any], position: int) -> bool:
+    """Whether the row says that the policy sampled the token: it carries loss."""
+    mask, labels = row.get("loss_mask"), row.get("labels")
+    if mask is not None:
+        return position < len(mask) and bool(mask[position])
+    return labels is not None and position < len(labels) and labels[position] != -100
+
+
+def _ends(lengths: Sequence[int]) -> list[int]:
+    """Offsets of placeholders that follow one another."""
+    return [sum(lengths[:index]) for index in range(len(lengths))]
+
+
+def _none() -> dict[str, Any]:
+    return {name: {} for name in MAPS}
