@@ -111,6 +111,7 @@ def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, 
                 error=about.get("x-mmraw-error", "invalid_value"),
                 hint=_hint(spec, about),
                 config_names=tuple(child.get("x-mmraw-config", (name,))),
+                omits_default=child.get("x-mmraw-fingerprint-omits-default", False),
             )
         )
     return tuple(result)

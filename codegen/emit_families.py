@@ -78,8 +78,9 @@ class Expansion(NamedTuple):
 class Output(NamedTuple):
     """An output of the image processor for one image, as the ref decides it.
 
-    Numbers are products such as `h*patch_size`: of integers, of t, h and w of the grid, of numbers
-    of the payload, and of layout parameters.
+    Numbers are products such as `h*patch_size`: of integers, of t, h and w of the grid, of high and
+    wide, the sides in pixels after resizing, of numbers of the payload, and of layout parameters.
+    Between bars they are several, of which the largest counts.
 
     Attributes:
         output: Its name in a checkpoint's own code, whose model takes it by that name; the key
@@ -164,6 +165,7 @@ class FamilyInfo(NamedTuple):
         configuration: How a configuration file is read.
         lines: The lines of checkpoints; the first is the default.
         fingerprint_order: The layout parameters in the positional fingerprint, where it has one.
+        fingerprint_omits: The layout parameters that no fingerprint has, and the values for which.
         tensors: What its image processor makes of one image.
         vllm: How vLLM expands an image in a prompt.
         renderers: The classes of the package renderers, by the name that people use.
@@ -187,6 +189,7 @@ class FamilyInfo(NamedTuple):
     configuration: Configuration
     lines: dict[str, Line]
     fingerprint_order: tuple[str, ...]
+    fingerprint_omits: dict[str, Any]
     tensors: Tensors
     vllm: Expansion
     renderers: dict[str, str]
@@ -253,6 +256,7 @@ def _family(model: Model, family: str) -> str:
         f"        configuration={_configuration(info['configuration'])},\n"
         f"        lines={{\n{lines}        }},\n"
         f"        fingerprint_order={layout.fingerprint_order!r},\n"
+        f"        fingerprint_omits={layout.fingerprint_omits!r},\n"
         f"        tensors={_tensors(model, family, variant.payload)},\n"
         f"        vllm={_expansion(info['vllm'])},\n"
         f"        renderers={info['renderers']!r},\n    ),\n"
@@ -267,13 +271,14 @@ def _placeholder(given: Json) -> str:
 def _tensors(model: Model, family: str, payload: str) -> str:
     given = model.spec.families[family]["tensors"]
     fields = [*model.layout_of(family).fields, *model.definitions[payload].fields]
-    known = {"t", "h", "w", *(part.name for part in fields)}
+    known = {"t", "h", "w", "high", "wide", *(part.name for part in fields)}
     products = [
         *given["call"].values(),
         *(text for out in given["outputs"].values() for text in (*out["shape"], *out["values"])),
     ]
     for product in products:
-        unknown = {part for part in product.split("*") if not part.isdecimal()} - known
+        parts = product.replace("|", "*").split("*")
+        unknown = {part for part in parts if not part.isdecimal()} - known
         if unknown:
             raise SchemaError(f"families/{family}: no such number: {', '.join(sorted(unknown))}")
     rows = "".join(f"{name!r}: {_output(out)}, " for name, out in given["outputs"].items())

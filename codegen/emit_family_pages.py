@@ -145,7 +145,8 @@ def _parameters(model: Model, family: str) -> str:
         if values
     ]
     link = f"[the rules](../wire/{slug(layout.schema_id)}.md)"
-    said = f"The defaults are those published; see {link}.\n" + "".join(own)
+    about = model.spec.schemas[layout.schema_id].document["description"]
+    said = f"{about} See {link}.\n" + "".join(own)
     return f"## Layout parameters\n\n{table(columns, rows)}{said}\n"
 
 

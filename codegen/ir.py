@@ -126,6 +126,7 @@ class Field:
     error: str
     hint: str
     config_names: tuple[str, ...] = ()
+    omits_default: bool = False
 
     @property
     def is_flag(self) -> bool:
@@ -154,6 +155,11 @@ class Definition:
     error: str = "invalid_value"
     hint: str = ""
     examples: tuple[Any, ...] = ()
+
+    @property
+    def fingerprint_omits(self) -> dict[str, Any]:
+        """The layout parameters that no fingerprint has, and the values for which."""
+        return {part.name: part.default for part in self.fields if part.omits_default}
 
     @property
     def dialect(self) -> str:

@@ -32,8 +32,9 @@ def listed(parameters: Json) -> str:
 
 
 def defaults(model: Model, family: str) -> Json:
-    """The published defaults of a family."""
-    return {part.name: part.default for part in model.layout_of(family).fields}
+    """The published defaults of a family, as the fingerprint has them."""
+    fields = model.layout_of(family).fields
+    return {part.name: part.default for part in fields if not part.omits_default}
 
 
 def published(model: Model, family: str) -> list[Published]:

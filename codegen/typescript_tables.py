@@ -268,6 +268,8 @@ export interface FamilyInfo {
   readonly vllm: Expansion;
   /** The layout parameters in the positional fingerprint, where it has one. */
   readonly fingerprintOrder: readonly string[];
+  /** The layout parameters that no fingerprint has, and the values for which. */
+  readonly fingerprintOmits: JsonObject;
   /** Its arithmetic, and how its configurations are read. */
   readonly module: FamilyModule;
 }
@@ -316,6 +318,7 @@ def _family(model: Model, family: str) -> str:
         "lines": _lines(info["lines"]),
         "vllm": literal({name: info["vllm"][name] for name in _EXPANSION}),
         "fingerprintOrder": literal(list(layout.fingerprint_order)),
+        "fingerprintOmits": json_value(layout.fingerprint_omits),
         "module": family,
     }
     body = "".join(f"    {name}: {value},\n" for name, value in rows.items())

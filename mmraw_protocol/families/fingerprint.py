@@ -29,18 +29,26 @@ def layout_fingerprint(
 
 
 def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFAULT_DIALECT) -> str:
-    """The text that is hashed."""
+    """The text that is hashed; some parameters are in it only where they have another value."""
     wire = wire_of(dialect)
     if not isinstance(family, str) or not family.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "a family is an ASCII string", "$.family")
     if "fingerprint" not in wire.attributes:
         message = f"dialect {wire.dialect} names no fingerprint"
         raise MMRawError("not_convertible", message, "$.fingerprint")
+    values = {name: value for name, value in values.items() if not _omitted(family, name, value)}
     if wire.fingerprint_scheme == "positional":
         return f"image-layout:v1:{family}:" + _positional(family, values)
     parts = [f"{name}={canonical_json(values[name])}" for name in _sorted(values)]
     version = "v1:" if wire.fingerprint_scheme == "v1" else ""
     return f"image-layout:{version}{family}:" + ":".join(parts)
+
+
+def _omitted(family: str, name: Any, value: Any) -> bool:
+    """Whether no fingerprint has this value of this parameter."""
+    info = FAMILIES.get(family)
+    omits = {} if info is None else info.fingerprint_omits
+    return name in omits and canonical_json(value) == canonical_json(omits[name])
 
 
 def _sorted(values: Mapping[str, Any]) -> list[str]:
@@ -61,4 +69,8 @@ def _positional(family: str, values: Mapping[str, Any]) -> str:
     for name in order:
         if name not in values:
             raise MMRawError("missing_field", f"layout parameter {name} is absent", "$.values")
+    for name in {} if info is None else info.fingerprint_omits:
+        if name in values:
+            message = f"the positional fingerprint has no place for {name}"
+            raise MMRawError("not_convertible", message, "$.fingerprint")
     return ":".join(canonical_json(values[name]) for name in order)

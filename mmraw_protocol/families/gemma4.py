@@ -14,7 +14,7 @@ from ..wire.errors import MMRawError
 from ..wire.ref import Payload
 from .base import Layout
 from .built_in import BuiltInAdapter
-from .grid import check_grid
+from .grid import check_grid, unresized_grid
 
 
 def gemma_grid(
@@ -58,10 +58,13 @@ class Gemma4Adapter(BuiltInAdapter[Gemma4Layout, Gemma4Payload], family="gemma4"
         self.check_size(width, height, limits)
         config = self.config
         patch, pooling = config.patch_size, config.pooling_kernel_size
-        found = gemma_grid(width, height, patch, config.max_soft_tokens, pooling)
-        if found is None:
-            message = "no grid of at least one token keeps the aspect within max_soft_tokens"
-            raise MMRawError("layout_refused", message)
+        if config.do_resize:
+            found = gemma_grid(width, height, patch, config.max_soft_tokens, pooling)
+            if found is None:
+                message = "no grid of at least one token keeps the aspect within max_soft_tokens"
+                raise MMRawError("layout_refused", message)
+        else:
+            found = unresized_grid(width, height, patch, pooling)
         h, w = found
         grid = check_grid((1, h, w), merge_size=pooling, limits=limits, path="$.image_grid_hw")
         tokens = h * w // pooling**2

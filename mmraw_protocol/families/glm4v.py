@@ -10,7 +10,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import Glm4vLayout, Glm4vPayload
 from .base import Layout
 from .built_in import BuiltInAdapter
-from .grid import check_grid
+from .grid import check_grid, unresized_grid
 from .smart_resize import check_aspect, smart_grid
 
 
@@ -34,15 +34,19 @@ class Glm4vAdapter(BuiltInAdapter[Glm4vLayout, Glm4vPayload], family="glm4v"):
         """The layout of an image of `width` x `height` pixels.
 
         Raises:
-            MMRawError: invalid_value (a side below 1), aspect_ratio, limit_exceeded.
+            MMRawError: invalid_value (a side below 1), aspect_ratio, layout_refused,
+                limit_exceeded.
         """
         self.check_size(width, height, limits)
         config = self.config
         patch, merge = config.patch_size, config.merge_size
-        wide, high = enlarged(width, height, patch * merge)
-        check_aspect(wide, high, limits)
-        bounds = config.shortest_edge, config.longest_edge, config.temporal_patch_size
-        h, w = smart_grid(wide, high, patch, merge, *bounds)
+        if config.do_resize:
+            wide, high = enlarged(width, height, patch * merge)
+            check_aspect(wide, high, limits)
+            bounds = config.shortest_edge, config.longest_edge, config.temporal_patch_size
+            h, w = smart_grid(wide, high, patch, merge, *bounds)
+        else:
+            h, w = unresized_grid(width, height, patch, merge)
         grid = check_grid((1, h, w), merge_size=merge, limits=limits, path="$.grid_thw")
         tokens = h * w // merge**2
         resized = (w * patch, h * patch)

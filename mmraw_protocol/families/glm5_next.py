@@ -12,7 +12,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import Glm5NextLayout, Glm5NextPayload
 from .base import Layout
 from .built_in import BuiltInAdapter
-from .grid import check_grid
+from .grid import check_grid, unresized_grid
 
 
 def glm5_canvas(
@@ -79,14 +79,19 @@ class Glm5NextAdapter(BuiltInAdapter[Glm5NextLayout, Glm5NextPayload], family="g
         """The layout of an image of `width` x `height` pixels.
 
         Raises:
-            MMRawError: invalid_value (a side below 1), limit_exceeded.
+            MMRawError: invalid_value (a side below 1), layout_refused, limit_exceeded.
         """
         self.check_size(width, height, limits)
         config = self.config
         patch, merge, fewest = config.patch_size, config.merge_size, config.min_image_tokens
-        bounds = fewest, config.max_image_tokens
-        high, wide = glm5_canvas(width, height, patch * merge, *bounds)
-        h, w = high // patch, wide // patch
+        content = width, height
+        if config.do_resize:
+            bounds = fewest, config.max_image_tokens
+            canvas = glm5_canvas(width, height, patch * merge, *bounds)
+            content = glm5_content(width, height, canvas, fewest, patch * merge)
+            h, w = canvas[0] // patch, canvas[1] // patch
+        else:
+            h, w = unresized_grid(width, height, patch, merge)
         grid = check_grid((1, h, w), merge_size=merge, limits=limits, path="$.grid_thw")
         tokens = h * w // merge**2
         return Layout(
@@ -94,8 +99,8 @@ class Glm5NextAdapter(BuiltInAdapter[Glm5NextLayout, Glm5NextPayload], family="g
             num_tokens=tokens,
             placeholder_length=tokens,
             payload=Glm5NextPayload(image_grid_thw=(grid,)),
-            resized=(wide, high),
-            content=glm5_content(width, height, (high, wide), fewest, patch * merge),
+            resized=(w * patch, h * patch),
+            content=content,
         )
 
     @staticmethod

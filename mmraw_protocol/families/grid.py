@@ -9,6 +9,19 @@ from ..wire.errors import MMRawError
 Grid = tuple[int, int, int]
 
 
+def unresized_grid(width: int, height: int, patch_size: int, merge_size: int) -> tuple[int, int]:
+    """(h, w) in patches of an image that keeps its size; pixels in.
+
+    Raises:
+        MMRawError: layout_refused (a side is no multiple of a token's).
+    """
+    factor = patch_size * merge_size
+    if width % factor or height % factor:
+        message = f"an image that is not resized has sides that are multiples of {factor} pixels"
+        raise MMRawError("layout_refused", message)
+    return height // patch_size, width // patch_size
+
+
 def check_grid(
     grid: Grid, *, merge_size: int, limits: Limits = DEFAULT_LIMITS, path: str = "$.payload"
 ) -> Grid:

@@ -15,7 +15,7 @@ from ..wire.ref import Payload
 from .base import Layout
 from .built_in import BuiltInAdapter
 from .conventions import SINGLE
-from .grid import Grid, check_grid
+from .grid import Grid, check_grid, unresized_grid
 
 
 def kimi_content(
@@ -68,17 +68,16 @@ class KimiK25Adapter(BuiltInAdapter[KimiK25Layout, KimiK25Payload], family="kimi
         """
         self.check_size(width, height, limits)
         config = self.config
-        high, wide = kimi_content(
-            width,
-            height,
-            config.patch_size,
-            config.in_patch_limit,
-            config.patch_limit_on_one_side,
-        )
-        h, w = _padded(high, wide, config.patch_size, config.merge_kernel_size)
-        if h > config.patch_limit_on_one_side or w > config.patch_limit_on_one_side:
-            message = "padded to the merge raster, a side exceeds patch_limit_on_one_side"
-            raise MMRawError("layout_refused", message)
+        patch, merge, longest = config.patch_size, self.merge_size, config.patch_limit_on_one_side
+        high, wide = height, width
+        if config.do_resize:
+            high, wide = kimi_content(width, height, patch, config.in_patch_limit, longest)
+            h, w = _padded(high, wide, patch, merge)
+            if h > longest or w > longest:
+                message = "padded to the merge raster, a side exceeds patch_limit_on_one_side"
+                raise MMRawError("layout_refused", message)
+        else:
+            h, w = unresized_grid(width, height, patch, merge)
         grid = check_grid((1, h, w), merge_size=self.merge_size, limits=limits, path="$.grid_thw")
         tokens = self._tokens(grid)
         return Layout(

@@ -34,7 +34,8 @@ class PixtralAdapter(BuiltInAdapter[PixtralLayout, PixtralPayload], family="pixt
     def layout(self, width: int, height: int, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
         """The layout of an image of `width` x `height` pixels.
 
-        A picture whose short side shrinks to nothing has no tokens; `describe` refuses it.
+        A picture whose short side shrinks to nothing, or is not resized and below a patch, has no
+        tokens; `describe` refuses it.
 
         Raises:
             MMRawError: invalid_value (a side below 1), limit_exceeded.
@@ -42,11 +43,16 @@ class PixtralAdapter(BuiltInAdapter[PixtralLayout, PixtralPayload], family="pixt
         self.check_size(width, height, limits)
         config = self.config
         patch = config.patch_size * config.spatial_merge_size
-        high, wide = pixtral_size(width, height, config.longest_edge)
-        h, w = -(-high // patch), -(-wide // patch)
+        resized = width, height
+        if config.do_resize:
+            high, wide = pixtral_size(width, height, config.longest_edge)
+            h, w = -(-high // patch), -(-wide // patch)
+            resized = w * patch, h * patch
+        else:
+            # The model's patches leave out what is right of them and below.
+            h, w = height // patch, width // patch
         grid = check_grid((1, h, w), merge_size=1, limits=limits, path="$.image_grid_hw")
         payload = PixtralPayload(image_grid_hw=((h, w),))
-        resized = (w * patch, h * patch)
         return Layout(
             grid_thw=grid,
             num_tokens=h * w,

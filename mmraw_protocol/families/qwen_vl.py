@@ -10,7 +10,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import QwenVlLayout, QwenVlPayload
 from .base import Layout
 from .built_in import BuiltInAdapter
-from .grid import check_grid
+from .grid import check_grid, unresized_grid
 from .smart_resize import check_aspect, smart_grid
 
 
@@ -38,13 +38,17 @@ class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl
         """The layout of an image of `width` x `height` pixels.
 
         Raises:
-            MMRawError: invalid_value (a side below 1), aspect_ratio, limit_exceeded.
+            MMRawError: invalid_value (a side below 1), aspect_ratio, layout_refused,
+                limit_exceeded.
         """
         self.check_size(width, height, limits)
-        check_aspect(width, height, limits)
         config = self.config
         patch, merge = config.patch_size, config.merge_size
-        h, w = qwen_grid(width, height, patch, merge, config.min_pixels, config.max_pixels)
+        if config.do_resize:
+            check_aspect(width, height, limits)
+            h, w = qwen_grid(width, height, patch, merge, config.min_pixels, config.max_pixels)
+        else:
+            h, w = unresized_grid(width, height, patch, merge)
         grid = (1, h, w)
         # On the merge raster it is by construction.
         if h * w > limits.grid_patches:

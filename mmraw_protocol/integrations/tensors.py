@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from ..families import GRID_KEY, Adapter
+from ..families import GRID_KEY, Adapter, Layout
 from ..wire._generated.families import FAMILIES, Output
 from ..wire._generated.families import Tensors as Outputs
 from ..wire._generated.types import PlaceholderRange
@@ -100,18 +100,24 @@ class ImageTensors:
             types[span.offset : span.offset + span.length] = 1
         return {self.outputs.token_types: types}
 
-    def checked(self, out: Mapping[str, Any], payload: Payload) -> Tensors:
+    def checked(self, out: Mapping[str, Any], payload: Payload, layout: Layout) -> Tensors:
         """The tensors that the model takes, where all outputs are what the payload says.
 
         Args:
             out: The processor's outputs for one image, as torch tensors.
             payload: That of the image's ref.
+            layout: That of the image.
 
         Raises:
             MMRawError: grid_mismatch.
         """
-        t, h, w = self.adapter.grid_thw(payload)
-        numbers = {**self._parameters, **to_builtins(payload), "t": t, "h": h, "w": w}
+        grid = self.adapter.grid_thw(payload)
+        if grid != layout.grid_thw:
+            message = "the image has another layout than the ref names"
+            raise MMRawError("grid_mismatch", message, "$.payload")
+        numbers = {**self._parameters, **to_builtins(payload)}
+        numbers |= zip("thw", grid, strict=True)
+        numbers |= zip(("wide", "high"), layout.resized, strict=True)
         found: Tensors = {}
         for name, output in self.outputs.outputs.items():
             # A checkpoint's own processor and model may have a name that Transformers has not.
@@ -129,7 +135,12 @@ class ImageTensors:
 
 
 def _number(product: str, numbers: Mapping[str, Any]) -> Any:
-    """The value of a product such as `h*patch_size`; a lone name keeps its value's type."""
+    """The value of a product such as `h*patch_size`; a lone name keeps its value's type.
+
+    Of several products between bars it is the largest.
+    """
+    if "|" in product:
+        return max(_number(one, numbers) for one in product.split("|"))
     first, *others = (int(p) if p.isdecimal() else numbers[p] for p in product.split("*"))
     for factor in others:
         first *= factor
@@ -141,6 +152,9 @@ def concatenate(samples: Sequence[Mapping[str, Any]]) -> Tensors:
 
     Pictures that their family's processor fills up to the largest of a call are filled up alike,
     with zeros on the right and at the bottom.
+
+    Raises:
+        MMRawError: layout_refused (images that no batch holds beside one another).
     """
     filled = [sample for sample in samples if sample]
     if not filled:
@@ -150,6 +164,9 @@ def concatenate(samples: Sequence[Mapping[str, Any]]) -> Tensors:
     batch: Tensors = {}
     for name in filled[0]:
         rows = [sample[name] for sample in filled]
+        if name not in padded and len({row.shape[1:] for row in rows}) > 1:
+            message = f"no batch holds these images: {name} of one has another shape than of others"
+            raise MMRawError("layout_refused", message)
         batch[name] = torch.cat(_padded(torch, rows) if name in padded else rows)
     return batch
 

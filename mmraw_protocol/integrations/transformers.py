@@ -262,14 +262,16 @@ class TensorMaker:
         """The processor's tensors of one RGB PIL image.
 
         Raises:
-            MMRawError: grid_mismatch (the processor's layout is not that of `payload`).
+            MMRawError: grid_mismatch (the layout is not that of `payload`), what the adapter's
+                `layout` raises.
         """
         processor = self.image_processor
+        layout = self.adapter.layout(*image.size, limits=self.limits)
         # Some processors take media of several kinds, not pictures alone.
         wrapped = hasattr(processor, "media_tokens_calculator")
         images = [{"type": "image", "image": image} if wrapped else image]
         out = processor.preprocess(images, return_tensors="pt", **self.tensors.call())
-        return self.tensors.checked(out, payload)
+        return self.tensors.checked(out, payload, layout)
 
 
 def _slot_row(slot: Slot) -> tuple[RawMMRef, dict[str, Any], str]:

@@ -22,6 +22,7 @@ _ANNOTATIONS = {
     "x-mmraw-error": "error-of-field-changed",
     "x-mmraw-family": "fingerprint-changed",
     "x-mmraw-field": "attribute-changed",
+    "x-mmraw-fingerprint-omits-default": "fingerprint-changed",
     "x-mmraw-fingerprint-order": "fingerprint-changed",
     "x-mmraw-limit": "limit-name-changed",
     "x-mmraw-opaque": "opaque-changed",

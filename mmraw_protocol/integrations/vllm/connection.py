@@ -17,13 +17,13 @@ from ...families.readings import differs
 from ...materialize import MaterializedImage
 from ...wire.errors import MMRawError
 from .families import (
-    PROBES,
     check_architecture,
     check_span,
     family_of,
     item_names,
     server_adapter,
     target_of,
+    trials,
 )
 from .handover import EncodedHandover, Handover, direct_handover
 from .metrics import Metrics
@@ -216,10 +216,10 @@ def _try_out(items: VllmItems, adapter: Adapter) -> None:
     """Holds the adapter against the processor, so that a misfit is known before any request."""
     from PIL import Image
 
-    for size in PROBES:
-        expected, failed = adapter.layout(*size).num_tokens, None
+    for size, layout in trials(adapter).items():
+        failed = None
         try:
-            items.process(Image.new("RGB", size), expected)
+            items.process(Image.new("RGB", size), layout.num_tokens)
         except MMRawError as error:
             failed = error
         if failed is not None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ...families import EXPANDED, GRID_KEY, Adapter, as_of_family, get_adapter
+from ...families import EXPANDED, GRID_KEY, Adapter, Layout, as_of_family, get_adapter
 from ...families.built_in import BuiltInAdapter
 from ...families.config import checked_config, found_in
 from ...families.given import type_of
@@ -15,8 +15,9 @@ from ...wire._generated.families import FAMILIES, FamilyInfo
 from ...wire.errors import MMRawError
 
 #: What vLLM's own chat endpoint may be asked for, tried once when the server starts: an image that
-#: grows, one that keeps its size, one beside the raster, and a large one.
-PROBES = ((64, 48), (640, 480), (333, 517), (1920, 1080))
+#: grows, one that keeps its size, one beside the raster, a large one, and one on the raster of all
+#: published patches, which is laid out where images are not resized too.
+PROBES = ((64, 48), (640, 480), (333, 517), (1920, 1080), (672, 1344))
 
 #: Family by `model_type` of the model's configuration.
 FAMILY_BY_MODEL_TYPE = {
@@ -106,13 +107,33 @@ def check_architecture(adapter: Adapter, architectures: Sequence[str] | None) ->
             raise MMRawError("unsupported_option", f"this model's images take no refs: {reason}")
 
 
+def trials(adapter: Adapter) -> dict[tuple[int, int], Layout]:
+    """The layouts of trial images, by their sizes; those without a layout are left out.
+
+    Raises:
+        MMRawError: layout_refused (none of them has one), what else the adapter's `layout` raises.
+    """
+    found: dict[tuple[int, int], Layout] = {}
+    refused: MMRawError | None = None
+    for size in PROBES:
+        try:
+            found[size] = adapter.layout(*size)
+        except MMRawError as error:
+            if error.code != "layout_refused":
+                raise
+            refused = error
+    if refused is not None and not found:
+        raise MMRawError(refused.code, f"no trial image can be laid out: {refused.message}")
+    return found
+
+
 def check_span(adapter: Adapter) -> None:
     """Refuses the models whose images no request can describe by features.
 
     Raises:
-        MMRawError: unsupported_option, with the reason.
+        MMRawError: unsupported_option, with the reason; layout_refused.
     """
-    layout = adapter.layout(*PROBES[0])
+    layout = next(iter(trials(adapter).values()))
     if layout.placeholder_length != layout.num_tokens:
         message = (
             "this model's images take no refs: their spans hold other tokens than the image's own, "

@@ -6,6 +6,7 @@
 import { canonicalJson } from "../codec/canonical.js";
 import { sha256Hex } from "../codec/sha256.js";
 import { has } from "../codec/values.js";
+import type { JsonObject } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
 import { wireOf } from "../format.js";
 import { FAMILY_TABLE } from "../generated/families.js";
@@ -26,7 +27,7 @@ export function layoutFingerprint(
   return sha256Hex(encoder.encode(fingerprintText(family, values, dialect))).slice(0, 32);
 }
 
-/** The text that is hashed. */
+/** The text that is hashed; some parameters are in it only where they have another value. */
 export function fingerprintText(
   family: string,
   values: object,
@@ -41,7 +42,7 @@ export function fingerprintText(
     const reason = `dialect ${wire.dialect} names no fingerprint`;
     throw new MMRawError("not_convertible", reason, "$.fingerprint");
   }
-  const given = values as Values;
+  const given = hashedOf(family, values as Values);
   if (scheme === "positional") return `image-layout:v1:${family}:${positional(family, given)}`;
   const names = Object.keys(given);
   if (!names.every((name) => ASCII.test(name))) {
@@ -50,6 +51,19 @@ export function fingerprintText(
   }
   const parts = names.sort().map((name) => `${name}=${canonicalJson(given[name])}`);
   return `image-layout:${scheme === "v1" ? "v1:" : ""}${family}:${parts.join(":")}`;
+}
+
+/** The parameters without those that no fingerprint has. */
+function hashedOf(family: string, values: Values): Values {
+  const omits = omittedOf(family);
+  const rows = Object.entries(values).filter(([name, value]) => {
+    return !has(omits, name) || canonicalJson(value) !== canonicalJson(omits[name]);
+  });
+  return Object.fromEntries(rows);
+}
+
+function omittedOf(family: string): JsonObject {
+  return isBuiltIn(family) ? FAMILY_TABLE[family].fingerprintOmits : {};
 }
 
 function positional(family: string, values: Values): string {
@@ -62,6 +76,11 @@ function positional(family: string, values: Values): string {
     if (!has(values, name)) {
       throw new MMRawError("missing_field", `layout parameter ${name} is absent`, "$.values");
     }
+  }
+  for (const name of Object.keys(omittedOf(family))) {
+    if (!has(values, name)) continue;
+    const reason = `the positional fingerprint has no place for ${name}`;
+    throw new MMRawError("not_convertible", reason, "$.fingerprint");
   }
   return order.map((name) => canonicalJson(values[name])).join(":");
 }

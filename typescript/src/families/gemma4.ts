@@ -7,10 +7,10 @@ import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
 import type { Gemma4Layout, Gemma4Payload } from "../generated/types.js";
 import { overProduct } from "./arithmetic.js";
-import { checkGrid } from "./grid.js";
+import { checkGrid, unresizedGrid } from "./grid.js";
 import type { Layout } from "./layout.js";
 
-/** [h, w] in tokens; null for an image that the processor refuses. */
+/** [h, w] in tokens of a resized image; null for one that the processor refuses. */
 function tokensOf(width: number, height: number, given: Gemma4Layout): [number, number] | null {
   const { patch_size, max_soft_tokens, pooling_kernel_size } = given;
   const side = pooling_kernel_size * patch_size;
@@ -26,6 +26,17 @@ function tokensOf(width: number, height: number, given: Gemma4Layout): [number, 
   return high * wide > max_soft_tokens ? null : [high, wide];
 }
 
+/** [h, w] in patches; pixels in. */
+function resizedGrid(width: number, height: number, parameters: Gemma4Layout): [number, number] {
+  const found = tokensOf(width, height, parameters);
+  if (found === null) {
+    const reason = "no grid of at least one token keeps the aspect within max_soft_tokens";
+    throw new MMRawError("layout_refused", reason);
+  }
+  const { pooling_kernel_size } = parameters;
+  return [found[0] * pooling_kernel_size, found[1] * pooling_kernel_size];
+}
+
 export function mergeSizeOf({ pooling_kernel_size }: Gemma4Layout): number {
   return pooling_kernel_size;
 }
@@ -36,15 +47,12 @@ export function layoutOf(
   height: number,
   limits: Limits,
 ): Layout {
-  const { patch_size, pooling_kernel_size } = parameters;
-  const found = tokensOf(width, height, parameters);
-  if (found === null) {
-    const reason = "no grid of at least one token keeps the aspect within max_soft_tokens";
-    throw new MMRawError("layout_refused", reason);
-  }
-  const [h, w] = [found[0] * pooling_kernel_size, found[1] * pooling_kernel_size];
+  const { do_resize, patch_size, pooling_kernel_size } = parameters;
+  const [h, w] = do_resize
+    ? resizedGrid(width, height, parameters)
+    : unresizedGrid(width, height, patch_size, pooling_kernel_size);
   const grid = checkGrid([1, h, w], pooling_kernel_size, limits, "$.image_grid_hw");
-  const tokens = found[0] * found[1];
+  const tokens = (h * w) / pooling_kernel_size ** 2;
   const resized = [w * patch_size, h * patch_size] as const;
   return {
     grid_thw: grid,

@@ -5,7 +5,7 @@
  */
 import type { Limits } from "../generated/limits.js";
 import type { Glm4vLayout } from "../generated/types.js";
-import { checkGrid } from "./grid.js";
+import { checkGrid, unresizedGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
 import { checkAspect, smartGrid } from "./smart_resize.js";
 
@@ -14,6 +14,24 @@ function enlarged(width: number, height: number, factor: number): [number, numbe
   if (height >= factor && width >= factor) return [width, height];
   const scale = Math.max(factor / height, factor / width);
   return [Math.trunc(width * scale), Math.trunc(height * scale)];
+}
+
+/** [h, w] in patches; pixels in. */
+function resizedGrid(
+  parameters: Glm4vLayout,
+  width: number,
+  height: number,
+  limits: Limits,
+): [number, number] {
+  const { patch_size, merge_size } = parameters;
+  const [wide, high] = enlarged(width, height, patch_size * merge_size);
+  checkAspect(wide, high, limits);
+  const bounds = {
+    fewest: parameters.shortest_edge,
+    most: parameters.longest_edge,
+    frames: parameters.temporal_patch_size,
+  };
+  return smartGrid([wide, high], patch_size, merge_size, bounds);
 }
 
 export function mergeSizeOf({ merge_size }: Glm4vLayout): number {
@@ -26,15 +44,10 @@ export function layoutOf(
   height: number,
   limits: Limits,
 ): Layout {
-  const { patch_size, merge_size } = parameters;
-  const [wide, high] = enlarged(width, height, patch_size * merge_size);
-  checkAspect(wide, high, limits);
-  const bounds = {
-    fewest: parameters.shortest_edge,
-    most: parameters.longest_edge,
-    frames: parameters.temporal_patch_size,
-  };
-  const [h, w] = smartGrid([wide, high], patch_size, merge_size, bounds);
+  const { do_resize, patch_size, merge_size } = parameters;
+  const [h, w] = do_resize
+    ? resizedGrid(parameters, width, height, limits)
+    : unresizedGrid(width, height, patch_size, merge_size);
   const grid = checkGrid([1, h, w], merge_size, limits);
   const tokens = Math.floor((h * w) / merge_size ** 2);
   const resized = [w * patch_size, h * patch_size] as const;

@@ -6,7 +6,7 @@
 import type { Limits } from "../generated/limits.js";
 import type { Glm5NextLayout } from "../generated/types.js";
 import { alignedUp, productOver, quotient } from "./arithmetic.js";
-import { checkGrid } from "./grid.js";
+import { checkGrid, unresizedGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
 
 /**
@@ -78,9 +78,16 @@ export function layoutOf(
   height: number,
   limits: Limits,
 ): Layout {
-  const { patch_size, merge_size } = parameters;
-  const canvas = canvasOf(width, height, parameters);
-  const [h, w] = [Math.floor(canvas[0] / patch_size), Math.floor(canvas[1] / patch_size)];
+  const { do_resize, patch_size, merge_size } = parameters;
+  let content: readonly [number, number] = [width, height];
+  let [h, w] = [0, 0];
+  if (do_resize) {
+    const canvas = canvasOf(width, height, parameters);
+    content = contentOf(width, height, canvas, parameters);
+    [h, w] = [Math.floor(canvas[0] / patch_size), Math.floor(canvas[1] / patch_size)];
+  } else {
+    [h, w] = unresizedGrid(width, height, patch_size, merge_size);
+  }
   const grid = checkGrid([1, h, w], merge_size, limits);
   const tokens = Math.floor((h * w) / merge_size ** 2);
   return {
@@ -88,8 +95,8 @@ export function layoutOf(
     num_tokens: tokens,
     placeholder_length: tokens,
     payload: { image_grid_thw: [grid] },
-    resized: [canvas[1], canvas[0]],
-    content: contentOf(width, height, canvas, parameters),
+    resized: [w * patch_size, h * patch_size],
+    content,
   };
 }
 

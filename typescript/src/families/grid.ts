@@ -5,6 +5,21 @@ import type { Limits } from "../generated/limits.js";
 /** [t, h, w] in patches. */
 export type Grid = readonly [number, number, number];
 
+/** [h, w] in patches of an image that keeps its size; pixels in. */
+export function unresizedGrid(
+  width: number,
+  height: number,
+  patchSize: number,
+  mergeSize: number,
+): [number, number] {
+  const factor = patchSize * mergeSize;
+  if (width % factor !== 0 || height % factor !== 0) {
+    const reason = `an image that is not resized has sides that are multiples of ${factor} pixels`;
+    throw new MMRawError("layout_refused", reason);
+  }
+  return [height / patchSize, width / patchSize];
+}
+
 /** `grid`, where h and w are multiples of the merge size and t * h * w is within the limit. */
 export function checkGrid(
   grid: Grid,

@@ -7,7 +7,7 @@ import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
 import type { KimiK25Layout, KimiK25Payload } from "../generated/types.js";
 import { overProduct } from "./arithmetic.js";
-import { checkGrid } from "./grid.js";
+import { checkGrid, unresizedGrid } from "./grid.js";
 import type { Grid } from "./grid.js";
 import type { Layout } from "./layout.js";
 
@@ -28,6 +28,19 @@ function contentOf(width: number, height: number, parameters: KimiK25Layout): [n
   return [high, wide];
 }
 
+/** [h, w] in patches, padded to the merge raster; pixels in. */
+function paddedGrid(high: number, wide: number, parameters: KimiK25Layout): [number, number] {
+  const { patch_size, merge_kernel_size, patch_limit_on_one_side } = parameters;
+  const factor = patch_size * merge_kernel_size;
+  const h = Math.ceil(high / factor) * merge_kernel_size;
+  const w = Math.ceil(wide / factor) * merge_kernel_size;
+  if (Math.max(h, w) > patch_limit_on_one_side) {
+    const reason = "padded to the merge raster, a side exceeds patch_limit_on_one_side";
+    throw new MMRawError("layout_refused", reason);
+  }
+  return [h, w];
+}
+
 export function mergeSizeOf({ merge_kernel_size }: KimiK25Layout): number {
   return merge_kernel_size;
 }
@@ -39,15 +52,11 @@ export function layoutOf(
   limits: Limits,
   placeholder: string | undefined,
 ): Layout {
-  const { patch_size, merge_kernel_size, patch_limit_on_one_side } = parameters;
-  const [high, wide] = contentOf(width, height, parameters);
-  const factor = patch_size * merge_kernel_size;
-  const h = Math.ceil(high / factor) * merge_kernel_size;
-  const w = Math.ceil(wide / factor) * merge_kernel_size;
-  if (Math.max(h, w) > patch_limit_on_one_side) {
-    const reason = "padded to the merge raster, a side exceeds patch_limit_on_one_side";
-    throw new MMRawError("layout_refused", reason);
-  }
+  const { do_resize, patch_size, merge_kernel_size } = parameters;
+  const [high, wide] = do_resize ? contentOf(width, height, parameters) : [height, width];
+  const [h, w] = do_resize
+    ? paddedGrid(high, wide, parameters)
+    : unresizedGrid(width, height, patch_size, merge_kernel_size);
   const grid = checkGrid([1, h, w], merge_kernel_size, limits);
   const tokens = tokensOf(parameters, grid);
   return {

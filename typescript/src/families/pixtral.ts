@@ -18,7 +18,10 @@ export function mergeSizeOf(): number {
   return 1;
 }
 
-/** A picture so thin that its short side shrinks to nothing has no tokens. */
+/**
+ * A picture so thin that its short side shrinks to nothing has no tokens, nor has one that is not
+ * resized and is below a patch.
+ */
 export function layoutOf(
   parameters: PixtralLayout,
   width: number,
@@ -26,9 +29,14 @@ export function layoutOf(
   limits: Limits,
 ): Layout {
   const patch = parameters.patch_size * parameters.spatial_merge_size;
-  const [high, wide] = sizeOf(width, height, parameters.longest_edge);
-  const [h, w] = [Math.ceil(high / patch), Math.ceil(wide / patch)];
-  const resized = [w * patch, h * patch] as const;
+  // The model's patches leave out what is right of them and below in a picture that is not resized.
+  let [h, w] = [Math.floor(height / patch), Math.floor(width / patch)];
+  let resized: readonly [number, number] = [width, height];
+  if (parameters.do_resize) {
+    const [high, wide] = sizeOf(width, height, parameters.longest_edge);
+    [h, w] = [Math.ceil(high / patch), Math.ceil(wide / patch)];
+    resized = [w * patch, h * patch];
+  }
   return {
     grid_thw: checkGrid([1, h, w], 1, limits, "$.image_grid_hw"),
     num_tokens: h * w,

@@ -5,7 +5,7 @@
  */
 import type { Limits } from "../generated/limits.js";
 import type { QwenVlLayout } from "../generated/types.js";
-import { checkGrid } from "./grid.js";
+import { checkGrid, unresizedGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
 import { checkAspect, smartGrid } from "./smart_resize.js";
 
@@ -19,10 +19,12 @@ export function layoutOf(
   height: number,
   limits: Limits,
 ): Layout {
-  checkAspect(width, height, limits);
-  const { patch_size, merge_size } = parameters;
+  const { do_resize, patch_size, merge_size } = parameters;
+  if (do_resize) checkAspect(width, height, limits);
   const bounds = { fewest: parameters.min_pixels, most: parameters.max_pixels, frames: 1 };
-  const [h, w] = smartGrid([width, height], patch_size, merge_size, bounds);
+  const [h, w] = do_resize
+    ? smartGrid([width, height], patch_size, merge_size, bounds)
+    : unresizedGrid(width, height, patch_size, merge_size);
   const grid = checkGrid([1, h, w], merge_size, limits);
   const tokens = Math.floor((h * w) / merge_size ** 2);
   const resized = [w * patch_size, h * patch_size] as const;
