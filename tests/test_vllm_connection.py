@@ -112,6 +112,40 @@ def test_a_server_starts_under_its_own_layout_parameters(family: str) -> None:
 
 
 @pytest.mark.usefixtures("vllm")
+@pytest.mark.parametrize("overrides", [None, {"do_resize": False}])
+def test_a_server_that_does_not_resize_is_tried_with_images_that_it_takes(
+    monkeypatch: pytest.MonkeyPatch, overrides: Any
+) -> None:
+    parameters, document, *rest = SERVERS["qwen_vl"]
+    parameters = parameters | {"do_resize": False}
+    if overrides is None:
+        document = {**(document or {}), "do_resize": False}
+    monkeypatch.setitem(SERVERS, "qwen_vl", (parameters, document, *rest))
+    given = server("qwen_vl", overrides=overrides)
+    start(given)
+    adapter = adapter_of(given.online_renderer.renderer, SETTINGS)
+    assert adapter.fingerprint() == get_adapter("qwen_vl", parameters).fingerprint()
+    assert len(processor_of(given).prompts) == 2
+    # A processor that resizes nevertheless.
+    resizing = get_adapter("qwen_vl", {"max_pixels": 65536})
+    with pytest.raises(MMRawError, match="trial image of 640x480"):
+        start(server("qwen_vl", resizing, overrides=overrides))
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_server_no_trial_image_of_which_is_laid_out_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parameters, document, *rest = SERVERS["qwen_vl"]
+    changes = {"do_resize": False, "patch_size": 500}
+    changed = (parameters | changes, {**(document or {}), **changes}, *rest)
+    monkeypatch.setitem(SERVERS, "qwen_vl", changed)
+    with pytest.raises(MMRawError, match="no trial image can be laid out") as caught:
+        start(server("qwen_vl"))
+    assert caught.value.code == "layout_refused"
+
+
+@pytest.mark.usefixtures("vllm")
 @pytest.mark.parametrize(
     ("family", "truth"),
     [

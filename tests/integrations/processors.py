@@ -210,7 +210,8 @@ def real(family: str, parameters: dict[str, Any] | None = None) -> Any:
 
     parameters = parameters or parameters_of(get_adapter(family))
     name = next(iter(FAMILIES[family].image_processor_types))
-    return getattr(transformers, name)(**REAL[family].settings(parameters))
+    resize = {key: parameters[key] for key in ("do_resize",) if key in parameters}
+    return getattr(transformers, name)(**{**REAL[family].settings(parameters), **resize})
 
 
 class ByName:

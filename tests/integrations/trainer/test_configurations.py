@@ -35,25 +35,30 @@ def square(name: str, other: str, side: st.SearchStrategy[int]) -> st.SearchStra
     return side.map(lambda n: {name: n, other: n})
 
 
+RESIZE = {"do_resize": st.booleans()}
 #: What each image processor may be told, beside what has no part in a layout.
 OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "Qwen2VLImageProcessor": PATCHES
+    | RESIZE
     | {
         "size": st.none() | edges,
         "min_pixels": st.none() | st.integers(1, 4095),
         "max_pixels": st.none() | many,
     },
-    "Glm4vImageProcessor": PATCHES | {"size": edges, "max_pixels": many},
-    "Glm46VImageProcessor": PATCHES | {"size": edges},
+    "Glm4vImageProcessor": PATCHES | RESIZE | {"size": edges, "max_pixels": many},
+    "Glm46VImageProcessor": PATCHES | RESIZE | {"size": edges},
     "Glm5NextImageProcessor": PATCHES
+    | RESIZE
     | {"min_image_tokens": few, "max_image_tokens": st.integers(16, 10000)},
-    "Kimi_K25ImageProcessor": {
+    "Kimi_K25ImageProcessor": RESIZE
+    | {
         "patch_size": sides,
         "merge_size": few,
         "max_patches": st.integers(1, 20000),
         "size": square("max_height", "max_width", st.integers(2, 600)),
     },
-    "Gemma4ImageProcessor": {
+    "Gemma4ImageProcessor": RESIZE
+    | {
         "max_soft_tokens": st.sampled_from((70, 140, 280, 560, 1120)),
         "patch_size": sides,
         "pooling_kernel_size": few,
@@ -63,20 +68,24 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "rescale_image_frac": st.none() | st.floats(0.1, 4.0),
         "rescale_image_max_upscaled_long_edge": st.none() | st.integers(1, 4096),
     },
-    "NemotronH_Omni_Reasoning_V3ImageProcessor": {
+    # It resizes whatever it is told, and so do tiles.
+    "NemotronH_Omni_Reasoning_V3ImageProcessor": RESIZE
+    | {
         "patch_size": sides,
         "downsample_ratio": st.sampled_from((0.25, 0.5, 1.0)),
         "min_num_patches": st.integers(1, 1024),
         "max_num_patches": st.none() | st.integers(0, 20000),
         "max_model_len": st.integers(100, 100000),
     },
-    "PixtralImageProcessor": {
+    "PixtralImageProcessor": RESIZE
+    | {
         "patch_size": sides | square("height", "width", sides),
         "size": st.integers(16, 4096).map(lambda n: {"longest_edge": n})
         | st.integers(16, 4096)
         | square("height", "width", st.integers(16, 4096)),
     },
-    "GotOcr2ImageProcessor": {
+    "GotOcr2ImageProcessor": RESIZE
+    | {
         "size": st.integers(28, 900) | square("height", "width", st.integers(28, 900)),
         "min_patches": few,
         "max_patches": st.integers(4, 24),
@@ -231,9 +240,9 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
         "processor_config.json": SAVED,
     },
     "one bound": {"preprocessor_config.json": {**QWEN, "max_pixels": 1048576}},
+    "not resized": {"preprocessor_config.json": {**QWEN, "do_resize": False, "size": SMALL}},
 }
 REFUSED: dict[str, dict[str, Any]] = {
-    "not resized": {**QWEN, "do_resize": False, "size": BIG},
     "bounds by their old names in size": {**QWEN, "size": {"min_pixels": 3136, "max_pixels": 9999}},
     "another model's": {"image_processor_type": "Glm4vImageProcessor", "size": BIG},
     "a classifier's": {"image_processor_type": "CLIPImageProcessor", "size": CLIP},
@@ -250,9 +259,14 @@ def test_a_folders_grids_are_those_of_the_processor(name: str, tmp_path: Path) -
         written(tmp_path, file, document)
     processor = AutoImageProcessor.from_pretrained(tmp_path)
     for size in ((192, 128), (1000, 700), (4000, 3000)):
-        out = processor(images=[Image.new("RGB", size)], return_tensors="pt")
-        layout = get_adapter("qwen_vl", tmp_path).layout(*size)
-        assert [list(layout.grid_thw)] == out["image_grid_thw"].tolist()
+        adapter = get_adapter("qwen_vl", tmp_path)
+        try:
+            out = processor(images=[Image.new("RGB", size)], return_tensors="pt")
+        except RuntimeError:  # not resized, and beside the raster
+            with pytest.raises(MMRawError, match="layout_refused"):
+                adapter.layout(*size)
+            continue
+        assert [list(adapter.layout(*size).grid_thw)] == out["image_grid_thw"].tolist()
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -84,7 +84,7 @@ def compare(adapter: Adapter, processor: Any, width: int, height: int) -> bool:
         return False
     try:
         out, resized = laid_out(processor, width, height, call)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, RuntimeError):
         assert refusal in REFUSALS or (layout is not None and layout.num_tokens == 0)
         return False
     assert layout is not None, refusal

@@ -188,11 +188,12 @@ def test_tensors_of_another_size_are_refused(maker: TensorMaker) -> None:
 
 def test_a_family_that_is_not_built_in_has_patches_in_rows_and_their_grid() -> None:
     adapter: Any = SimpleNamespace(family="toy", grid_thw=lambda _: (1, 2, 3))
+    layout: Any = SimpleNamespace(grid_thw=(1, 2, 3), resized=(3, 2))
     out = {"pixel_values": torch.zeros(6, 4), "image_grid_thw": torch.tensor([[1, 2, 3]])}
-    assert ImageTensors(adapter).checked({**out, "more": 1}, {}) == out
+    assert ImageTensors(adapter).checked({**out, "more": 1}, {}, layout) == out
     for changed in ({"pixel_values": torch.zeros(7, 4)}, {"image_grid_thw": torch.ones(1, 3)}):
         with pytest.raises(MMRawError, match="grid_mismatch"):
-            ImageTensors(adapter).checked({**out, **changed}, {})
+            ImageTensors(adapter).checked({**out, **changed}, {}, layout)
 
 
 def test_a_field_of_a_line_that_is_called_like_a_tensor_stays_a_field() -> None:
