@@ -14,6 +14,7 @@ from conftest import Models
 from tiny_processors import make_gemma4, make_glm4v, make_internvl, make_mistral3
 
 from mmraw_protocol import RawMMRef, compact_prompt, expand_prompt, get_adapter
+from mmraw_protocol.families import Adapter
 from mmraw_protocol.families.built_in import BuiltInAdapter
 
 SIZES = ((100, 50), (300, 200), (33, 97), (640, 480), (28, 28), (211, 500))
@@ -41,15 +42,25 @@ def case(
     request: pytest.FixtureRequest, models: Models, tmp_path_factory: pytest.TempPathFactory
 ) -> Case:
     """One family's."""
+    family, line, make = CASES[request.param]
+    folder = make(models, tmp_path_factory.mktemp("processors") / line)
+    return made_case(folder, get_adapter(family, line))
+
+
+def made_case(folder: Path, adapter: Adapter, **processor_options: Any) -> Case:
     from vllm.config import ModelConfig
     from vllm.multimodal import MULTIMODAL_REGISTRY
 
-    family, line, make = CASES[request.param]
-    folder = str(make(models, tmp_path_factory.mktemp("processors") / line))
-    config = ModelConfig(model=folder, tokenizer=folder, dtype="bfloat16", max_model_len=8192)
+    config = ModelConfig(
+        model=str(folder),
+        tokenizer=str(folder),
+        dtype="bfloat16",
+        max_model_len=8192,
+        mm_processor_kwargs=processor_options or None,
+    )
     processor = MULTIMODAL_REGISTRY.create_processor(config)
-    adapter = cast("BuiltInAdapter[Any, Any]", get_adapter(family, line))
-    return Case(processor, adapter, processor.info.get_tokenizer().get_vocab())
+    vocabulary = processor.info.get_tokenizer().get_vocab()
+    return Case(processor, cast("BuiltInAdapter[Any, Any]", adapter), vocabulary)
 
 
 def expanded_by_vllm(
@@ -99,3 +110,18 @@ def test_vllm_expands_a_prompt_as_the_family_says(case: Case, count: int) -> Non
     assert ranges == [(p.offset - before, before + p.length + after) for p in made.placeholders]
     back = compact_prompt(theirs, made.placeholders, adapter, refs=refs, vocabulary=case.vocabulary)
     assert back.token_ids == token_ids
+
+
+@pytest.mark.parametrize("name", ["qwen", "glm4v"])
+def test_vllm_does_not_resize_where_it_is_told_so(
+    name: str, models: Models, tmp_path: Path
+) -> None:
+    family, _, make = CASES[name]
+    adapter = get_adapter(family, {"do_resize": False})
+    case = made_case(make(models, tmp_path / name), adapter, do_resize=False)
+    target = case.vocabulary[case.adapter.info.vllm.target]
+    for size in ((672, 1344), (1344, 672), (224, 448)):
+        _, ranges = expanded_by_vllm(case, [65, target], (size,))
+        assert ranges == [(1, adapter.layout(*size).placeholder_length)]
+    with pytest.raises(ValueError, match="Failed to apply"):
+        expanded_by_vllm(case, [65, target], ((100, 60),))
