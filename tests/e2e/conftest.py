@@ -66,10 +66,8 @@ def start(
     running: dict[Any, VllmServer] = {}
     logs = tmp_path_factory.mktemp("logs")
 
-    def get(
-        model: str, *arguments: str, api_key: str = "", plugin: bool = False, **settings: str
-    ) -> VllmServer:
-        key = (model, arguments, api_key, plugin, tuple(sorted(settings.items())))
+    def get(model: str, *arguments: str, api_key: str = "", **settings: str) -> VllmServer:
+        key = (model, arguments, api_key, tuple(sorted(settings.items())))
         if key not in running:
             for server in running.values():
                 server.stop()
@@ -77,7 +75,7 @@ def start(
             environment = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, **settings}
             log = logs / f"{model}-{len(list(logs.iterdir()))}.log"
             server = VllmServer(models.get(model), log, environment, arguments, api_key)
-            server.install(entry_points, plugin=plugin)
+            server.install(entry_points)
             server.start()
             running[key] = server
         return running[key]

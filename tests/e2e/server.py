@@ -17,7 +17,6 @@ import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-MIDDLEWARE = "mmraw_protocol.integrations.vllm.MMRawMiddleware"
 #: Seconds until a server must answer; about 50 are usual on two cores.
 START = 600
 
@@ -32,7 +31,7 @@ _ENVIRONMENT = {
 
 
 class VllmServer:
-    """An unmodified `vllm serve` with the middleware or the plugin, and a client for it.
+    """An unmodified `vllm serve` with the plugin, and a client for it.
 
     Args:
         model: The checkpoint's folder.
@@ -52,7 +51,6 @@ class VllmServer:
     ) -> None:
         self.model = model
         self._places = [HERE / "shim", ROOT]
-        self._middleware = True
         self.log = log
         self._environment = dict(environment)
         self._arguments = list(arguments)
@@ -61,10 +59,9 @@ class VllmServer:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.http = httpx.Client(base_url=self.url, timeout=120, headers=headers, trust_env=False)
 
-    def install(self, entry_points: Path, *, plugin: bool) -> None:
-        """Lets vLLM find the package's entry points, and use them in the middleware's place."""
+    def install(self, entry_points: Path) -> None:
+        """Lets vLLM find the package's entry points."""
         self._places.append(entry_points)
-        self._middleware = not plugin
 
     def start(self) -> None:
         """Starts it and returns when it answers.
@@ -77,10 +74,7 @@ class VllmServer:
         command += ["--host=127.0.0.1", f"--port={port}", "--served-model-name=tiny"]
         command += [*_ARGUMENTS, *self._arguments]
         environment = {**_unset(os.environ), **_ENVIRONMENT, **self._environment}
-        if self._middleware:
-            command += [f"--middleware={MIDDLEWARE}"]
-        else:
-            environment["VLLM_PLUGINS"] = "mmraw"
+        environment["VLLM_PLUGINS"] = "mmraw"
         environment["PYTHONPATH"] = os.pathsep.join(map(str, self._places))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -169,7 +163,7 @@ def _free_port() -> int:
 
 
 def _unset(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what would set middleware or plugin from outside."""
+    """Without what would set the plugin from outside."""
     names = ("MMRAW_", "PRIME_RL_", "VF_RENDERER_", "VLLM_PLUGINS", "VLLM_MEDIA_CONNECTOR")
     return {k: v for k, v in environment.items() if not k.startswith(names)}
 

@@ -33,7 +33,7 @@ FAMILIES = {"qwen": "qwen_vl", "kimi": "kimi_k25"}
 def urls(request: pytest.FixtureRequest, start: Start, models: Models, store: LocalStore) -> Urls:
     """A client of a server with the plugin, for each model."""
     options = (f"--api-key={KEY}", '--allowed-origins=["*"]')
-    server = start(request.param, *options, api_key=KEY, plugin=True)
+    server = start(request.param, *options, api_key=KEY)
     convention = "expanded" if request.param == "kimi" else None
     family = FAMILIES[request.param]
     adapter = get_adapter(family, models.get(request.param), placeholder=convention)
@@ -224,7 +224,7 @@ def test_what_changes_the_meaning_of_a_ref_is_refused(urls: Urls) -> None:
         urls.chat([user(ref, urls.adapter.pad_token)]),
     ]
     codes = [refusal(answer).partition(":")[0] for answer in refused]
-    assert codes == ["unsupported_option"] * 3 + ["lengths_differ"] * 3
+    assert codes == ["hash_mismatch"] + ["unsupported_option"] * 2 + ["lengths_differ"] * 3
 
 
 def test_refusals_come_from_inside_vllms_own_layers(urls: Urls) -> None:

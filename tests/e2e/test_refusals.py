@@ -8,8 +8,6 @@ import msgspec
 import pytest
 from exchange import GENERATE, Route, generate_tokens, render, user
 from pictures import KINDS, picture
-from urls import Urls, data_url, refusal
-from urls import user as url_user
 
 from mmraw_protocol import RawMMRef, format_ref, parse_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
@@ -105,13 +103,11 @@ def test_no_bad_image_reaches_the_engine(qwen_route: Route, request_of_two: dict
     generate_tokens(server, request_of_two)
 
 
-def test_tensors_and_mixtures_are_refused(
+def test_refs_and_tensors_are_never_mixed(
     qwen_route: Route, request_of_two: dict[str, Any]
 ) -> None:
     server = qwen_route.server
     tensors = render(server, [user(GOOD, "and", OTHER)])
-    answer = server.post(GENERATE, request_of_two | {"features": tensors["features"]})
-    assert answer.json()["error"]["mmraw"]["code"] == "not_a_ref"
     mixed = changed(request_of_two, tensors["features"]["kwargs_data"]["image"][1])
     answer = server.post(GENERATE, mixed)
     assert answer.json()["error"]["mmraw"] == {
@@ -159,8 +155,13 @@ def test_an_image_that_cannot_be_laid_out_is_refused_before_the_processor_sees_i
     assert answer.json()["error"]["mmraw"]["code"] == "aspect_ratio"
 
 
-def test_a_server_that_does_not_name_the_plugin_takes_no_ref_as_url(qwen_route: Route) -> None:
-    """vLLM loads the connector even so; the checks of requests it loads only by name."""
-    urls = Urls(qwen_route.server, qwen_route.adapter, qwen_route.pad_id, qwen_route.store)
-    assert "VLLM_PLUGINS=mmraw" in refusal(urls.chat([url_user(urls.ref(GOOD), "what is it?")]))
-    assert urls.chat([url_user(data_url(GOOD), "what is it?")]).status_code == 200
+def test_an_answer_holds_what_was_asked_for(
+    qwen_route: Route, request_of_two: dict[str, Any]
+) -> None:
+    """The prompt and its places come back only to who asks for them."""
+    names = ("prompt_token_ids", "mm_placeholders")
+    found = qwen_route.server.post(GENERATE, request_of_two).json()
+    assert [found.get(name) for name in names] == [None, None]
+    found = qwen_route.server.post(GENERATE, request_of_two | {"return_token_ids": True}).json()
+    places = request_of_two["features"]["mm_placeholders"]
+    assert [found[name] for name in names] == [request_of_two["token_ids"], places]

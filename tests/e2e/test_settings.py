@@ -1,16 +1,17 @@
-"""Other settings: decoding in processes, encoded handover, tensors allowed, an API key."""
+"""Other settings: decoding in processes, a processor told otherwise, an API key, an identity."""
 
-import copy
 import json
-from typing import Any
 
 import pytest
 from conftest import Start, token_id
-from exchange import GENERATE, Route, chat_tokens, generate_body, generate_tokens, render, user
+from exchange import GENERATE, Route, chat_tokens, generate_tokens, render, user
 from pictures import KINDS, picture
+from urls import Urls
+from urls import user as url_user
 
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.hashes import sha256_hex
 
 KEY = "a-key"
 LARGEST = 320 * 320
@@ -24,11 +25,10 @@ def route(start: Start, store: LocalStore) -> Route:
         f"--api-key={KEY}",
         "--mm-processor-kwargs=" + json.dumps({"max_pixels": LARGEST}),
         api_key=KEY,
-        MMRAW_HANDOVER="encoded",
         MMRAW_ISOLATION="process",
-        MMRAW_REFS_ONLY="false",
         MMRAW_CACHE_BYTES="0",
         MMRAW_FAMILIES="qwen_vl",
+        MMRAW_IDENTITY="mm_hash",
     )
     adapter = get_adapter("qwen_vl", {"max_pixels": LARGEST})
     return Route(server, adapter, token_id(server.model, adapter.pad_token), store)
@@ -59,30 +59,8 @@ def test_a_client_without_a_key_is_refused_by_vllm_and_no_image_is_touched(route
     assert server.metric("mmraw_image_seconds_count") == before + 1
 
 
-def with_features(request: dict[str, Any], stock: dict[str, Any], mm_hash: str) -> dict[str, Any]:
-    """A request of stock tensors under a chosen hash."""
-    features = copy.deepcopy(stock["features"])
-    features["mm_hashes"]["image"] = [mm_hash]
-    return generate_body(request["token_ids"], features)
-
-
-def test_an_image_that_comes_again_is_not_encoded_again(route: Route) -> None:
-    """What the encoder cache holds under a hash is taken, whatever comes with the hash.
-
-    Another image's tensors under the hash of a known one show it: the answer is the known one's.
-    It is also why refs_only refuses tensors.
-    """
-    server = route.server
-    known, other = (KINDS["png"](picture(320, 200, seed)) for seed in (21, 22))
-    first = [user(known, "what is it?")]
-    request = route.request(first, render(server, first)["token_ids"])
-    generate_tokens(server, request)
-    # Another beginning, so that no prefix of the prompt is known.
-    again, tensors = ([user("look here:", image, "what is it?")] for image in (known, other))
-    stock = render(server, tensors)
-    mm_hash = request["features"]["mm_hashes"]["image"][0]
-    poisoned = generate_tokens(server, with_features(stock, stock, mm_hash))
-    honest = generate_tokens(server, with_features(stock, stock, "f" * 32))
-    assert honest == chat_tokens(server, tensors)
-    assert poisoned == chat_tokens(server, again)
-    assert poisoned != honest
+def test_a_server_may_file_pictures_under_their_hashes_for_a_router(route: Route) -> None:
+    urls = Urls(route.server, route.adapter, route.pad_id, route.store)
+    data = KINDS["jpeg"](picture(300, 200, 2))
+    rendered = render(route.server, [url_user(urls.ref(data), "who?")])
+    assert rendered["features"]["mm_hashes"]["image"] == [sha256_hex(data)[:32]]

@@ -1,9 +1,8 @@
-"""Refs in the generate requests of an unmodified vLLM server.
+"""Refs in an unmodified vLLM server, on every route that takes images.
 
-Start the server with `vllm serve MODEL --enable-scale-out --middleware
-mmraw_protocol.integrations.vllm.MMRawMiddleware` and set what it may read by MMRAW_* variables
-(`Settings`); docs/vllm.md has the whole way. Tested with vLLM 0.32. Only `connection` and
-`handover` touch vLLM; the rest is plain ASGI and imports without it.
+Start the server with `VLLM_PLUGINS=mmraw vllm serve MODEL` and set what it may read by MMRAW_*
+variables (`Settings`); docs/vllm.md has the whole way. Tested with vLLM 0.32. Only `plugin`,
+`connector`, `renderers` and `model` touch vLLM; the rest imports without it.
 """
 
 from __future__ import annotations
@@ -12,23 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .middleware import MMRawMiddleware
-    from .resolver import ItemMaker, Resolver
     from .settings import Settings
 
-__all__ = ["ItemMaker", "MMRawMiddleware", "Resolver", "Settings"]
-
-# vLLM imports this package into every process of its own, for the plugin's sake.
-_LATER = {
-    "ItemMaker": "resolver",
-    "MMRawMiddleware": "middleware",
-    "Resolver": "resolver",
-    "Settings": "settings",
-}
+__all__ = ["Settings"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    # vLLM imports this package into every process of its own, for the plugin's sake.
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    value = globals()[name] = importlib.import_module(".settings", __name__).Settings
     return value

@@ -9,19 +9,16 @@ is loaded, since its base is vLLM's.
 
 from __future__ import annotations
 
-import logging
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ...wire.errors import MMRawError
 from ...wire.image_urls import url_kind_of
 from . import process
-from .identity import IMAGE_ID_TAG
+from .errors import vllm_error
+from .identity import INFO
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-logger = logging.getLogger("mmraw_protocol.vllm")
 
 
 def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
@@ -53,7 +50,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 return _media(process.images_of_script(url).get_now(url))
             except MMRawError as error:
                 failed = error
-            raise _vllm_error(url, failed)
+            raise vllm_error(failed, url)
 
         async def load_from_url_async(self, url: str, media_io: Any, **options: Any) -> Any:
             """One medium, for the server; threads do what blocks.
@@ -70,7 +67,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 return _media(await process.images_of_server(url).get(url))
             except MMRawError as error:
                 failed = error
-            raise _vllm_error(url, failed)
+            raise vllm_error(failed, url)
 
         def fetch_image_embedding(self, data: str) -> Any:
             """A tensor of a client's, unless this server takes refs only."""
@@ -86,14 +83,10 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
 
 
 def _media(image: Image) -> Any:
-    """An image as vLLM's loaders give it.
-
-    The identity in its EXIF data is what vLLM files it under. Were that not looked for, vLLM would
-    hash the bytes of the file, so the identity stands in their place, too.
-    """
+    """An image as vLLM's loaders give it; were its name not looked at, this is hashed for it."""
     from vllm.multimodal.media import MediaWithBytes
 
-    return MediaWithBytes(image, image.getexif()[IMAGE_ID_TAG].bytes)
+    return MediaWithBytes(image, image.info[INFO].identity.encode())
 
 
 def _refuse_others() -> None:
@@ -105,22 +98,4 @@ def _refuse_others() -> None:
     except MMRawError as error:
         failed = error
     if failed is not None:
-        raise _vllm_error("", failed)
-
-
-def _vllm_error(url: str, error: MMRawError) -> Exception:
-    """The error that vLLM answers with; its message begins with our code."""
-    from vllm.exceptions import GracefulHTTPError, VLLMValidationError
-
-    from .errors import url_status, url_text
-    from .metrics import default_metrics
-
-    request = process.announced.get()
-    index = None if request is None else request.indices.get(url)
-    name = None if request is None else request.request_id
-    logger.info("mmraw refused image %s of request %s: %s", index, name, error.code)
-    default_metrics().refused(error.code)
-    text, status = url_text(error, index), url_status(error)
-    if status == HTTPStatus.BAD_REQUEST:
-        return VLLMValidationError(text)
-    return GracefulHTTPError(text, status)
+        raise vllm_error(failed)

@@ -9,7 +9,6 @@ What either raises ends the start; what importing this raises, vLLM would log an
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -35,13 +34,13 @@ class MMRawEndpoint:
         Raises:
             MMRawError: what `Settings.load` raises.
         """
+        from .requests import RefRequests
         from .settings import Settings
-        from .url_requests import UrlRequests
 
         # Once more: vLLM goes on where the other entry point of this package failed.
         plugin.register()
         self._settings: Settings = Settings.load()
-        app.add_middleware(UrlRequests)
+        app.add_middleware(RefRequests)
         if os.environ.get(plugin.CONNECTOR_ENV) != plugin.NAME:
             message = "mmraw: %s names another connector, which must hand refs to `mmraw`"
             logger.warning(message, plugin.CONNECTOR_ENV)
@@ -50,26 +49,28 @@ class MMRawEndpoint:
         """Makes the served model's layout the one that refs are compared with.
 
         Raises:
-            MMRawError: unknown_family, invalid_config, what opening the store raises, and what the
-                server's processor gets wrong on trial pictures.
+            MMRawError: unsupported_option (no secret, a renderer that is not ours), what
+                `served_model` raises.
         """
+        from .identity import naming_of
+        from .model import served_model
+
         failed: MMRawError | None = None
         try:
-            await asyncio.to_thread(self._open, state.online_renderer.renderer)
+            naming = naming_of(self._settings, getattr(args, "api_server_count", None) or 1)
+            renderer = state.online_renderer.renderer
+            if not getattr(renderer, "takes_refs", False):
+                # Then vLLM would take any uuid for a picture's identity.
+                message = "vLLM made its renderer before this plugin was loaded"
+                raise MMRawError("unsupported_option", message)
+            served = await served_model(renderer, self._settings, naming)
         except MMRawError as error:
             failed = error
+        else:
+            process.serve(served)
+            logger.info("mmraw takes refs: family %s", served.images.adapter.family)
+            if served.no_features is not None:
+                logger.warning("mmraw: %s", served.no_features)
         if failed is not None:
             logger.error("mmraw cannot start: %s", failed)
             raise failed
-
-    def _open(self, renderer: Any) -> None:
-        from .connection import served_adapter, tried_items
-        from .families import target_of
-        from .process import Served
-        from .ref_images import RefImages
-
-        adapter = served_adapter(renderer, self._settings)
-        target_id, _ = tried_items(renderer, adapter)
-        images = RefImages(adapter, self._settings)
-        process.serve(Served(images, target_of(adapter), target_id))
-        logger.info("mmraw takes refs as image URLs: family %s", adapter.family)

@@ -1,7 +1,10 @@
 """What a client reads when a request is refused, in the shape of vLLM's own errors."""
 
+# pyright: reportMissingImports=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
+import logging
 import re
 from http import HTTPStatus
 from typing import Any
@@ -9,67 +12,101 @@ from typing import Any
 import msgspec
 
 from ...wire.errors import MMRawError
+from . import process
 from .body import Send
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.
 UNAVAILABLE = "mm_image_unavailable"
 
-#: The place of an image URL among all of its request.
+#: The place of an image: among all URLs of its request, or in the lists of a modality.
 _LISTED = re.compile(r"\$\.images\[(\d+)\]")
 _IMAGE = re.compile(r"\$\.\w+(?:\.(\w+)|\[\.\.\.\])\[(\d+)\]")
 
+logger = logging.getLogger("mmraw_protocol.vllm")
 
-def error_body(error: MMRawError) -> dict[str, Any]:
-    """The JSON body for a refused request.
+
+def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
+    """Status and JSON body for a refused request whose refs are in features.
 
     `error` has vLLM's four fields; `mmraw` beside them has the code of `urn:mmraw:errors:v1`, the
     image's modality and index (null where the whole body is meant) and the path in the features.
     """
     place = _IMAGE.match(error.path)
     index = int(place.group(2)) if place else None
-    where = "" if index is None else f" (image {index})"
-    return {
-        "error": {
-            "message": f"{error.code}: {error.message}{where}",
-            "type": INVALID_REF if error.http_status < 500 else UNAVAILABLE,
-            "param": f"features{error.path[1:]}" if error.path.startswith("$") else None,
-            "code": error.http_status,
-            "mmraw": {
-                "code": error.code,
-                "modality": place.group(1) if place else None,
-                "index": index,
-                "path": error.path,
-            },
-        }
+    body = {
+        "message": _text(error, index),
+        "type": INVALID_REF
+        if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
+        else UNAVAILABLE,
+        "param": f"features{error.path[1:]}" if error.path.startswith("$") else None,
+        "code": error.http_status,
+        "mmraw": {
+            "code": error.code,
+            "modality": place.group(1) if place else None,
+            "index": index,
+            "path": error.path,
+        },
     }
+    return error.http_status, {"error": body}
 
 
-def url_text(error: MMRawError, index: int | None) -> str:
+def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
+    """Status and JSON body for a refused request whose refs are URLs: vLLM's own four fields."""
+    status = _url_status(error)
+    refused = status == HTTPStatus.BAD_REQUEST
+    body = {
+        "message": url_text(error),
+        "type": "BadRequestError" if refused else status.phrase,
+        "param": None,
+        "code": status.value,
+    }
+    return status.value, {"error": body}
+
+
+def url_text(error: MMRawError) -> str:
     """The message for a refused ref that stood as an image URL; it begins with the code."""
+    place = _LISTED.match(error.path)
+    return _text(error, None if place is None else int(place.group(1)))
+
+
+def _text(error: MMRawError, index: int | None) -> str:
     where = "" if index is None else f" (image {index})"
     return f"{error.code}: {error.message}{where}"
 
 
-def url_error_body(error: MMRawError) -> dict[str, Any]:
-    """The JSON body for a refused request whose refs are image URLs: vLLM's own four fields."""
-    place = _LISTED.match(error.path)
-    status = url_status(error)
-    refused = status == HTTPStatus.BAD_REQUEST
-    return {
-        "error": {
-            "message": url_text(error, None if place is None else int(place.group(1))),
-            "type": "BadRequestError" if refused else status.phrase,
-            "param": None,
-            "code": status.value,
-        }
-    }
-
-
-def url_status(error: MMRawError) -> HTTPStatus:
+def _url_status(error: MMRawError) -> HTTPStatus:
     """400, or 503 for the server's own trouble: the same request may pass later."""
     own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return HTTPStatus.SERVICE_UNAVAILABLE if own else HTTPStatus.BAD_REQUEST
+
+
+def vllm_error(error: MMRawError, url: str = "") -> Exception:
+    """The error that vLLM answers with where it loads or processes; the request remembers ours.
+
+    Args:
+        error: Ours.
+        url: What was to be loaded.
+    """
+    from vllm.exceptions import GracefulHTTPError, VLLMValidationError
+
+    request = process.announced.get()
+    if request is None:
+        report(error, None)
+    else:
+        error = request.remember(error, url)
+    text, status = url_text(error), _url_status(error)
+    if status == HTTPStatus.BAD_REQUEST:
+        return VLLMValidationError(text)
+    return GracefulHTTPError(text, status)
+
+
+def report(error: MMRawError, request_id: str | None) -> None:
+    """Logs and counts one refusal."""
+    from .metrics import default_metrics
+
+    logger.info("mmraw refused request %s: %s at %s", request_id, error.code, error.path)
+    default_metrics().refused(error.code)
 
 
 async def answer(send: Send, status: int, body: dict[str, Any]) -> None:

@@ -1,21 +1,122 @@
-"""What vLLM files the picture of a ref under."""
+"""What vLLM files a picture of a ref under, and where it files what clients name.
+
+vLLM takes the uuid of a part, and the hashes of features, for the identity of what comes with them,
+whatever that is. So no value of a client's is taken as it is: it gets a prefix, and no identity of
+a ref has that prefix.
+"""
 
 from __future__ import annotations
 
-import uuid
+import hmac
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from ...wire.hashes import sha256_hex
+import msgspec
 
-#: The EXIF tag (ImageID) by which vLLM takes a UUID as an image's identity, and hashes no pixels.
-IMAGE_ID_TAG = 0x800D
-#: Enters every identity. A change of how bytes become pixels changes this.
+from ...wire.errors import MMRawError
+
+if TYPE_CHECKING:
+    from ...materialize import MaterializedImage
+    from .settings import Settings
+
+#: Begins every name that a client chose.
+CLIENTS = "client-"
+#: Under this name a picture's `info` has its `Name`.
+INFO = "mmraw"
+#: A change of how bytes become pixels changes this.
 _PIXEL_RULE = "mmraw:rgb:v1"
 
+logger = logging.getLogger("mmraw_protocol.vllm")
 
-def identity_of(sha256: str) -> uuid.UUID:
-    """What vLLM files the picture of a file under, by the file's 64 hex digits.
 
-    vLLM's own identity of the same file hashes its bytes with other framing, so the two never
-    meet: stock loading turns by EXIF and puts alpha on white, and has other pixels.
+class Name(msgspec.Struct, frozen=True):
+    """What goes with the picture of a ref.
+
+    Attributes:
+        identity: What vLLM files it under.
+        num_tokens: How many tokens its image has.
     """
-    return uuid.UUID(hex=sha256_hex(f"{_PIXEL_RULE}:{sha256}".encode("ascii"))[:32])
+
+    identity: str
+    num_tokens: int
+
+
+class Naming(msgspec.Struct, frozen=True):
+    """How pictures of refs are named.
+
+    Attributes:
+        secret: What nobody else can make a name without; None takes mm_hash for the name.
+        epoch: Changed where the same pixels mean other embeddings.
+    """
+
+    secret: bytes | None
+    epoch: str
+
+    def __repr__(self) -> str:
+        return f"Naming(epoch={self.epoch!r})"
+
+    def name(self, image: MaterializedImage) -> Name:
+        """The name of a verified image."""
+        adapter = image.adapter
+        tokens = adapter.num_tokens(image.ref.payload)
+        if self.secret is None:
+            return Name(image.ref.mm_hash, tokens)
+        fields = [_PIXEL_RULE, adapter.family, adapter.fingerprint(), image.sha256, self.epoch]
+        return Name(hmac.digest(self.secret, "\n".join(fields).encode(), "sha256").hex(), tokens)
+
+
+def naming_of(settings: Settings, api_servers: int) -> Naming:
+    """The naming that the settings ask for.
+
+    Raises:
+        MMRawError: unsupported_option (several servers would each make a secret of their own).
+    """
+    if settings.identity == "mm_hash":
+        return Naming(None, settings.epoch)
+    if settings.secret is not None:
+        return Naming(settings.secret.encode(), settings.epoch)
+    if api_servers != 1:
+        message = (
+            "MMRAW_SECRET is needed where several API servers run: they file the same pictures, "
+            "and a secret that each made for itself would file every picture several times"
+        )
+        raise MMRawError("unsupported_option", message)
+    logger.info("mmraw made a secret for this process (MMRAW_SECRET is not set)")
+    return Naming(secrets.token_bytes(32), settings.epoch)
+
+
+def name_of(item: Any) -> Name | None:
+    """The name of an item of multi_modal_data; None where it is no picture of a ref."""
+    picture = cast("dict[str, Any]", item).get("image") if isinstance(item, dict) else item
+    info = getattr(picture, "info", None)
+    found = cast("dict[str, Any]", info).get(INFO) if isinstance(info, dict) else None
+    return found if isinstance(found, Name) else None
+
+
+def of_client(name: Any) -> Any:
+    """Where what a client named is filed; what is no name is left to vLLM."""
+    return CLIENTS + name if isinstance(name, str) else name
+
+
+def named(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """A prompt of vLLM's in which pictures of refs have their names, and all else a client's."""
+    found = dict(prompt)
+    for part in ("encoder_prompt", "decoder_prompt"):
+        if isinstance(found.get(part), dict):
+            found[part] = named(found[part])
+    given: Mapping[str, Any] = found.get("multi_modal_uuids") or {}
+    uuids = {m: [*map(of_client, listed(u))] for m, u in given.items() if u is not None}
+    data: Mapping[str, Any] = found.get("multi_modal_data") or {}
+    for modality, items in data.items():
+        names = [name_of(item) for item in listed(items)]
+        if any(names):
+            pairs = zip(names, uuids.get(modality) or [None] * len(names), strict=True)
+            uuids[modality] = [uuid if name is None else name.identity for name, uuid in pairs]
+    return {**found, "multi_modal_uuids": uuids} if uuids else found
+
+
+def listed(items: Any) -> list[Any]:
+    """The items of a modality; vLLM also takes a single one."""
+    return cast("list[Any]", items) if isinstance(items, list) else [items]

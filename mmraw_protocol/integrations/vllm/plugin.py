@@ -15,11 +15,14 @@ NAME = "mmraw"
 
 
 def register() -> None:
-    """Registers the connector, and chooses it unless VLLM_MEDIA_CONNECTOR names another."""
+    """Registers connector and renderers; VLLM_MEDIA_CONNECTOR may name another connector."""
     from vllm.multimodal.media import MEDIA_CONNECTOR_REGISTRY, ImageMediaIO, MediaConnector
+    from vllm.renderers.registry import RENDERER_REGISTRY
 
+    from . import renderers
     from .connector import connector_class
 
     connector = connector_class(MediaConnector, ImageMediaIO)
     MEDIA_CONNECTOR_REGISTRY.register(NAME)(connector)
+    renderers.install(RENDERER_REGISTRY)
     os.environ.setdefault(CONNECTOR_ENV, NAME)

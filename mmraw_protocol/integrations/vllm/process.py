@@ -19,17 +19,34 @@ if TYPE_CHECKING:
     from .ref_images import RefImages
 
 
-class Announced(msgspec.Struct, frozen=True):
+class Announced(msgspec.Struct):
     """The refs of the request that is served, each checked as far as it goes without its bytes.
 
     Attributes:
-        indices: By its text, the place of a ref among the request's images; of a ref that stands
-            there twice, the first.
+        places: By its text, the path of a ref in the request; of one that stands there twice, the
+            first. Paths of features, or those of images among all of a request.
         request_id: The client's X-Request-Id; None where it sent none.
+        expanded: The whole prompt as vLLM has to expand it; None where the refs are URLs.
+        failed: What was refused since.
     """
 
-    indices: Mapping[str, int]
-    request_id: str | None
+    places: Mapping[str, str]
+    request_id: str | None = None
+    expanded: list[int] | None = None
+    failed: list[MMRawError] = []
+
+    def remember(self, error: MMRawError, url: str) -> MMRawError:
+        """The error with the place of the ref, kept for the answer."""
+        place = self.places.get(url)
+        found = error if place is None else error.at(place)
+        self.failed.append(found)
+        return found
+
+    def first(self) -> MMRawError | None:
+        """Of what was refused, the image that stands first; vLLM answers with what failed first."""
+        order = [*self.places.values()]
+        by_place = [e for place in order for e in self.failed if e.path.startswith(place)]
+        return next(iter([*by_place, *self.failed]), None)
 
 
 announced: ContextVar[Announced | None] = ContextVar("mmraw_announced", default=None)
@@ -40,13 +57,16 @@ class Served(msgspec.Struct, frozen=True):
 
     Attributes:
         images: The pictures of refs under the model's layout.
-        target: The token that the model's processor expands for an image.
-        target_id: Its id.
+        vocabulary: Ids of the family's tokens by their texts; None takes the published ones.
+        target: The token that the model's processor expands for an image, and its id; None where
+            its prompts have none.
+        no_features: Why features with refs are refused; None where they are taken.
     """
 
     images: RefImages
-    target: str
-    target_id: int
+    vocabulary: Mapping[str, int] | None = None
+    target: tuple[str, int] | None = None
+    no_features: str | None = None
 
 
 _served: Served | None = None
@@ -73,9 +93,9 @@ def images_of_server(text: str) -> RefImages:
         message = "this server takes no refs: its endpoint plugin is off (VLLM_PLUGINS=mmraw)"
         raise MMRawError("unsupported_option", message)
     request = announced.get()
-    if request is None or text not in request.indices:
+    if request is None or text not in request.places:
         # Other ways to the connector have passed by the checks: a route that is no JSON, an input
-        # that the server remembers, a spelling with escapes.
+        # that the server remembers.
         message = "a ref stands where none is read: refs are image URLs in the request's JSON"
         raise MMRawError("not_a_ref", message)
     return _served.images
@@ -101,7 +121,7 @@ def refs_only() -> bool:
         MMRawError: what `Settings.load` raises.
     """
     if _served is not None:
-        return bool(_served.images.settings.refs_only)
+        return _served.images.settings.refs_only
     from .script import settings
 
-    return bool(settings().refs_only)
+    return settings().refs_only

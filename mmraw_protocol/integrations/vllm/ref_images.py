@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -12,7 +11,7 @@ from ...families import Adapter
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
-from .identity import IMAGE_ID_TAG, identity_of
+from .identity import INFO, Name, Naming
 from .metrics import Metrics, default_metrics
 from .pictures import Pictures
 from .settings import Settings
@@ -26,13 +25,13 @@ class Picture(msgspec.Struct, frozen=True):
 
     Attributes:
         image: Mode RGB; never handed out itself.
-        identity: What vLLM files it under.
+        name: What vLLM files it under.
         family: Of its ref.
         inline: Whether its ref carries it.
     """
 
     image: Any
-    identity: uuid.UUID
+    name: Name
     family: str
     inline: bool
 
@@ -40,7 +39,7 @@ class Picture(msgspec.Struct, frozen=True):
         """An image that shares these pixels until somebody changes it; then it gets its own."""
         image = self.image._new(self.image.im)
         image.readonly = 1
-        image.getexif()[IMAGE_ID_TAG] = self.identity
+        image.info = {INFO: self.name}
         return cast("Image", image)
 
 
@@ -50,7 +49,7 @@ class RefImages:
     Args:
         adapter: The model's layout.
         settings: Store, limits, cache, decoding.
-
+        naming: What vLLM files pictures under.
         metrics: None counts beside vLLM's own.
 
     Raises:
@@ -58,9 +57,14 @@ class RefImages:
     """
 
     def __init__(
-        self, adapter: Adapter, settings: Settings, metrics: Metrics | None = None
+        self,
+        adapter: Adapter,
+        settings: Settings,
+        naming: Naming,
+        metrics: Metrics | None = None,
     ) -> None:
         self.adapter = adapter
+        self._naming = naming
         self._metrics = default_metrics() if metrics is None else metrics
         self.settings = settings
         self._materializer = settings.materializer(adapter)
@@ -70,10 +74,24 @@ class RefImages:
         """The ref of a text, after what can be checked without its bytes.
 
         Raises:
-            MMRawError: what `parse_ref` raises, modality_mismatch, run_mismatch, unknown_family,
-                fingerprint_mismatch, and the codes of `Adapter.parse_payload`.
+            MMRawError: what `parse_ref` and `check_ref` raise.
         """
         ref = parse_ref(text, limits=self.settings.limits)
+        self.check_ref(ref, self.adapter.feature_modality)
+        return ref
+
+    def check_ref(self, ref: RawMMRef, modality: str) -> None:
+        """Whether a ref fits this server, as far as it goes without its bytes.
+
+        Args:
+            ref: The ref.
+            modality: Under which it stands.
+
+        Raises:
+            MMRawError: modality_mismatch, run_mismatch, unknown_family, fingerprint_mismatch, and
+                the codes of `Adapter.parse_payload`.
+        """
+        compare_outer(ref, None, modality)
         compare_outer(ref, None, self.adapter.feature_modality)
         store = self._materializer.store
         if store is not None and not ref.is_inline:
@@ -81,7 +99,6 @@ class RefImages:
         adapter = self._materializer.adapter_for(ref.family)
         compare_fingerprint(ref, adapter)
         adapter.parse_payload(ref.payload)
-        return ref
 
     async def get(self, text: str) -> Image:
         """The picture of a ref; threads read and decode it, and only the event loop waits.
@@ -119,8 +136,8 @@ class RefImages:
         # A ref's text says everything that a check depends on besides these settings.
         with self._metrics.timed():
             found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
-            identity = identity_of(found.sha256)
-            made.append(Picture(found.picture, identity, found.ref.family, found.ref.is_inline))
+            name = self._naming.name(found)
+            made.append(Picture(found.picture, name, found.ref.family, found.ref.is_inline))
         return made[0]
 
     def _counted(self, picture: Picture, made: list[Picture]) -> Image:

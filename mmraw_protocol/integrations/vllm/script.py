@@ -7,6 +7,7 @@ from functools import cache
 
 from ...families import AUTO, get_adapter
 from ...wire.errors import MMRawError
+from .identity import naming_of
 from .ref_images import RefImages
 from .settings import Settings
 
@@ -37,4 +38,5 @@ def script_images() -> RefImages:
         message = f"{MODEL_ENV} names the checkpoint's folder; without it no ref can be checked"
         raise MMRawError("unsupported_option", message)
     # No request names spans here, so a family's placeholder convention does not matter.
-    return RefImages(get_adapter(settings().family or AUTO, folder), settings())
+    adapter = get_adapter(settings().family or AUTO, folder)
+    return RefImages(adapter, settings(), naming_of(settings(), api_servers=1))

@@ -16,6 +16,7 @@ from ...images.isolation import IsolatedDecoder
 from ...images.pixels import Frames
 from ...materialize import Materializer, cache_bytes_from_environment
 from ...stores import AssetStore, open_store
+from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.json import parse_json
@@ -23,11 +24,13 @@ from ...wire.json import parse_json
 PREFIX = "MMRAW_"
 FILE = "MMRAW_CONFIG"
 
-Handover = Literal["direct", "encoded"]
+Identity = Literal["secret", "mm_hash"]
+#: Characters of a secret, at least.
+_SECRET = 16
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of the middleware; each is MMRAW_<NAME> in the environment.
+class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a server; each is MMRAW_<NAME> in the environment.
 
     Attributes:
         store: Directory or URL of the image store. Without it, VF_RENDERER_IMAGE_OFFLOAD_DIR or
@@ -35,20 +38,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         run_id: The one run whose refs may use the store; None takes refs of any run.
         run_ids: The runs below `store` that may be used (comma-separated in the environment).
         store_options: What `open_store` takes besides (JSON in the environment).
-        cache_bytes: Most bytes of processed images to keep, 0 for none. Without it,
+        cache_bytes: Most bytes of decoded images to keep, 0 for none. Without it,
             PRIME_RL_MM_MATERIALIZE_CACHE_GB, or 2 GiB.
         families: The families that are allowed; None allows the one that the model is of.
         family: The model's family, where it cannot be told from the model's type.
-        refs_only: Refuse tensors and URLs (content_parts): a client that sends one under somebody's
-            mm_hash puts it into the engine's caches for everybody. None refuses them on the
-            middleware's route, and lets the plugin's routes take what vLLM takes.
+        refs_only: Refuse every other URL that loads media, and tensors.
         isolation: `process` decodes in processes of their own, one for each worker, so that a
             decoder that crashes or hangs costs one image and not the server. `auto` decodes in
             threads of the server's process, and in other processes only what would take more than
             8 bytes a pixel and 32 MiB in this one. `off` starts no process.
         frames: `single` refuses animations, `first` takes their first frame.
-        handover: How vLLM gets a processed image: `direct` hands over the tensors themselves,
-            `encoded` writes them as base64, as a client would.
+        secret: What the names of pictures in vLLM's caches are made with; the same for all servers
+            that share a cache. None makes one when a server starts, if it is alone.
+        epoch: Enters those names; changed where the model's vision tower changes.
+        identity: `mm_hash` names a picture by its hash instead, for routers that know no other.
         workers: Threads that read and decode images.
         max_body_bytes: Most bytes of a request, refused while reading; None takes the limit
             `features_bytes`.
@@ -63,10 +66,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache_bytes: int | None = None
     families: tuple[str, ...] | None = None
     family: str | None = None
-    refs_only: bool | None = None
+    refs_only: bool = False
     isolation: Isolation = "auto"
     frames: Frames = "single"
-    handover: Handover = "direct"
+    secret: str | None = None
+    epoch: str = ""
+    identity: Identity = "secret"
     workers: int = 4
     max_body_bytes: int | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -77,6 +82,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for name in ("cache_bytes", "max_body_bytes"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is not negative")
+        if self.secret is not None and len(self.secret) < _SECRET:
+            raise ValueError("secret is too short")
+
+    def _shown(self) -> Mapping[str, object]:
+        return {name: value for name, value in super()._shown().items() if name != "secret"}
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -107,7 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def cache_size(self) -> int:
-        """Most bytes of processed images to keep."""
+        """Most bytes of decoded images to keep."""
         return cache_bytes_from_environment() if self.cache_bytes is None else self.cache_bytes
 
     def materializer(self, adapter: Adapter) -> Materializer:
@@ -185,12 +195,13 @@ _EXPECTED = {
     "cache_bytes": "expected a whole number of bytes from 0",
     "families": "expected names of families",
     "frames": "expected single or first",
-    "handover": "expected direct or encoded",
+    "identity": "expected secret or mm_hash",
     "isolation": "expected auto, process or off",
     "limits": "expected an object of limits by their names in limits.json",
     "max_body_bytes": "expected a whole number of bytes from 0",
     "refs_only": "expected true or false",
     "run_ids": "expected names of runs",
+    "secret": f"expected at least {_SECRET} characters",
     "store_options": "expected an object",
     "workers": "expected a whole number from 1 to 256",
 }

@@ -7,16 +7,19 @@ from typing import Any, cast
 
 import msgspec
 
-from ...families import EXPANDED, GRID_KEY, Adapter, Layout, as_of_family, get_adapter
-from ...families.built_in import BuiltInAdapter
-from ...families.config import checked_config, found_in
-from ...families.given import type_of
-from ...wire._generated.families import FAMILIES, FamilyInfo
-from ...wire.errors import MMRawError
+from ..wire._generated.families import FAMILIES, FamilyInfo
+from ..wire.errors import MMRawError
+from .base import GRID_KEY, Adapter, Layout
+from .built_in import BuiltInAdapter
+from .config import checked_config, found_in
+from .conventions import EXPANDED
+from .given import type_of
+from .owner import as_of_family
+from .registry import get_adapter
 
-#: What vLLM's own chat endpoint may be asked for, tried once when the server starts: an image that
-#: grows, one that keeps its size, one beside the raster, a large one, and one on the raster of all
-#: published patches, which is laid out where images are not resized too.
+#: Pictures that vLLM expands when it starts: one that grows, one that keeps its size, one beside
+#: the raster, a large one, and one on the raster of all published patches, which is laid out
+#: where images are not resized too.
 PROBES = ((64, 48), (640, 480), (333, 517), (1920, 1080), (672, 1344))
 
 #: Family by `model_type` of the model's configuration.
@@ -94,17 +97,11 @@ def _at(root: Any, path: str) -> Any:
     return root
 
 
-def check_architecture(adapter: Adapter, architectures: Sequence[str] | None) -> None:
-    """Refuses the models whose prompts cannot be foretold.
-
-    Raises:
-        MMRawError: unsupported_option, with the reason.
-    """
-    info = FAMILIES.get(adapter.family)
-    for name in architectures or ():
-        if info is not None and name in info.vllm.refused:
-            reason = info.vllm.refused[name]
-            raise MMRawError("unsupported_option", f"this model's images take no refs: {reason}")
+def refusal_of(family: str, forms: Sequence[str]) -> str | None:
+    """Why prompts of one of these forms cannot be foretold; None where they can be."""
+    info = FAMILIES.get(family)
+    refused = {} if info is None else info.vllm.refused
+    return next((refused[form] for form in forms if form in refused), None)
 
 
 def trials(adapter: Adapter) -> dict[tuple[int, int], Layout]:
@@ -125,21 +122,6 @@ def trials(adapter: Adapter) -> dict[tuple[int, int], Layout]:
     if refused is not None and not found:
         raise MMRawError(refused.code, f"no trial image can be laid out: {refused.message}")
     return found
-
-
-def check_span(adapter: Adapter) -> None:
-    """Refuses the models whose images no request can describe by features.
-
-    Raises:
-        MMRawError: unsupported_option, with the reason; layout_refused.
-    """
-    layout = next(iter(trials(adapter).values()))
-    if layout.placeholder_length != layout.num_tokens:
-        message = (
-            "this model's images take no refs: their spans hold other tokens than the image's own, "
-            "and a request cannot say which"
-        )
-        raise MMRawError("unsupported_option", message)
 
 
 def target_of(adapter: Adapter) -> str:

@@ -1,0 +1,163 @@
+"""What looks at each request before vLLM does, as an ASGI layer inside vLLM's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from ...wire.errors import MMRawError
+from . import process
+from .body import App, Message, Receive, Scope, Send, read_body, replay, with_length
+from .errors import answer, features_error, report, url_error
+from .features import Fields, translate
+from .process import Announced, Served, announced
+from .urls import Document, check_urls
+
+#: Bytes of a body that is read without a thread.
+_SHORT = 32_768
+#: What a body holds that may concern us, spelt with escapes or in another encoding too.
+_MARKS = (b"mmraw:", b"mmfile:", b"mm_hashes", b"\\u", b"\0")
+_ID_CHARS = 128
+
+
+class Reading(NamedTuple):
+    """What was read of a body.
+
+    Attributes:
+        body: For vLLM.
+        request: What is announced; None where nothing is.
+        failed: Why vLLM must not see the request.
+        in_features: Whether its images are in features.
+    """
+
+    body: bytes
+    request: Announced | None = None
+    failed: MMRawError | None = None
+    in_features: bool = False
+
+
+class RefRequests:
+    """Announces the refs of a request to connector and renderer, or refuses the request.
+
+    A request without refs and features reaches vLLM as it came, whatever it is.
+
+    Args:
+        app: The rest of the server.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection."""
+        served = process.served()
+        if served is None or not _may_hold_refs(scope):
+            await self._app(scope, receive, send)
+            return
+        found = await _received(scope, receive, served)
+        if found is None:
+            return
+        if found.failed is not None:
+            report(found.failed, _request_id(scope))
+            refusal = features_error if found.in_features else url_error
+            await answer(send, *refusal(found.failed))
+            return
+        inner = with_length(scope, len(found.body)) if found.in_features else scope
+        await self._serve(found, inner, receive, send)
+
+    async def _serve(self, found: Reading, scope: Scope, receive: Receive, send: Send) -> None:
+        request = found.request
+        if request is not None:
+            request.request_id = _request_id(scope)
+        token = announced.set(request)
+        try:
+            guarded = send if request is None else _with_our_errors(request, send)
+            await self._app(scope, replay(found.body, receive), guarded)
+        finally:
+            announced.reset(token)
+            failed = None if request is None else request.first()
+            if failed is not None:
+                report(failed, _request_id(scope))
+
+
+async def _received(scope: Scope, receive: Receive, served: Served) -> Reading | None:
+    """The reading of the whole body; None where the client has left."""
+    failed: MMRawError | None = None
+    try:
+        body = await read_body(scope, receive, served.images.settings.body_limit)
+    except MMRawError as error:
+        body, failed = b"", error
+    if body is None or failed is not None:
+        return None if failed is None else Reading(b"", failed=failed)
+    # Parsing, too, is done in threads: a body may hold megabytes of inline images.
+    if len(body) > _SHORT:
+        return await asyncio.to_thread(_read, body, served)
+    return _read(body, served)
+
+
+def _read(body: bytes, served: Served) -> Reading:
+    """The refs of a body, checked as far as it goes without their bytes."""
+    if not any(mark in body for mark in _MARKS):
+        return Reading(body)
+    document, is_strict = _document(body)
+    in_features = bool(document.get("features"))
+    try:
+        if in_features and not is_strict:
+            message = "a request with features is one strict JSON object"
+            raise MMRawError("invalid_json", message, "")
+        if in_features:
+            found = translate(msgspec.json.decode(body, type=Fields), served)
+            if found is not None:
+                return Reading(msgspec.json.encode(found[0]), found[1], in_features=True)
+        places = check_urls(document, served)
+        return Reading(body, Announced(places) if places else None)
+    except MMRawError as error:
+        return Reading(body, failed=error, in_features=in_features)
+
+
+def _document(body: bytes) -> tuple[Document, bool]:
+    """The object that vLLM reads, and whether it is strict JSON; empty where vLLM reads none."""
+    for read in (msgspec.json.decode, json.loads):
+        try:
+            document: Any = read(body)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            continue
+        found = cast("Document", document) if isinstance(document, dict) else {}
+        return found, read is msgspec.json.decode
+    return {}, False
+
+
+def _with_our_errors(request: Announced, send: Send) -> Send:
+    """A `send` that answers a refused request with features as such; vLLM has other errors."""
+    is_ours = False
+
+    async def guarded(message: Message) -> None:
+        nonlocal is_ours
+        failed = request.first()
+        starts = message["type"] == "http.response.start"
+        if request.expanded is not None and failed is not None and starts:
+            is_ours = True
+            await answer(send, *features_error(failed))
+        elif not is_ours:
+            await send(message)
+
+    return guarded
+
+
+def _may_hold_refs(scope: Scope) -> bool:
+    """Whether a connection is a request of the only kind in which vLLM reads JSON."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    kind = _header(scope, b"content-type").partition(b";")[0]
+    return kind.strip().lower() == b"application/json"
+
+
+def _request_id(scope: Scope) -> str | None:
+    return _header(scope, b"x-request-id")[:_ID_CHARS].decode("ascii", "replace") or None
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key == name), b"")
