@@ -1,21 +1,15 @@
 """What a placeholder and a payload may say of an image: a family's conventions, and every field."""
 
-import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 import samples
-from prometheus_client import CollectorRegistry
 from samples import JPEG
-from vllm_stand_in import Items
 
-from mmraw_protocol import Materializer, MMRawError, PlaceholderRange, RawMMRef
+from mmraw_protocol import Materializer, MMRawError, RawMMRef
 from mmraw_protocol.families import Adapter, get_adapter, placeholder_lengths
-from mmraw_protocol.integrations.vllm.metrics import Metrics
-from mmraw_protocol.integrations.vllm.resolver import Resolver
 from mmraw_protocol.wire._generated.families import FAMILIES
-from mmraw_protocol.wire.features import Slot
 from mmraw_protocol.wire.json import to_builtins
 
 SIZE = (320, 200)
@@ -116,23 +110,3 @@ def test_a_payload_of_a_third_partys_family_is_compared_by_its_values() -> None:
     assert materializer.materialize(good).rgb
     for payload in ({"tiles": [3, 2]}, {"tiles": [2, 3], "count": 7}, {"more": 1}):
         assert code_of(adapter, ref_of(adapter, payload=payload)) == "grid_mismatch"
-
-
-def test_a_server_takes_the_convention_of_its_engine_alone() -> None:
-    adapter = KIMI[1]
-    materializer = Materializer(adapters={"kimi_k25": adapter}, cache_bytes=0)
-    options: Any = {"cache_bytes": 0, "workers": 1, "metrics": Metrics(CollectorRegistry())}
-    resolver = Resolver(materializer, Items(), pad_ids={"kimi_k25": 7}, **options)
-    ref = ref_of(adapter)
-
-    def resolve(length: int) -> list[str]:
-        place = PlaceholderRange(offset=0, length=length)
-        slot = Slot("vision_chunk", 0, ref.mm_hash, place, ref)
-        return asyncio.run(resolver.resolve([slot], [7] * length))
-
-    assert len(resolve(adapter.layout(*SIZE).num_tokens)) == 1
-    with pytest.raises(MMRawError) as caught:
-        resolve(1)
-    assert caught.value.code == "placeholder_mismatch"
-    assert caught.value.path == "$.kwargs_data.vision_chunk[0].placeholder_length"
-    resolver.close()

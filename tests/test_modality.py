@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import samples
 from samples import PNG
+from vllm_stand_in import Server
 
 from mmraw_protocol import MMRawError, MultiModalData, build_features, parse_features, parse_ref
 from mmraw_protocol.cli import main
@@ -26,7 +27,7 @@ from mmraw_protocol.conversation.messages import (
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.client import GenerateClient
 from mmraw_protocol.integrations.renderers import RawRenderer, raw_data, sized_messages
-from mmraw_protocol.integrations.vllm.request import read_generate_request
+from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.materialize import Materializer
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire._generated.modalities import PARTS, UNSUPPORTED
@@ -174,14 +175,18 @@ def test_the_client_sends_nothing() -> None:
 @pytest.mark.parametrize("text", [samples.ref(modality="video"), "gAAAtensor"])
 def test_a_server_refuses_refs_and_tensors_by_name(text: str) -> None:
     features = {**features_of("video"), "kwargs_data": {"video": [text]}}
-    body = json.dumps({"token_ids": [1], "features": features}).encode()
-    assert path_of(lambda: read_generate_request(body)) == "$.kwargs_data.video"
+    answer = Server(None, refs_only=True).post({"token_ids": [1], "features": features})
+    process.serve(None)
+    error = answer.error["mmraw"]
+    assert (error["code"], error["path"]) == ("modality_unsupported", "$.kwargs_data.video")
 
 
 def test_a_server_that_takes_tensors_leaves_video_alone() -> None:
     features = {**features_of("video"), "kwargs_data": {"video": ["gAAAtensor"]}}
-    body = json.dumps({"token_ids": [1], "features": features}).encode()
-    assert read_generate_request(body, refs_only=False) is None
+    server = Server(None)
+    assert server.post({"token_ids": [1], "features": features}).status == 200
+    process.serve(None)
+    assert len(server.bodies) == 1
 
 
 def answer(capsys: pytest.CaptureFixture[str], *args: str) -> str:

@@ -7,14 +7,13 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 from samples import JPEG, RGBA
 from vllm_package import (
     GracefulHTTPError,
@@ -22,19 +21,16 @@ from vllm_package import (
     MediaWithBytes,
     VideoMediaIO,
     VLLMValidationError,
-    filed_under,
     install,
 )
-from vllm_stand_in import ANIMATION, CUT_OFF, PAD, QWEN, inline, stored
+from vllm_stand_in import ANIMATION, CUT_OFF, NAMING, QWEN, inline, stored
 
 from mmraw_protocol import MMRawError, format_ref
-from mmraw_protocol.integrations.vllm import Settings, identity, plugin, process, script
-from mmraw_protocol.integrations.vllm.identity import identity_of
-from mmraw_protocol.integrations.vllm.pictures import Pictures
+from mmraw_protocol.integrations.vllm import Settings, plugin, process, script
+from mmraw_protocol.integrations.vllm.identity import name_of
 from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
 from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.stores import LocalStore
-from mmraw_protocol.wire.hashes import sha256_hex
 
 
 @pytest.fixture
@@ -62,15 +58,14 @@ def settings(store: LocalStore, **changes: Any) -> Settings:
 
 def serve(store: LocalStore, **changes: Any) -> None:
     """Starts what the endpoint plugin starts."""
-    images = RefImages(QWEN, settings(store, **changes))
-    process.serve(Served(images, QWEN.pad_token, PAD))
+    process.serve(Served(RefImages(QWEN, settings(store, **changes), NAMING)))
 
 
 def load(connector: Any, *urls: str, media_io: Any = None) -> list[Any]:
     """Loads all at once, as a request of the server does; errors are results."""
 
     async def all_of_them() -> list[Any]:
-        announced.set(Announced({url: index for index, url in enumerate(urls)}, "r1"))
+        announced.set(Announced({url: f"$.images[{index}]" for index, url in enumerate(urls)}))
         io = ImageMediaIO() if media_io is None else media_io
         return await asyncio.gather(
             *(connector.load_from_url_async(url, io, fetch_timeout=5) for url in urls),
@@ -88,9 +83,11 @@ def test_a_ref_gives_the_pixels_of_the_contract(connector: Any, store: LocalStor
     assert (one.media.mode, one.media.size, alpha.media.mode) == ("RGB", (320, 200), "RGB")
     # Kimi's chunks take `.media` alone.
     for kept in ([one, alpha, again], [one.media, alpha.media, again.media]):
-        identities = [identity_of(sha256_hex(data)).bytes for data in (JPEG, RGBA, JPEG)]
-        assert [filed_under(found) for found in kept] == identities
-    # A vLLM that looks for no UUID hashes these, and must not take one picture for another.
+        first, other, third = [name_of(found) for found in kept]
+        assert first == third != other
+        assert first is not None
+        assert first.num_tokens == QWEN.num_tokens(QWEN.describe(JPEG).payload)
+    # Were that not looked at, vLLM would hash these, and take no picture for another.
     assert one.original_bytes == again.original_bytes != alpha.original_bytes
     assert one.media.tobytes() == again.media.tobytes()
 
@@ -189,10 +186,10 @@ def test_who_changes_a_picture_changes_no_other_requests(connector: Any, store: 
     assert load(connector, ref)[0].media.tobytes() == before
 
 
-def test_an_orientation_in_the_file_says_nothing_more(connector: Any, store: LocalStore) -> None:
+def test_nothing_of_the_file_goes_with_the_pixels(connector: Any, store: LocalStore) -> None:
     serve(store)
     (found,) = load(connector, format_ref(stored(store)))
-    assert set(found.media.getexif()) == {ExifTags.Base.ImageID}
+    assert (dict(found.media.getexif()), set(found.media.info)) == ({}, {"mmraw"})
 
 
 def test_a_script_takes_refs_where_mmraw_model_names_the_model(
@@ -237,131 +234,17 @@ def test_the_plugin_is_light_since_engine_and_workers_load_it() -> None:
     heavy = ("PIL", "numpy", "mmraw_protocol.stores", "mmraw_protocol.images")
     program = (
         "import sys\n"
-        "from mmraw_protocol.integrations.vllm import connector, endpoint, plugin\n"
+        "from mmraw_protocol.integrations.vllm import connector, endpoint, plugin, renderers\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-class Making:
-    """Values whose making can be held up, counted."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.made: list[str] = []
-
-    def of(self, key: str, value: Any = None) -> Any:
-        """Makes the value of a key when the gate is open."""
-
-        def make() -> Any:
-            self.made.append(key)
-            assert self.gate.wait(30)
-            if isinstance(value, MMRawError):
-                raise value
-            return key if value is None else value
-
-        return make
-
-
-def test_many_who_want_one_picture_take_one_thread() -> None:
-    slow, quick = Making(), Making()
-    quick.gate.set()
-    pictures: Pictures[str] = Pictures(1000, workers=2)
-
-    async def all_of_them() -> list[str]:
-        waiting = [asyncio.create_task(pictures.get("a", slow.of("a"), len)) for _ in range(64)]
-        await asyncio.sleep(0)
-        # The other thread is free for another picture.
-        assert await asyncio.wait_for(pictures.get("b", quick.of("b"), len), 20) == "b"
-        slow.gate.set()
-        return await asyncio.gather(*waiting)
-
-    assert asyncio.run(all_of_them()) == ["a"] * 64
-    assert slow.made == ["a"]
-    pictures.close()
-
-
-def test_a_kept_picture_waits_for_no_other() -> None:
-    making = Making()
-    making.gate.set()
-    pictures: Pictures[str] = Pictures(1000, workers=1)
-
-    async def beside_a_slow_one() -> str:
-        await pictures.get("kept", making.of("kept"), len)
-        making.gate.clear()
-        slow = asyncio.create_task(pictures.get("slow", making.of("slow"), len))
-        await asyncio.sleep(0)
-        found = await pictures.get("kept", making.of("kept"), len)
-        assert not slow.done()
-        making.gate.set()
-        await slow
-        return found
-
-    assert asyncio.run(beside_a_slow_one()) == "kept"
-    assert making.made == ["kept", "slow"]
-    pictures.close()
-
-
-def test_who_leaves_takes_nothing_from_others_and_what_nobody_wants_is_not_begun() -> None:
-    making = Making()
-    pictures: Pictures[str] = Pictures(1000, workers=1)
-
-    async def some_leave() -> list[str]:
-        # The one thread is at `a`; the others are queued.
-        kept, left = (
-            [asyncio.create_task(pictures.get(key, making.of(key), len)) for key in keys]
-            for keys in ("ab", "abc")
-        )
-        await asyncio.sleep(0)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        making.gate.set()
-        found = await asyncio.gather(*kept)
-        return [*found, await pictures.get("d", making.of("d"), len)]
-
-    assert asyncio.run(some_leave()) == ["a", "b", "d"]
-    assert making.made == ["a", "b", "d"]
-    pictures.close()
-
-
-def test_each_who_waited_for_a_refused_picture_gets_an_error_of_its_own() -> None:
-    making = Making()
-    pictures: Pictures[str] = Pictures(1000, workers=1)
-    refused = MMRawError("image_undecodable", "broken")
-
-    async def both() -> list[Any]:
-        making.gate.clear()
-        wanted = [
-            asyncio.create_task(pictures.get("a", making.of("a", refused), len)) for _ in range(2)
-        ]
-        await asyncio.sleep(0)
-        making.gate.set()
-        return await asyncio.gather(*wanted, return_exceptions=True)
-
-    one, other = asyncio.run(both())
-    assert (str(one), one is other) == (str(other), False)
-    asyncio.run(both())
-    assert making.made == ["a", "a"]
-    pictures.close()
-
-
 def test_only_what_fits_is_kept(store: LocalStore) -> None:
     ref = format_ref(stored(store))
     for capacity, kept in ((0, 0), (320 * 200 * 4 - 1, 0), (320 * 200 * 4, 320 * 200 * 4)):
-        images = RefImages(QWEN, settings(store, cache_bytes=capacity))
+        images = RefImages(QWEN, settings(store, cache_bytes=capacity), NAMING)
         assert isinstance(images.get_now(ref), Image.Image)
         assert images.cached_bytes == kept
         images.close()
-
-
-def test_the_identity_belongs_to_the_bytes_and_to_how_they_become_pixels(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    one = identity_of(sha256_hex(JPEG))
-    assert one == identity_of(sha256_hex(JPEG)) != identity_of(sha256_hex(RGBA))
-    # No spelling of the file's own hash, which a client may know and name.
-    assert one.hex not in sha256_hex(JPEG)
-    monkeypatch.setattr(identity, "_PIXEL_RULE", "mmraw:rgb:v2")
-    assert identity_of(sha256_hex(JPEG)) != one

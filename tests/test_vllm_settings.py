@@ -8,13 +8,9 @@ import pytest
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.families import get_adapter
+from mmraw_protocol.families.served import FAMILY_BY_MODEL_TYPE, family_of, server_adapter
 from mmraw_protocol.images.isolation import IsolatedDecoder
 from mmraw_protocol.integrations.vllm import Settings
-from mmraw_protocol.integrations.vllm.families import (
-    FAMILY_BY_MODEL_TYPE,
-    family_of,
-    server_adapter,
-)
 from mmraw_protocol.stores import CachedStore, LocalStore
 from mmraw_protocol.wire._generated.families import FAMILIES
 
@@ -27,7 +23,8 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "MMRAW_CACHE_BYTES": "0",
         "MMRAW_FAMILIES": "qwen_vl",
         "MMRAW_REFS_ONLY": "false",
-        "MMRAW_HANDOVER": "encoded",
+        "MMRAW_IDENTITY": "mm_hash",
+        "MMRAW_EPOCH": "step-7",
         "MMRAW_ISOLATION": "process",
         "MMRAW_LIMITS": '{"image_pixels": 1000}',
         "MMRAW_WORKERS": " ",
@@ -38,7 +35,8 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         cache_bytes=0,
         families=("qwen_vl",),
         refs_only=False,
-        handover="encoded",
+        identity="mm_hash",
+        epoch="step-7",
         isolation="process",
         limits=Limits(image_pixels=1000),
     )
@@ -65,7 +63,8 @@ def test_a_file_holds_settings_and_the_environment_overrides_it(tmp_path: Path) 
         ("WORKERS", "0"),
         ("CACHE_BYTES", "-1"),
         ("REFS_ONLY", "perhaps"),
-        ("HANDOVER", "carrier pigeon"),
+        ("IDENTITY", "passport"),
+        ("SECRET", "too short"),
         ("ISOLATION", "room"),
         ("LIMITS", '{"image_pixel": 1}'),
         ("LIMITS", "{"),

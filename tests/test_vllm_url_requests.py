@@ -11,17 +11,20 @@ import msgspec
 import pytest
 from samples import RGBA
 from vllm_package import install
-from vllm_stand_in import PAD, QWEN, Answer, inline, stored
+from vllm_server_stand_in import ImageProcessor, Renderer, vocabulary_of
+from vllm_stand_in import JSON, PAD, QWEN, Server, inline, stored
 
 from mmraw_protocol import Limits, MMRawError, format_ref
-from mmraw_protocol.integrations.vllm import Settings, connection, plugin, process
+from mmraw_protocol.integrations.vllm import plugin, process
 from mmraw_protocol.integrations.vllm.endpoint import MMRawEndpoint
-from mmraw_protocol.integrations.vllm.process import Served, announced
-from mmraw_protocol.integrations.vllm.ref_images import RefImages
-from mmraw_protocol.integrations.vllm.url_requests import UrlRequests
+from mmraw_protocol.integrations.vllm.process import announced
+from mmraw_protocol.integrations.vllm.requests import RefRequests
 from mmraw_protocol.stores import LocalStore
 
-JSON = (b"content-type", b"application/json; charset=utf-8")
+IMAGES = ImageProcessor(
+    {"patch_size": 16, "merge_size": 2, "temporal_patch_size": 2}
+    | {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}
+)
 DATA = "data:image/png;base64,AAAA"
 
 
@@ -38,46 +41,14 @@ def closed() -> Iterator[None]:
     process.serve(None)
 
 
-class Server:
-    """The checks before an application that keeps what it gets."""
-
-    def __init__(self, store: LocalStore, **settings: Any) -> None:
-        self.seen: list[tuple[bytes, Any]] = []
-        images = RefImages(QWEN, Settings(store=str(store.root), run_id="exp42", **settings))
-        process.serve(Served(images, QWEN.pad_token, PAD))
-
-    async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Reads the body, and what was announced."""
-        message = await receive()
-        self.seen.append((message["body"], announced.get()))
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-    def post(self, body: Any, *headers: tuple[bytes, bytes], kind: Any = JSON) -> Answer:
-        """Posts a body; it must come back announced or refused."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent: list[Any] = []
-
-        async def exchange() -> None:
-            waiting = [{"type": "http.request", "body": data, "more_body": False}]
-
-            async def receive() -> Any:
-                return waiting.pop(0)
-
-            async def keep(message: Any) -> None:
-                sent.append(message)
-
-            scope = {"type": "http", "method": "POST", "headers": [kind, *headers], "path": "/any"}
-            await UrlRequests(self.app)(scope, receive, keep)
-
-        asyncio.run(exchange())
-        return Answer(sent[0]["status"], sent[1]["body"], len(sent) - 1)
+class Urls(Server):
+    """A server that is asked on any route."""
 
     def refusal(self, body: Any) -> str:
         """The message of a refusal in vLLM's own shape; vLLM does not see the request."""
-        before = len(self.seen)
-        answer = self.post(body)
-        assert (answer.status, len(self.seen)) == (400, before)
+        before = len(self.bodies)
+        answer = self.post(body, path="/any")
+        assert (answer.status, len(self.bodies)) == (400, before)
         error = answer.error
         assert error == {
             "message": error["message"],
@@ -88,11 +59,15 @@ class Server:
         return error["message"]
 
     def indices(self, body: Any) -> Any:
-        """What is announced of a request that passes."""
-        assert self.post(body).status == 200
-        data, found = self.seen[-1]
-        assert data == (body if isinstance(body, bytes) else json.dumps(body).encode())
-        return found and found.indices
+        """The places of the refs that are announced of a request that passes."""
+        assert self.post(body, path="/any").status == 200
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        assert self.bodies[-1] == data
+        found = self.requests[-1]
+        if found is None:
+            return {}
+        assert all(place.startswith("$.images[") for place in found.places.values())
+        return {text: int(place[9:-1]) for text, place in found.places.items()}
 
 
 def chat(*parts: Any, **fields: Any) -> dict[str, Any]:
@@ -112,7 +87,7 @@ def generate(token_ids: list[int], *parts: Any) -> dict[str, Any]:
 
 
 def test_each_form_of_an_image_url_is_announced_with_its_place(store: LocalStore) -> None:
-    server = Server(store)
+    server = Urls(store)
     one, two = format_ref(stored(store)), format_ref(inline(store, RGBA), "v3")
     assert server.indices(chat(DATA, one, two, one)) == {one: 1, two: 2}
     # Without a type, as a bare string, and as /v1/responses and /v1/messages have it.
@@ -124,12 +99,13 @@ def test_each_form_of_an_image_url_is_announced_with_its_place(store: LocalStore
     assert server.indices(generate([1, PAD, 2, PAD], DATA, one)) == {one: 1}
 
 
-def test_the_clients_request_id_goes_with_them(store: LocalStore) -> None:
-    server = Server(store)
-    server.post(chat(format_ref(stored(store))), (b"x-request-id", b"r-1"))
-    assert server.seen[-1][1].request_id == "r-1"
-    server.post(chat(format_ref(stored(store))))
-    assert server.seen[-1][1].request_id is None
+def test_the_clients_request_id_stands_in_the_log(
+    store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mmraw_protocol.vllm")
+    server = Urls(store)
+    server.post(chat("mmraw:v9:x"), headers=[JSON, (b"x-request-id", b"r-1")])
+    assert "request r-1: unsupported_dialect" in caplog.text
     assert announced.get() is None
 
 
@@ -140,31 +116,31 @@ def test_the_clients_request_id_goes_with_them(store: LocalStore) -> None:
         b"{",
         b"[" * 5000,
         '{"text": "mmraw:v3:e30", "\ud800": NaN}'.encode("utf-16", "surrogatepass"),
-        b'{"a": NaN, "image_url": "mmraw:v3:e30"}',
+        b'{"a": NaN, "text": "mmraw:v3:e30"}',
         b'["mmraw:v3:e30"]',
     ],
 )
 def test_what_is_no_request_with_refs_reaches_vllm_as_it_came(
     store: LocalStore, body: bytes
 ) -> None:
-    assert not Server(store).indices(body)
+    assert not Urls(store).indices(body)
+
+
+def test_a_ref_is_found_wherever_vllms_reader_finds_it(store: LocalStore) -> None:
+    text = json.dumps(chat("mmraw:v9:x", temperature=float("nan")))
+    for body in (text.encode("utf-16"), text.encode("utf-8-sig"), text.encode()):
+        assert Urls(store).refusal(body).startswith("unsupported_dialect: ")
 
 
 def test_text_is_no_ref(store: LocalStore) -> None:
     text = {"type": "text", "text": "mmraw:v3:e30"}
     fields = {"messages": [{"role": "user", "content": "mmraw:v3:e30"}], "url": "mmraw:v3:e30"}
     for body in (chat(text), fields, {"video_url": {"url": "mmraw:v3:e30"}}):
-        assert Server(store).indices(body) == {}
-
-
-def test_a_body_that_vllm_does_not_read_as_json_announces_nothing(store: LocalStore) -> None:
-    server = Server(store)
-    answer = server.post(chat("mmraw:v9:x"), kind=(b"content-type", b"text/plain"))
-    assert (answer.status, server.seen[-1][1]) == (200, None)
+        assert Urls(store).indices(body) == {}
 
 
 def test_refs_are_checked_without_their_bytes(store: LocalStore) -> None:
-    server = Server(store)
+    server = Urls(store)
     good = stored(store)
 
     def with_bad(**changes: Any) -> Any:
@@ -184,18 +160,17 @@ def test_refs_are_checked_without_their_bytes(store: LocalStore) -> None:
 
 
 def test_nothing_stands_beside_refs_that_changes_what_they_mean(store: LocalStore) -> None:
-    server = Server(store)
+    server = Urls(store)
     ref = format_ref(stored(store))
     part = {"type": "image_url", "image_url": {"url": ref}}
     for named in (
         chat({**part, "uuid": "u"}),
         chat({"type": "image_url", "image_url": {"url": ref, "uuid": ""}}),
-        generate([PAD], {"type": "image_url", "url": ref, "uuid": "u"}),
+        generate([PAD], {"type": "image_url", "url": ref, "uuid": stored(store).mm_hash[:31]}),
     ):
-        assert server.refusal(named) == (
-            "unsupported_option: a uuid stands beside a ref, which has an identity of its own"
-            " (image 0)"
-        )
+        message = "hash_mismatch: a uuid beside a ref is its mm_hash, or absent (image 0)"
+        assert server.refusal(named) == message
+    assert server.indices(chat({**part, "uuid": stored(store).mm_hash})) == {ref: 0}
     for options in (
         {"mm_processor_kwargs": {"max_pixels": 65536}},
         {"media_io_kwargs": {"image": {"image_mode": None}}},
@@ -208,7 +183,7 @@ def test_nothing_stands_beside_refs_that_changes_what_they_mean(store: LocalStor
 
 
 def test_the_prompt_has_a_place_for_each_image(store: LocalStore) -> None:
-    server = Server(store)
+    server = Urls(store)
     ref = format_ref(stored(store))
     for token_ids in ([], [1, 2], [PAD, PAD, 1]):
         assert server.refusal(generate(token_ids, ref)).startswith("lengths_differ: ")
@@ -224,38 +199,25 @@ def test_the_prompt_has_a_place_for_each_image(store: LocalStore) -> None:
 def test_a_ref_that_vllm_would_skip_in_silence_is_refused(store: LocalStore) -> None:
     ref = format_ref(stored(store))
     skipped = generate([PAD], ref, {"type": "image", "url": ref})
-    assert Server(store).refusal(skipped).startswith("invalid_value: ")
+    assert Urls(store).refusal(skipped).startswith("invalid_value: ")
 
 
 def test_more_images_than_the_limit_are_refused(store: LocalStore) -> None:
-    server = Server(store, limits=Limits(features_images=2))
+    server = Urls(store, limits=Limits(features_images=2))
     ref = format_ref(stored(store))
     assert server.indices(chat(ref, ref)) == {ref: 0}
     assert server.refusal(chat(DATA, DATA, ref)).startswith("limit_exceeded: ")
 
 
 def test_a_body_past_the_limit_is_refused(store: LocalStore) -> None:
-    server = Server(store, max_body_bytes=1000)
+    server = Urls(store, max_body_bytes=1000)
     assert server.refusal(b" " * 1001).startswith("limit_exceeded: ")
     assert server.indices(b" " * 1000) == {}
 
 
-def test_features_are_the_middlewares_and_tensors_are_vllms(store: LocalStore) -> None:
-    def features(entry: str) -> dict[str, Any]:
-        return {"token_ids": [1], "features": {"kwargs_data": {"image": [entry]}}}
-
-    ref = format_ref(stored(store))
-    assert Server(store).refusal(features(ref)).startswith("unsupported_option: ")
-    assert Server(store).indices(features("QUJD")) == {}
-    strict = Server(store, refs_only=True)
-    assert strict.refusal(features("QUJD")).startswith("not_a_ref: ")
-    assert strict.refusal(b'{"a": NaN}').startswith("invalid_json: ")
-    assert strict.indices({"token_ids": [1], "features": None}) == {}
-
-
 def test_a_large_body_is_read_in_a_thread_and_announced_all_the_same(store: LocalStore) -> None:
     ref = format_ref(stored(store))
-    assert Server(store).indices(chat(ref, note="x" * 100_000)) == {ref: 0}
+    assert Urls(store).indices(chat(ref, note="x" * 100_000)) == {ref: 0}
 
 
 class App:
@@ -269,15 +231,25 @@ class App:
         self.layers.append(layer)
 
 
-def start(patch: pytest.MonkeyPatch, store: LocalStore) -> App:
+def start(patch: pytest.MonkeyPatch, store: LocalStore, args: Any = None) -> App:
     """Starts the endpoint plugin as vLLM does, with a model that the adapter fits."""
     install(patch)
     patch.setenv("MMRAW_STORE", str(store.root))
     patch.setenv("MMRAW_RUN_ID", "exp42")
     app, endpoint = App(), MMRawEndpoint()
     endpoint.attach_router(app)
-    state = SimpleNamespace(online_renderer=SimpleNamespace(renderer=None))
-    asyncio.run(endpoint.init_state(None, state, None))
+    config = SimpleNamespace(
+        is_multimodal_model=True,
+        hf_config=SimpleNamespace(model_type="qwen3_vl"),
+        multimodal_config=None,
+    )
+    info = SimpleNamespace(get_hf_processor=lambda: SimpleNamespace(image_processor=IMAGES))
+    own = SimpleNamespace(info=info)
+    renderer = Renderer(
+        QWEN, vocabulary_of("qwen_vl"), model_config=config, get_mm_processor=lambda: own
+    )
+    state = SimpleNamespace(online_renderer=SimpleNamespace(renderer=renderer))
+    asyncio.run(endpoint.init_state(None, state, args))
     return app
 
 
@@ -285,28 +257,47 @@ def test_the_endpoint_plugin_opens_refs_when_the_model_is_known(
     monkeypatch: pytest.MonkeyPatch, store: LocalStore
 ) -> None:
     monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)
-    monkeypatch.setattr(connection, "served_adapter", lambda *_: QWEN)
-    monkeypatch.setattr(connection, "tried_items", lambda *_: (PAD, None))
     app = start(monkeypatch, store)
     served = process.served()
-    assert app.layers == [UrlRequests]
+    assert app.layers == [RefRequests]
     assert served is not None
-    assert (served.target, served.target_id) == (QWEN.pad_token, PAD)
-    assert served.images.settings.refs_only is None
+    assert served.target == (QWEN.pad_token, vocabulary_of("qwen_vl")[QWEN.pad_token])
+    assert served.no_features is None
 
 
 def test_what_cannot_serve_does_not_start(
     monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def misfit(*_: Any) -> Any:
-        raise MMRawError("grid_mismatch", "the server's processor gives another grid")
-
-    monkeypatch.setattr(connection, "served_adapter", lambda *_: QWEN)
-    monkeypatch.setattr(connection, "tried_items", misfit)
-    with pytest.raises(MMRawError, match="grid_mismatch"):
+    monkeypatch.setenv("MMRAW_FAMILY", "other")
+    with pytest.raises(MMRawError, match="unknown_family"):
         start(monkeypatch, store)
-    assert "mmraw cannot start: grid_mismatch" in caplog.text
+    assert "mmraw cannot start: unknown_family" in caplog.text
     assert process.served() is None
     monkeypatch.setenv("MMRAW_WORKERS", "0")
     with pytest.raises(MMRawError, match="MMRAW_WORKERS"):
         MMRawEndpoint().attach_router(App())
+
+
+def test_a_renderer_that_is_not_the_plugins_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore
+) -> None:
+    monkeypatch.setattr(Renderer, "takes_refs", False)
+    with pytest.raises(MMRawError, match="before this plugin was loaded"):
+        start(monkeypatch, store)
+
+
+def test_several_api_servers_need_a_secret_that_they_share(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mmraw_protocol.vllm")
+    with pytest.raises(MMRawError, match="MMRAW_SECRET is needed"):
+        start(monkeypatch, store, SimpleNamespace(api_server_count=2))
+    assert process.served() is None
+    start(monkeypatch, store, SimpleNamespace(api_server_count=1))
+    assert "made a secret" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("MMRAW_SECRET", "correct horse battery staple")
+    start(monkeypatch, store, SimpleNamespace(api_server_count=2))
+    assert process.served() is not None
+    assert "secret" not in caplog.text
+    assert "horse" not in caplog.text

@@ -1,14 +1,12 @@
-"""A stand-in for what the plugin uses of vLLM's package, and requests to a server with it."""
+"""A stand-in for what the plugin uses of vLLM's package."""
 
 import sys
-import uuid
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
 import pytest
-from PIL import ExifTags
 
 
 class VLLMError(Exception):
@@ -37,19 +35,13 @@ class VideoMediaIO:
 
 @dataclass
 class MediaWithBytes:
-    """A medium and its file."""
+    """A medium and its file; it has all that the medium has."""
 
     media: Any
     original_bytes: bytes
 
-
-def filed_under(medium: Any) -> bytes:
-    """What vLLM's hash of an image is made of: an image's own UUID, or else its file's bytes."""
-    image = medium.media if isinstance(medium, MediaWithBytes) else medium
-    own = image.getexif().get(ExifTags.Base.ImageID)
-    if isinstance(own, uuid.UUID):
-        return own.bytes
-    return medium.original_bytes if isinstance(medium, MediaWithBytes) else image.tobytes()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.media, name)
 
 
 class MediaConnector:
@@ -90,21 +82,34 @@ class Registry:
         return keep
 
 
+class RendererRegistry:
+    """Where renderers are registered, by module and name."""
+
+    def __init__(self) -> None:
+        self.renderers = {"hf": ("vllm_server_stand_in", "StockRenderer")}
+
+
 def install(patch: pytest.MonkeyPatch) -> Registry:
     """Makes `import vllm` find this; gives the registry of its connectors."""
     registry = Registry()
-    media = ModuleType("vllm.multimodal.media")
-    media.__dict__.update(
-        MEDIA_CONNECTOR_REGISTRY=registry,
-        ImageMediaIO=ImageMediaIO,
-        MediaConnector=MediaConnector,
-        MediaWithBytes=MediaWithBytes,
-    )
-    exceptions = ModuleType("vllm.exceptions")
-    exceptions.__dict__.update(
-        GracefulHTTPError=GracefulHTTPError, VLLMValidationError=VLLMValidationError
-    )
-    modules = [ModuleType("vllm"), ModuleType("vllm.multimodal"), media, exceptions]
-    for module in modules:
-        patch.setitem(sys.modules, module.__name__, module)
+    names: dict[str, dict[str, Any]] = {
+        "vllm": {},
+        "vllm.multimodal": {},
+        "vllm.multimodal.media": {
+            "MEDIA_CONNECTOR_REGISTRY": registry,
+            "ImageMediaIO": ImageMediaIO,
+            "MediaConnector": MediaConnector,
+            "MediaWithBytes": MediaWithBytes,
+        },
+        "vllm.exceptions": {
+            "GracefulHTTPError": GracefulHTTPError,
+            "VLLMValidationError": VLLMValidationError,
+        },
+        "vllm.renderers": {},
+        "vllm.renderers.registry": {"RENDERER_REGISTRY": RendererRegistry()},
+    }
+    for name, contents in names.items():
+        module = ModuleType(name)
+        module.__dict__.update(contents)
+        patch.setitem(sys.modules, name, module)
     return registry

@@ -1,83 +1,115 @@
-"""A stand-in for what `connection` asks of a running vLLM server; nothing of vLLM is imported."""
+"""A stand-in for the renderer of a running vLLM server; nothing of vLLM is imported."""
 
-import sys
-from contextlib import nullcontext
-from types import ModuleType, SimpleNamespace
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
+from mmraw_protocol import RawMMRef, expand_prompt
 from mmraw_protocol.families import Adapter
 from mmraw_protocol.families.readings import reading_of
+from mmraw_protocol.integrations.vllm.renderers import renderer_class
 from mmraw_protocol.wire._generated.families import FAMILIES
 
-MODULES: dict[str, dict[str, Any]] = {
-    "vllm.multimodal.processing": {
-        "ProcessorInputs": lambda prompt, items, names, cache: SimpleNamespace(
-            prompt=prompt, items=items
-        ),
-        "TimingContext": lambda enabled: None,
-    },
-    "vllm.utils.torch_utils": {"set_default_torch_num_threads": nullcontext},
-    "vllm.entrypoints.scale_out.token_in_token_out.mm_serde": {"encode_mm_kwargs_item": str},
-}
+
+class Cache:
+    """What vLLM believes that the engine has."""
+
+    def __init__(self) -> None:
+        self.invalidated: list[str] = []
+
+    def invalidate(self, name: str) -> None:
+        """The engine has it not."""
+        self.invalidated.append(name)
 
 
-@pytest.fixture
-def vllm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names of vLLM that `connection` looks up."""
-    for path, names in MODULES.items():
-        parts = path.split(".")
-        for end in range(1, len(parts)):
-            monkeypatch.setitem(sys.modules, ".".join(parts[:end]), ModuleType(parts[end - 1]))
-        module = ModuleType(path)
-        vars(module).update(names)
-        monkeypatch.setitem(sys.modules, path, module)
-
-
-class ServersProcessor:
-    """The server's processor: lays out by `truth`, and says so in the family's names.
+class StockRenderer:
+    """vLLM's renderer of a model: expands by `truth`, and says so in the family's names.
 
     Attributes:
-        prompts: The prompts that it was asked to expand.
+        asked: The prompts that it was asked to expand.
         without: Names that its items lack.
+        between: A token that it writes before every prompt.
     """
 
-    def __init__(self, truth: Adapter, info: Any, without: tuple[str, ...] = ()) -> None:
+    def __init__(self, truth: Adapter, vocabulary: Mapping[str, int], **attributes: Any) -> None:
         self.truth = truth
-        self.info = info
-        self.without = without
-        self.prompts: list[list[int]] = []
+        self.vocabulary = vocabulary
+        self.tokenizer = SimpleNamespace(get_vocab=lambda: vocabulary)
+        self.asked: list[Any] = []
+        self.without: tuple[str, ...] = ()
+        self.first: list[int] = []
+        self.mm_processor_cache = Cache()
+        self.__dict__.update(attributes)
 
-    def apply(self, inputs: Any, timing: Any) -> dict[str, Any]:
-        """What vLLM's own `apply` returns, as far as it is looked at."""
-        self.prompts.append(inputs.prompt)
-        ((modality, (data,)),) = inputs.items.items()
-        picture = data["image"] if isinstance(data, dict) else data
-        layout = self.truth.layout(*picture.size)
+    def process_for_engine(
+        self, prompt: Any, arrival_time: float, *, skip_mm_cache: bool = False
+    ) -> Any:
+        """What vLLM's own method returns, as far as it is looked at."""
+        self.asked.append(prompt)
+        ((modality, items),) = prompt["multi_modal_data"].items()
+        layouts = [self.truth.layout(*_picture(item).size) for item in items]
+        refs = [_ref_of(self.truth, modality, layout.payload) for layout in layouts]
+        given = prompt["prompt_token_ids"]
+        found = expand_prompt(given, refs, self.truth, vocabulary=self.vocabulary).token_ids
+        counts = [layout.num_tokens for layout in layouts]
+        uuids = prompt.get("multi_modal_uuids", {}).get(modality) or ["pixels"] * len(items)
+        return {
+            "prompt_token_ids": [*self.first, *found],
+            "mm_kwargs": {modality: [self._item(layout) for layout in layouts]},
+            "mm_hashes": {modality: uuids},
+            "mm_placeholders": {modality: [_span(count) for count in counts]},
+        }
+
+    async def process_for_engine_async(
+        self, prompt: Any, arrival_time: float, **options: Any
+    ) -> Any:
+        """The same."""
+        return StockRenderer.process_for_engine(self, prompt, arrival_time, **options)
+
+    async def render_cmpl_async(self, prompts: Sequence[Any], *, skip_mm_cache: bool) -> Any:
+        """What comes of tokenized prompts."""
+        assert skip_mm_cache
+        return [await self.process_for_engine_async(prompt, 0.0) for prompt in prompts]
+
+    def _item(self, layout: Any) -> Any:
         names = FAMILIES[self.truth.family].vllm.item
-        item = {
+        return {
             name: SimpleNamespace(data=reading_of(reading, layout))
             for name, reading in names.items()
             if name not in self.without
         }
-        span = SimpleNamespace(get_num_embeds=lambda: layout.num_tokens)
-        return {"mm_kwargs": {modality: [item]}, "mm_placeholders": {modality: [span]}}
 
 
-class Info:
-    """What the server knows of its model's processor."""
+#: As the plugin puts it into vLLM's registry.
+Renderer = renderer_class(StockRenderer)
 
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
 
-    def get_hf_processor(self) -> Any:
-        """The model's processor."""
-        return self.processor
+def _picture(item: Any) -> Any:
+    return item["image"] if isinstance(item, dict) else item
 
-    def parse_mm_data(self, data: Any) -> Any:
-        """As it is."""
-        return data
+
+def _span(count: int) -> Any:
+    return SimpleNamespace(get_num_embeds=lambda: count)
+
+
+def _ref_of(adapter: Adapter, modality: str, payload: Any) -> RawMMRef:
+    return RawMMRef(
+        family=adapter.family,
+        fingerprint=adapter.fingerprint(),
+        mm_hash="0" * 32,
+        modality=modality,
+        payload=payload,
+        raw_image_id="a.png",
+        run_id="exp42",
+    )
+
+
+def vocabulary_of(family: str) -> dict[str, int]:
+    """Ids of a family's tokens."""
+    info = FAMILIES[family]
+    texts = {*info.placeholder, info.vllm.target, info.vllm.before, info.vllm.after}
+    texts |= {*info.lines[next(iter(info.lines))].token_ids}
+    return {text: index for index, text in enumerate(sorted(texts - {""}), 100)}
 
 
 class ImageProcessor:
@@ -91,7 +123,7 @@ class ImageProcessor:
         return self.config
 
 
-def state(
+def renderer_of(
     truth: Adapter,
     processor: Any,
     hf_config: dict[str, Any],
@@ -100,24 +132,15 @@ def state(
     without: tuple[str, ...] = (),
     **model_config: Any,
 ) -> Any:
-    """The state of a server's application; its tokenizer knows the family's tokens."""
-    info = FAMILIES[truth.family]
-    texts = {
-        info.placeholder.token,
-        info.vllm.target,
-        *info.lines[next(iter(info.lines))].token_ids,
-    }
-    vocabulary = {text: index for index, text in enumerate(sorted(texts), 100)}
+    """A server's renderer; its tokenizer knows the family's tokens."""
     config = SimpleNamespace(
         is_multimodal_model=True,
         hf_config=SimpleNamespace(**hf_config),
         multimodal_config=SimpleNamespace(mm_processor_kwargs=overrides),
         **model_config,
     )
-    own = ServersProcessor(truth, Info(processor), without)
-    renderer = SimpleNamespace(
-        model_config=config,
-        tokenizer=SimpleNamespace(get_vocab=lambda: vocabulary),
-        get_mm_processor=lambda: own,
-    )
-    return SimpleNamespace(online_renderer=SimpleNamespace(renderer=renderer))
+    info = SimpleNamespace(get_hf_processor=lambda: processor)
+    own = SimpleNamespace(info=info)
+    vocabulary = vocabulary_of(truth.family)
+    attributes = {"model_config": config, "get_mm_processor": lambda: own, "without": without}
+    return Renderer(truth, vocabulary, **attributes)

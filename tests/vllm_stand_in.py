@@ -1,100 +1,35 @@
-"""A server behind the middleware without vLLM: a stand-in for engine and items, and requests."""
+"""A server behind the plugin without vLLM: stand-ins for its parts, and requests."""
 
 import asyncio
 import json
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY
 from samples import JPEG, data_url
 from samples import RGBA as PNG
+from vllm_package import GracefulHTTPError, ImageMediaIO, MediaConnector, VLLMValidationError
+from vllm_server_stand_in import Renderer
 
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import get_adapter
-from mmraw_protocol.integrations.vllm import MMRawMiddleware, Resolver, Settings
-from mmraw_protocol.integrations.vllm.handover import DirectHandover
-from mmraw_protocol.integrations.vllm.metrics import Metrics
-from mmraw_protocol.materialize import MaterializedImage, Materializer
-from mmraw_protocol.stores import AssetStore
+from mmraw_protocol.integrations.vllm import Settings, process
+from mmraw_protocol.integrations.vllm.connector import connector_class
+from mmraw_protocol.integrations.vllm.identity import Naming
+from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
+from mmraw_protocol.integrations.vllm.ref_images import RefImages
+from mmraw_protocol.integrations.vllm.requests import RefRequests
+from mmraw_protocol.stores import AssetStore, LocalStore
 
 GENERATE = "/inference/v1/generate"
+JSON = (b"content-type", b"application/json; charset=utf-8")
 ANIMATION = (vectors_folder() / "images" / "apng_96x80.png").read_bytes()
 CUT_OFF = (vectors_folder() / "images" / "truncated_320x200.jpg").read_bytes()
 QWEN = get_adapter("qwen_vl")
 PAD = 151655
-
-
-class Items:
-    """Makes items that are their pictures' sizes; a stand-in for the model's processor."""
-
-    def __init__(self) -> None:
-        self.made: list[tuple[int, int]] = []
-        self.handover = DirectHandover(lambda text: text)
-        self.gate = threading.Event()
-        self.gate.set()
-        self.started = threading.Event()
-
-    def make(self, image: MaterializedImage) -> list[int]:
-        """The item: [width, height]."""
-        self.started.set()
-        assert self.gate.wait(30)
-        self.made.append((image.width, image.height))
-        return [image.width, image.height]
-
-    def size(self, item: list[int]) -> int:
-        """One byte a pixel, say."""
-        return item[0] * item[1]
-
-    def text(self, item: list[int]) -> str:
-        """A key for the item."""
-        return self.handover.text(item)
-
-    def discard(self, texts: Sequence[str]) -> None:
-        """Forgets."""
-        self.handover.discard(texts)
-
-
-class Engine:
-    """The application behind the middleware: keeps what it gets, answers in two pieces."""
-
-    def __init__(self, items: Items) -> None:
-        self.items = items
-        self.bodies: list[bytes] = []
-        self.scopes: list[Any] = []
-        self.images: list[Any] = []
-        self.chunks = 0
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Reads the whole body, chunk by chunk."""
-        if scope["type"] == "lifespan":
-            assert (await receive())["type"] == "lifespan.startup"
-            await send({"type": "lifespan.startup.complete"})
-            return
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            self.chunks += 1
-        self.scopes.append(scope)
-        self.bodies.append(body)
-        self.images += [self.items.handover.take(t) for t in self.texts(body)]
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"o", "more_body": True})
-        await send({"type": "http.response.body", "body": b"k"})
-
-    @staticmethod
-    def texts(body: bytes) -> list[str]:
-        """The strings of kwargs_data."""
-        try:
-            features = json.loads(body).get("features") or {}
-        except ValueError:
-            return []
-        return [text for rows in (features.get("kwargs_data") or {}).values() for text in rows]
+NAMING = Naming(b"a secret of this test", "")
 
 
 class Answer(msgspec.Struct):
@@ -111,47 +46,80 @@ class Answer(msgspec.Struct):
 
     @property
     def code(self) -> tuple[int, str, int | None]:
-        """Status, code and index of a refusal."""
+        """Status, code and index of a refusal of features."""
         return self.status, self.error["mmraw"]["code"], self.error["mmraw"]["index"]
 
 
 class Server:
-    """A middleware in front of an engine, and a client for them."""
+    """The checks, connector and renderer of a Qwen3-VL, before an engine that keeps what it gets.
 
-    def __init__(self, store: AssetStore, **settings: Any) -> None:
-        self.items = Items()
-        self.engine = Engine(self.items)
-        self.registry = CollectorRegistry()
-        self.settings = Settings(**settings)
-        metrics = Metrics(self.registry)
-        limits = self.settings.limits
-        materializer = Materializer(
-            store, limits=limits, cache_bytes=0, adapters={"qwen_vl": QWEN}, families=["qwen_vl"]
-        )
-        self.resolver = Resolver(
-            materializer,
-            self.items,
-            pad_ids={"qwen_vl": PAD},
-            cache_bytes=self.settings.cache_size,
-            workers=2,
-            metrics=metrics,
-        )
-        self.keys: list[str] = []
-        self.front: Callable[[Any, Any, Any], Awaitable[None]] = self.engine
-        self.metrics = metrics
+    Attributes:
+        bodies: The bodies that vLLM saw.
+        requests: What was announced of each.
+        prompts: What the engine got of each.
+    """
+
+    def __init__(self, store: LocalStore | str | None, **settings: Any) -> None:
+        place = str(store.root) if isinstance(store, LocalStore) else store
+        self.settings = Settings(store=place, run_id=store and "exp42", **settings)
+        self.images = RefImages(QWEN, self.settings, NAMING)
+        self.renderer = Renderer(QWEN, {QWEN.pad_token: PAD})
+        self.bodies: list[bytes] = []
+        self.scopes: list[Any] = []
+        self.requests: list[Announced | None] = []
+        self.prompts: list[Any] = []
+        self.serve()
+
+    def serve(self, **changes: Any) -> None:
+        """Opens it, as the endpoint plugin does."""
+        model: dict[str, Any] = {"target": (QWEN.pad_token, PAD), **changes}
+        process.serve(Served(self.images, **model))
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """The rest of the server."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.scopes.append(scope)
+        self.bodies.append(body)
+        self.requests.append(announced.get())
+        try:
+            if scope["path"] == GENERATE:
+                await self._generate(json.loads(body))
+            status, text = 200, b"o"
+        except VLLMValidationError as error:
+            status, text = 400, str(error).encode()
+        except GracefulHTTPError as error:
+            status, text = error.http_status, str(error).encode()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": text, "more_body": True})
+        await send({"type": "http.response.body", "body": b"k"})
+
+    async def _generate(self, document: Any) -> None:
+        connector = connector_class(MediaConnector, ImageMediaIO)()
+        urls = [part["url"] for part in document.get("content_parts") or []]
+        loads = [connector.load_from_url_async(url, ImageMediaIO()) for url in urls]
+        found = await asyncio.gather(*loads, return_exceptions=True)
+        for failed in reversed(found):
+            if isinstance(failed, BaseException):
+                raise failed
+        prompt = {"prompt_token_ids": document["token_ids"], "multi_modal_data": {"image": found}}
+        if found:
+            self.prompts.append(await self.renderer.process_for_engine_async(prompt, 0.0))
 
     @property
-    def app(self) -> MMRawMiddleware:
-        """The whole server."""
-        return MMRawMiddleware(self.front, self.settings, self.resolver, self.keys, self.metrics)
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each picture that the renderer was asked for."""
+        data = [prompt["multi_modal_data"]["image"] for prompt in self.renderer.asked]
+        return [picture.size for pictures in data for picture in pictures]
 
     async def send(
         self,
         body: Any,
         path: str = GENERATE,
-        headers: Sequence[tuple[bytes, bytes]] = (),
+        headers: Sequence[tuple[bytes, bytes]] = (JSON,),
         chunk: int = 1 << 30,
-        root_path: str = "",
     ) -> Answer:
         """Posts a body in chunks."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -160,14 +128,10 @@ class Server:
             {"type": "http.request", "body": piece, "more_body": i + 1 < len(pieces)}
             for i, piece in enumerate(pieces)
         ]
-        return await self.exchange(path, headers, waiting, root_path)
+        return await self.exchange(path, headers, waiting)
 
     async def exchange(
-        self,
-        path: str,
-        headers: Sequence[tuple[bytes, bytes]],
-        waiting: list[dict[str, Any]],
-        root_path: str = "",
+        self, path: str, headers: Sequence[tuple[bytes, bytes]], waiting: list[dict[str, Any]]
     ) -> Answer:
         """One request, message by message; what is left of `waiting` was never read."""
         sent: list[Any] = []
@@ -178,14 +142,8 @@ class Server:
         async def keep(message: Any) -> None:
             sent.append(message)
 
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": path,
-            "root_path": root_path,
-            "headers": list(headers),
-        }
-        await self.app(scope, receive, keep)
+        scope = {"type": "http", "method": "POST", "path": path, "headers": list(headers)}
+        await RefRequests(self.app)(scope, receive, keep)
         if not sent:
             return Answer(0, b"", 0)
         return Answer(sent[0]["status"], b"".join(m["body"] for m in sent[1:]), len(sent) - 1)
@@ -194,9 +152,10 @@ class Server:
         """Posts a body and waits for the answer."""
         return asyncio.run(self.send(body, **options))
 
-    def metric(self, name: str, **labels: str) -> float:
-        """The value of a counter."""
-        return self.registry.get_sample_value(name, labels) or 0.0
+
+def metric(name: str, **labels: str) -> float:
+    """The value of a counter of this process."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 def stored(store: AssetStore, data: bytes = JPEG, **changes: Any) -> RawMMRef:

@@ -95,7 +95,9 @@ def test_what_render_returned_can_be_sent_to_generate(urls: Urls) -> None:
         rendered = render(urls.server, [user(url, "what is it?")])
         body = {"model": "tiny", "sampling_params": GREEDY, "token_ids": rendered["token_ids"]}
         for _ in range(2):
-            assert generate_tokens(urls.server, body | {"features": rendered["features"]}) == expected
+            assert (
+                generate_tokens(urls.server, body | {"features": rendered["features"]}) == expected
+            )
 
 
 def test_a_name_of_a_clients_still_names_the_clients_own_picture(urls: Urls) -> None:
@@ -110,7 +112,9 @@ def test_a_name_of_a_clients_still_names_the_clients_own_picture(urls: Urls) -> 
 def test_the_refs_own_hash_may_stand_beside_it(urls: Urls) -> None:
     data = KINDS["jpeg"](picture(300, 200, 33))
     own = with_name(urls.ref(data), sha256_hex(data)[:32], "what is it?")
-    assert chat_tokens(urls.server, [own]) == urls.chat_tokens([user(urls.ref(data), "what is it?")])
+    assert chat_tokens(urls.server, [own]) == urls.chat_tokens(
+        [user(urls.ref(data), "what is it?")]
+    )
     other = urls.chat([with_name(urls.ref(data), "0" * 32, "what is it?")])
     assert other.status_code == 400
     assert other.json()["error"]["message"].startswith("hash_mismatch: ")

@@ -20,6 +20,8 @@ from .identity import INFO
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from .ref_images import RefImages
+
 
 def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
     """The connector on top of vLLM's own.
@@ -32,39 +34,28 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
     class RefConnector(base):
         """Resolves `mmraw:` URLs of images; all other media are loaded as vLLM does.
 
-        It has no constructor and no state of its own (`process` has it).
+        It has no constructor and no state of its own (`process` has it). What is refused raises
+        vLLM's VLLMValidationError (HTTP 400), trouble of the store's GracefulHTTPError (503).
         """
 
         def load_from_url(self, url: str, media_io: Any, **options: Any) -> Any:
-            """One medium, for vLLM's synchronous callers.
-
-            Raises:
-                VLLMValidationError: a ref that is refused (HTTP 400).
-                GracefulHTTPError: the store's or the server's own trouble (HTTP 503).
-            """
+            """One medium, for vLLM's synchronous callers."""
             if not (url_kind_of(url) == "ref" and isinstance(media_io, image_io)):
                 _refuse_others()
                 return super().load_from_url(url, media_io, **options)
-            failed: MMRawError | None = None
             try:
-                return _media(process.images_of_script(url).get_now(url))
+                return _media(_images_now(url).get_now(url))
             except MMRawError as error:
                 failed = error
             raise vllm_error(failed, url)
 
         async def load_from_url_async(self, url: str, media_io: Any, **options: Any) -> Any:
-            """One medium, for the server; threads do what blocks.
-
-            Raises:
-                VLLMValidationError: a ref that is refused (HTTP 400).
-                GracefulHTTPError: the store's or the server's own trouble (HTTP 503).
-            """
+            """One medium, for the server; threads do what blocks."""
             if not (url_kind_of(url) == "ref" and isinstance(media_io, image_io)):
                 _refuse_others()
                 return await super().load_from_url_async(url, media_io, **options)
-            failed: MMRawError | None = None
             try:
-                return _media(await process.images_of_server(url).get(url))
+                return _media(await process.images_of_request(url).get(url))
             except MMRawError as error:
                 failed = error
             raise vllm_error(failed, url)
@@ -89,13 +80,23 @@ def _media(image: Image) -> Any:
     return MediaWithBytes(image, image.info[INFO].identity.encode())
 
 
+def _images_now(url: str) -> RefImages:
+    """The images of the server, or of a script, which has no endpoint plugin."""
+    if process.served() is not None:
+        return process.images_of_request(url)
+    from .script import script_images
+
+    return script_images()
+
+
 def _refuse_others() -> None:
-    failed: MMRawError | None = None
+    from .script import settings
+
+    served = process.served()
     try:
-        if process.refs_only():
-            message = "this server takes refs only (MMRAW_REFS_ONLY)"
-            raise MMRawError("not_a_ref", message)
+        refs_only = (settings() if served is None else served.images.settings).refs_only
+        failed = MMRawError("not_a_ref", "this server takes refs only (MMRAW_REFS_ONLY)")
     except MMRawError as error:
-        failed = error
-    if failed is not None:
+        refs_only, failed = True, error
+    if refs_only:
         raise vllm_error(failed)

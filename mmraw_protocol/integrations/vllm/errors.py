@@ -9,11 +9,8 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
 from ...wire.errors import MMRawError
 from . import process
-from .body import Send
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.
@@ -56,7 +53,7 @@ def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     status = _url_status(error)
     refused = status == HTTPStatus.BAD_REQUEST
     body = {
-        "message": url_text(error),
+        "message": _url_text(error),
         "type": "BadRequestError" if refused else status.phrase,
         "param": None,
         "code": status.value,
@@ -64,7 +61,7 @@ def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     return status.value, {"error": body}
 
 
-def url_text(error: MMRawError) -> str:
+def _url_text(error: MMRawError) -> str:
     """The message for a refused ref that stood as an image URL; it begins with the code."""
     place = _LISTED.match(error.path)
     return _text(error, None if place is None else int(place.group(1)))
@@ -81,12 +78,12 @@ def _url_status(error: MMRawError) -> HTTPStatus:
     return HTTPStatus.SERVICE_UNAVAILABLE if own else HTTPStatus.BAD_REQUEST
 
 
-def vllm_error(error: MMRawError, url: str = "") -> Exception:
+def vllm_error(error: MMRawError, text: str = "") -> Exception:
     """The error that vLLM answers with where it loads or processes; the request remembers ours.
 
     Args:
         error: Ours.
-        url: What was to be loaded.
+        text: The ref.
     """
     from vllm.exceptions import GracefulHTTPError, VLLMValidationError
 
@@ -94,11 +91,11 @@ def vllm_error(error: MMRawError, url: str = "") -> Exception:
     if request is None:
         report(error, None)
     else:
-        error = request.remember(error, url)
-    text, status = url_text(error), _url_status(error)
+        error = request.remember(error, text)
+    status = _url_status(error)
     if status == HTTPStatus.BAD_REQUEST:
-        return VLLMValidationError(text)
-    return GracefulHTTPError(text, status)
+        return VLLMValidationError(_url_text(error))
+    return GracefulHTTPError(_url_text(error), status)
 
 
 def report(error: MMRawError, request_id: str | None) -> None:
@@ -107,11 +104,3 @@ def report(error: MMRawError, request_id: str | None) -> None:
 
     logger.info("mmraw refused request %s: %s at %s", request_id, error.code, error.path)
     default_metrics().refused(error.code)
-
-
-async def answer(send: Send, status: int, body: dict[str, Any]) -> None:
-    """Sends a whole answer."""
-    data = msgspec.json.encode(body)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})

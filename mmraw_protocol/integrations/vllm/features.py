@@ -12,13 +12,14 @@ from typing import Any, cast
 import msgspec
 
 from ...conversation.expansion import compact_prompt
+from ...conversation.request_urls import Document, is_ref
 from ...wire.check import key_in_path
+from ...wire.content_parts import PART_TYPE
 from ...wire.errors import MMRawError
 from ...wire.features import Slot, check_modalities, parse_features
 from ...wire.json import parse_json
 from .identity import of_client
 from .process import Announced, Served
-from .urls import IMAGE_URL, Document, is_ref
 
 #: The fields of a body, as they came.
 Fields = dict[str, msgspec.Raw]
@@ -61,8 +62,10 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
     token_ids = _token_ids(fields)
     compact = _compacted(token_ids, slots, served)
     texts = [found.kwargs_data[slot.modality][slot.index] for slot in slots]
-    places = {text: _place(slot) for text, slot in reversed([*zip(texts, slots, strict=True)])}
-    parts = [{"type": IMAGE_URL, "url": text} for text in texts]
+    places: dict[str, str] = {}
+    for text, slot in zip(texts, slots, strict=True):
+        places.setdefault(text, _place(slot))
+    parts = [{"type": PART_TYPE, "url": text} for text in texts]
     kept = {name: value for name, value in fields.items() if name != "features"}
     changed = {"token_ids": _raw(compact), "content_parts": _raw(parts)}
     return {**kept, **changed}, Announced(places, expanded=token_ids)

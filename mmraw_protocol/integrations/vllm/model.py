@@ -46,7 +46,7 @@ async def served_model(renderer: Any, settings: Settings, naming: Any) -> Served
     target = target_of(adapter)
     target_id = _token_id(renderer.model_config, vocabulary, target)
     trial = Trial(renderer, adapter, target_id, vocabulary)
-    failures = [await trial.run(*size) for size in PROBES]
+    failures = [await trial.run(*size) for size in trials(adapter)]
     no_features = next(filter(None, failures), None)
     return Served(images, vocabulary, (target, target_id), no_features)
 

@@ -1,4 +1,4 @@
-"""What the connectors of one process share: vLLM makes one for each request.
+"""What the connectors and renderers of one process share: vLLM makes a connector for each request.
 
 A server's endpoint plugin puts its images here when it starts, and says of each request which refs
 it has checked. A script that uses vLLM's `LLM` has no such plugin (`script`). Every process of
@@ -23,30 +23,26 @@ class Announced(msgspec.Struct):
     """The refs of the request that is served, each checked as far as it goes without its bytes.
 
     Attributes:
-        places: By its text, the path of a ref in the request; of one that stands there twice, the
-            first. Paths of features, or those of images among all of a request.
-        request_id: The client's X-Request-Id; None where it sent none.
-        expanded: The whole prompt as vLLM has to expand it; None where the refs are URLs.
+        places: The path of a ref in the request by its text; of one that stands there twice, the
+            first.
+        expanded: The whole prompt that vLLM has to make of it; None where the refs are URLs.
         failed: What was refused since.
     """
 
     places: Mapping[str, str]
-    request_id: str | None = None
     expanded: list[int] | None = None
     failed: list[MMRawError] = []
 
-    def remember(self, error: MMRawError, url: str) -> MMRawError:
-        """The error with the place of the ref, kept for the answer."""
-        place = self.places.get(url)
-        found = error if place is None else error.at(place)
-        self.failed.append(found)
-        return found
+    def remember(self, error: MMRawError, text: str) -> MMRawError:
+        """The error with the place of its ref, kept for the answer."""
+        self.failed.append(error.at(self.places[text]) if text in self.places else error)
+        return self.failed[-1]
 
     def first(self) -> MMRawError | None:
         """Of what was refused, the image that stands first; vLLM answers with what failed first."""
-        order = [*self.places.values()]
-        by_place = [e for place in order for e in self.failed if e.path.startswith(place)]
-        return next(iter([*by_place, *self.failed]), None)
+        places = self.places.values()
+        ordered = [e for place in places for e in self.failed if e.path.startswith(place)]
+        return next(iter([*ordered, *self.failed]), None)
 
 
 announced: ContextVar[Announced | None] = ContextVar("mmraw_announced", default=None)
@@ -83,7 +79,7 @@ def served() -> Served | None:
     return _served
 
 
-def images_of_server(text: str) -> RefImages:
+def images_of_request(text: str) -> RefImages:
     """The server's images, if this request's ref was checked by the endpoint plugin.
 
     Raises:
@@ -99,29 +95,3 @@ def images_of_server(text: str) -> RefImages:
         message = "a ref stands where none is read: refs are image URLs in the request's JSON"
         raise MMRawError("not_a_ref", message)
     return _served.images
-
-
-def images_of_script(text: str) -> RefImages:
-    """The images for vLLM's synchronous loading: the server's, or those of MMRAW_MODEL.
-
-    Raises:
-        MMRawError: what `images_of_server` or `script_images` raises.
-    """
-    if _served is not None:
-        return images_of_server(text)
-    from .script import script_images
-
-    return script_images()
-
-
-def refs_only() -> bool:
-    """Whether everything else that loads media is refused (MMRAW_REFS_ONLY).
-
-    Raises:
-        MMRawError: what `Settings.load` raises.
-    """
-    if _served is not None:
-        return _served.images.settings.refs_only
-    from .script import settings
-
-    return settings().refs_only

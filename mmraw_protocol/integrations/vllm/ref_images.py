@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ...families import Adapter
+from ...materialize.awaited import AwaitedCache
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
 from .identity import INFO, Name, Naming
 from .metrics import Metrics, default_metrics
-from .pictures import Pictures
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class RefImages:
         self._metrics = default_metrics() if metrics is None else metrics
         self.settings = settings
         self._materializer = settings.materializer(adapter)
-        self._pictures: Pictures[Picture] = Pictures(settings.cache_size, settings.workers)
+        self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size, settings.workers)
 
     def check(self, text: str) -> RawMMRef:
         """The ref of a text, after what can be checked without its bytes.

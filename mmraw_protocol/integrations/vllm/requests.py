@@ -8,13 +8,25 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from ...conversation.request_urls import Document
 from ...wire.errors import MMRawError
+from ..asgi import (
+    App,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    header,
+    read_body,
+    replay,
+    with_length,
+)
 from . import process
-from .body import App, Message, Receive, Scope, Send, read_body, replay, with_length
-from .errors import answer, features_error, report, url_error
+from .errors import features_error, report, url_error
 from .features import Fields, translate
 from .process import Announced, Served, announced
-from .urls import Document, check_urls
+from .urls import check_urls
 
 #: Bytes of a body that is read without a thread.
 _SHORT = 32_768
@@ -70,8 +82,6 @@ class RefRequests:
 
     async def _serve(self, found: Reading, scope: Scope, receive: Receive, send: Send) -> None:
         request = found.request
-        if request is not None:
-            request.request_id = _request_id(scope)
         token = announced.set(request)
         try:
             guarded = send if request is None else _with_our_errors(request, send)
@@ -151,13 +161,9 @@ def _may_hold_refs(scope: Scope) -> bool:
     """Whether a connection is a request of the only kind in which vLLM reads JSON."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
-    kind = _header(scope, b"content-type").partition(b";")[0]
+    kind = header(scope, b"content-type").partition(b";")[0]
     return kind.strip().lower() == b"application/json"
 
 
 def _request_id(scope: Scope) -> str | None:
-    return _header(scope, b"x-request-id")[:_ID_CHARS].decode("ascii", "replace") or None
-
-
-def _header(scope: Scope, name: bytes) -> bytes:
-    return next((value for key, value in scope["headers"] if key == name), b"")
+    return header(scope, b"x-request-id")[:_ID_CHARS].decode("ascii", "replace") or None

@@ -14,15 +14,8 @@ from .settings import Settings
 #: The checkpoint: its folder, or its hub id where it is in the local cache.
 MODEL_ENV = "MMRAW_MODEL"
 
-
-@cache
-def settings() -> Settings:
-    """The settings of this process's environment.
-
-    Raises:
-        MMRawError: what `Settings.load` raises.
-    """
-    return Settings.load()
+#: The settings of this process's environment.
+settings = cache(Settings.load)
 
 
 @cache

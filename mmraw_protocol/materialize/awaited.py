@@ -13,9 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from ...materialize.cache import SingleFlightCache
-from ...system.forks import forget_after_fork
-from ...wire.errors import MMRawError
+from ..system.forks import forget_after_fork
+from ..wire.errors import MMRawError
+from .cache import SingleFlightCache
 
 Value = TypeVar("Value")
 
@@ -28,7 +28,7 @@ class _Flight(Generic[Value]):
         self.waiting = 0
 
 
-class Pictures(Generic[Value]):
+class AwaitedCache(Generic[Value]):
     """Values up to `capacity` bytes, each made once however many requests want it at a time.
 
     Args:

@@ -1,11 +1,13 @@
-"""Bodies of ASGI requests: read within a limit, and handed on as if nobody had read them."""
+"""ASGI requests: bodies read within a limit and handed on as if nobody had read them; answers."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ...wire.errors import MMRawError
+import msgspec
+
+from ..wire.errors import MMRawError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -59,3 +61,16 @@ def with_length(scope: Scope, length: int) -> Scope:
     dropped = (b"content-length", b"transfer-encoding")
     headers = [(name, value) for name, value in scope["headers"] if name not in dropped]
     return {**scope, "headers": [*headers, (b"content-length", b"%d" % length)]}
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first value of a header, by its name in lower case; empty where it is absent."""
+    return next((value for key, value in scope["headers"] if key == name), b"")
+
+
+async def answer(send: Send, status: int, body: dict[str, Any]) -> None:
+    """Sends a whole answer of JSON."""
+    data = msgspec.json.encode(body)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})

@@ -1,23 +1,20 @@
 """Which models a server can take refs for, by what its own processor says of trial images."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
-from vllm_server_stand_in import ImageProcessor, ServersProcessor, state, vllm
+from vllm_server_stand_in import ImageProcessor, renderer_of
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.families import Adapter, get_adapter
 from mmraw_protocol.integrations.vllm import Settings
-from mmraw_protocol.integrations.vllm.connection import adapter_of, connect
-from mmraw_protocol.integrations.vllm.families import PROBES
-from mmraw_protocol.integrations.vllm.metrics import Metrics
+from mmraw_protocol.integrations.vllm.identity import Naming
+from mmraw_protocol.integrations.vllm.model import PROBES, served_model
+from mmraw_protocol.integrations.vllm.process import Served
 from mmraw_protocol.wire._generated.families import FAMILIES
 
-__all__ = ["vllm"]
-
-SETTINGS = Settings(handover="encoded")
 QWEN = {"patch_size": 16, "merge_size": 2, "temporal_patch_size": 2}
 QWEN |= {"size": {"shortest_edge": 65536, "longest_edge": 1003520}}  # type: ignore[dict-item]
 NEMOTRON = {"patch_size": 16, "downsample_ratio": 0.5}
@@ -80,38 +77,37 @@ SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any], 
 
 
 def server(family: str, truth: Adapter | None = None, **options: Any) -> Any:
-    """A server's state; it lays out by `truth`, or else by what its configuration says."""
+    """A server's renderer; it lays out by `truth`, or else by what its configuration says."""
     parameters, image_processor, hf_config, rest = SERVERS[family]
     processor = SimpleNamespace(image_seq_length=64)
     if image_processor is not None:
         processor.image_processor = ImageProcessor(image_processor)
     model_type = FAMILIES[family].vllm.model_types[0]
     given = truth or get_adapter(family, parameters)
-    return state(given, processor, {"model_type": model_type, **hf_config}, **rest, **options)
+    return renderer_of(given, processor, {"model_type": model_type, **hf_config}, **rest, **options)
 
 
-def processor_of(given: Any) -> ServersProcessor:
-    return given.online_renderer.renderer.get_mm_processor()
+def start(renderer: Any, **settings: Any) -> Served:
+    """What the server would serve."""
+    served = asyncio.run(served_model(renderer, Settings(**settings), Naming(b"s" * 32, "")))
+    served.images.close()
+    return served
 
 
-def start(given: Any) -> None:
-    connect(given, SETTINGS, Metrics(CollectorRegistry())).close()
-
-
-@pytest.mark.usefixtures("vllm")
 @pytest.mark.parametrize("family", SERVERS)
 def test_a_server_starts_under_its_own_layout_parameters(family: str) -> None:
-    given = server(family)
-    start(given)
-    adapter = adapter_of(given.online_renderer.renderer, SETTINGS)
-    assert adapter.fingerprint() == get_adapter(family, SERVERS[family][0]).fingerprint()
+    renderer = server(family)
+    served = start(renderer)
+    expected = get_adapter(family, SERVERS[family][0])
+    assert served.images.adapter.fingerprint() == expected.fingerprint()
+    assert served.no_features is None
     # What it expands is the token that vLLM looks for, which need not be the pad.
-    vocabulary = given.online_renderer.renderer.tokenizer.get_vocab()
-    target = vocabulary[FAMILIES[family].vllm.target]
-    assert processor_of(given).prompts == [[target]] * len(PROBES)
+    text = FAMILIES[family].vllm.target
+    target = renderer.vocabulary[text]
+    assert served.target == (text, target)
+    assert [prompt["prompt_token_ids"] for prompt in renderer.asked] == [[target]] * len(PROBES)
 
 
-@pytest.mark.usefixtures("vllm")
 @pytest.mark.parametrize("overrides", [None, {"do_resize": False}])
 def test_a_server_that_does_not_resize_is_tried_with_images_that_it_takes(
     monkeypatch: pytest.MonkeyPatch, overrides: Any
@@ -121,18 +117,16 @@ def test_a_server_that_does_not_resize_is_tried_with_images_that_it_takes(
     if overrides is None:
         document = {**(document or {}), "do_resize": False}
     monkeypatch.setitem(SERVERS, "qwen_vl", (parameters, document, *rest))
-    given = server("qwen_vl", overrides=overrides)
-    start(given)
-    adapter = adapter_of(given.online_renderer.renderer, SETTINGS)
+    renderer = server("qwen_vl", overrides=overrides)
+    adapter = start(renderer).images.adapter
     assert adapter.fingerprint() == get_adapter("qwen_vl", parameters).fingerprint()
-    assert len(processor_of(given).prompts) == 2
+    assert len(renderer.asked) == 2
     # A processor that resizes nevertheless.
     resizing = get_adapter("qwen_vl", {"max_pixels": 65536})
     with pytest.raises(MMRawError, match="trial image of 640x480"):
         start(server("qwen_vl", resizing, overrides=overrides))
 
 
-@pytest.mark.usefixtures("vllm")
 def test_a_server_no_trial_image_of_which_is_laid_out_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -145,7 +139,6 @@ def test_a_server_no_trial_image_of_which_is_laid_out_does_not_start(
     assert caught.value.code == "layout_refused"
 
 
-@pytest.mark.usefixtures("vllm")
 @pytest.mark.parametrize(
     ("family", "truth"),
     [
@@ -167,7 +160,6 @@ def test_a_server_that_counts_by_something_else_is_refused_at_its_start(
     assert "not all it counts by" in caught.value.message
 
 
-@pytest.mark.usefixtures("vllm")
 @pytest.mark.parametrize(
     ("family", "name"), [("qwen_vl", "image_grid_thw"), ("nemotron_h_omni", "imgs_sizes")]
 )
@@ -178,34 +170,62 @@ def test_an_item_that_tells_no_grid_is_refused(family: str, name: str) -> None:
     assert caught.value.code == "grid_mismatch"
 
 
-@pytest.mark.usefixtures("vllm")
-def test_a_family_whose_spans_hold_more_than_the_images_tokens_is_refused() -> None:
+def test_what_the_servers_processor_raises_ends_the_start_as_it_is() -> None:
+    renderer = server("qwen_vl")
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no such kernel")
+
+    renderer.truth = SimpleNamespace(layout=broken)
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        start(renderer)
+
+
+def pixtral(**model_config: Any) -> Any:
+    """A server of a family whose spans hold row breaks."""
     config = {"patch_size": 16, "size": {"longest_edge": 1024}, "spatial_merge_size": 1}
     processor = SimpleNamespace(image_processor=ImageProcessor(config))
-    given = state(get_adapter("pixtral"), processor, {"model_type": "mistral3"})
-    with pytest.raises(MMRawError, match="spans hold other tokens") as caught:
-        start(given)
-    assert caught.value.code == "unsupported_option"
+    hf_config = {"model_type": "mistral3"}
+    return renderer_of(get_adapter("pixtral"), processor, hf_config, **model_config)
 
 
-@pytest.mark.usefixtures("vllm")
-def test_a_form_that_vllm_expands_in_another_way_is_refused_with_its_reason() -> None:
-    given = server("internvl")
-    given.online_renderer.renderer.model_config.hf_config.architectures = ["InternVLChatModel"]
-    with pytest.raises(MMRawError, match="may write the whole prompt again"):
-        start(given)
+def test_spans_with_row_breaks_are_taken() -> None:
+    assert start(pixtral()).no_features is None
 
 
-@pytest.mark.usefixtures("vllm")
+@pytest.mark.parametrize(
+    ("renderer", "reason"),
+    [
+        (pixtral(tokenizer_mode="mistral"), "vLLM never expands"),
+        (server("internvl"), "may write the whole prompt again"),
+    ],
+    ids=["mistral", "InternVLChatModel"],
+)
+def test_of_prompts_that_cannot_be_foretold_features_are_refused_and_urls_are_not(
+    renderer: Any, reason: str
+) -> None:
+    renderer.model_config.hf_config.architectures = ["InternVLChatModel"]
+    served = start(renderer)
+    assert served.target is None
+    assert reason in str(served.no_features)
+
+
+def test_a_model_that_writes_other_tokens_takes_no_features() -> None:
+    renderer = server("qwen_vl")
+    renderer.first = [5]
+    served = start(renderer)
+    assert served.target is not None
+    assert "not those of its family" in str(served.no_features)
+
+
 def test_a_tokenizer_without_the_familys_tokens_is_refused() -> None:
-    given = server("inkling")
-    vocabulary = given.online_renderer.renderer.tokenizer.get_vocab()
-    del vocabulary[FAMILIES["inkling"].vllm.target]
+    renderer = server("inkling")
+    del renderer.vocabulary[FAMILIES["inkling"].vllm.target]
     with pytest.raises(MMRawError, match="tokenizer") as caught:
-        start(given)
+        start(renderer)
     assert caught.value.code == "invalid_config"
 
 
 def test_every_served_family_has_a_server_here() -> None:
-    """Kimi's is the real one of tests/e2e; Pixtral's is refused."""
+    """Kimi's is the real one of tests/e2e."""
     assert SERVERS.keys() | {"kimi_k25", "pixtral"} == FAMILIES.keys()
