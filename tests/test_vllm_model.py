@@ -9,9 +9,10 @@ from vllm_server_stand_in import ImageProcessor, renderer_of
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.families import Adapter, get_adapter
+from mmraw_protocol.families.served import PROBES
 from mmraw_protocol.integrations.vllm import Settings
 from mmraw_protocol.integrations.vllm.identity import Naming
-from mmraw_protocol.integrations.vllm.model import PROBES, served_model
+from mmraw_protocol.integrations.vllm.model import served_model
 from mmraw_protocol.integrations.vllm.process import Served
 from mmraw_protocol.wire._generated.families import FAMILIES
 
@@ -215,7 +216,7 @@ def test_a_model_that_writes_other_tokens_takes_no_features() -> None:
     renderer.first = [5]
     served = start(renderer)
     assert served.target is not None
-    assert "not those of its family" in str(served.no_features)
+    assert "its prompts are not its family's" in str(served.no_features)
 
 
 def test_a_tokenizer_without_the_familys_tokens_is_refused() -> None:

@@ -30,17 +30,16 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     image's modality and index (null where the whole body is meant) and the path in the features.
     """
     place = _IMAGE.match(error.path)
-    index = int(place.group(2)) if place else None
+    modality, index = (place.group(1), int(place.group(2))) if place else (None, None)
+    is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
     body = {
         "message": _text(error, index),
-        "type": INVALID_REF
-        if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
-        else UNAVAILABLE,
+        "type": UNAVAILABLE if is_own else INVALID_REF,
         "param": f"features{error.path[1:]}" if error.path.startswith("$") else None,
         "code": error.http_status,
         "mmraw": {
             "code": error.code,
-            "modality": place.group(1) if place else None,
+            "modality": modality,
             "index": index,
             "path": error.path,
         },
@@ -50,32 +49,23 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
 
 def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     """Status and JSON body for a refused request whose refs are URLs: vLLM's own four fields."""
-    status = _url_status(error)
-    refused = status == HTTPStatus.BAD_REQUEST
-    body = {
-        "message": _url_text(error),
-        "type": "BadRequestError" if refused else status.phrase,
-        "param": None,
-        "code": status.value,
-    }
+    status, text = _as_vllm(error)
+    kind = "BadRequestError" if status == HTTPStatus.BAD_REQUEST else status.phrase
+    body = {"message": text, "type": kind, "param": None, "code": status.value}
     return status.value, {"error": body}
 
 
-def _url_text(error: MMRawError) -> str:
-    """The message for a refused ref that stood as an image URL; it begins with the code."""
+def _as_vllm(error: MMRawError) -> tuple[HTTPStatus, str]:
+    """Status and message; 503 for the server's own trouble: the same request may pass later."""
     place = _LISTED.match(error.path)
-    return _text(error, None if place is None else int(place.group(1)))
+    text = _text(error, None if place is None else int(place.group(1)))
+    is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST, text
 
 
 def _text(error: MMRawError, index: int | None) -> str:
     where = "" if index is None else f" (image {index})"
     return f"{error.code}: {error.message}{where}"
-
-
-def _url_status(error: MMRawError) -> HTTPStatus:
-    """400, or 503 for the server's own trouble: the same request may pass later."""
-    own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return HTTPStatus.SERVICE_UNAVAILABLE if own else HTTPStatus.BAD_REQUEST
 
 
 def vllm_error(error: MMRawError, text: str = "") -> Exception:
@@ -92,10 +82,10 @@ def vllm_error(error: MMRawError, text: str = "") -> Exception:
         report(error, None)
     else:
         error = request.remember(error, text)
-    status = _url_status(error)
+    status, message = _as_vllm(error)
     if status == HTTPStatus.BAD_REQUEST:
-        return VLLMValidationError(_url_text(error))
-    return GracefulHTTPError(_url_text(error), status)
+        return VLLMValidationError(message)
+    return GracefulHTTPError(message, status)
 
 
 def report(error: MMRawError, request_id: str | None) -> None:

@@ -6,15 +6,15 @@ that comes out with the one that was sent.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
 
-from ...conversation.expansion import compact_prompt
+from ...conversation.features_prompt import features_to_prompt, place_of
 from ...conversation.request_urls import Document, is_ref
 from ...wire.check import key_in_path
-from ...wire.content_parts import PART_TYPE
 from ...wire.errors import MMRawError
 from ...wire.features import Slot, check_modalities, parse_features
 from ...wire.json import parse_json
@@ -29,7 +29,7 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
     """What vLLM gets for a body with features; None where these hold nothing.
 
     Refs become content parts, the prompt what vLLM expands to it. Features that hold no refs stay,
-    under hashes of their own.
+    under hashes that are the client's.
 
     Args:
         fields: The body's fields.
@@ -38,77 +38,48 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
     Raises:
         MMRawError: modality_unsupported, not_a_ref (a tensor where a ref belongs), missing_field,
             invalid_type, unsupported_option (this model's prompts cannot be translated), what
-            `parse_features`, `RefImages.check_ref` and `compact_prompt` raise. Paths start at the
+            `parse_features`, `RefImages.check` and `features_to_prompt` raise. Paths start at the
             features; an empty one means the whole request.
     """
     document = parse_json(fields["features"])
     entries = list(_entries(document))
-    mixed = any(is_ref(entry) for _, entry in entries)
+    holds_refs = any(is_ref(entry) for _, entry in entries)
     settings = served.images.settings
-    if document and not mixed and not settings.refs_only:
+    if document and not holds_refs and not settings.refs_only:
         return {**fields, "features": _raw(_of_client(document))}, Announced({})
     if not document or not any(cast("Document", document).values()):
         return None
     check_modalities(document)
-    _refuse_tensors(entries, mixed=mixed)
+    _refuse_tensors(entries, holds_refs=holds_refs)
     if served.no_features is not None:
         raise MMRawError("unsupported_option", served.no_features, "")
     if "content_parts" in fields and parse_json(fields["content_parts"]):
         raise MMRawError("invalid_value", "a request has features or content_parts, not both", "")
     found = parse_features(document, limits=settings.limits)
-    slots = sorted(found.slots(), key=lambda slot: slot.placeholder.offset)
-    for slot in slots:
+    for slot in found.slots():
         _check(slot, served)
     token_ids = _token_ids(fields)
-    compact = _compacted(token_ids, slots, served)
-    texts = [found.kwargs_data[slot.modality][slot.index] for slot in slots]
-    places: dict[str, str] = {}
-    for text, slot in zip(texts, slots, strict=True):
-        places.setdefault(text, _place(slot))
-    parts = [{"type": PART_TYPE, "url": text} for text in texts]
+    options: Any = {"vocabulary": served.vocabulary, "limits": settings.limits}
+    prompt = features_to_prompt(found, token_ids, served.images.adapter, **options)
+    changed = {"token_ids": _raw(prompt.token_ids), "content_parts": _raw(prompt.content_parts)}
     kept = {name: value for name, value in fields.items() if name != "features"}
-    changed = {"token_ids": _raw(compact), "content_parts": _raw(parts)}
-    return {**kept, **changed}, Announced(places, expanded=token_ids)
+    return {**kept, **changed}, Announced(prompt.places, expanded=token_ids)
 
 
 def _check(slot: Slot, served: Served) -> None:
     failed: MMRawError | None = None
     try:
-        served.images.check_ref(slot.ref, slot.modality)
-        adapter = served.images.adapter
+        served.images.check(slot.ref, slot.modality)
         # A family may allow other conventions, which an engine cannot serve: it embeds one vector
         # at each token.
+        adapter = served.images.adapter
         if slot.placeholder.length != adapter.placeholder_length(slot.ref.payload):
             message = "the placeholder's length is not what the family and grid demand"
             raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
     except MMRawError as error:
         failed = error
     if failed is not None:
-        raise failed.at(_place(slot))
-
-
-def _compacted(token_ids: list[int], slots: Sequence[Slot], served: Served) -> list[int]:
-    failed: MMRawError | None = None
-    try:
-        prompt = compact_prompt(
-            token_ids,
-            [slot.placeholder for slot in slots],
-            served.images.adapter,
-            refs=[slot.ref for slot in slots],
-            vocabulary=served.vocabulary,
-            limits=served.images.settings.limits,
-        )
-        return prompt.token_ids
-    except MMRawError as error:
-        failed = error
-    kind, _, rest = failed.path.partition("[")
-    known = kind in ("$.placeholders", "$.refs")
-    place = _place(slots[int(rest.partition("]")[0])]) if known else ""
-    raise MMRawError(failed.code, failed.message, place)
-
-
-def _place(slot: Slot) -> str:
-    return f"$.kwargs_data{key_in_path(slot.modality)}[{slot.index}]"
+        raise failed.at(place_of(slot))
 
 
 def _raw(value: Any) -> msgspec.Raw:
@@ -118,14 +89,9 @@ def _raw(value: Any) -> msgspec.Raw:
 def _token_ids(fields: Fields) -> list[int]:
     if "token_ids" not in fields:
         raise MMRawError("missing_field", "features need the prompt's token_ids beside them", "")
-    token_ids: list[int] | None = None
-    try:
-        token_ids = msgspec.json.decode(fields["token_ids"], type=list[int])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        token_ids = None
-    if token_ids is None:
-        raise MMRawError("invalid_type", "token_ids is a list of integers", "")
-    return token_ids
+    with contextlib.suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(fields["token_ids"], type=list[int])
+    raise MMRawError("invalid_type", "token_ids is a list of integers", "")
 
 
 def _entries(document: Any) -> Iterator[tuple[str, Any]]:
@@ -136,15 +102,13 @@ def _entries(document: Any) -> Iterator[tuple[str, Any]]:
             yield f"$.kwargs_data{key_in_path(modality)}[{index}]", entry
 
 
-def _refuse_tensors(entries: Sequence[tuple[str, Any]], *, mixed: bool) -> None:
+def _refuse_tensors(entries: Sequence[tuple[str, Any]], *, holds_refs: bool) -> None:
+    why = "a body holds refs or tensors, not both"
+    if not holds_refs:
+        why = "this server takes refs only (MMRAW_REFS_ONLY)"
     for path, entry in entries:
         if isinstance(entry, str) and not is_ref(entry):
-            message = "a tensor stands where a ref belongs" + (
-                "; a body holds refs or tensors, not both"
-                if mixed
-                else "; this server takes refs only (MMRAW_REFS_ONLY)"
-            )
-            raise MMRawError("not_a_ref", message, path)
+            raise MMRawError("not_a_ref", f"a tensor stands where a ref belongs; {why}", path)
 
 
 def _of_client(document: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Counters beside vLLM's own, on its /metrics; nothing is counted where no client is installed."""
+"""Counters beside vLLM's own, on its /metrics."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """What middleware and plugin do, as Prometheus metrics whose names start with mmraw_.
+    """What the plugin does, as Prometheus metrics whose names start with mmraw_.
 
     Args:
         registry: Where they are registered; None for the process's own, which vLLM exports too.
     """
 
     def __init__(self, registry: Any = None) -> None:
-        client = _client()
-        self._client = client
-        if client is None:
-            return
+        # vLLM has it.
+        client: Any = import_module("prometheus_client")
         options: dict[str, Any] = {"registry": client.REGISTRY if registry is None else registry}
         self._images = client.Counter(
             "mmraw_images", "Images handed to the engine", ["family", "source", "cache"], **options
@@ -33,8 +31,7 @@ class Metrics:
         )
         self._seconds = client.Histogram(
             "mmraw_image_seconds",
-            "Seconds to read, check and decode one image that was not cached; the middleware's, to"
-            " process it, too",
+            "Seconds to read, check and decode one image that was not cached",
             buckets=_BUCKETS,
             **options,
         )
@@ -47,15 +44,13 @@ class Metrics:
 
     def image(self, family: str, *, inline: bool, hit: bool, cached: int) -> None:
         """An image is ready; `cached` bytes are kept now."""
-        if self._client is not None:
-            source = "inline" if inline else "stored"
-            self._images.labels(family, source, "hit" if hit else "miss").inc()
-            self._cached.set(cached)
+        source = "inline" if inline else "stored"
+        self._images.labels(family, source, "hit" if hit else "miss").inc()
+        self._cached.set(cached)
 
     def refused(self, code: str) -> None:
         """A request was refused."""
-        if self._client is not None:
-            self._refused.labels(code).inc()
+        self._refused.labels(code).inc()
 
     @contextmanager
     def timed(self) -> Generator[None]:
@@ -64,18 +59,10 @@ class Metrics:
         try:
             yield
         finally:
-            if self._client is not None:
-                self._seconds.observe(time.perf_counter() - started)
+            self._seconds.observe(time.perf_counter() - started)
 
 
 @cache
 def default_metrics() -> Metrics:
     """The metrics of this process; a name can be registered only once."""
     return Metrics()
-
-
-def _client() -> Any:
-    try:
-        return import_module("prometheus_client")
-    except ImportError:
-        return None

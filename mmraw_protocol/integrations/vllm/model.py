@@ -16,11 +16,15 @@ from ...families.served import (
     target_of,
     trials,
 )
+from ...wire._generated.errors import ErrorCode
 from ...wire.errors import MMRawError
 from ...wire.ref import RawMMRef
 from .process import Served
 from .ref_images import RefImages
 from .settings import Settings
+
+#: Width and height.
+Size = tuple[int, int]
 
 
 async def served_model(renderer: Any, settings: Settings, naming: Any) -> Served:
@@ -45,9 +49,10 @@ async def served_model(renderer: Any, settings: Settings, naming: Any) -> Served
         return Served(images, no_features=f"features take no refs of this model: {refused}")
     target = target_of(adapter)
     target_id = _token_id(renderer.model_config, vocabulary, target)
-    trial = Trial(renderer, adapter, target_id, vocabulary)
-    failures = [await trial.run(*size) for size in trials(adapter)]
-    no_features = next(filter(None, failures), None)
+    reasons = [
+        await _trial(renderer, adapter, target_id, vocabulary, size) for size in trials(adapter)
+    ]
+    no_features = next(filter(None, reasons), None)
     return Served(images, vocabulary, (target, target_id), no_features)
 
 
@@ -89,64 +94,51 @@ def _token_id(config: Any, vocabulary: Mapping[str, int] | None, token: str) -> 
     return int(vocabulary[token])
 
 
-class Trial:
-    """Holds the adapter against the server, so that a misfit is known before any request."""
+async def _trial(
+    renderer: Any, adapter: Adapter, target: int, vocabulary: Mapping[str, int] | None, size: Size
+) -> str | None:
+    """Why the prompts of this model's images cannot be foretold; None where they can be.
 
-    def __init__(
-        self, renderer: Any, adapter: Adapter, target_id: int, vocabulary: Mapping[str, int] | None
-    ) -> None:
-        self._renderer = renderer
-        self._adapter = adapter
-        self._target_id = target_id
-        self._vocabulary = vocabulary
+    Holds the adapter against the server, so that a misfit is known before any request.
 
-    async def run(self, width: int, height: int) -> str | None:
-        """Why the prompts of this model's images cannot be foretold; None where they can be.
-
-        Raises:
-            MMRawError: grid_mismatch, placeholder_mismatch.
-        """
-        modality = self._adapter.feature_modality
-        layout = self._adapter.layout(width, height)
-        found = await self._expanded(modality, width, height)
-        names = item_names(self._adapter.family)
-        item = found["mm_kwargs"][modality][0]
-        said = {name: element.data for name, element in item.items() if name in names}
-        tokens = found["mm_placeholders"][modality][0].get_num_embeds()
-        if differs(said, names, layout):
-            raise _misfit("grid_mismatch", "another grid than the family's layout", width, height)
-        if tokens != layout.num_tokens:
-            raise _misfit("placeholder_mismatch", "another count of tokens", width, height)
-        return self._compare(found["prompt_token_ids"], layout.payload)
-
-    async def _expanded(self, modality: str, width: int, height: int) -> Any:
-        from PIL import Image
-
-        data: Any = Image.new("RGB", (width, height))
-        if modality != "image":
-            data = {"type": "image", "image": data, "uuid": None}
-        prompt = {"prompt_token_ids": [self._target_id], "multi_modal_data": {modality: [data]}}
-        # Kept apart from the caches that the engine relies on.
-        return (await self._renderer.render_cmpl_async([prompt], skip_mm_cache=True))[0]
-
-    def _compare(self, token_ids: list[int], payload: Any) -> str | None:
-        family, modality = self._adapter.family, self._adapter.feature_modality
-        fields: Any = {"fingerprint": self._adapter.fingerprint(), "modality": modality}
-        fields |= {"family": family, "mm_hash": "0" * 32, "raw_image_id": "trial.png"}
-        ref = RawMMRef(run_id="trial", payload=payload, **fields)
-        try:
-            own = expand_prompt(
-                [self._target_id], [ref], self._adapter, vocabulary=self._vocabulary
-            )
-        except MMRawError as error:
-            return f"features take no refs of this model: {error.message}"
-        if own.token_ids != token_ids:
-            return "features take no refs of this model: its prompts are not those of its family"
-        return None
+    Raises:
+        MMRawError: grid_mismatch, placeholder_mismatch.
+    """
+    modality, layout = adapter.feature_modality, adapter.layout(*size)
+    found = await _expanded(renderer, modality, target, size)
+    names = item_names(adapter.family)
+    item = found["mm_kwargs"][modality][0]
+    said = {name: element.data for name, element in item.items() if name in names}
+    if differs(said, names, layout):
+        raise _misfit("grid_mismatch", "another grid than the family's layout", size)
+    # vLLM's own span may hold tokens around the image's.
+    if found["mm_placeholders"][modality][0].get_num_embeds() != layout.num_tokens:
+        raise _misfit("placeholder_mismatch", "another count of tokens", size)
+    fields: dict[str, Any] = {"family": adapter.family, "fingerprint": adapter.fingerprint()}
+    fields |= {"modality": modality, "mm_hash": "0" * 32, "raw_image_id": "trial.png"}
+    ref = RawMMRef(run_id="trial", payload=layout.payload, **fields)
+    try:
+        own = expand_prompt([target], [ref], adapter, vocabulary=vocabulary).token_ids
+        why = None if own == found["prompt_token_ids"] else "its prompts are not its family's"
+    except MMRawError as error:
+        why = error.message
+    return why and f"features take no refs of this model: {why}"
 
 
-def _misfit(code: Any, what: str, width: int, height: int) -> MMRawError:
+async def _expanded(renderer: Any, modality: str, target: int, size: Size) -> Any:
+    from PIL import Image
+
+    data: Any = Image.new("RGB", size)
+    if modality != "image":
+        data = {"type": "image", "image": data, "uuid": None}
+    prompt = {"prompt_token_ids": [target], "multi_modal_data": {modality: [data]}}
+    # Kept apart from the caches that the engine relies on.
+    (found,) = await renderer.render_cmpl_async([prompt], skip_mm_cache=True)
+    return found
+
+
+def _misfit(code: ErrorCode, what: str, size: Size) -> MMRawError:
     # What the server counts by is then not in its image processor's configuration.
-    message = f"on a trial image of {width}x{height} pixels, the server's processor gives {what}"
+    where = f"on a trial image of {size[0]}x{size[1]} pixels"
     rest = "the layout parameters that were found are not all it counts by"
-    return MMRawError(code, f"{message}; {rest}")
+    return MMRawError(code, f"{where}, the server's processor gives {what}; {rest}")

@@ -11,7 +11,7 @@ from ...families import Adapter
 from ...materialize.awaited import AwaitedCache
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
-from ...wire.ref import RawMMRef, parse_ref
+from ...wire.ref import RawMMRef
 from .identity import INFO, Name, Naming
 from .metrics import Metrics, default_metrics
 from .settings import Settings
@@ -70,17 +70,7 @@ class RefImages:
         self._materializer = settings.materializer(adapter)
         self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size, settings.workers)
 
-    def check(self, text: str) -> RawMMRef:
-        """The ref of a text, after what can be checked without its bytes.
-
-        Raises:
-            MMRawError: what `parse_ref` and `check_ref` raise.
-        """
-        ref = parse_ref(text, limits=self.settings.limits)
-        self.check_ref(ref, self.adapter.feature_modality)
-        return ref
-
-    def check_ref(self, ref: RawMMRef, modality: str) -> None:
+    def check(self, ref: RawMMRef, modality: str) -> None:
         """Whether a ref fits this server, as far as it goes without its bytes.
 
         Args:
@@ -91,8 +81,8 @@ class RefImages:
             MMRawError: modality_mismatch, run_mismatch, unknown_family, fingerprint_mismatch, and
                 the codes of `Adapter.parse_payload`.
         """
-        compare_outer(ref, None, modality)
-        compare_outer(ref, None, self.adapter.feature_modality)
+        for expected in (modality, self.adapter.feature_modality):
+            compare_outer(ref, None, expected)
         store = self._materializer.store
         if store is not None and not ref.is_inline:
             store.check_run(ref.run_id)

@@ -10,18 +10,8 @@ import msgspec
 
 from ...conversation.request_urls import Document
 from ...wire.errors import MMRawError
-from ..asgi import (
-    App,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    answer,
-    header,
-    read_body,
-    replay,
-    with_length,
-)
+from .. import asgi
+from ..asgi import App, Message, Receive, Scope, Send
 from . import process
 from .errors import features_error, report, url_error
 from .features import Fields, translate
@@ -75,9 +65,9 @@ class RefRequests:
         if found.failed is not None:
             report(found.failed, _request_id(scope))
             refusal = features_error if found.in_features else url_error
-            await answer(send, *refusal(found.failed))
+            await asgi.answer(send, *refusal(found.failed))
             return
-        inner = with_length(scope, len(found.body)) if found.in_features else scope
+        inner = asgi.with_length(scope, len(found.body)) if found.in_features else scope
         await self._serve(found, inner, receive, send)
 
     async def _serve(self, found: Reading, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +75,7 @@ class RefRequests:
         token = announced.set(request)
         try:
             guarded = send if request is None else _with_our_errors(request, send)
-            await self._app(scope, replay(found.body, receive), guarded)
+            await self._app(scope, asgi.replay(found.body, receive), guarded)
         finally:
             announced.reset(token)
             failed = None if request is None else request.first()
@@ -97,7 +87,7 @@ async def _received(scope: Scope, receive: Receive, served: Served) -> Reading |
     """The reading of the whole body; None where the client has left."""
     failed: MMRawError | None = None
     try:
-        body = await read_body(scope, receive, served.images.settings.body_limit)
+        body = await asgi.read_body(scope, receive, served.images.settings.body_limit)
     except MMRawError as error:
         body, failed = b"", error
     if body is None or failed is not None:
@@ -150,7 +140,7 @@ def _with_our_errors(request: Announced, send: Send) -> Send:
         starts = message["type"] == "http.response.start"
         if request.expanded is not None and failed is not None and starts:
             is_ours = True
-            await answer(send, *features_error(failed))
+            await asgi.answer(send, *features_error(failed))
         elif not is_ours:
             await send(message)
 
@@ -161,9 +151,9 @@ def _may_hold_refs(scope: Scope) -> bool:
     """Whether a connection is a request of the only kind in which vLLM reads JSON."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
-    kind = header(scope, b"content-type").partition(b";")[0]
+    kind = asgi.header(scope, b"content-type").partition(b";")[0]
     return kind.strip().lower() == b"application/json"
 
 
 def _request_id(scope: Scope) -> str | None:
-    return header(scope, b"x-request-id")[:_ID_CHARS].decode("ascii", "replace") or None
+    return asgi.header(scope, b"x-request-id")[:_ID_CHARS].decode("ascii", "replace") or None

@@ -10,6 +10,7 @@ from typing import Any, cast
 from ...conversation.request_urls import Document, image_urls, is_ref, prompt_texts
 from ...wire.content_parts import PART_TYPE
 from ...wire.errors import MMRawError
+from ...wire.ref import parse_ref
 from .process import Served
 
 
@@ -17,10 +18,10 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
     """The path of each ref that stands as an image URL, checked as far as it goes without bytes.
 
     Raises:
-        MMRawError: limit_exceeded, hash_mismatch (a uuid that is not the ref's mm_hash), what
-            `RefImages.check` raises, unsupported_option (arguments for processor or loader),
-            lengths_differ (the prompt has not one target for each image), invalid_value (a ref in a
-            content part of another type, which vLLM would skip in silence).
+        MMRawError: limit_exceeded, what `parse_ref` and `RefImages.check` raise, hash_mismatch (a
+            uuid that is not the ref's mm_hash), unsupported_option (arguments for processor or
+            loader), lengths_differ (the prompt has not one target for each image), invalid_value (a
+            ref in a content part of another type, which vLLM would skip in silence).
     """
     found: dict[str, str] = {}
     most = served.images.settings.limits.features_images
@@ -40,7 +41,8 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
 def _check(url: str, uuids: list[Any], path: str, served: Served) -> None:
     failed: MMRawError | None = None
     try:
-        ref = served.images.check(url)
+        ref = parse_ref(url, limits=served.images.settings.limits)
+        served.images.check(ref, served.images.adapter.feature_modality)
         if any(uuid != ref.mm_hash for uuid in uuids):
             raise MMRawError("hash_mismatch", "a uuid beside a ref is its mm_hash, or absent")
     except MMRawError as error:
