@@ -2,7 +2,7 @@
 
     make bench-vllm
 
-Starts the tiny Qwen3-VL of the end-to-end tests behind the middleware and prints Markdown tables.
+Starts the tiny Qwen3-VL of the end-to-end tests with the plugin and prints Markdown tables.
 Every table is from one run, its columns measured in turn, so that what else the machine does meets
 them alike; what carries over to another machine is the ratio.
 """
@@ -12,7 +12,6 @@ them alike; what carries over to another machine is the ratio.
 import argparse
 import base64
 import io
-import json
 import statistics
 import tempfile
 import time
@@ -20,9 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchange import GENERATE, RUN, Route, generate_body, render, rendered_items
+from exchange import GENERATE, RUN, Route, render
 from PIL import Image
-from server import VllmServer
+from server import VllmServer, write_entry_points
 from tiny_models import make_qwen3_vl
 from tokenizers import Tokenizer
 
@@ -66,12 +65,6 @@ def ref_body(route: Route, data: bytes, token_ids: Sequence[int], storage: str) 
     return body | {"sampling_params": {"max_tokens": 1, "temperature": 0}}
 
 
-def misplaced(body: dict[str, Any]) -> dict[str, Any]:
-    """The request with a span that is refused, which is checked when the image is made."""
-    body["features"]["mm_placeholders"]["image"][0]["offset"] += 1
-    return body
-
-
 def medians(columns: Sequence[Callable[[int], object]], count: int) -> list[float]:
     """Median seconds of each column, measured in turn; the first turn is not counted."""
     times: list[list[float]] = [[] for _ in columns]
@@ -107,75 +100,34 @@ def wire_table(route: Route) -> None:
         print(f"| {width}x{height} | {' | '.join(row)} | {len(tensors) / sizes[0]:,.0f} |")
 
 
-def request_tables(route: Route, count: int) -> None:
-    """What stands in front of the engine, and whole requests; images new and seen before."""
+def request_table(route: Route, count: int) -> None:
+    """Whole requests for one token; images new and seen before."""
     server = route.server
 
-    def sender(path: str, bodies: Sequence[Any], status: int = 200) -> Callable[[int], object]:
+    def sender(path: str, bodies: Sequence[Any]) -> Callable[[int], object]:
         def send(turn: int) -> None:
             answer = server.post(path, bodies[turn])
-            assert answer.status_code == status, answer.text
+            assert answer.status_code == 200, answer.text
 
         return send
 
-    rows: list[str] = []
-    print("| in front of the engine | stock render | stored | ratio | inline | ratio |")
+    print("| whole request | stock chat | stored | ratio | inline | ratio |")
     print("|---|---|---|---|---|---|")
-    for width, height in SIZES:
+    # The CPU takes the better part of a minute to encode the largest.
+    for width, height in SIZES[:-1]:
         token_ids = render(server, conversation(photo(width, height)))["token_ids"]
         # Each route gets pictures of its own, so that no cache of another's helps it.
         fresh = iter(photo(width, height, number) for number in range(1, 1 << 16))
-        groups = [[next(fresh) for _ in range(count + 1)] for _ in range(6)]
-        renders = [chat_body(data) | {"mm_payload": "none"} for data in groups[0]]
-        refused = [
-            [misplaced(ref_body(route, data, token_ids, storage)) for data in group]
-            for storage, group in (("offload", groups[1]), ("inline", groups[2]))
-        ]
-        front = [sender(CHAT + "/render", renders)] + [sender(GENERATE, b, 400) for b in refused]
-        print(f"| {width}x{height}, new | {cells(medians(front, count))} |")
-        if (width, height) == SIZES[-1]:
-            continue  # the CPU takes the better part of a minute to encode it
+        groups = [[next(fresh) for _ in range(count + 1)] for _ in range(3)]
         bodies = [
-            [chat_body(data) for data in groups[3]],
-            [ref_body(route, data, token_ids, "offload") for data in groups[4]],
-            [ref_body(route, data, token_ids, "inline") for data in groups[5]],
+            [chat_body(data) for data in groups[0]],
+            [ref_body(route, data, token_ids, "offload") for data in groups[1]],
+            [ref_body(route, data, token_ids, "inline") for data in groups[2]],
         ]
         paths = (CHAT, GENERATE, GENERATE)
         for name, kept in (("new", bodies), ("again", [[b[0]] * (count + 1) for b in bodies])):
             columns = [sender(path, group) for path, group in zip(paths, kept, strict=True)]
-            rows.append(f"| {width}x{height}, {name} | {cells(medians(columns, count))} |")
-    print()
-    print("| whole request | stock chat | stored | ratio | inline | ratio |")
-    print("|---|---|---|---|---|---|")
-    print("\n".join(rows))
-
-
-def handover_table(route: Route, count: int) -> None:
-    """What it costs vLLM to take one processed image from a request, by vLLM's own code."""
-    from vllm.entrypoints.scale_out.token_in_token_out.mm_features import mm_kwargs_from_features
-    from vllm.entrypoints.scale_out.token_in_token_out.mm_serde import encode_mm_kwargs_item
-    from vllm.entrypoints.scale_out.token_in_token_out.protocol import GenerateRequest
-
-    from mmraw_protocol.integrations.vllm.handover import EncodedHandover, direct_handover
-
-    handovers = (EncodedHandover(encode_mm_kwargs_item), direct_handover())
-    print("| one image | encoded | direct | ratio |")
-    print("|---|---|---|---|")
-    for width, height in SIZES:
-        rendered = render(route.server, conversation(photo(width, height)))
-        (item,) = rendered_items(rendered, "image")
-
-        def exchange(handover: Any, item: Any = item, rendered: Any = rendered) -> None:
-            features = {**rendered["features"], "mm_metadata": None}
-            features["kwargs_data"] = {"image": [handover.text(item)]}
-            text = json.dumps(generate_body(rendered["token_ids"], features))
-            mm_kwargs_from_features(GenerateRequest.model_validate(json.loads(text)).features)
-
-        encoded, direct = medians(
-            [lambda _, handover=handover: exchange(handover) for handover in handovers], count
-        )
-        cost = f"{encoded * 1000:.1f} ms | {direct * 1000:.1f} ms | {direct / encoded:.3f}"
-        print(f"| {width}x{height} | {cost} |")
+            print(f"| {width}x{height}, {name} | {cells(medians(columns, count))} |")
 
 
 def main() -> None:
@@ -188,6 +140,7 @@ def main() -> None:
         store = LocalStore(folder / "store", run_id=RUN)
         settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN}
         server = VllmServer(model, folder / "log", settings, ["--max-model-len=16384"])
+        server.install(write_entry_points(folder / "entry_points"))
         server.start()
         try:
             tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
@@ -195,9 +148,7 @@ def main() -> None:
             route = Route(server, adapter, tokenizer.token_to_id(adapter.pad_token), store)
             wire_table(route)
             print()
-            request_tables(route, options.count)
-            print()
-            handover_table(route, options.count)
+            request_table(route, options.count)
         finally:
             server.stop()
 

@@ -113,7 +113,7 @@ def main() -> None:
         store = LocalStore(folder / "store", run_id=RUN)
         settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN}
         server = VllmServer(model, folder / "log", settings)
-        server.install(write_entry_points(folder / "entry_points"), plugin=True)
+        server.install(write_entry_points(folder / "entry_points"))
         server.start()
         try:
             urls = Urls(server, get_adapter("qwen_vl", model), 0, store)

@@ -9,7 +9,7 @@ from tokens import PAD
 
 from mmraw_protocol import Materializer, MMRawError, open_store, parse_features
 from mmraw_protocol.conversation.placeholders import check_spans
-from mmraw_protocol.integrations.vllm.errors import error_body
+from mmraw_protocol.integrations.vllm.errors import features_error
 
 
 def see(materializer: Materializer, request: dict[str, Any]) -> str:
@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
             choice = {"index": 0, "token_ids": list(see(self.materializer, request).encode())}
             self.answer(200, {"request_id": "toy", "choices": [choice]})
         except MMRawError as error:
-            self.answer(error.http_status, error_body(error))
+            self.answer(*features_error(error))
 
     def answer(self, status: int, document: dict[str, Any]) -> None:
         """Sends JSON."""

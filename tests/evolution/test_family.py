@@ -253,10 +253,10 @@ def test_both_languages_lay_images_out_alike(checkout: Checkout) -> None:
 def test_it_is_found_by_its_configuration_and_its_model(checkout: Checkout) -> None:
     result = checkout.python(
         "from mmraw_protocol.families import family_of\n"
-        "from mmraw_protocol.integrations.vllm import families as vllm\n"
+        "from mmraw_protocol.families import served\n"
         "kinds = [{'tile_size': 448}, {'image_processor_type': 'TileVlImageProcessorFast'},\n"
         "         {'image_processor': {}, 'model_type': 'tile_vl'}, 'tile_vl_large']\n"
-        "result = [*map(family_of, kinds), vllm.family_of('tile_vl_chat')]"
+        "result = [*map(family_of, kinds), served.family_of('tile_vl_chat')]"
     )
     assert result == ["tile_vl"] * 5
 

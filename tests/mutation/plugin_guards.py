@@ -3,90 +3,161 @@
 from guard import Guard
 
 HERE = "mmraw_protocol/integrations/vllm"
-ANNOUNCE = f"{HERE}/announce.py"
+URLS = f"{HERE}/urls.py"
+WALK = "mmraw_protocol/conversation/request_urls.py"
 CONNECTOR = f"{HERE}/connector.py"
 IMAGES = f"{HERE}/ref_images.py"
-PICTURES = f"{HERE}/pictures.py"
+PICTURES = "mmraw_protocol/materialize/awaited.py"
+WAITING = "tests/test_awaited_cache.py"
+FEATURES = f"{HERE}/features.py"
+IDENTITY = f"{HERE}/identity.py"
+RENDERERS = f"{HERE}/renderers.py"
+ASGI = f"{HERE}/requests.py"
+NAMES = "tests/test_vllm_identity.py"
+ROUTE = "tests/test_vllm_features.py"
 PROCESS = f"{HERE}/process.py"
 REQUESTS = "tests/test_vllm_url_requests.py"
 LOADING = "tests/test_vllm_plugin.py"
 
 GUARDS = [
     Guard(
-        "no uuid stands beside a ref by url",
-        ANNOUNCE,
-        "if image.named:",
+        "a uuid beside a ref by url is its hash",
+        URLS,
+        "if any(uuid != ref.mm_hash for uuid in uuids):",
         "if False:",
         f"{REQUESTS} -k beside",
     ),
     Guard(
         "the uuid of an image's inner object counts",
-        ANNOUNCE,
-        'yield Image(inner.get("url"), _is_named(node) or _is_named(inner))',
-        'yield Image(inner.get("url"), _is_named(node))',
+        WALK,
+        'yield cast("Document", value).get("url"), _uuids(node, value)',
+        'yield cast("Document", value).get("url"), _uuids(node)',
         f"{REQUESTS} -k beside",
     ),
     Guard(
         "arguments of the loader are refused beside refs by url",
-        ANNOUNCE,
+        URLS,
         'or loader.get("image")',
         "",
         f"{REQUESTS} -k beside",
     ),
     Guard(
         "a prompt has one target for each content part",
-        ANNOUNCE,
-        "and targets != len(types)",
-        "and False",
+        URLS,
+        "if targets != len(entries):",
+        "if False:",
         f"{REQUESTS} -k place",
     ),
     Guard(
         "text of a chat holds no target",
-        ANNOUNCE,
-        "elif any(target in text for text in _texts(document)):",
-        "elif False:",
+        URLS,
+        "elif served.target and any(",
+        "elif False and any(",
         f"{REQUESTS} -k place",
     ),
     Guard(
         "no ref stands in a part that vllm skips",
-        ANNOUNCE,
-        "if types[-1] != IMAGE_URL and",
+        URLS,
+        'if entry.get("type") != PART_TYPE and',
         "if False and",
         f"{REQUESTS} -k silence",
     ),
     Guard(
-        "refs in features are not left to vllm",
-        ANNOUNCE,
-        "if any(_is_ref(entry) for entry in entries):",
+        "hashes of tensors are the client's",
+        FEATURES,
+        '"features": _raw(_of_client(document))',
+        '"features": _raw(document)',
+        f"{ROUTE} -k names",
+    ),
+    Guard(
+        "bodies in other encodings are looked at",
+        ASGI,
+        ', b"\\\\u", b"\\0")',
+        ")",
+        f"{ROUTE} -k spelt",
+    ),
+    Guard(
+        "the server's convention",
+        FEATURES,
+        "if slot.placeholder.length != adapter.placeholder_length(slot.ref.payload):",
         "if False:",
-        f"{REQUESTS} -k features",
+        f"{ROUTE} -k convention",
+    ),
+    Guard(
+        "models that cannot be foretold take no features",
+        FEATURES,
+        "if served.no_features is not None:",
+        "if False:",
+        f"{ROUTE} -k foretold",
+    ),
+    Guard(
+        "uuids of clients are moved",
+        IDENTITY,
+        "return CLIENTS + name if isinstance(name, str) else name",
+        "return name",
+        f"{NAMES} -k all_else",
+    ),
+    Guard(
+        "a name is made with the secret",
+        IDENTITY,
+        "hmac.digest(self.secret,",
+        'hmac.digest(b"",',
+        f"{NAMES} -k known",
+    ),
+    Guard(
+        "several servers share a secret",
+        IDENTITY,
+        "if api_servers != 1:",
+        "if False:",
+        f"{REQUESTS} -k several",
+    ),
+    Guard(
+        "counts of tokens are compared before the engine",
+        RENDERERS,
+        "place.get_num_embeds() != name.num_tokens",
+        "False",
+        f"{NAMES} -k count",
+    ),
+    Guard(
+        "prompts are compared before the engine",
+        RENDERERS,
+        'if expected is not None and cast("list[int]", found["prompt_token_ids"]) != expected:',
+        "if False:",
+        f"{ROUTE} -k otherwise",
+    ),
+    Guard(
+        "what the engine never got is taken back",
+        RENDERERS,
+        "cache.invalidate(identity)",
+        "pass",
+        f"{ROUTE} -k otherwise",
     ),
     Guard(
         "only announced refs are loaded",
         PROCESS,
-        "if request is None or text not in request.indices:",
+        "if request is None or text not in request.places:",
         "if False:",
         f"{LOADING} -k announce",
     ),
     Guard(
         "a server never takes a script's model",
         CONNECTOR,
-        "return _media(await process.images_of_server(url).get(url))",
-        "return _media(await process.images_of_script(url).get(url))",
+        "return _media(await process.images_of_request(url).get(url))",
+        "return _media(await _images_now(url).get(url))",
         f"{LOADING} -k without_the_endpoint",
     ),
     Guard(
         "refs_only refuses other urls",
-        PROCESS,
-        "return bool(_served.images.settings.refs_only)",
-        "return False",
+        CONNECTOR,
+        "    if refs_only:",
+        "    if False:",
         f"{LOADING} -k refs_only",
     ),
     Guard(
         "each picture has the identity of its bytes",
         IMAGES,
-        "image.getexif()[IMAGE_ID_TAG] = self.identity",
-        "image.getexif()[0xA420] = self.identity",
+        "image.info = {INFO: self.name}",
+        "image.info = {}",
         f"{LOADING} -k contract",
     ),
     Guard(
@@ -108,20 +179,20 @@ GUARDS = [
         PICTURES,
         "await asyncio.shield(asyncio.wrap_future(flight.future))",
         "await asyncio.wrap_future(flight.future)",
-        f"{LOADING} -k leaves",
+        f"{WAITING} -k leaves",
     ),
     Guard(
         "what nobody waits for is not begun",
         PICTURES,
         "if not flight.waiting and flight.future.cancel():",
         "if False and flight.future.cancel():",
-        f"{LOADING} -k leaves",
+        f"{WAITING} -k leaves",
     ),
     Guard(
         "those who wait for one picture share its making",
         PICTURES,
         "flight = self._flights[key] = _Flight(future)",
         "flight = _Flight(future)",
-        f"{LOADING} -k many_who",
+        f"{WAITING} -k many_who",
     ),
 ]

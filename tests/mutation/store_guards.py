@@ -139,13 +139,6 @@ GUARDS = [
         "tests/test_materialize.py",
     ),
     Guard(
-        "the server's convention",
-        "mmraw_protocol/integrations/vllm/resolver.py",
-        "if image.placeholder_length != image.adapter.placeholder_length(image.ref.payload):",
-        "if False:",
-        "tests/test_conventions.py",
-    ),
-    Guard(
         "waiting calls know their own thread",
         "mmraw_protocol/materialize/cache.py",
         "if flight is mine or flight.is_own:",
