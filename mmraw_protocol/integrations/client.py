@@ -314,7 +314,7 @@ def _read_answer(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _refusal(answer: httpx.Response, document: Any) -> ServerError:
-    """The error of an answer that is no success, as the middleware words it or anybody else."""
+    """The error of an answer that is no success, as our server words it or anybody else."""
     status = answer.status_code
     error = _object(_object(document).get("error"))
     told = _object(error.get("mmraw"))
@@ -337,7 +337,7 @@ def _refusal(answer: httpx.Response, document: Any) -> ServerError:
 
 
 def _message(text: str, code: str) -> str:
-    """The middleware's own words, where they are fit for a log; else what the code means."""
+    """Our server's own words, where they are fit for a log; else what the code means."""
     words = text.removeprefix(f"{code}: ")
     return words if _PRINTABLE.fullmatch(words) else ERRORS[code].meaning
 
