@@ -7,8 +7,13 @@ import pytest
 import samples
 from samples import JPEG
 
-from mmraw_protocol import Materializer, MMRawError, RawMMRef
+from mmraw_protocol import Materializer, MMRawError, RawMMRef, format_ref
 from mmraw_protocol.families import Adapter, get_adapter, placeholder_lengths
+from mmraw_protocol.integrations.vllm import Settings
+from mmraw_protocol.integrations.vllm.features import translate
+from mmraw_protocol.integrations.vllm.identity import Naming
+from mmraw_protocol.integrations.vllm.process import Served
+from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire.json import to_builtins
 
@@ -110,3 +115,27 @@ def test_a_payload_of_a_third_partys_family_is_compared_by_its_values() -> None:
     assert materializer.materialize(good).rgb
     for payload in ({"tiles": [3, 2]}, {"tiles": [2, 3], "count": 7}, {"more": 1}):
         assert code_of(adapter, ref_of(adapter, payload=payload)) == "grid_mismatch"
+
+
+def test_a_server_takes_the_convention_of_its_engine_alone() -> None:
+    adapter = KIMI[1]
+    ref = ref_of(adapter)
+    served = Served(RefImages(adapter, Settings(), Naming(None, "")))
+
+    def translated(length: int) -> list[int]:
+        features = {
+            "mm_hashes": {"vision_chunk": [ref.mm_hash]},
+            "mm_placeholders": {"vision_chunk": [{"offset": 1, "length": length}]},
+            "kwargs_data": {"vision_chunk": [format_ref(ref)]},
+        }
+        body: dict[str, Any] = {"token_ids": [7, *[163605] * length], "features": features}
+        raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in body.items()}
+        found = translate(raw, served)
+        assert found is not None
+        return msgspec.json.decode(found[0]["token_ids"], type=list[int])
+
+    assert translated(adapter.layout(*SIZE).num_tokens) == [7, 163605]
+    with pytest.raises(MMRawError) as caught:
+        translated(1)
+    assert caught.value.code == "placeholder_mismatch"
+    assert caught.value.path == "$.kwargs_data.vision_chunk[0].placeholder_length"

@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from samples import data_url
 from vllm_package import install
 from vllm_stand_in import (
     ANIMATION,
     GENERATE,
     JPEG,
     JSON,
-    NAMING,
     PAD,
     PNG,
     QWEN,
@@ -32,11 +29,8 @@ from vllm_stand_in import (
     stored,
 )
 
-from mmraw_protocol import MMRawError, RawMMRef, format_ref, get_adapter, open_store
+from mmraw_protocol import MMRawError, format_ref, open_store
 from mmraw_protocol.integrations.vllm import Settings, process
-from mmraw_protocol.integrations.vllm.features import translate
-from mmraw_protocol.integrations.vllm.process import Served
-from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.stores import LocalStore
 
 
@@ -187,6 +181,17 @@ def test_tensors_pass_under_names_that_are_the_clients_unless_refs_only(store: L
         assert json.loads(server.bodies[-1]) == request
 
 
+@pytest.mark.parametrize(
+    "features", [[1], "mm_hashes", {"mm_hashes": 5}, {"mm_hashes": {"image": 5}}]
+)
+def test_features_of_another_shape_are_vllms_to_refuse(store: LocalStore, features: Any) -> None:
+    body = json.dumps({"token_ids": [1], "features": features, "note": "mm_hashes"}).encode()
+    server = Server(store)
+    assert server.post(body).status == 200
+    assert json.loads(server.bodies[0]) == json.loads(body)
+    assert Server(store, refs_only=True).post(body).status in (200, 400)
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
 def test_names_are_the_clients_however_they_are_spelt(store: LocalStore, encoding: str) -> None:
     text = json.dumps(request_of("QUJD")).replace("mm_hashes", "mm_h\\u0061shes")
@@ -230,34 +235,6 @@ def test_what_vllm_expands_otherwise_never_reaches_the_engine(
     assert server.prompts == []
     # The engine has no picture that vLLM now believes to be there.
     assert len(server.renderer.mm_processor_cache.invalidated) == 1
-
-
-def test_the_convention_is_that_of_the_engine_alone(store: LocalStore) -> None:
-    kimi = get_adapter("kimi_k25", placeholder="expanded")
-    images = RefImages(kimi, Settings(), NAMING)
-    found = kimi.describe(JPEG)
-    fields: dict[str, Any] = {"family": "kimi_k25", "fingerprint": kimi.fingerprint()}
-    fields |= {"modality": "vision_chunk", "mm_hash": found.mm_hash, "payload": found.payload}
-    ref = RawMMRef(run_id="exp42", raw_uri=data_url(JPEG, "jpeg"), **fields)
-
-    def translated(length: int) -> Any:
-        body = {
-            "token_ids": [7, *[163605] * length],
-            "features": {
-                "mm_hashes": {"vision_chunk": [ref.mm_hash]},
-                "mm_placeholders": {"vision_chunk": [{"offset": 1, "length": length}]},
-                "kwargs_data": {"vision_chunk": [format_ref(ref)]},
-            },
-        }
-        raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in body.items()}
-        return translate(raw, Served(images))
-
-    fields, _ = translated(kimi.num_tokens(found.payload))
-    assert json.loads(bytes(fields["token_ids"])) == [7, 163605]
-    with pytest.raises(MMRawError) as caught:
-        translated(1)
-    assert caught.value.code == "placeholder_mismatch"
-    assert caught.value.path == "$.kwargs_data.vision_chunk[0].placeholder_length"
 
 
 def test_tokens_of_images_stand_in_their_places_alone(server: Server, store: LocalStore) -> None:

@@ -102,7 +102,7 @@ def test_each_form_of_an_image_url_is_announced_with_its_place(store: LocalStore
 def test_the_clients_request_id_stands_in_the_log(
     store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "mmraw_protocol.vllm")
+    caplog.set_level("INFO", "vllm.mmraw")
     server = Urls(store)
     server.post(chat("mmraw:v9:x"), headers=[JSON, (b"x-request-id", b"r-1")])
     assert "request r-1: unsupported_dialect" in caplog.text
@@ -289,7 +289,7 @@ def test_a_renderer_that_is_not_the_plugins_is_refused_at_the_start(
 def test_several_api_servers_need_a_secret_that_they_share(
     monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "mmraw_protocol.vllm")
+    caplog.set_level("INFO", "vllm.mmraw")
     with pytest.raises(MMRawError, match="MMRAW_SECRET is needed"):
         start(monkeypatch, store, SimpleNamespace(api_server_count=2))
     assert process.served() is None

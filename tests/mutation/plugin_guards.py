@@ -65,8 +65,8 @@ GUARDS = [
     Guard(
         "hashes of tensors are the client's",
         FEATURES,
-        '"features": _raw(_of_client(document))',
-        '"features": _raw(document)',
+        '"features": _raw(_of_client(features))',
+        '"features": _raw(features)',
         f"{ROUTE} -k names",
     ),
     Guard(
@@ -81,7 +81,7 @@ GUARDS = [
         FEATURES,
         "if slot.placeholder.length != adapter.placeholder_length(slot.ref.payload):",
         "if False:",
-        f"{ROUTE} -k convention",
+        "tests/test_conventions.py -k engine",
     ),
     Guard(
         "models that cannot be foretold take no features",

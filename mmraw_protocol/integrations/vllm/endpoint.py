@@ -9,17 +9,15 @@ What either raises ends the start; what importing this raises, vLLM would log an
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 from ...wire.errors import MMRawError
 from . import plugin, process
+from .process import logger
 
 if TYPE_CHECKING:
     from .settings import Settings
-
-logger = logging.getLogger("mmraw_protocol.vllm")
 
 
 class MMRawEndpoint:
@@ -55,22 +53,18 @@ class MMRawEndpoint:
         from .identity import naming_of
         from .model import served_model
 
-        failed: MMRawError | None = None
         try:
             naming = naming_of(self._settings, getattr(args, "api_server_count", None) or 1)
             renderer = state.online_renderer.renderer
             if not getattr(renderer, "takes_refs", False):
-                # Then vLLM would take any uuid for a picture's identity.
+                # Then vLLM would take any uuid for a picture's name.
                 message = "vLLM made its renderer before this plugin was loaded"
                 raise MMRawError("unsupported_option", message)
             served = await served_model(renderer, self._settings, naming)
         except MMRawError as error:
-            failed = error
-        else:
-            process.serve(served)
-            logger.info("mmraw takes refs: family %s", served.images.adapter.family)
-            if served.no_features is not None:
-                logger.warning("mmraw: %s", served.no_features)
-        if failed is not None:
-            logger.error("mmraw cannot start: %s", failed)
-            raise failed
+            logger.error("mmraw cannot start: %s", error)
+            raise
+        process.serve(served)
+        logger.info("mmraw takes refs: family %s", served.images.adapter.family)
+        if served.no_features is not None:
+            logger.warning("mmraw: %s", served.no_features)

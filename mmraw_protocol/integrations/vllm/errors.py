@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from http import HTTPStatus
 from typing import Any
 
 from ...wire.errors import MMRawError
 from . import process
+from .process import logger
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.
@@ -19,8 +19,6 @@ UNAVAILABLE = "mm_image_unavailable"
 #: The place of an image: among all URLs of its request, or in the lists of a modality.
 _LISTED = re.compile(r"\$\.images\[(\d+)\]")
 _IMAGE = re.compile(r"\$\.\w+(?:\.(\w+)|\[\.\.\.\])\[(\d+)\]")
-
-logger = logging.getLogger("mmraw_protocol.vllm")
 
 
 def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:

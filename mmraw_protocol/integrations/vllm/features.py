@@ -42,20 +42,21 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
             features; an empty one means the whole request.
     """
     document = parse_json(fields["features"])
-    entries = list(_entries(document))
+    if not isinstance(document, dict) or not any(cast("Document", document).values()):
+        return None
+    features = cast("Document", document)
+    entries = list(_entries(features))
     holds_refs = any(is_ref(entry) for _, entry in entries)
     settings = served.images.settings
-    if document and not holds_refs and not settings.refs_only:
-        return {**fields, "features": _raw(_of_client(document))}, Announced({})
-    if not document or not any(cast("Document", document).values()):
-        return None
-    check_modalities(document)
+    if not holds_refs and not settings.refs_only:
+        return {**fields, "features": _raw(_of_client(features))}, Announced({})
+    check_modalities(features)
     _refuse_tensors(entries, holds_refs=holds_refs)
     if served.no_features is not None:
         raise MMRawError("unsupported_option", served.no_features, "")
     if "content_parts" in fields and parse_json(fields["content_parts"]):
         raise MMRawError("invalid_value", "a request has features or content_parts, not both", "")
-    found = parse_features(document, limits=settings.limits)
+    found = parse_features(features, limits=settings.limits)
     for slot in found.slots():
         _check(slot, served)
     token_ids = _token_ids(fields)
@@ -94,9 +95,9 @@ def _token_ids(fields: Fields) -> list[int]:
     raise MMRawError("invalid_type", "token_ids is a list of integers", "")
 
 
-def _entries(document: Any) -> Iterator[tuple[str, Any]]:
+def _entries(features: Document) -> Iterator[tuple[str, Any]]:
     """Path and value of all kwargs_data; nothing where it has another shape."""
-    maps = cast("Document", document).get("kwargs_data") if isinstance(document, dict) else None
+    maps = features.get("kwargs_data")
     for modality, rows in cast("Document", maps if isinstance(maps, dict) else {}).items():
         for index, entry in enumerate(cast("list[Any]", rows if isinstance(rows, list) else [])):
             yield f"$.kwargs_data{key_in_path(modality)}[{index}]", entry
@@ -111,12 +112,11 @@ def _refuse_tensors(entries: Sequence[tuple[str, Any]], *, holds_refs: bool) -> 
             raise MMRawError("not_a_ref", f"a tensor stands where a ref belongs; {why}", path)
 
 
-def _of_client(document: Any) -> Any:
+def _of_client(features: Document) -> Document:
     """Features of tensors, under hashes that are the client's."""
-    features = cast("Document", document) if isinstance(document, dict) else {}
     hashes = features.get("mm_hashes")
     if not isinstance(hashes, dict):
-        return cast(Any, document)
+        return features
     moved = {
         modality: [*map(of_client, cast("list[Any]", names))] if isinstance(names, list) else names
         for modality, names in cast("Document", hashes).items()

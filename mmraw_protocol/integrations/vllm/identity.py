@@ -8,7 +8,6 @@ a ref has that prefix.
 from __future__ import annotations
 
 import hmac
-import logging
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ...wire.errors import MMRawError
+from .process import logger
 
 if TYPE_CHECKING:
     from ...materialize import MaterializedImage
@@ -27,8 +27,6 @@ CLIENTS = "client-"
 INFO = "mmraw"
 #: A change of how bytes become pixels changes this.
 _PIXEL_RULE = "mmraw:rgb:v1"
-
-logger = logging.getLogger("mmraw_protocol.vllm")
 
 
 class Name(msgspec.Struct, frozen=True):

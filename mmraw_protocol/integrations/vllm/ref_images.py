@@ -13,7 +13,7 @@ from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
 from .identity import INFO, Name, Naming
-from .metrics import Metrics, default_metrics
+from .metrics import default_metrics
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -50,22 +50,14 @@ class RefImages:
         adapter: The model's layout.
         settings: Store, limits, cache, decoding.
         naming: What vLLM files pictures under.
-        metrics: None counts beside vLLM's own.
 
     Raises:
         MMRawError: what opening the store raises.
     """
 
-    def __init__(
-        self,
-        adapter: Adapter,
-        settings: Settings,
-        naming: Naming,
-        metrics: Metrics | None = None,
-    ) -> None:
+    def __init__(self, adapter: Adapter, settings: Settings, naming: Naming) -> None:
         self.adapter = adapter
         self._naming = naming
-        self._metrics = default_metrics() if metrics is None else metrics
         self.settings = settings
         self._materializer = settings.materializer(adapter)
         self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size, settings.workers)
@@ -124,7 +116,7 @@ class RefImages:
 
     def _make(self, text: str, made: list[Picture]) -> Picture:
         # A ref's text says everything that a check depends on besides these settings.
-        with self._metrics.timed():
+        with default_metrics().timed():
             found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
             name = self._naming.name(found)
             made.append(Picture(found.picture, name, found.ref.family, found.ref.is_inline))
@@ -132,7 +124,7 @@ class RefImages:
 
     def _counted(self, picture: Picture, made: list[Picture]) -> Image:
         hit, kept = not made, self.cached_bytes
-        self._metrics.image(picture.family, inline=picture.inline, hit=hit, cached=kept)
+        default_metrics().image(picture.family, inline=picture.inline, hit=hit, cached=kept)
         return picture.for_one_request()
 
 
