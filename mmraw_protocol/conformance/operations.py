@@ -70,6 +70,7 @@ def _convert_ref(value: Input) -> Result:
         run_id=value.get("run_id"),
         config=value.get("config"),
         store=store,
+        storage=value.get("storage"),
     )
     return {"ref": converted}
 

@@ -38,8 +38,17 @@ export interface ConvertOptions {
   readonly config?: ConfigLike;
   /** With a store, inline bytes may be offloaded on the way and stored images inlined. */
   readonly store?: AssetStore | null;
+  /**
+   * How a ref holds its image, in a dialect that can carry both sources: `offload` stores inline
+   * bytes, `inline` takes stored ones in. By default the source stays as it is.
+   */
+  readonly storage?: Storage | null;
   readonly limits?: Limits;
 }
+
+export type Storage = "offload" | "inline";
+
+const STORAGES: readonly string[] = ["offload", "inline"];
 
 /** Fields whose loss depends on more than the table of dialects. */
 const HANDLED = ["fingerprint", "payload", "raw_image_id", "raw_uri", "run_id"];
@@ -55,11 +64,14 @@ type Places = Pick<RawMMRef, "raw_uri" | "raw_image_id">;
 /**
  * The ref `text` in another dialect, canonical.
  *
- * @throws MMRawError not_convertible, naming each field that is missing or would be lost.
+ * @throws MMRawError not_convertible, naming each field that is missing or would be lost;
+ *   unsupported_option; what `parseRef` throws; what the store throws.
  */
 export function convertRef(text: string, options: ConvertOptions = {}): string {
-  const { to = DEFAULT_DIALECT, runId = null, config, store = null, limits = DEFAULT_LIMITS } = options;
+  const { to = DEFAULT_DIALECT, runId = null, config, store = null } = options;
+  const { storage = null, limits = DEFAULT_LIMITS } = options;
   const wire = wireOf(to);
+  checkStorage(storage, wire);
   const label = runId === null ? null : normalizeRunId(runId, limits);
   const ref = parseRef(text, limits);
   const losses: Losses = { missing: [], lost: [] };
@@ -67,7 +79,7 @@ export function convertRef(text: string, options: ConvertOptions = {}): string {
   let { fingerprint } = ref;
   if (wire.family !== null && ref.family !== wire.family) losses.lost.push("family", "payload");
   else fingerprint = fingerprintOf(ref, wire, config, losses);
-  const kind = wantedSource(ref, wire);
+  const kind = wantedSource(ref, wire, storage);
   if (kind !== null && store === null) noteLosses(ref, wire, kind, losses);
   losses.missing.push(...missingFields(ref, wire).filter((name) => !HANDLED.includes(name)));
   losses.lost.push(...lostFields(ref, wire).filter((name) => !HANDLED.includes(name)));
@@ -76,6 +88,13 @@ export function convertRef(text: string, options: ConvertOptions = {}): string {
   if (kind !== null && store !== null) places = throughStore(ref, kind, store, limits);
   else if (hasPlace(wire, "raw_image_id")) places = { ...places, raw_image_id: storedName(ref) };
   return write({ ...ref, run_id, fingerprint, ...places }, wire, limits);
+}
+
+function checkStorage(storage: string | null, wire: WireDialect): void {
+  const carriesBoth = hasPlace(wire, "raw_image_id") && hasPlace(wire, "raw_uri");
+  if (storage === null || (STORAGES.includes(storage) && carriesBoth)) return;
+  const message = "storage is offload or inline, and for dialects that carry both sources";
+  throw new MMRawError("unsupported_option", message);
 }
 
 /** The text; a payload that is too long for a ref of parts is a loss. */
@@ -156,11 +175,12 @@ function ofConfig(ref: RawMMRef, wire: WireDialect, config: ConfigLike): string 
 type Kind = "raw_image_id" | "data" | "label";
 
 /** The kind that the source must change to, or null where the target holds it as it is. */
-function wantedSource(ref: RawMMRef, wire: WireDialect): Kind | null {
+function wantedSource(ref: RawMMRef, wire: WireDialect, storage: Storage | null): Kind | null {
   const inline = isInline(ref);
   switch (wire.uri?.[1]) {
     case "raw_uri":
-      return null;
+      if (storage === "offload" && inline) return "raw_image_id";
+      return storage === "inline" && !inline ? "data" : null;
     case "data_url":
       return inline && ref.raw_image_id === null ? null : "data";
     case "file_label":

@@ -4,7 +4,7 @@ export type { DataUri } from "./codec/index.js";
 export { parseContentParts } from "./contentParts.js";
 export type { ContentImage } from "./contentParts.js";
 export { convertRef } from "./convert.js";
-export type { AssetStore, ConvertOptions } from "./convert.js";
+export type { AssetStore, ConvertOptions, Storage } from "./convert.js";
 export { MMRawError } from "./errors.js";
 export { compactPrompt, expandPrompt } from "./expansion.js";
 export type { CompactOptions, ExpandOptions, ImagePrompt, Vocabulary } from "./expansion.js";

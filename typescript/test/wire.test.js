@@ -194,3 +194,21 @@ test("image parts are found in every spelling", () => {
     ],
   );
 });
+
+test("an image moves into the store or out of it where a dialect carries either", () => {
+  const bytes = Uint8Array.of(1, 2, 3);
+  const stored = formatRef({
+    ...parseRef(buildFeatures(data, { runId: "exp42" }).kwargs_data.image[0]),
+    mm_hash: sha256Hex(bytes),
+    raw_image_id: "kept.png",
+  });
+  const store = { put: () => "new.png", get: () => bytes, url: (name) => `file:///${name}` };
+  const inline = convertRef(stored, { store, storage: "inline" });
+  assert.equal(parseRef(inline).raw_uri, `data:image/png;base64,${encodeBase64(bytes)}`);
+  assert.equal(parseRef(convertRef(inline, { store, storage: "offload" })).raw_image_id, "new.png");
+  assert.equal(convertRef(stored, { store }), stored);
+  assert.equal(
+    failure(() => convertRef(stored, { to: "v2", store, storage: "inline" })),
+    "unsupported_option $",
+  );
+});

@@ -5,6 +5,7 @@ import { get, has, isObject } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
 import { parseContentParts } from "../contentParts.js";
 import { convertRef } from "../convert.js";
+import type { Storage } from "../convert.js";
 import type { AssetStore } from "../convert.js";
 import { MMRawError } from "../errors.js";
 import { buildFeatures, parseFeatures } from "../features.js";
@@ -71,6 +72,7 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
       to: text(input, "to"),
       runId: runId(input),
       config: get(input, "config") as ConfigLike,
+      storage: get(input, "storage") as Storage | null,
     }),
   }),
 
