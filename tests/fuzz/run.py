@@ -19,7 +19,10 @@ from typing import Any
 
 HERE = Path(__file__).parent
 FOUND = HERE / "found"
-NAMES = ("ref", "ref_v3", "ref_v2", "item", "features", "data_uri", "image")
+NAMES = (
+    "ref", "ref_v3", "ref_v2", "item", "features", "content_parts", "mm_refs", "msgpack_file",
+    "data_uri", "image",
+)  # fmt: skip
 EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 COVERAGE = re.compile(r"cov: (\d+)")
 
@@ -42,12 +45,12 @@ def main() -> int:
         total += executions
         faults += failed
         verdict = "FOUND SOMETHING" if failed else "kept its promises"
-        print(f"{target:10} {executions:>12,} executions, coverage {coverage:>6}: {verdict}")
+        print(f"{target:13} {executions:>12,} executions, coverage {coverage:>6}: {verdict}")
         if options.log:
             row = {"target": target, "executions": executions, "failed": failed}
             with options.log.open("a") as log:
                 log.write(json.dumps(row) + "\n")
-    print(f"{'all':10} {total:>12,} executions, {faults} targets with a fault")
+    print(f"{'all':13} {total:>12,} executions, {faults} targets with a fault")
     return 1 if faults or not total else 0
 
 

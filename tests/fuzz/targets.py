@@ -4,19 +4,32 @@ A target returns where the reader keeps its promises and raises AssertionError w
 """
 
 import binascii
+import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 from promises import broken_promise
 
-from mmraw_protocol import MMRawError, format_ref, parse_features, parse_item, parse_ref
+from mmraw_protocol import (
+    MMRawError,
+    format_ref,
+    parse_content_parts,
+    parse_features,
+    parse_item,
+    parse_mm_refs,
+    parse_ref,
+)
 from mmraw_protocol.conformance.vectors import Vector, expand, read_vectors, vectors_folder
+from mmraw_protocol.files.heads import Heads
+from mmraw_protocol.files.packed import packed_pieces
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.images.memory import fits_bound
 from mmraw_protocol.wire._generated.limits import Limits
 from mmraw_protocol.wire.base64 import encode_base64, encode_base64url
 from mmraw_protocol.wire.data_url import parse_data_uri
+from mmraw_protocol.wire.msgpack_stream import json_lines
 
 #: Small, so that a picture which is accepted costs little.
 PICTURES = Limits(image_pixels=1 << 16)
@@ -74,6 +87,36 @@ def features(data: bytes) -> None:
         assert parse_features(found.to_dict()) == found, "a body is read as another value"
 
 
+def content_parts(data: bytes) -> None:
+    """Any text as the content parts of a request."""
+    found = _keeps(parse_content_parts, data)
+    if found is not None:
+        again = parse_content_parts(found.to_list())
+        assert again == found, "content parts are read as other ones"
+
+
+def mm_refs(data: bytes) -> None:
+    """Any bytes as mm_refs: JSON, or MessagePack by their first byte."""
+    found = _keeps(parse_mm_refs, data)
+    if found is None:
+        return
+    for form in (found.to_dict(), found.to_list()):
+        assert parse_mm_refs(form) == found, "mm_refs are read as other ones in another form"
+        assert parse_mm_refs(msgspec.msgpack.encode(form)) == found, "MessagePack says otherwise"
+
+
+def msgpack_file(data: bytes) -> None:
+    """Any bytes as a file of MessagePack: as JSON, and as strings between bytes to pass on."""
+    lines = _keeps(lambda given: b"".join(json_lines(io.BytesIO(given).read)), data)
+    if lines is None:
+        return
+    for line in lines.splitlines():
+        json.loads(line)
+    pieces = packed_pieces(io.BytesIO(data).read, Heads(["mmraw:"], keys=True), most=1000)
+    given = b"".join(piece if isinstance(piece, bytes) else piece.raw for piece in pieces)
+    assert given == data, "what is passed on is not what was read"
+
+
 def data_uri(data: bytes) -> None:
     """Any text as a data: URL, and any base64 behind a good head."""
     for text in (data.decode("latin-1"), "data:image/png;base64," + data.decode("latin-1")):
@@ -97,7 +140,18 @@ def image(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (ref, ref_v3, ref_v2, item, features, data_uri, image)
+    for function in (
+        ref,
+        ref_v3,
+        ref_v2,
+        item,
+        features,
+        content_parts,
+        mm_refs,
+        msgpack_file,
+        data_uri,
+        image,
+    )
 }
 
 
@@ -110,6 +164,9 @@ def seeds(target: str) -> Iterator[bytes]:
                 if len(data) <= 1 << 14:
                     yield data
         return
+    if target in ("mm_refs", "msgpack_file"):
+        table = (vectors_folder() / "msgpack" / "mm_refs.json").read_bytes()
+        yield from (binascii.a2b_base64(row["base64"]) for row in json.loads(table))
     for vector in read_vectors():
         yield from (seed for seed in _seeds_of(target, vector) if len(seed) <= 1 << 14)
 
@@ -127,6 +184,9 @@ def _seeds_of(target: str, vector: Vector) -> Iterator[bytes]:
         yield given["text"].encode() if "text" in given else json.dumps(given["item"]).encode()
     elif target == "features" and vector.op == "parse_features":
         text = given["text"] if "text" in given else json.dumps(given["features"])
+        yield text.encode("utf-8", "replace")
+    elif target == vector.op.removeprefix("parse_") and target in ("content_parts", "mm_refs"):
+        text = given["text"] if "text" in given else json.dumps(given[target])
         yield text.encode("utf-8", "replace")
     elif target == "data_uri" and vector.op == "parse_data_uri":
         yield str(given["data_uri"]).encode("latin-1", "replace")
