@@ -3,13 +3,13 @@ import { MMRawError, featureModality, getAdapter, gridOf, isBuiltIn, parseDataUr
 import type { Adapter, BuiltInFamily, RawMMItem, RawMMRef } from "../../typescript/src/index.js";
 import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
 import { ERROR_TEXTS, hasDefaultLayout, inlineFacts } from "../../typescript/src/inspect.js";
-import type { Finding } from "../../typescript/src/inspect.js";
+import type { Finding, ListFinding, PartFinding } from "../../typescript/src/inspect.js";
 import { itemConversions, refConversions } from "./conversions.js";
 import { el, row, shorten, size, table } from "./dom.js";
 import { drawing, pictureUrl } from "./picture.js";
 import { gridText, plainText } from "./values.js";
 
-const KINDS = { ref: "Ref", envelope: "Envelope", features: "Features body", document: "Document" } as const;
+const KINDS = { ref: "Ref", envelope: "Envelope", features: "Features body", content_parts: "Content parts", mm_refs: "mm_refs", document: "Document" } as const;
 
 /** One card. */
 export function card(finding: Finding, runId: string | null): HTMLElement {
@@ -25,6 +25,8 @@ export function card(finding: Finding, runId: string | null): HTMLElement {
     parts.push(...itemParts(finding.value), itemConversions(finding.value, runId));
   } else if (finding.kind === "features" && finding.value !== null) {
     parts.push(...featuresParts(finding.value, runId));
+  } else if (finding.kind === "content_parts" || finding.kind === "mm_refs") {
+    parts.push(...listParts(finding, runId));
   }
   return el("article", { class: "card" }, ...parts);
 }
@@ -113,6 +115,37 @@ function featuresParts(features: FeaturesValue, runId: string | null): HTMLEleme
     }
   }
   return parts;
+}
+
+/** Each image of content parts or mm_refs with its own verdict; refs can be opened. */
+function listParts({ kind, parts }: ListFinding, runId: string | null): HTMLElement[] {
+  if (parts.length === 0) return [];
+  const rows = parts.map(({ index, text, value, faults }) => {
+    const [fault] = faults;
+    const verdict =
+      fault === undefined
+        ? el("span", { class: "good" }, "accepted")
+        : el("span", { class: "bad" }, `${fault.code}: ${fault.reason}`);
+    const ref = value?.ref ?? null;
+    const grid = ref === null ? null : gridOf(ref.family, ref.payload);
+    const what = ref === null ? `${value?.url_kind ?? "no"} URL` : `${ref.dialect}, ${ref.family}`;
+    const source = ref === null ? shorten(text, 120) : (ref.raw_image_id ?? "inline");
+    return row(`${index}`, verdict, what, grid === null ? "" : grid.join("x"), value === null ? "" : placeOf(value), source);
+  });
+  const place = kind === "mm_refs" ? "span" : "uuid";
+  const heads = ["image", "verdict", "URL", "grid", place, "source"];
+  const opened = parts.slice(0, 20).flatMap(({ index, text, value }) =>
+    value === null || value.ref === null
+      ? []
+      : [el("details", {}, el("summary", {}, `Image ${index}`), ...refParts(value.ref), refConversions(text, value.ref, runId))],
+  );
+  return [el("h3", {}, "Images"), table(heads, rows), ...opened];
+}
+
+function placeOf(image: NonNullable<PartFinding["value"]>): string {
+  if ("offset" in image) return `${image.offset}+${image.length}`;
+  if (image.uuid === null) return "none";
+  return image.ref === null ? shorten(image.uuid, 120) : "the ref's mm_hash";
 }
 
 function layoutText(ref: RawMMRef): string {

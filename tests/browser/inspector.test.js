@@ -87,6 +87,24 @@ test("an inline ref shows its picture under its grid, its tokens, and the hash a
   await close();
 });
 
+test("content parts and mm_refs are one card each, with a verdict on every image", async () => {
+  const { page, seen, close } = await open();
+  const url = vectors("parse_ref").find(({ input, error }) => !error && String(input.ref).startsWith("mmraw:v3:")).input.ref;
+  const parts = [{ type: "image_url", url }, { type: "image_url", url: url.slice(0, -7) }];
+  await inspect(page, JSON.stringify({ content_parts: parts, mm_refs: [[[url, 5, 64]]] }));
+  const titles = await page.locator("article h2").allTextContents();
+  assert.deepEqual(titles.map((title) => title.replace(/, read as \w+/, "")), [
+    "Content parts at $.content_parts: refused",
+    "mm_refs at $.mm_refs: accepted",
+  ]);
+  const verdicts = await page.locator("article h3:text-is('Images') + .scroll tbody tr td:nth-child(2)").allTextContents();
+  assert.deepEqual(verdicts.map((text) => text === "accepted"), [true, false, true]);
+  assert.equal(await page.getByText("5+64").count(), 1);
+  await page.locator("summary", { hasText: "Image 0" }).first().click();
+  assert.deepEqual(seen.problems, []);
+  await close();
+});
+
 test("a fault is named at its place, with its rule", async () => {
   const { page, close } = await open();
   const body = { family: "qwen_vl", fingerprint: "XYZ", mm_hash: "67f463a70fcc80e6b6c13d2563a723f2", modality: "image",

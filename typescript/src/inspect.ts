@@ -9,6 +9,8 @@ import { parseJson } from "./codec/json.js";
 import { mmHashOf, sha256Hex } from "./codec/sha256.js";
 import { get, has, isArray, isObject, keysOf } from "./codec/values.js";
 import type { JsonObject, JsonValue } from "./codec/values.js";
+import { readContentParts } from "./contentParts.js";
+import type { ContentImage } from "./contentParts.js";
 import { checkHash } from "./convert.js";
 import { MMRawError } from "./errors.js";
 import { getAdapter } from "./families/index.js";
@@ -17,13 +19,18 @@ import type { Features } from "./features.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
 import { DEFINITION_TEXTS } from "./generated/texts.js";
+import { namedList, partsOf, plainList } from "./imageLists.js";
+import type { ListKind, PartFinding } from "./imageLists.js";
 import { readHeader } from "./images/index.js";
 import type { ImageHeader } from "./images/index.js";
 import { itemWireOf, KIND, readItem } from "./items.js";
 import type { RawMMItem } from "./items.js";
+import { readMmRefs } from "./mmRefs.js";
+import type { PlacedImage } from "./mmRefs.js";
 import { dialectsOf, dialectWithin, isRef, readRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 
+export type { ListKind, PartFinding } from "./imageLists.js";
 export { DEFINITION_TEXTS, ERROR_TEXTS } from "./generated/texts.js";
 
 /** Faults of one thing that are told; more of them say nothing new. */
@@ -48,22 +55,31 @@ interface Common {
   readonly faults: readonly MMRawError[];
 }
 
+/** Images by their URLs: the verdict on the list, and on each image by itself. */
+export interface ListFinding extends Common {
+  readonly kind: ListKind;
+  readonly value: readonly (ContentImage | PlacedImage)[] | null;
+  readonly parts: readonly PartFinding[];
+}
+
 /** One thing of this protocol. Where it is refused, its value is null. */
 export type Finding =
   | (Common & { readonly kind: "ref"; readonly text: string; readonly value: RawMMRef | null })
   | (Common & { readonly kind: "envelope"; readonly value: RawMMItem | null })
   | (Common & { readonly kind: "features"; readonly value: Features | null })
+  | ListFinding
   | (Common & { readonly kind: "document"; readonly value: null });
 
 /**
- * Everything of this protocol in a text: a bare ref, or a JSON document with refs, envelopes and
- * features at any depth. A text that is neither is one `document` with its fault.
+ * Everything of this protocol in a text: a bare ref, or a JSON document with refs, envelopes,
+ * features, content parts and mm_refs at any depth. A text that is neither is one `document` with its fault.
  */
 export function inspectText(text: string, limits: Limits = DEFAULT_LIMITS): Finding[] {
   const trimmed = text.trim();
   if (isRef(trimmed)) return [inspectRef(trimmed, "$", limits)];
   try {
-    return [...search(parseJson(trimmed), "$", limits)];
+    const document = parseJson(trimmed);
+    return [...search(document, "$", limits, plainList(document, true))];
   } catch (error) {
     return [
       {
@@ -78,17 +94,28 @@ export function inspectText(text: string, limits: Limits = DEFAULT_LIMITS): Find
   }
 }
 
-function* search(value: JsonValue, path: string, limits: Limits): Generator<Finding> {
-  if (isRef(value)) yield inspectRef(value, path, limits);
+function* search(
+  value: JsonValue,
+  path: string,
+  limits: Limits,
+  list: ListKind | null,
+): Generator<Finding> {
+  if (list !== null) yield inspectList(list, value, path, limits);
+  else if (isRef(value)) yield inspectRef(value, path, limits);
   else if (isArray(value)) {
-    for (const [index, row] of value.entries()) yield* search(row, `${path}[${index}]`, limits);
+    for (const [index, row] of value.entries()) {
+      yield* search(row, `${path}[${index}]`, limits, plainList(row, false));
+    }
   } else if (isObject(value)) {
     if (get(value, "kind") === KIND) yield inspectItem(value, path, limits);
     else if (has(value, "kwargs_data") && has(value, "mm_hashes")) {
       yield inspectFeatures(value, path, limits);
     } else {
-      for (const key of keysOf(value))
-        yield* search(value[key] as JsonValue, `${path}.${key}`, limits);
+      for (const key of keysOf(value)) {
+        const child = value[key] as JsonValue;
+        const kind = namedList(key, child) ?? plainList(child, false);
+        yield* search(child, `${path}.${key}`, limits, kind);
+      }
     }
   }
 }
@@ -149,6 +176,31 @@ export function inspectFeatures(
     faults,
     value,
   };
+}
+
+export function inspectList(
+  kind: ListKind,
+  list: JsonValue,
+  path = "$",
+  limits: Limits = DEFAULT_LIMITS,
+): Finding {
+  const [value, whole] = attempt<ListFinding["value"]>((noted) =>
+    kind === "content_parts"
+      ? readContentParts(list, limits, noted)
+      : readMmRefs(list, limits, noted),
+  );
+  const parts = partsOf(kind, list, limits);
+  // The list stops at its first broken ref; each image tells its own faults.
+  const told = new Set<string>();
+  const faults = [...whole, ...parts.flatMap((part) => part.faults)].filter((fault) => {
+    const isNew = !told.has(fault.message) && told.size < MOST_FAULTS;
+    told.add(fault.message);
+    return isNew;
+  });
+  const array = isArray(list) ? "MmRefsArray" : "MmRefs";
+  const definition = kind === "content_parts" ? "ContentParts" : array;
+  const fields = isObject(list) ? explain(definition, list) : [];
+  return { kind, path, definition, fields, faults, value, parts };
 }
 
 /** The fields of a ref as far as they can be made out, also of one that is refused. */

@@ -89,3 +89,43 @@ test("an inline image is verified against its hash", () => {
   assert.deepEqual(inlineFacts({ ...ref, mm_hash: facts.mm_hash }).faults, []);
   assert.equal(inlineFacts(parseRef(V2)), null);
 });
+
+test("content parts and mm_refs are one finding each, with a verdict on every image", () => {
+  const hash = "67f463a70fcc80e6b6c13d2563a723f2";
+  const row = {
+    content_parts: [
+      { type: "image_url", url: V2, uuid: hash },
+      { type: "image_url", url: "https://example.org/a.png" },
+      { type: "image_url", url: V2, uuid: "another" },
+      { type: "image_url", url: V2.slice(0, -1) },
+    ],
+    mm_refs: [[[V2, 5, 64], [V2, 69, 0]]],
+    kept: { images: [V2] },
+  };
+  const [parts, refs, kept] = inspectText(JSON.stringify({ row }));
+  assert.deepEqual([parts, refs, kept].map(({ kind, path }) => `${kind} ${path}`), [
+    "content_parts $.row.content_parts",
+    "mm_refs $.row.mm_refs",
+    "ref $.row.kept.images[0]",
+  ]);
+  assert.deepEqual(parts.parts.map(codes), [[], [], ["hash_mismatch $[2].uuid"], ["invalid_base64 $[3].url.payload"]]);
+  assert.deepEqual(parts.parts.map(({ value }) => value?.url_kind ?? null), ["ref", "other", null, null]);
+  assert.deepEqual(codes(parts), ["hash_mismatch $[2].uuid", "invalid_base64 $[3].url.payload"]);
+  assert.deepEqual(refs.parts.map(codes), [[], ["placeholder_invalid $[0][1][2]"]]);
+  assert.deepEqual([refs.value, refs.definition], [null, "MmRefsArray"]);
+  const images = (spans) => ({ images: spans.map(([offset, length]) => ({ url: V2, offset, length })) });
+  const [good] = inspectText(JSON.stringify(images([[5, 64], [69, 64]])));
+  assert.deepEqual([good.kind, good.faults, good.parts.length], ["mm_refs", [], 2]);
+  // What only the list can tell is no image's own fault.
+  const [bad] = inspectText(JSON.stringify(images([[5, 64], [60, 64]])));
+  assert.deepEqual([codes(bad), bad.parts.map(codes)], [["placeholder_invalid $.images[1]"], [[], []]]);
+});
+
+test("lists are found as documents and, in the array form of mm_refs, at any depth", () => {
+  const kinds = (value) => inspectText(JSON.stringify(value)).map(({ kind, path }) => `${kind} ${path}`);
+  assert.deepEqual(kinds([{ type: "image_url", url: V2 }]), ["content_parts $"]);
+  assert.deepEqual(kinds({ a: [1, [[[V2, 5, 64]]]] }), ["mm_refs $.a[1]"]);
+  assert.deepEqual(kinds([[["a word", 5, 64]]]), []);
+  assert.deepEqual(kinds({ mm_refs: V2 }), ["ref $.mm_refs"]);
+  assert.deepEqual(kinds({ mm_refs: {} }), ["mm_refs $.mm_refs"]);
+});
