@@ -23,8 +23,8 @@ FOLDER = Path(__file__).resolve().parent
 
 # torch is pinned by version and not by hash: the same version comes as several builds (CPU only,
 # one per CUDA release), each with a hash of its own, and a machine has the one that fits it.
+# It goes wherever torchvision goes.
 TORCH = "torch==2.13.0"
-WITH_TORCH = ("integrations", "vllm")
 
 
 def cache_folder() -> Path:
@@ -53,8 +53,9 @@ def install(name: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             venv.create(folder, with_pip=True)
             # The lock names everything: nothing is resolved again, nothing comes in beside it.
-            pip(python, "--no-deps", "--require-hashes", "-r", str(FOLDER / f"{name}.lock"))
-            if name in WITH_TORCH:
+            lock = FOLDER / f"{name}.lock"
+            pip(python, "--no-deps", "--require-hashes", "-r", str(lock))
+            if "\ntorchvision==" in lock.read_text(encoding="utf-8"):
                 pip(python, "--no-deps", TORCH)
             done.touch()
     return python
