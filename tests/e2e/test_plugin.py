@@ -9,35 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Models, Start, token_id
+from conftest import Models
 from exchange import RUN, Messages, render
 from pictures import KINDS, picture, rotated, samples, with_alpha
 from PIL import Image
 from server import HERE, ROOT
-from urls import CHAT, RESPONSES, Urls, data_url, refusal, tokens_of, user
+from urls import (
+    CHAT,
+    ONE,
+    RESPONSES,
+    THREE,
+    TWO,
+    Urls,
+    broken,
+    data_url,
+    refusal,
+    tokens_of,
+    user,
+)
 
 from mmraw_protocol import convert_ref, get_adapter
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire._generated.dialects import DIALECTS
 
 SAMPLES = {n: data for n, data in samples().items() if "1500x900" not in n}
-ONE = KINDS["jpeg"](picture(320, 200, 1))
-TWO = KINDS["png"](picture(640, 480, 2))
-THREE = KINDS["webp"](picture(64, 64, 3))
-KEY = "a-key"
 REQUESTS = 64
-FAMILIES = {"qwen": "qwen_vl", "kimi": "kimi_k25"}
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def urls(request: pytest.FixtureRequest, start: Start, models: Models, store: LocalStore) -> Urls:
-    """A client of a server with the plugin, for each model."""
-    options = (f"--api-key={KEY}", '--allowed-origins=["*"]')
-    server = start(request.param, *options, api_key=KEY)
-    convention = "expanded" if request.param == "kimi" else None
-    family = FAMILIES[request.param]
-    adapter = get_adapter(family, models.get(request.param), placeholder=convention)
-    return Urls(server, adapter, token_id(server.model, adapter.pad_token), store)
 
 
 @pytest.fixture
@@ -170,28 +166,6 @@ def test_one_file_sent_both_ways_gives_each_way_its_own_pixels(
     assert tensors[0] != tensors[1]
     assert urls.chat_tokens(by_ref) == found
     assert urls.chat_tokens(by_url) == stock
-
-
-def broken(urls: Urls) -> dict[str, str]:
-    """A ref of each kind that is refused, by its code."""
-    other = "vision_chunk" if urls.adapter.feature_modality == "image" else "image"
-    name = urls.store.put(KINDS["webp"](picture(64, 64, 9)))
-    (urls.store.root / name).write_bytes(ONE)
-    cut_off = TWO[: len(TWO) // 2]
-    cut_name = urls.store.put(cut_off)
-    return {
-        "unsupported_dialect": "mmraw:v9:x",
-        "invalid_base64": "mmraw:v3:e31",
-        "modality_mismatch": urls.ref(TWO, modality=other),
-        "run_mismatch": urls.ref(TWO, run_id="exp43"),
-        "unknown_family": urls.ref(TWO, family="other"),
-        "fingerprint_mismatch": urls.ref(TWO, fingerprint="0" * 32),
-        "hash_mismatch": urls.ref(TWO, mm_hash="0" * 32),
-        "source_unavailable": urls.ref(TWO, raw_image_id="0" * 64 + ".png"),
-        "object_corrupt": urls.ref(TWO, raw_image_id=name, mm_hash=name[:32]),
-        "image_undecodable": urls.ref(TWO, raw_image_id=cut_name, mm_hash=cut_name[:32]),
-        "grid_mismatch": urls.ref(TWO, payload=urls.adapter.layout(320, 640).payload),
-    }
 
 
 def test_every_class_of_bad_ref_is_400_with_its_code(urls: Urls) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 from exchange import GENERATE, RUN, TOKENS, Messages, image_part, render
+from pictures import KINDS, picture
 from server import VllmServer
 
 from mmraw_protocol import RawMMRef, format_ref
@@ -13,6 +14,9 @@ from mmraw_protocol.stores import LocalStore
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
+ONE = KINDS["jpeg"](picture(320, 200, 1))
+TWO = KINDS["png"](picture(640, 480, 2))
+THREE = KINDS["webp"](picture(64, 64, 3))
 GREEDY = {"temperature": 0, "max_tokens": TOKENS, "ignore_eos": True}
 
 
@@ -117,3 +121,25 @@ def refusal(answer: httpx.Response, status: int = 400) -> str:
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     return error["message"]
+
+
+def broken(urls: Urls) -> dict[str, str]:
+    """A ref of each kind that is refused, by its code."""
+    other = "vision_chunk" if urls.adapter.feature_modality == "image" else "image"
+    name = urls.store.put(KINDS["webp"](picture(64, 64, 9)))
+    (urls.store.root / name).write_bytes(ONE)
+    cut_off = TWO[: len(TWO) // 2]
+    cut_name = urls.store.put(cut_off)
+    return {
+        "unsupported_dialect": "mmraw:v9:x",
+        "invalid_base64": "mmraw:v3:e31",
+        "modality_mismatch": urls.ref(TWO, modality=other),
+        "run_mismatch": urls.ref(TWO, run_id="exp43"),
+        "unknown_family": urls.ref(TWO, family="other"),
+        "fingerprint_mismatch": urls.ref(TWO, fingerprint="0" * 32),
+        "hash_mismatch": urls.ref(TWO, mm_hash="0" * 32),
+        "source_unavailable": urls.ref(TWO, raw_image_id="0" * 64 + ".png"),
+        "object_corrupt": urls.ref(TWO, raw_image_id=name, mm_hash=name[:32]),
+        "image_undecodable": urls.ref(TWO, raw_image_id=cut_name, mm_hash=cut_name[:32]),
+        "grid_mismatch": urls.ref(TWO, payload=urls.adapter.layout(320, 640).payload),
+    }
