@@ -226,6 +226,14 @@ def test_the_servers_refusal_of_an_image_is_told_with_code_and_index() -> None:
     assert len(server.requests) == 1, "a refusal is never tried again"
 
 
+def test_the_plugins_refusal_in_vllms_own_shape_is_told_with_its_code() -> None:
+    words = "the payload's grid is not the one that the image's size gives (image 1)"
+    body = {"error": {"message": f"grid_mismatch: {words}", "type": "BadRequestError"}}
+    error, _ = run(answers(body, 400))
+    assert isinstance(error, ServerError)
+    assert (error.code, error.message, error.status) == ("grid_mismatch", words, 400)
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [

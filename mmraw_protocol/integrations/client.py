@@ -314,13 +314,14 @@ def _read_answer(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _refusal(answer: httpx.Response, document: Any) -> ServerError:
-    """The error of an answer that is no success, as our server words it or anybody else."""
+    """The error of an answer that is no success; the plugin's messages begin with the code."""
     status = answer.status_code
     error = _object(_object(document).get("error"))
     told = _object(error.get("mmraw"))
     text = error.get("message") if isinstance(error.get("message"), str) else answer.text
     detail = str(text)[:2000]
-    code, path, index = told.get("code"), told.get("path"), told.get("index")
+    code = told.get("code", detail.partition(":")[0])
+    path, index = told.get("path"), told.get("index")
     if not isinstance(code, str) or code not in ERRORS:
         message = f"the server answered with HTTP status {status}"
         return ServerError("server_refused", message, status=status, detail=detail)
