@@ -95,8 +95,12 @@ test-verifiers: ## beside the released verifiers package
 
 # The shim lets the CPU build start where torchvision has none for this torch.
 test-vllm: ## beside a released vLLM that serves tiny models on the CPU
-	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 \
-		$$($(ENVIRONMENT) vllm) -m pytest --confcutdir=tests/e2e tests/e2e
+	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) vllm) -m pytest \
+		--confcutdir=tests/e2e --ignore=tests/e2e/released tests/e2e
+
+test-released: ## the released verifiers, renderers and vLLM, unmodified, from messages to tensors
+	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
+		--confcutdir=tests/e2e tests/e2e/released
 
 bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM server
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
@@ -205,7 +209,7 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MINIMUM_LOCK)
 
-ENVIRONMENTS ?= gcs integrations verifiers vllm
+ENVIRONMENTS ?= gcs integrations released verifiers vllm
 lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \

@@ -9,17 +9,26 @@ from typing import Any
 import pytest
 from exchange import RUN, Route
 from server import VllmServer, write_entry_points
+from tiny_gemma4 import make_gemma4_model
 from tiny_models import make_kimi_k25, make_qwen3_vl
+from urls import Urls
 
 from mmraw_protocol.families import Adapter, get_adapter
 from mmraw_protocol.stores import LocalStore
 
 Start = Callable[..., VllmServer]
 
+KEY = "a-key"
+FAMILIES = {"qwen": "qwen_vl", "kimi": "kimi_k25"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one server stand together: starting one takes a minute."""
-    items.sort(key=lambda item: ("kimi" in item.nodeid, "test_plugin" in item.nodeid))
+
+    def server(item: Any) -> tuple[bool, bool]:
+        return "kimi" in item.nodeid, "urls" in item.fixturenames
+
+    items.sort(key=server)
 
 
 class Models:
@@ -30,9 +39,10 @@ class Models:
         self._made: dict[str, Path] = {}
 
     def get(self, name: str) -> Path:
-        """The folder of `qwen` or `kimi`."""
+        """The folder of `qwen`, `kimi` or `gemma4`."""
         if name not in self._made:
-            make = {"qwen": make_qwen3_vl, "kimi": make_kimi_k25}[name]
+            made = {"qwen": make_qwen3_vl, "kimi": make_kimi_k25, "gemma4": make_gemma4_model}
+            make = made[name]
             self._made[name] = make(self._folder / name)
         return self._made[name]
 
@@ -101,6 +111,17 @@ def qwen_adapter(models: Models) -> Adapter:
 def qwen_route(qwen: VllmServer, qwen_adapter: Adapter, store: LocalStore) -> Route:
     """Offloaded v3 refs for the Qwen3-VL."""
     return Route(qwen, qwen_adapter, token_id(qwen.model, qwen_adapter.pad_token), store)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def urls(request: pytest.FixtureRequest, start: Start, models: Models, store: LocalStore) -> Urls:
+    """A client of a server with the plugin, for each model."""
+    options = (f"--api-key={KEY}", '--allowed-origins=["*"]')
+    server = start(request.param, *options, api_key=KEY)
+    convention = "expanded" if request.param == "kimi" else None
+    family = FAMILIES[request.param]
+    adapter = get_adapter(family, models.get(request.param), placeholder=convention)
+    return Urls(server, adapter, token_id(server.model, adapter.pad_token), store)
 
 
 def token_id(model: Path, token: str) -> int:
