@@ -5,11 +5,14 @@ PYTHON  ?= python3
 VENV    ?= .venv
 WORKERS ?= 2
 
-BIN    := $(VENV)/bin
-PY     := $(BIN)/python
+WINDOWS := $(filter Windows_NT,$(OS))
+SCRIPTS := $(if $(WINDOWS),Scripts,bin)
+BIN    := $(VENV)/$(SCRIPTS)
+PY     := $(BIN)/python$(if $(WINDOWS),.exe)
 PIP    := $(PY) -m pip --quiet --disable-pip-version-check
 STAMP  := $(VENV)/.installed
 LOCK   := requirements-dev.lock
+CORE_LOCK := tests/environments/core.lock
 EXTRAS := aws-profile cli client object-store testing vision
 
 .DEFAULT_GOAL := help
@@ -47,13 +50,19 @@ else
 	@printf '\n!!! NOT TESTED: the TypeScript package. It needs node 20 or later with npm.\n\n' >&2
 endif
 
+# What needs neither the generator nor more than the wire, its families and their vectors.
+CORE := golden refs items features turns ref_stream limits spelling canonical_readers writing codec \
+	strict_json vectors layout package import_order
+
 # What a change of the wire or of a family breaks; the rest is for `make test`.
-QUICK := golden refs items features turns ref_stream limits spelling canonical_readers writing codec \
-	strict_json vectors layout new_family testing codegen package import_order
+QUICK := $(CORE) new_family testing codegen
 
 quick: install ## the tests of wire, families and generated files, in under a minute
 	$(PY) -m codegen --check
 	$(PY) -m pytest -q -n $(WORKERS) --hypothesis-profile quick $(QUICK:%=tests/test_%.py)
+
+test-pythons: ## the core's tests on every Python from 3.10 to 3.14 that is found here
+	$(PYTHON) tests/environments/pythons.py $(CORE:%=tests/test_%.py)
 
 # Servers for Azure (from npm) and Google; the one for S3 comes with the development environment.
 AZURITE := tests/environments/azurite
@@ -193,9 +202,9 @@ test-minimum: $(MINIMUM_STAMP) ## run the tests with the oldest versions that th
 	$(VENV)/minimum/bin/python -m pytest -n $(WORKERS) --hypothesis-profile quick
 
 # Universal: one file for Python 3.10 and later. UV names another uv, e.g. make lock UV=uv
-UV ?= $(VENV)/uv/bin/uv
+UV ?= $(VENV)/uv/$(SCRIPTS)/uv
 lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer releases)
-	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }
 	$(UV) pip compile pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(LOCK)
@@ -208,10 +217,13 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 	$(UV) pip compile pyproject.toml --group minimum $(addprefix --extra ,$(EXTRAS)) --resolution lowest-direct \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MINIMUM_LOCK)
+	$(UV) pip compile pyproject.toml --group core --extra testing --extra vision --constraint $(LOCK) \
+		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(CORE_LOCK)
 
 ENVIRONMENTS ?= gcs integrations released verifiers vllm
 lock-environments: ## resolve the environments of tests/environments/ again
-	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \
 		$(abspath $(UV)) pip compile $$name.in --override overrides.txt --python-version 3.11 \
 			--generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 ALLOWED_HOSTS = {
     "hypothesis.readthedocs.io",
     "keepachangelog.com",
+    "pre-commit.com",
     "semver.org",
     "www.apache.org",
     "zensical.org",
