@@ -46,6 +46,10 @@ VECTORS = [
 IDS = [vector.id for vector in VECTORS]
 ALL_WRONG = dict.fromkeys(IDS, "failed: wrong_result")
 
+#: An entry of a baseline.
+WHY, LINK = "it accepts every name", "https://example.org/issues/"
+ENTRY = {"status": "failed", "reason": WHY, "link": LINK}
+
 #: Long where an answer comes, short where none does.
 PATIENT = Options()
 HASTY = Options(timeout=0.5, start_timeout=60)
@@ -288,28 +292,76 @@ def test_the_baseline_holds_what_is_known_and_fails_when_stale(
     file = tmp_path / "baseline.json"
     only = ["--filter", "check_raw_image_id:*/acc-*"]
     wrong, right = command("accepts"), command("honest")
-    code, told = mmraw(capsys, "run", *only, "--write-baseline", str(file), "--", *wrong)
+    writing = [*only, "--write-baseline", str(file), "--reason", WHY, "--link", LINK]
+    code, told = mmraw(capsys, "run", *writing, "--", *wrong)
     assert code == 1
     assert told["counts"]["failed"] == len(told["failures"]) > 0
-    assert len(json.loads(file.read_text())["known"]) == told["counts"]["failed"]
+    entries = json.loads(file.read_text())["known"]
+    assert set(entries) == {row["id"] for row in told["failures"]}
+    assert all(e == {"status": "failed", "reason": WHY, "link": LINK} for e in entries.values())
     code, told = mmraw(capsys, "run", *only, "--baseline", str(file), "--", *wrong)
     assert (code, told["failures"], told["baseline"]["stale"]) == (0, [], {})
     code, told = mmraw(capsys, "run", *only, "--baseline", str(file), "--", *right)
     assert code == 1
     assert set(told["baseline"]["stale"]) == set(json.loads(file.read_text())["known"])
-    file.write_text(json.dumps({"version": 1, "known": {"no/such": "failed"}}))
+    file.write_text(json.dumps({"version": 2, "known": {"no/such": ENTRY}}))
     code, told = mmraw(capsys, "run", *only, "--baseline", str(file), "--", *right)
     assert (code, told["baseline"]["stale"]) == (1, {"no/such": "no such vector"})
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"version": 2, "known": {}}', '{"version": 1, "known": {"a/b": "passed"}}']
-)
-def test_a_broken_baseline_is_refused(
-    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_expected_failure_keeps_its_reason_and_reports_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, junit, page = (tmp_path / name for name in ("known.json", "junit.xml", "page.html"))
+    args = ["run", "--filter", "check_raw_image_id:*/acc-*", "--write-baseline", str(file)]
+    wrong = command("accepts")
+    mmraw(capsys, *args, "--reason", WHY, "--link", LINK, "--", *wrong)
+    first = json.loads(file.read_text())
+    name = next(iter(first["known"]))
+    first["known"][name] |= {"reason": "a reason of its own", "link": f"{LINK}1"}
+    del first["known"][next(reversed(first["known"]))]
+    file.write_text(json.dumps(first))
+    mmraw(capsys, *args, "--reason", "later", "--link", LINK, "--", *wrong)
+    second = json.loads(file.read_text())["known"]
+    assert [entry for entry in second.values() if entry["reason"] == "later"]
+    assert {n: second[n] for n in first["known"]} == first["known"]
+    reports = ["--baseline", str(file), "--junit", str(junit), "--html", str(page)]
+    assert mmraw(capsys, *args[:3], *reports, "--", *wrong)[0] == 0
+    assert f"expected failure: a reason of its own ({LINK}1)" in junit.read_text()
+    assert f'a reason of its own (<a href="{LINK}1">' in page.read_text()
+
+
+@pytest.mark.parametrize(("why", "link"), [("", LINK), (" ", LINK), (WHY, ""), (WHY, "issue 1")])
+def test_a_baseline_is_not_written_without_a_reason_and_a_link(
+    why: str, link: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "baseline.json"
-    file.write_text(text)
+    args = ["run", "--filter", "check_raw_image_id:*/acc-*", "--write-baseline", str(file)]
+    args += ["--reason", why, "--link", link]
+    code, told = mmraw(capsys, *args, "--", *command("accepts"))
+    assert (code, told["error"]["code"]) == (1, "invalid_value")
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[]",
+        {"version": 1, "known": {"a/b": "failed"}},
+        {"version": 2, "known": {"a/b": "failed"}},
+        {"version": 2, "known": {"a/b": {**ENTRY, "status": "passed"}}},
+        {"version": 2, "known": {"a/b": {**ENTRY, "reason": ""}}},
+        {"version": 2, "known": {"a/b": {**ENTRY, "link": "issue 1"}}},
+        {"version": 2, "known": {"a/b": {"status": "failed", "reason": WHY}}},
+        {"version": 2, "known": {"a/b": {**ENTRY, "extra": 1}}},
+    ],
+)
+def test_a_broken_baseline_is_refused(
+    document: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "baseline.json"
+    file.write_text(document if isinstance(document, str) else json.dumps(document))
     code, told = mmraw(capsys, "run", "--baseline", str(file), "--", *command("honest"))
     assert code == 1
     assert told["error"]["code"] in ("invalid_json", "invalid_value")

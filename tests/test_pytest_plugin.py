@@ -56,14 +56,15 @@ def test_one_line_in_a_test_file(tmp_path: Path) -> None:
 def test_a_baseline_makes_known_failures_pass_until_they_are_mended(tmp_path: Path) -> None:
     known = tmp_path / "known.json"
     program = [str(Path(sys.executable).parent / "mmraw"), "conformance", "run"]
-    line = [*program, "--filter", "check_raw_image_id", "--write-baseline", str(known), "--"]
+    line = [*program, "--filter", "check_raw_image_id", "--write-baseline", str(known)]
+    line += ["--reason", "it accepts every name", "--link", "https://example.org/1", "--"]
     subprocess.run([*line, *command("accepts")], capture_output=True, check=False)
     file = tmp_path / "test_it.py"
     options = {"ops": ["check_raw_image_id"], "baseline": str(known)}
     file.write_text(one_line("accepts", **options))
     assert run_pytest(tmp_path)[0] == 0
     entries = json.loads(known.read_text())
-    entries["known"]["no/such"] = "failed"
+    entries["known"]["no/such"] = next(iter(entries["known"].values()))
     known.write_text(json.dumps(entries))
     code, out = run_pytest(tmp_path)
     assert code == 1

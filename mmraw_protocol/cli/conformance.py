@@ -64,9 +64,16 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes at the same time (1)")
     parser.add_argument("--strict-codes", action="store_true", help="error codes must be the same")
     parser.add_argument("--no-skips", action="store_true", help="what is skipped counts as failed")
-    parser.add_argument("--baseline", type=Path, metavar="FILE", help="known failures")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="expected failures")
     parser.add_argument(
-        "--write-baseline", type=Path, metavar="FILE", help="write the failures of this run"
+        "--write-baseline",
+        type=Path,
+        metavar="FILE",
+        help="write the failures of this run; new entries need --reason and --link",
+    )
+    parser.add_argument("--reason", default="", help="why the new entries are expected to fail")
+    parser.add_argument(
+        "--link", default="", metavar="URL", help="where that is decided, or will be mended"
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report for people")
@@ -92,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     comparison = compare(report.outcomes, baseline, (vector.id for vector in everything))
     passed = _is_passed(report, comparison, no_skips=args.no_skips)
     if args.write_baseline:
-        write_baseline(args.write_baseline, report.outcomes)
+        write_baseline(args.write_baseline, report.outcomes, args.reason, args.link)
     if args.junit:
         write_junit(args.junit, report, comparison)
     if args.html:
@@ -171,7 +178,7 @@ def _print(report: Report, comparison: Comparison, passed: bool) -> None:
     ]
     print_table(("op", *statuses), [*rows, ("all", *report.counts.values())])
     about = report.implementation
-    known = f", {len(comparison.known)} known failures" if comparison.known else ""
+    known = f", {len(comparison.known)} expected failures" if comparison.known else ""
     print(
         f"{about['name']} {about['version']} ({about['language']}): "
         f"{'passed' if passed else 'not passed'}{known}, in {report.seconds:.1f} s"

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from .answers import FAULTS, REASONS, Outcome
-from .baseline import Comparison
+from .baseline import Comparison, ExpectedFailure
 from .runner import Report
 
 #: What XML 1.0 cannot hold even as an escape.
@@ -18,14 +18,14 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def write_junit(path: Path, report: Report, comparison: Comparison) -> None:
     """One suite per operation, one case per vector; faults and stale entries in suites apart.
 
-    A failure of the baseline is a skipped case that says so.
+    A failure of the baseline is a skipped case that says why it is expected.
     """
-    known = {found.id for found in comparison.known}
+    known = {found.id: comparison.expected[found.id] for found in comparison.known}
     root = ET.Element("testsuites", name="mmraw conformance")
     root.set("time", f"{report.seconds:.3f}")
     for op in sorted({found.op for found in report.outcomes}):
         rows = [found for found in report.outcomes if found.op == op]
-        _suite(root, op, (_case(found, found.id in known) for found in rows))
+        _suite(root, op, (_case(found, known.get(found.id)) for found in rows))
     _suite(
         root,
         "run",
@@ -55,13 +55,14 @@ def _suite(root: ET.Element, name: str, cases: Iterable[ET.Element]) -> None:
         suite.append(case)
 
 
-def _case(found: Outcome, known: bool) -> ET.Element:
+def _case(found: Outcome, known: ExpectedFailure | None) -> ET.Element:
     if found.status == "passed":
         return ET.Element("testcase", name=found.id)
     tag = {"failed": "failure", "errored": "error", "skipped": "skipped"}[found.status]
     meaning = f"{found.reason}: {REASONS[found.status][found.reason]}"
-    if known:
-        return _made(found.id, "skipped", f"known failure: {meaning}", found.detail)
+    if known is not None:
+        why = f"expected failure: {known.reason} ({known.link}); {meaning}"
+        return _made(found.id, "skipped", why, found.detail)
     return _made(found.id, tag, meaning, found.detail)
 
 

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from .answers import FAULTS, REASONS, Outcome
-from .baseline import Comparison
+from .baseline import Comparison, ExpectedFailure
 from .runner import Report
 from .vectors import Vector
 
@@ -43,7 +43,9 @@ def page(report: Report, comparison: Comparison, vectors: Iterable[Vector], pass
     about = report.implementation
     title = f"mmraw conformance: {about['name']} {about['version']}"
     verdict = "passed" if passed else "failed"
-    notes = {vector.id: vector for vector in vectors}
+    asked = {vector.id: vector for vector in vectors}
+    notes = {vector.id: escape(vector.note or "") for vector in asked.values()}
+    reasons = {name: _expected(entry) for name, entry in comparison.expected.items()}
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict {verdict}">{verdict}</p>',
@@ -55,8 +57,8 @@ def page(report: Report, comparison: Comparison, vectors: Iterable[Vector], pass
         _counts(report.outcomes),
         _faults(report),
         _stale(comparison),
-        _failures("Failures", comparison.new, notes),
-        _failures("Known failures", comparison.known, notes),
+        _failures("Failures", comparison.new, asked, "why it matters", notes),
+        _failures("Expected failures", comparison.known, asked, "why it is expected", reasons),
         _skipped(report.outcomes),
         _codes(report.outcomes),
     ]
@@ -112,24 +114,32 @@ def _stale(comparison: Comparison) -> str:
     return f"<h2>Stale entries of the baseline</h2>\n{_table(('vector', 'why'), rows)}"
 
 
-def _failures(title: str, found: Sequence[Outcome], notes: dict[str, Vector]) -> str:
+def _expected(entry: ExpectedFailure) -> str:
+    link = escape(entry.link)
+    return f'{escape(entry.reason)} (<a href="{link}">{link}</a>)'
+
+
+def _failures(
+    title: str, found: Sequence[Outcome], asked: dict[str, Vector], last: str, why: dict[str, str]
+) -> str:
+    """A table whose last column is `why`, which is HTML by the ids of vectors."""
     if not found:
         return ""
-    rows = [_failure(one, notes[one.id]) for one in found[:MOST_LISTED]]
+    rows = [_failure(one, asked[one.id], why[one.id]) for one in found[:MOST_LISTED]]
     more = len(found) - len(rows)
     rest = f"<p>and {more} more</p>" if more else ""
-    columns = ("vector", "tests", "reason", "detail", "why it matters")
+    columns = ("vector", "tests", "reason", "detail", last)
     return f"<h2>{title} ({len(found)})</h2>\n{_table(columns, rows)}{rest}"
 
 
-def _failure(found: Outcome, vector: Vector) -> tuple[str, ...]:
+def _failure(found: Outcome, vector: Vector, why: str) -> tuple[str, ...]:
     meaning = REASONS[found.status][found.reason]
     return (
         f"<code>{escape(found.id)}</code>",
         f"<code>{escape(found.op)}</code><br>{escape(vector.spec)}",
         f'<span class="{found.status}" title="{escape(meaning)}">{found.reason}</span>',
         f"<code>{escape(found.detail)}</code>",
-        escape(vector.note or ""),
+        why,
     )
 
 

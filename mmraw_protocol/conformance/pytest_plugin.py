@@ -45,7 +45,7 @@ def conformance_tests(
 
     Args:
         command: Program and arguments of the implementation.
-        baseline: File of known failures, as `mmraw conformance run --write-baseline` writes it.
+        baseline: File of expected failures, as `mmraw conformance run --write-baseline` writes it.
         ops: Only these operations; the ones that the implementation does not list are skipped.
         options: Time limits and the like.
     """
@@ -107,7 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mmraw", "conformance to the mmraw protocol")
     for name, text in (
         ("mmraw-conformance", "command of the implementation to test"),
-        ("mmraw-baseline", "file of its known failures"),
+        ("mmraw-baseline", "file of its expected failures"),
     ):
         group.addoption(f"--{name}", default=None, help=text)
         parser.addini(name.replace("-", "_"), text, default="")
