@@ -30,6 +30,7 @@ ELSEWHERE = {
     "contributing.md": "CONTRIBUTING.md",
     "releases.md": "RELEASE.md",
     "security.md": "SECURITY.md",
+    "testing.md": "tests/README.md",
     "typescript.md": "typescript/README.md",
     "pipeline.md": "examples/pipeline/README.md",
     "pictures.md": "examples/README.md",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from one_image import DATA, NAME, files, refused
+from one_image import DATA, NAME, files
+from refusals import refused_code
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.stores import AssetStore, LocalStore, open_store, sniff_extension
@@ -58,13 +59,13 @@ def test_names_of_older_writers_are_read_and_the_hash_decides(size: int, store: 
     (store.root / name).write_bytes(DATA)
     assert store.get(name) == DATA
     (store.root / name).write_bytes(b"other")
-    assert refused(store.get, name) == "object_corrupt"
+    assert refused_code(store.get, name) == "object_corrupt"
 
 
 def test_a_corrupt_object_is_replaced(store: LocalStore) -> None:
     for wrong in (b"", b"torn", DATA + b"x", b"y" * len(DATA)):
         (store.root / NAME).write_bytes(wrong)
-        assert refused(store.get, NAME) == "object_corrupt"
+        assert refused_code(store.get, NAME) == "object_corrupt"
         store.put(DATA)
         assert store.get(NAME) == DATA
         assert files(store) == [NAME]
@@ -89,7 +90,7 @@ def test_what_is_no_regular_file_is_refused_and_replaced(kind: str, store: Local
             os.mknod(place, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # endless zeroes
         except PermissionError:
             pytest.skip("only root makes devices")
-    assert refused(store.get, NAME) == "source_unavailable"
+    assert refused_code(store.get, NAME) == "source_unavailable"
     assert not store.has(NAME)
     store.put(DATA)
     assert store.get(NAME) == DATA
@@ -99,7 +100,7 @@ def test_what_is_no_regular_file_is_refused_and_replaced(kind: str, store: Local
 def test_a_hard_link_is_read_and_the_hash_decides(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"not this image")
     os.link(tmp_path / "secret", store.root / NAME)
-    assert refused(store.get, NAME) == "object_corrupt"
+    assert refused_code(store.get, NAME) == "object_corrupt"
 
 
 @pytest.mark.parametrize(
@@ -107,23 +108,23 @@ def test_a_hard_link_is_read_and_the_hash_decides(store: LocalStore, tmp_path: P
 )
 def test_names_that_leave_the_store_are_refused(name: str, store: LocalStore) -> None:
     for work in (store.get, store.has, store.delete, store.url):
-        assert refused(work, name) == "invalid_raw_image_id"
+        assert refused_code(work, name) == "invalid_raw_image_id"
 
 
 def test_sizes_are_bounded(tmp_path: Path) -> None:
     store = LocalStore(tmp_path, limits=Limits(inline_image_bytes=10))
-    assert refused(store.put, b"x" * 11) == "limit_exceeded"
+    assert refused_code(store.put, b"x" * 11) == "limit_exceeded"
     (tmp_path / "large.img").write_bytes(b"x" * 11)
-    assert refused(store.get, "large.img") == "limit_exceeded"
-    assert refused(store.put, b"") == "empty_source"
+    assert refused_code(store.get, "large.img") == "limit_exceeded"
+    assert refused_code(store.put, b"") == "empty_source"
 
 
 def test_a_store_of_one_run_refuses_others(tmp_path: Path) -> None:
     store = LocalStore(tmp_path, run_id="run_exp42")
     for run_id in ("exp42", "run_exp42", None):
         store.check_run(run_id)
-    assert refused(store.check_run, "other") == "run_mismatch"
-    assert refused(store.get, NAME, run_id="other") == "run_mismatch"
+    assert refused_code(store.check_run, "other") == "run_mismatch"
+    assert refused_code(store.get, NAME, run_id="other") == "run_mismatch"
     LocalStore(tmp_path).check_run("any")
 
 
@@ -132,12 +133,12 @@ def test_a_store_of_several_runs_needs_the_run_named(tmp_path: Path) -> None:
     name = store.put(DATA, run_id="a")
     assert (tmp_path / "run_a" / "assets" / "images" / name).exists()
     assert store.get(name, run_id="a") == DATA
-    assert refused(store.get, name, run_id="b") == "source_unavailable"
+    assert refused_code(store.get, name, run_id="b") == "source_unavailable"
     assert not store.has(name, run_id="b")
-    assert refused(store.get, name) == "run_mismatch"
-    assert refused(store.put, DATA, run_id="c") == "run_mismatch"
-    assert refused(open_store(tmp_path, run_ids=[]).put, DATA, run_id="a") == "run_mismatch"
-    assert refused(open_store, tmp_path, run_id="a", run_ids=["a"]) == "store_invalid"
+    assert refused_code(store.get, name) == "run_mismatch"
+    assert refused_code(store.put, DATA, run_id="c") == "run_mismatch"
+    assert refused_code(open_store(tmp_path, run_ids=[]).put, DATA, run_id="a") == "run_mismatch"
+    assert refused_code(open_store, tmp_path, run_id="a", run_ids=["a"]) == "store_invalid"
 
 
 @pytest.mark.parametrize("part", ["run_a", "run_a/assets", "run_a/assets/images"])
@@ -148,18 +149,18 @@ def test_no_part_below_the_root_may_be_a_link(part: str, tmp_path: Path) -> None
     (root / part).parent.mkdir(parents=True)
     (root / part).symlink_to(outside)
     store = LocalStore(root, run_ids=["a"])
-    assert refused(store.put, DATA, run_id="a") in ("store_invalid", "store_permission")
+    assert refused_code(store.put, DATA, run_id="a") in ("store_invalid", "store_permission")
     assert not list(outside.rglob("*.png"))
 
 
 def test_stores_are_opened_by_path_or_url(tmp_path: Path) -> None:
     for place in (tmp_path, str(tmp_path), tmp_path.as_uri()):
         assert open_store(place).put(DATA) == NAME
-    assert refused(open_store, "gopher://x/y") == "store_invalid"
-    assert refused(open_store, "file://otherhost/tmp") == "store_invalid"
+    assert refused_code(open_store, "gopher://x/y") == "store_invalid"
+    assert refused_code(open_store, "file://otherhost/tmp") == "store_invalid"
     (tmp_path / "file").write_bytes(b"")
-    assert refused(open_store, tmp_path / "file") == "store_invalid"
-    assert refused(open_store, tmp_path / "missing", create=False) == "store_invalid"
+    assert refused_code(open_store, tmp_path / "file") == "store_invalid"
+    assert refused_code(open_store, tmp_path / "missing", create=False) == "store_invalid"
 
 
 def test_stale_temporary_files_are_swept(store: LocalStore) -> None:
@@ -203,7 +204,7 @@ def test_the_first_put_sweeps_and_a_reading_store_changes_nothing(store: LocalSt
     os.utime(old, (0, 0))
     reader = LocalStore(store.root, create=False)
     assert not reader.has(NAME)
-    assert refused(reader.get, NAME) == "source_unavailable"
+    assert refused_code(reader.get, NAME) == "source_unavailable"
     assert files(store) == [old.name]
     store.put(DATA)
     assert files(store) == [NAME]
@@ -234,7 +235,7 @@ def test_what_the_path_of_an_open_store_leads_to_later_does_not_matter(
     (outside / "secret.png").write_bytes(b"secret")
     os.rename(store.root, tmp_path / "moved")
     store.root.symlink_to(outside)
-    assert refused(store.get, "secret.png") == "source_unavailable"
+    assert refused_code(store.get, "secret.png") == "source_unavailable"
     store.put(DATA)
     assert os.listdir(outside) == ["secret.png"]
     assert os.listdir(tmp_path / "moved") == [NAME]
@@ -275,5 +276,5 @@ def test_what_is_no_path_is_refused_and_nothing_made(
     place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert refused(LocalStore, place) == "store_invalid"
+    assert refused_code(LocalStore, place) == "store_invalid"
     assert os.listdir(tmp_path) == []

@@ -1,32 +1,28 @@
 """Images by their URLs: the content parts of a request."""
 
+import functools
 import json
 from collections import UserDict
 from typing import Any
 
 import msgspec
 import pytest
+import refusals
 import samples
 from hypothesis import given
-from promises import broken_promise, keeps_promises
+from promises import keeps_promises
 
-from mmraw_protocol import Limits, MMRawError, RefMemory, parse_content_parts, parse_ref
+from mmraw_protocol import Limits, RefMemory, parse_content_parts, parse_ref
 from mmraw_protocol.testing import content_parts, json_values
 from mmraw_protocol.wire._generated.dialects import DIALECTS
 from mmraw_protocol.wire.image_urls import STORE_SCHEMES, url_kind_of
+
+refusal = functools.partial(refusals.refusal, parse_content_parts)
 
 
 def part(url: Any = None, **more: Any) -> dict[str, Any]:
     """One content part; of the sample ref where no URL is given."""
     return {"type": "image_url", "url": samples.ref() if url is None else url, **more}
-
-
-def refusal(parts: Any, **options: Any) -> tuple[str, str]:
-    """The code and path that refuse content parts."""
-    with pytest.raises(MMRawError) as caught:
-        parse_content_parts(parts, **options)
-    assert broken_promise(caught.value, parts) is None
-    return caught.value.code, caught.value.path
 
 
 def test_refs_and_other_urls_stand_in_one_list() -> None:

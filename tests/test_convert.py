@@ -1,15 +1,17 @@
 """Moving refs between dialects: without loss, or not at all."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
+import refusals
 import samples
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import PNG
 
-from mmraw_protocol import MMRawError, parse_ref
+from mmraw_protocol import parse_ref
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.stores.convert import convert_ref, dialect_names
@@ -43,11 +45,7 @@ def text_of(dialect: str, *, stored: str | None = None, label: str | None = None
     return samples.ref(dialect, **changes, **payload, **hashes)
 
 
-def refused(*args: Any, **options: Any) -> MMRawError:
-    """The refusal."""
-    with pytest.raises(MMRawError) as caught:
-        convert_ref(*args, **options)
-    return caught.value
+refused = functools.partial(refusals.refused, convert_ref)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -7,10 +7,10 @@ import pytest
 from differential.prompts import Drawn, drawn, published, ref_of, texts_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from refusals import refused
 
 from mmraw_protocol import (
     Limits,
-    MMRawError,
     PlaceholderRange,
     compact_prompt,
     expand_prompt,
@@ -26,14 +26,6 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 rngs = st.randoms(use_true_random=False)
 #: A token of none of the drawn vocabularies.
 STRANGE = 999_999
-
-
-def refused(work: Any, *args: Any, **options: Any) -> MMRawError:
-    """The error that refuses."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args, **options)
-    assert caught.value.__context__ is None
-    return caught.value
 
 
 def expanded(made: Drawn) -> ImagePrompt:

@@ -15,6 +15,7 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import refused_code
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.conformance.vectors import vectors_folder
@@ -31,14 +32,6 @@ PASSED = {"dim_lie_smaller.png", "poly_gif_js.gif"}
 GOOD = {"mpo.jpg", "bitflip.jpg", "idx_out_of_plte.png", "poly_png_zip.png", "poly_jpg_html.jpg"}
 
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-
-
-def refused(work: Any, *args: Any, **options: Any) -> str:
-    """The code that refuses."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args, **options)
-    assert caught.value.__context__ is None
-    return caught.value.code
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (5, 4), kind: str = "PNG") -> bytes:
@@ -72,12 +65,12 @@ def test_a_decoded_picture_is_encoded_from_its_pixels() -> None:
 
 def test_a_picture_that_does_not_load_is_one_error() -> None:
     cut = Image.open(io.BytesIO((IMAGES / "rgb_320x200.jpg").read_bytes()[:2000]))
-    assert refused(ImageSource.open, cut) == "image_undecodable"
+    assert refused_code(ImageSource.open, cut) == "image_undecodable"
 
 
 def test_limits_of_a_second_reader_hold_for_an_open_source() -> None:
     source = ImageSource.open(memoryview(picture()))
-    assert refused(ImageSource.open, source, limits=Limits(inline_image_bytes=10)) == (
+    assert refused_code(ImageSource.open, source, limits=Limits(inline_image_bytes=10)) == (
         "limit_exceeded"
     )
 
@@ -103,22 +96,25 @@ def test_limits_of_a_second_reader_hold_for_an_open_source() -> None:
     ],
 )
 def test_other_sources_are_refused_and_never_fetched(source: Any) -> None:
-    assert refused(ImageSource.open, source) == "source_unsupported"
+    assert refused_code(ImageSource.open, source) == "source_unsupported"
 
 
 def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.png")
     for name in ("fifo.png", "missing.png", "."):
-        assert refused(ImageSource.open, tmp_path / name) == "source_unavailable"
+        assert refused_code(ImageSource.open, tmp_path / name) == "source_unavailable"
 
 
 def test_bytes_are_counted_before_they_are_read(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(picture())
-    assert refused(ImageSource.open, file, limits=Limits(inline_image_bytes=10)) == "limit_exceeded"
-    assert refused(ImageSource.open, b"") == "empty_source"
+    assert (
+        refused_code(ImageSource.open, file, limits=Limits(inline_image_bytes=10))
+        == "limit_exceeded"
+    )
+    assert refused_code(ImageSource.open, b"") == "empty_source"
     (tmp_path / "empty").write_bytes(b"")
-    assert refused(ImageSource.open, tmp_path / "empty") == "empty_source"
+    assert refused_code(ImageSource.open, tmp_path / "empty") == "empty_source"
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in BAD_IMAGES.iterdir()))
@@ -131,14 +127,14 @@ def test_hostile_files_get_their_verdict(name: str) -> None:
         decode_rgb(data)
     else:
         codes = ("image_undecodable", "unsupported_format", "limit_exceeded", "multiple_frames")
-        assert refused(decode_rgb, data) in codes
+        assert refused_code(decode_rgb, data) in codes
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in IMAGES.iterdir()))
 def test_pixels_are_those_of_pillow(name: str) -> None:
     data = (IMAGES / name).read_bytes()
     if name.startswith(("truncated", "empty", "apng")):
-        refused(decode_rgb, data)
+        refused_code(decode_rgb, data)
         return
     found = decode_rgb(data)
     image = Image.open(io.BytesIO(data))
@@ -160,14 +156,14 @@ def test_each_picture_is_its_caller_s_own(isolation: Any) -> None:
 def test_the_first_frame_of_an_animation_only_on_request() -> None:
     data = (IMAGES / "apng_96x80.png").read_bytes()
     assert read_header(data).frames == 2
-    assert refused(decode_rgb, data) == "multiple_frames"
+    assert refused_code(decode_rgb, data) == "multiple_frames"
     assert decode_rgb(data, frames="first").width == 96
 
 
 def test_limits_are_held_against_the_header() -> None:
     data = picture(size=(50, 40))
-    assert refused(read_header, data, limits=Limits(image_side=49)) == "limit_exceeded"
-    assert refused(read_header, data, limits=Limits(image_pixels=1999)) == "limit_exceeded"
+    assert refused_code(read_header, data, limits=Limits(image_side=49)) == "limit_exceeded"
+    assert refused_code(read_header, data, limits=Limits(image_pixels=1999)) == "limit_exceeded"
     assert read_header(data, limits=Limits(image_side=50, image_pixels=2000)).width == 50
 
 
@@ -175,7 +171,7 @@ def test_a_frame_that_is_cut_off_is_refused_before_its_size_is_believed() -> Non
     frame = b"\x2c" + struct.pack("<HHHH", 0, 0, 9000, 10000)
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
-        code = refused(read_header, b"GIF89a\x14\x00\x0a\x00\x00\x00\x00" + frame)
+        code = refused_code(read_header, b"GIF89a\x14\x00\x0a\x00\x00\x00\x00" + frame)
     assert (code, raised) == ("image_undecodable", [])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.conformance.vectors import vectors_folder
@@ -38,14 +39,6 @@ def faulty() -> Iterator[IsolatedDecoder]:
     with IsolatedDecoder(processes=1, seconds=5, memory_bytes=1 << 29, decoder=FAULTS) as decoder:
         yield decoder
     sys.path.pop(0)
-
-
-def refused(work: Any, *args: Any) -> MMRawError:
-    """The refusal."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args)
-    assert caught.value.__context__ is None
-    return caught.value
 
 
 def outcome(data: bytes, **options: Any) -> Any:

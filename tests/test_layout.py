@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused_code
 
 from mmraw_protocol import KimiK25Layout, Limits, MMRawError, QwenVlLayout
 from mmraw_protocol.families import (
@@ -24,19 +25,12 @@ PUBLISHED = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"]
 sides = st.integers(1, 6000)
 
 
-def refused(work: Any, *args: Any, **options: Any) -> str:
-    """The code that refuses."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args, **options)
-    return caught.value.code
-
-
 @pytest.mark.parametrize("preset", PUBLISHED)
 @given(width=sides, height=sides)
 def test_qwen_grids_keep_to_the_published_parameters(preset: str, width: int, height: int) -> None:
     adapter = get_adapter("qwen_vl", preset)
     if max(width, height) > 200 * min(width, height):
-        assert refused(adapter.layout, width, height) == "aspect_ratio"
+        assert refused_code(adapter.layout, width, height) == "aspect_ratio"
         return
     layout = adapter.layout(width, height)
     t, h, w = layout.grid_thw
@@ -77,17 +71,17 @@ def test_a_payload_says_what_its_layout_said(family: str, width: int, height: in
 @pytest.mark.parametrize("family", ["qwen_vl", "kimi_k25"])
 def test_sizes_that_no_image_has(family: str, size: tuple[Any, Any]) -> None:
     codes = ("invalid_type", "invalid_value", "limit_exceeded")
-    assert refused(get_adapter(family).layout, *size) in codes
+    assert refused_code(get_adapter(family).layout, *size) in codes
 
 
 def test_two_hundred_to_one_is_allowed() -> None:
     assert get_adapter("qwen_vl").layout(200, 1).num_tokens > 0
-    assert refused(get_adapter("qwen_vl").layout, 201, 1) == "aspect_ratio"
+    assert refused_code(get_adapter("qwen_vl").layout, 201, 1) == "aspect_ratio"
 
 
 def test_a_grid_beyond_the_limit_is_refused() -> None:
     adapter = get_adapter("qwen_vl", {"max_pixels": 2**40})
-    assert refused(adapter.layout, 32768, 32768) == "limit_exceeded"
+    assert refused_code(adapter.layout, 32768, 32768) == "limit_exceeded"
     adapter.layout(32768, 32768, limits=Limits(grid_patches=2**23))
 
 
@@ -99,8 +93,8 @@ def test_both_placeholder_conventions_of_kimi() -> None:
     assert single.placeholder_length(payload) == 1
     assert expanded.placeholder_length(payload) == expanded.num_tokens(payload) == 414
     assert single.identity != expanded.identity
-    assert refused(get_adapter, "kimi_k25", placeholder="other") == "unsupported_option"
-    assert refused(get_adapter, "qwen_vl", placeholder="single") == "unsupported_option"
+    assert refused_code(get_adapter, "kimi_k25", placeholder="other") == "unsupported_option"
+    assert refused_code(get_adapter, "qwen_vl", placeholder="single") == "unsupported_option"
 
 
 def test_a_missing_token_count_is_derived() -> None:
@@ -179,7 +173,7 @@ def test_a_checkpoint_configuration_is_read(
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(family: str, config: Any) -> None:
-    assert refused(get_adapter, family, config) == "invalid_config"
+    assert refused_code(get_adapter, family, config) == "invalid_config"
 
 
 def test_fingerprints_do_not_depend_on_the_order_of_parameters() -> None:
@@ -192,9 +186,9 @@ def test_fingerprints_do_not_depend_on_the_order_of_parameters() -> None:
 
 
 def test_an_unknown_family_is_named() -> None:
-    assert refused(get_adapter, "no_such_family") == "unknown_family"
-    assert refused(layout_fingerprint, "kimi_k25", {}, "v1") == "not_convertible"
-    assert refused(layout_fingerprint, "qwen_vl", {}, "v9") == "invalid_dialect"
+    assert refused_code(get_adapter, "no_such_family") == "unknown_family"
+    assert refused_code(layout_fingerprint, "kimi_k25", {}, "v1") == "not_convertible"
+    assert refused_code(layout_fingerprint, "qwen_vl", {}, "v9") == "invalid_dialect"
 
 
 TOY = """
@@ -264,7 +258,7 @@ def test_installed_packages_are_searched_once_for_refs_of_unknown_families(
     monkeypatch.setattr(plugins, "entry_points", search)
     monkeypatch.syspath_prepend("nowhere")  # a path that was not searched yet
     for number in range(100):
-        assert refused(get_adapter, f"unknown{number}") == "unknown_family"
+        assert refused_code(get_adapter, f"unknown{number}") == "unknown_family"
     assert searches == ["mmraw_protocol.adapters"]
 
 
@@ -278,5 +272,5 @@ def test_a_family_can_be_registered_in_process() -> None:
 
 @pytest.mark.parametrize("value", [69, 71, 100, 1119, 1121, 280.0, True, "280", None])
 def test_an_integer_of_few_choices_is_one_of_them(value: Any) -> None:
-    assert refused(get_adapter, "gemma4", {"max_soft_tokens": value}) == "invalid_config"
+    assert refused_code(get_adapter, "gemma4", {"max_soft_tokens": value}) == "invalid_config"
     assert get_adapter("gemma4", {"max_soft_tokens": 70}).layout(640, 480).num_tokens <= 70

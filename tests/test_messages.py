@@ -1,13 +1,13 @@
 """Images in chat messages."""
 
 import copy
-import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from conversations import DATA_URL, Part, Url, user
 from hypothesis import given
 from PIL import Image
 
@@ -28,26 +28,8 @@ from mmraw_protocol.families import get_adapter
 from mmraw_protocol.materialize import Materializer
 from mmraw_protocol.stores import LocalStore, open_store
 from mmraw_protocol.testing import messages
-from mmraw_protocol.wire.base64 import encode_base64
 
 PNG = vectors_folder() / "images" / "rgb_101x67.png"
-DATA_URL = f"data:image/png;base64,{encode_base64(PNG.read_bytes())}"
-
-
-@dataclasses.dataclass
-class Url:
-    """A typed image_url."""
-
-    url: str
-    detail: str = "low"
-
-
-@dataclasses.dataclass
-class Part:
-    """A typed content part."""
-
-    type: str
-    image_url: Url
 
 
 class StructPart(msgspec.Struct, frozen=True):
@@ -55,11 +37,6 @@ class StructPart(msgspec.Struct, frozen=True):
 
     type: str
     image: str
-
-
-def user(*parts: Any) -> list[dict[str, Any]]:
-    """A conversation of one message."""
-    return [{"role": "user", "content": list(parts)}]
 
 
 @pytest.fixture

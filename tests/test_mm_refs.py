@@ -1,21 +1,24 @@
 """Images by their URLs: the mm_refs of a rollout, in their forms and encodings."""
 
 import base64
+import functools
 import json
 from typing import Any
 
 import msgspec
 import pytest
+import refusals
 import samples
 from hypothesis import given
 from hypothesis import strategies as st
-from promises import broken_promise, keeps_promises
+from promises import keeps_promises
 
-from mmraw_protocol import Limits, MMRawError, parse_mm_refs, parse_ref
+from mmraw_protocol import Limits, parse_mm_refs, parse_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.testing import json_values, mm_refs
 from mmraw_protocol.wire.msgpack import is_msgpack
 
+refusal = functools.partial(refusals.refusal, parse_mm_refs)
 MSGPACK = json.loads((vectors_folder() / "msgpack" / "mm_refs.json").read_text(encoding="utf-8"))
 
 
@@ -31,14 +34,6 @@ class Refs(msgspec.Struct, array_like=True):
     """The images of one rollout as trainers of the field hold them."""
 
     images: list[ImageRef]
-
-
-def refusal(value: Any, **options: Any) -> tuple[str, str]:
-    """The code and path that refuse mm_refs."""
-    with pytest.raises(MMRawError) as caught:
-        parse_mm_refs(value, **options)
-    assert broken_promise(caught.value, value) is None
-    return caught.value.code, caught.value.path
 
 
 def test_both_forms_say_the_same() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import refused_code
 
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.stores import CachedStore, LocalStore, ObjectStore, open_store
@@ -21,14 +22,6 @@ from mmraw_protocol.wire.hashes import sha256_hex
 
 DATA = b"\x89PNG\r\n\x1a\n and more"
 NAME = f"{sha256_hex(DATA)}.png"
-
-
-def refused(work: Any, *args: Any, **options: Any) -> str:
-    """The code that refuses."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args, **options)
-    assert caught.value.__context__ is None
-    return caught.value.code
 
 
 def age(path: Path, seconds: float) -> None:
@@ -76,7 +69,7 @@ def test_a_place_is_a_bucket_and_a_prefix(url: str, bucket: str, prefix: tuple[s
     ],
 )
 def test_places_that_are_none(url: str) -> None:
-    assert refused(open_store, url) == "store_invalid"
+    assert refused_code(open_store, url) == "store_invalid"
 
 
 def test_credentials_in_a_url_are_named_as_the_fault() -> None:
@@ -86,9 +79,9 @@ def test_credentials_in_a_url_are_named_as_the_fault() -> None:
 
 
 def test_options_are_those_of_the_kind(tmp_path: Path) -> None:
-    assert refused(open_store, tmp_path, timeout=3) == "unsupported_option"
-    assert refused(open_store, "memory://", durable=False) == "unsupported_option"
-    assert refused(open_store, "memory://", run_id="a", run_ids=["a"]) == "store_invalid"
+    assert refused_code(open_store, tmp_path, timeout=3) == "unsupported_option"
+    assert refused_code(open_store, "memory://", durable=False) == "unsupported_option"
+    assert refused_code(open_store, "memory://", run_id="a", run_ids=["a"]) == "store_invalid"
     store = open_store("memory://", run_id="exp42", timeout=3, retries=0)
     assert isinstance(store, ObjectStore)
     assert store.get(store.put(DATA), run_id="run_exp42") == DATA
@@ -107,7 +100,7 @@ def test_a_cloud_that_lacks_its_settings(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in list(os.environ):
         if name.startswith("AZURE_"):
             monkeypatch.delenv(name)
-    assert refused(open_store, "az://container/x") == "store_invalid"
+    assert refused_code(open_store, "az://container/x") == "store_invalid"
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     assert open_store("az://container/x").url(NAME) == f"az://container/x/{NAME}"
     assert open_store("gs://bucket/x").url(NAME) == f"gs://bucket/x/{NAME}"
@@ -154,7 +147,7 @@ def test_the_environment_comes_before_any_profile(tmp_path: Path) -> None:
 
 def test_a_profile_needs_botocore(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "botocore.session", None)
-    assert refused(profile_options, {"AWS_PROFILE": "other"}) == "missing_dependency"
+    assert refused_code(profile_options, {"AWS_PROFILE": "other"}) == "missing_dependency"
     (tmp_path / "credentials").write_text("[default]\n")
     shared = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
     assert profile_options(shared) == {}
@@ -182,7 +175,7 @@ def test_the_cache_reads_once(tmp_path: Path) -> None:
     store.delete(NAME)
     assert CachedStore(store, tmp_path / "cache").get(NAME) == DATA
     cache.delete(NAME)
-    assert refused(cache.get, NAME) == "source_unavailable"
+    assert refused_code(cache.get, NAME) == "source_unavailable"
 
 
 def test_what_the_cache_holds_is_verified(tmp_path: Path) -> None:
@@ -208,8 +201,8 @@ def test_a_run_does_not_read_another_runs_image_from_the_cache(tmp_path: Path) -
     )
     store.put(DATA, run_id="a")
     assert store.get(NAME, run_id="run_a") == DATA
-    assert refused(store.get, NAME, run_id="b") == "source_unavailable"
-    assert refused(store.get, NAME, run_id="c") == "run_mismatch"
+    assert refused_code(store.get, NAME, run_id="b") == "source_unavailable"
+    assert refused_code(store.get, NAME, run_id="c") == "run_mismatch"
 
 
 def digest(path: Path) -> str:
@@ -345,12 +338,12 @@ def test_a_store_of_the_bare_protocol_lists_names_and_keeps_its_own() -> None:
     store.put(DATA)
     (entry,) = list_entries(store)
     assert (entry.raw_image_id, entry.size, entry.modified) == (NAME, None, None)
-    assert refused(delete_older, store, NAME, older_than=0.0) == "unsupported_option"
+    assert refused_code(delete_older, store, NAME, older_than=0.0) == "unsupported_option"
     put_named(store, NAME, DATA)
-    assert refused(put_named, store, f"{NAME[:16]}.png", DATA) == "unsupported_option"
-    assert refused(put_named, store, f"{'0' * 64}.png", DATA) == "object_corrupt"
+    assert refused_code(put_named, store, f"{NAME[:16]}.png", DATA) == "unsupported_option"
+    assert refused_code(put_named, store, f"{'0' * 64}.png", DATA) == "object_corrupt"
 
 
 def test_sizes_of_given_names_are_bounded() -> None:
     store = ObjectStore("memory://", limits=Limits(inline_image_bytes=10))
-    assert refused(store.put_named, "photo.png", b"x" * 11) == "limit_exceeded"
+    assert refused_code(store.put_named, "photo.png", b"x" * 11) == "limit_exceeded"

@@ -1,18 +1,18 @@
 """Conversations whose image URLs are refs: made, read, and what requests carry of them."""
 
 import copy
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import samples
+from conversations import DATA_URL, Part, Url, url_part, user
 from hypothesis import given
 from PIL import Image
+from refusals import refusal
 
 from mmraw_protocol import (
-    MMRawError,
     content_parts,
     get_adapter,
     inline_messages,
@@ -29,23 +29,6 @@ from mmraw_protocol.testing import messages
 from mmraw_protocol.wire._generated.families import FAMILIES
 
 QWEN = get_adapter("qwen_vl")
-DATA_URL = samples.data_url(samples.PNG)
-
-
-@dataclasses.dataclass
-class Url:
-    """A typed image_url."""
-
-    url: str
-    detail: str = "low"
-
-
-@dataclasses.dataclass
-class Part:
-    """A typed content part."""
-
-    type: str
-    image_url: Url
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -55,27 +38,10 @@ class Message(msgspec.Struct, frozen=True):
     content: list[Any]
 
 
-def user(*parts: Any) -> list[Any]:
-    """A conversation of one message."""
-    return [{"role": "user", "content": list(parts)}]
-
-
-def url_part(url: str) -> dict[str, Any]:
-    """An image part of the chat API."""
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
     """An empty store of the run `x`."""
     return LocalStore(tmp_path / "run_x" / "assets" / "images")
-
-
-def refusal(work: Any, *args: Any, **options: Any) -> tuple[str, str]:
-    """The code and path that refuse."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args, **options)
-    return caught.value.code, caught.value.path
 
 
 def test_each_image_url_becomes_its_ref(store: LocalStore) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from one_image import DATA, NAME, files, refused
+from one_image import DATA, NAME, files
+from refusals import refused_code
 
 from mmraw_protocol.stores import LocalStore
 
@@ -38,7 +39,7 @@ def test_a_failing_disk_leaves_nothing_behind(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, call, fail)
-        assert refused(store.put, DATA) == code
+        assert refused_code(store.put, DATA) == code
     assert files(store) == []
 
 
@@ -92,7 +93,7 @@ def test_a_read_that_fails_says_why(
         return real(path, *args, **options)
 
     monkeypatch.setattr(os, "open", fail)
-    assert refused(store.get, NAME) == code
+    assert refused_code(store.get, NAME) == code
 
 
 def test_a_file_system_without_directory_sync_is_no_failure(
@@ -132,5 +133,5 @@ def test_temporary_files_are_made_exclusively(
     taken = store.root / f".mmraw-{'0' * 32}.tmp"
     taken.write_bytes(b"another writer's")
     os.link(taken, tmp_path / "witness")
-    assert refused(store.put, DATA) == "store_invalid"
+    assert refused_code(store.put, DATA) == "store_invalid"
     assert (tmp_path / "witness").read_bytes() == b"another writer's"

@@ -6,9 +6,9 @@ import pytest
 import samples
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refusal
 
 from mmraw_protocol import (
-    MMRawError,
     content_parts_to_features,
     features_to_content_parts,
     features_to_mm_refs,
@@ -31,13 +31,6 @@ WIDER = {
     "internvl": (1, 2),
     "nemotron_h_omni": (1, 2),
 }
-
-
-def refusal(work: Any, *args: Any, **options: Any) -> tuple[str, str]:
-    """The code and path that refuse."""
-    with pytest.raises(MMRawError) as caught:
-        work(*args, **options)
-    return caught.value.code, caught.value.path
 
 
 def ref_of(family: str, **changes: Any) -> str:

@@ -1,4 +1,4 @@
-"""The workflows of the hosted CI and .ci/run call the same targets, and each is in the Makefile."""
+"""The hosted CI and .ci/run call the same targets; what is said of targets and folders is true."""
 
 import re
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 WORKFLOW = ROOT / ".github" / "workflows" / "tests.yml"
 RUN = ROOT / ".ci" / "run"
+GUIDE = ROOT / "tests" / "README.md"
 
 #: In the hosted CI the first is a part of each job; the core's job is the second.
 NOT_A_JOB = {"install", "test-pythons"}
@@ -29,7 +30,15 @@ def test_every_target_is_in_the_makefile() -> None:
     files = [ROOT / "Makefile", *ROOT.glob("*/targets.mk")]
     text = "".join(path.read_text("utf-8") for path in files)
     known = set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
-    assert made(RUN) | made(WORKFLOW) | jobs() <= known
+    assert made(RUN) | made(WORKFLOW) | made(GUIDE) | jobs() <= known
+
+
+def test_the_guide_names_every_suite_and_every_folder() -> None:
+    assert {name for name in made(RUN) if name.startswith("test")} <= made(GUIDE)
+    folders = {path.name for path in GUIDE.parent.iterdir() if path.is_dir()}
+    folders = {name for name in folders if not name.startswith((".", "__"))}
+    named = set(re.findall(r"\b([a-z_0-9]+)/(?=[ ,|])", GUIDE.read_text("utf-8")))
+    assert folders <= named
 
 
 def test_both_run_the_same() -> None:
