@@ -36,7 +36,7 @@ def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFA
     if "fingerprint" not in wire.attributes:
         message = f"dialect {wire.dialect} names no fingerprint"
         raise MMRawError("not_convertible", message, "$.fingerprint")
-    values = {name: value for name, value in values.items() if not _omitted(family, name, value)}
+    values = {name: value for name, value in values.items() if not is_omitted(family, name, value)}
     if wire.fingerprint_scheme == "positional":
         return f"image-layout:v1:{family}:" + _positional(family, values)
     parts = [f"{name}={canonical_json(values[name])}" for name in _sorted(values)]
@@ -44,11 +44,13 @@ def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFA
     return f"image-layout:{version}{family}:" + ":".join(parts)
 
 
-def _omitted(family: str, name: Any, value: Any) -> bool:
+def is_omitted(family: str, name: str, value: object) -> bool:
     """Whether no fingerprint has this value of this parameter."""
     info = FAMILIES.get(family)
-    omits = {} if info is None else info.fingerprint_omits
-    return name in omits and canonical_json(value) == canonical_json(omits[name])
+    if info is None or name not in info.fingerprint_omits:
+        return False
+    default = info.fingerprint_omits[name]
+    return type(value) is type(default) and value == default
 
 
 def _sorted(values: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ..families.fingerprint import is_omitted
 from ..stores import LocalStore
 from ..wire._generated.checks import (
     check_family,
@@ -177,7 +178,8 @@ def image_layout_fingerprint(*, family: str, **values: object) -> str:
         MMRawError: invalid_value.
     """
     check_family(family, "$.family", DEFAULT_LIMITS)
-    parameters = (f"{name}={_dump(values[name], default=str)}" for name in sorted(values))
+    hashed = sorted(name for name, value in values.items() if not is_omitted(family, name, value))
+    parameters = (f"{name}={_dump(values[name], default=str)}" for name in hashed)
     return sha256_hex(f"image-layout:v1:{family}:{':'.join(parameters)}".encode())[:32]
 
 
