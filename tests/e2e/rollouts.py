@@ -180,6 +180,8 @@ def tensors_are_the_processors(
     features = mm_refs_to_features(rollout)
     tensors = make(features, token_ids=token_ids, pad_token_id=urls.target)
     made = processor(images=pictures, return_tensors="pt")
+    types = tensors.pop("mm_token_type_ids", None)
+    assert types is None or types.tolist() == [int(i == urls.target) for i in token_ids]
     for name, tensor in tensors.items():
         assert tensor.equal(made["image_grid_thw" if name == "grid_thws" else name]), name
 
