@@ -1,4 +1,4 @@
-"""Samples as batches that a model takes: prompts side by side, filled up to the longest."""
+"""Samples as batches that a model takes: prompts side by side, or one behind another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import accumulate, pairwise
 from typing import Any, cast
 
 from ..wire.errors import MMRawError
-from .tensors import TENSOR_NAMES, TOKEN_TYPES, Tensors, concatenate
+from .tensors import TENSOR_NAMES, TOKEN_TYPES, ImageTensors, Tensors, concatenate
 
-__all__ = ["PADDING", "collate", "split_images"]
+__all__ = ["PADDING", "collate", "pack", "split_images"]
 
 #: Fields that have one value for each token, and what a shorter row is filled up with.
 PADDING: Mapping[str, float] = {"labels": -100, "loss_mask": 0, "logprobs": 0.0, "advantages": 0.0}
@@ -49,6 +49,45 @@ def collate(
     }
     for name, rows in _rows_of_tokens(torch, samples, padding).items():
         batch[name] = _padded(torch, rows, padding.get(name, 0))
+    return _with_others(torch, batch, samples)
+
+
+def pack(
+    samples: Sequence[Mapping[str, Any]],
+    tensors: ImageTensors,
+    *,
+    padding: Mapping[str, float] = PADDING,
+) -> dict[str, Any]:
+    """A batch of one row, in which the prompts of the samples follow one another.
+
+    Args:
+        samples: At least one.
+        tensors: Of the family (`TensorMaker.tensors`); says which positions its models take.
+        padding: Which fields have one value for each token.
+
+    Returns:
+        What `collate` returns, of shape (1, tokens of all prompts) and without `attention_mask`;
+        `position_ids`, which begin again with each prompt, as Transformers tells prompts apart:
+        (1, tokens), or (4, 1, tokens) where the family's models have positions in a grid (in the
+        prompt, then by time, row and column); `boundaries`, where each prompt begins and the last
+        one ends. The first token of a prompt has no label: the one before is another prompt's.
+
+    Raises:
+        MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
+    """
+    torch: Any = import_module("torch")
+    prompts = [sample["input_ids"] for sample in samples]
+    positions = [tensors.position_ids(sample) for sample in samples]
+    joined = torch.cat(positions, dim=-1)
+    batch: dict[str, Any] = {
+        "input_ids": torch.cat(prompts)[None],
+        "position_ids": joined[None] if joined.ndim == 1 else joined[:, None],
+        "boundaries": list(accumulate(map(len, prompts), initial=0)),
+    }
+    for name, rows in _rows_of_tokens(torch, samples, padding).items():
+        batch[name] = torch.cat(rows)[None]
+    if "labels" in batch:
+        batch["labels"][0, batch["boundaries"][:-1]] = -100
     return _with_others(torch, batch, samples)
 
 

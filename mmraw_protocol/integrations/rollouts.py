@@ -13,11 +13,11 @@ from typing import Any, cast
 
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
-from .batches import collate, split_images
+from .batches import collate, pack, split_images
 from .rows import RowReader
 from .transformers import TensorMaker
 
-__all__ = ["RolloutDataset", "RowReader", "collate", "split_images"]
+__all__ = ["RolloutDataset", "RowReader", "collate", "pack", "split_images"]
 
 
 class RolloutDataset:
@@ -63,8 +63,14 @@ class RolloutDataset:
             file.seek(self._starts[index])
             return file.readline().strip()
 
-    def collate_fn(self, pad_token_id: int) -> Any:
-        """What a DataLoader takes as collate_fn; `pad_token_id` fills up shorter prompts."""
+    def collate_fn(self, pad_token_id: int | None) -> Any:
+        """What a DataLoader takes as collate_fn.
+
+        Args:
+            pad_token_id: Fills up shorter prompts; None puts prompts one behind another (`pack`).
+        """
+        if pad_token_id is None:
+            return partial(pack, tensors=self.maker.tensors)
         return partial(collate, pad_token_id=pad_token_id)
 
 

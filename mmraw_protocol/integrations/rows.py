@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from ..conversation.expansion import expand_prompt
-from ..conversation.messages import mm_data, pack_images
+from ..conversation.messages import PackedImage, mm_data, pack_images
 from ..conversation.placeholders import stray_tokens
 from ..conversation.url_conversion import content_parts_to_features, mm_refs_to_features
 from ..wire.errors import MMRawError
@@ -149,37 +149,42 @@ class RowReader:
         """Refs of the images in the messages, placed where the prompt has their tokens."""
         maker = self.maker
         messages = cast("list[Any]", row["messages"])
-        store = maker.materializer.store
         packed = pack_images(
-            messages, maker.adapter, storage="inline", store=store, limits=maker.limits
+            messages,
+            maker.adapter,
+            storage="inline",
+            store=maker.materializer.store,
+            limits=maker.limits,
         )
-        lengths = [image.description.placeholder_length for image in packed]
         if not tokens and self.tokenize is not None:
-            tokens += self._expanded(messages, mm_data(packed, _ends(lengths)))
+            return self._expanded(packed, self.tokenize(messages), tokens)
         pads = maker.image_tokens(parse_features(_none()), [], self.pad_token_id).pads
         offsets: list[int] = []
         position = 0
-        for length, image in zip(lengths, packed, strict=True):
+        for image in packed:
             found = next((at for at in range(position, len(tokens)) if tokens[at] in pads), None)
             if found is None:
                 message = "the prompt has fewer placeholders than the messages have images"
                 raise MMRawError("lengths_differ", message, image.where.path)
             offsets.append(found)
-            position = found + length
+            position = found + image.description.placeholder_length
         return build_features(mm_data(packed, offsets), run_id=_RUN, limits=maker.limits)
 
-    def _expanded(self, messages: list[Any], images: Any) -> list[int]:
-        """The prompt of `tokenize`, each target replaced by its image's tokens."""
-        tokenize = cast("Callable[[list[Any]], Sequence[int]]", self.tokenize)
-        body = build_features(images, run_id=_RUN, limits=self.maker.limits)
+    def _expanded(
+        self, packed: Sequence[PackedImage], compact: Sequence[int], tokens: list[int]
+    ) -> dict[str, Any]:
+        """Fills `tokens` with a prompt whose targets are replaced by their images' tokens."""
+        maker, offsets = self.maker, [0]
+        for image in packed:
+            offsets.append(offsets[-1] + image.description.placeholder_length)
+        body = build_features(mm_data(packed, offsets[:-1]), run_id=_RUN, limits=maker.limits)
         refs = [ref for texts in body["kwargs_data"].values() for ref in texts]
-        return expand_prompt(
-            list(tokenize(messages)),
-            refs,
-            self.maker.adapter,
-            vocabulary=self.maker.vocabulary,
-            limits=self.maker.limits,
-        ).token_ids
+        prompt = expand_prompt(
+            list(compact), refs, maker.adapter, vocabulary=maker.vocabulary, limits=maker.limits
+        )
+        tokens += prompt.token_ids
+        spans = [{"length": place.length, "offset": place.offset} for place in prompt.placeholders]
+        return {**body, "mm_placeholders": dict.fromkeys(body["mm_placeholders"], spans)}
 
     def _masked(
         self, row: dict[str, Any], tokens: list[int], features: Features
@@ -209,11 +214,6 @@ def _is_sampled(row: Mapping[str, Any], position: int) -> bool:
     if mask is not None:
         return position < len(mask) and bool(mask[position])
     return labels is not None and position < len(labels) and labels[position] != -100
-
-
-def _ends(lengths: Sequence[int]) -> list[int]:
-    """Offsets of placeholders that follow one another."""
-    return [sum(lengths[:index]) for index in range(len(lengths))]
 
 
 def _none() -> dict[str, Any]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import asdict
 
 from ..families import GRID_KEY, Adapter, Layout
+from ..families.built_in import BuiltInAdapter
 from ..wire._generated.families import FAMILIES, Output
 from ..wire._generated.families import Tensors as Outputs
 from ..wire._generated.types import PlaceholderRange
@@ -100,6 +101,29 @@ class ImageTensors:
             types[span.offset : span.offset + span.length] = 1
         return {self.outputs.token_types: types}
 
+    def position_ids(self, sample: Mapping[str, Any]) -> Any:
+        """The positions of a prompt's tokens, as the family's models count them.
+
+        Args:
+            sample: With `input_ids`, and where the prompt has images, with what `token_types` gives
+                and their grids.
+
+        Returns:
+            int64 of shape (tokens,), or (4, tokens) where an image's tokens have positions in a
+            grid: in the prompt, then by time, row and column.
+        """
+        torch: Any = import_module("torch")
+        places = torch.arange(len(sample["input_ids"]))
+        if not self.outputs.positions:
+            return places
+        grid = next(name for name, output in self.outputs.outputs.items() if output.values)
+        types = sample.get(self.outputs.token_types)
+        rows: list[list[int]] = sample[grid].tolist() if grid in sample else []
+        merge = cast("BuiltInAdapter[Any, Any]", self.adapter).merge_size
+        if types is None or not rows:
+            return places.expand(4, -1)
+        return torch.cat([places[None], _in_grids(torch, types.tolist(), rows, merge)])
+
     def checked(self, out: Mapping[str, Any], payload: Payload, layout: Layout) -> Tensors:
         """The tensors that the model takes, where all outputs are what the payload says.
 
@@ -132,6 +156,30 @@ class ImageTensors:
             if output.returned:
                 found[key] = tensor
         return found
+
+
+def _in_grids(torch: Any, types: list[int], grids: list[list[int]], merge: int) -> Any:
+    """Positions by time, row and column, of shape (3, tokens).
+
+    Text counts on along all three. An image begins with the position behind the text before it; the
+    text behind it goes on after its longer side. Source: multimodal rotary positions of Qwen2-VL
+    (arXiv:2409.12191, section 2.1).
+    """
+    parts: list[Any] = []
+    position = at = 0
+    waiting = iter(grids)
+    while at < len(types):
+        if types[at]:
+            t, h, w = next(waiting)
+            sides = torch.arange(t), torch.arange(h // merge), torch.arange(w // merge)
+            parts.append(torch.stack(torch.meshgrid(*sides, indexing="ij")).flatten(1) + position)
+            position += max(h, w) // merge
+        else:
+            end = next((i for i in range(at, len(types)) if types[i]), len(types))
+            parts.append((torch.arange(end - at) + position).expand(3, -1))
+            position += end - at
+        at += parts[-1].shape[1]
+    return torch.cat(parts, dim=1)
 
 
 def _number(product: str, numbers: Mapping[str, Any]) -> Any:

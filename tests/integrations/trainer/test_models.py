@@ -75,10 +75,10 @@ def row_of(tiny: Trained, images: list[Any], token_ids: list[int]) -> dict[str, 
     }
 
 
-def our_batch(
+def our_samples(
     tiny: Trained, prompts: list[list[Any]], own: dict[str, Any], folder: Path
-) -> dict[str, Any]:
-    """The batch of a rollout file with the same prompts, by a data set and `collate`."""
+) -> list[dict[str, Any]]:
+    """Those of a rollout file with the prompts of the processor's own batch."""
     lengths = own["attention_mask"].sum(1).tolist()
     rows = [
         row_of(tiny, images, tokens[:length].tolist())
@@ -88,8 +88,14 @@ def our_batch(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     maker = TensorMaker(tiny.processor.image_processor, adapter=tiny.adapter)
     dataset = RolloutDataset(path, maker)
+    return [dataset[index] for index in range(len(dataset))]
+
+
+def our_batch(
+    tiny: Trained, prompts: list[list[Any]], own: dict[str, Any], folder: Path
+) -> dict[str, Any]:
     pad = tiny.processor.tokenizer.pad_token_id
-    return collate([dataset[index] for index in range(len(dataset))], pad_token_id=pad)
+    return collate(our_samples(tiny, prompts, own, folder), pad_token_id=pad)
 
 
 def trained_on(tiny: Trained, batch: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -97,7 +103,7 @@ def trained_on(tiny: Trained, batch: dict[str, Any]) -> tuple[Any, list[Any]]:
     torch.manual_seed(5)
     tiny.model.zero_grad()
     arguments = {name: value for name, value in batch.items() if torch.is_tensor(value)}
-    loss = tiny.model(**arguments).loss
+    loss = tiny.model(**arguments, use_cache=False).loss
     loss.backward()
     return loss.detach(), [p.grad for p in tiny.model.parameters() if p.grad is not None]
 
