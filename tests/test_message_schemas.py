@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import ANSWER, answers, running
 from samples import PNG
+from vllm_package import install
 from vllm_stand_in import JPEG, Server, inline, refusals, request_of, stored
 
 from mmraw_protocol import MMRawError, content_parts, mm_data
@@ -25,7 +26,8 @@ from mmraw_protocol.conformance.vectors import Vector, read_vectors
 from mmraw_protocol.conversation.messages import pack_images
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.integrations.client import GenerateClient
-from mmraw_protocol.integrations.vllm.errors import error_body, url_error_body
+from mmraw_protocol.integrations.vllm import process
+from mmraw_protocol.integrations.vllm.errors import features_error, url_error
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.testing import json_values
 from mmraw_protocol.wire._generated.errors import ERRORS, ErrorCode
@@ -119,12 +121,16 @@ def test_what_is_no_generate_request_is_seen(change: dict[str, Any], tmp_path: P
 def test_every_code_makes_a_body_of_the_schema() -> None:
     for code in cast("list[ErrorCode]", list(ERRORS)):
         for path in ("$", "", "$.kwargs_data.image[1].payload", "$.kwargs_data[...][0]"):
-            body = error_body(MMRawError(code, "expected something", path))
+            _, body = features_error(MMRawError(code, "expected something", path))
             hold("error-body-v1", body)
-        hold("error-body-v1", url_error_body(MMRawError(code, "expected something", "$.images[3]")))
+        _, body = url_error(MMRawError(code, "expected something", "$.images[3]"))
+        hold("error-body-v1", body)
 
 
-def test_the_middleware_answers_with_bodies_of_the_schema(tmp_path: Path) -> None:
+def test_the_server_answers_with_bodies_of_the_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch)
     store = LocalStore(tmp_path, run_id="exp42")
     server = Server(store)
     statuses = Counter[int]()
@@ -134,6 +140,7 @@ def test_the_middleware_answers_with_bodies_of_the_schema(tmp_path: Path) -> Non
         statuses[reply.status] += 1
     assert statuses[400] > 10
     assert server.post(request_of(stored(store, JPEG))).status == 200
+    process.serve(None)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ def test_the_middleware_answers_with_bodies_of_the_schema(tmp_path: Path) -> Non
     ids=lambda change: next(iter(change)),
 )
 def test_what_is_no_refusal_is_seen(change: dict[str, Any]) -> None:
-    body = error_body(MMRawError("not_a_ref", "expected a ref", "$.kwargs_data.image[0]"))
+    _, body = features_error(MMRawError("not_a_ref", "expected a ref", "$.kwargs_data.image[0]"))
     assert not fits("error-body-v1", {"error": body["error"] | change})
     assert not fits("error-body-v1", body["error"])
 
