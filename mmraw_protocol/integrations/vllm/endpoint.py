@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...wire.errors import MMRawError
 from . import plugin, process
-from .process import logger
+from .log import logger
 
 if TYPE_CHECKING:
     from .settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...wire.errors import MMRawError
 from . import process
-from .process import logger
+from .log import logger
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ...wire.errors import MMRawError
-from .process import logger
+from .log import logger
 
 if TYPE_CHECKING:
     from ...materialize import MaterializedImage

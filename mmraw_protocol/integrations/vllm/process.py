@@ -7,7 +7,6 @@ vLLM imports this, so what is heavy is imported where it is used.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -18,9 +17,6 @@ from ...wire.errors import MMRawError
 
 if TYPE_CHECKING:
     from .ref_images import RefImages
-
-#: Below vLLM's own, which shows what is logged.
-logger = logging.getLogger("vllm.mmraw")
 
 
 class Announced(msgspec.Struct):
