@@ -210,7 +210,7 @@ def test_fsck_and_gc_read_what_must_stay(
     if kind is bytes:
         # The name stands in binary data, beside another image's ref.
         kept, lost = lost, kept
-        ref = samples.ref(raw_image_id=kept, mm_hash=kept[:32])
+        ref = samples.ref(raw_image_id="another.png")
         rollouts.write_bytes(pack([{"ref": ref, "log": f"see {kept}".encode()}]))
     at = ("--store", place)
     gc = ("--older-than", "0s", "--delete")

@@ -14,7 +14,7 @@ from ..wire.json import parse_json
 from ..wire.ref import PREFIX
 from .heads import Heads
 from .scan_patterns import NO_RUN, Found, State
-from .scanner import MORE, OBJECT, Scanner
+from .scanner import ARRAY, MORE, OBJECT, Scanner
 from .validation import LISTS, URL_HEAD, Kind, ListKind, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
@@ -118,8 +118,8 @@ class ObjectScanner(Scanner):
 
     def _value(self) -> Found | None:
         # How a list begins is seen when its bracket is.
-        self._skip_space()
-        if self._lacks(_HEAD_WINDOW):
+        following = self._skip_space()
+        if (following == ARRAY or not self._stack) and self._lacks(_HEAD_WINDOW):
             return MORE
         return super()._value()
 
@@ -132,7 +132,8 @@ class ObjectScanner(Scanner):
         super()._push(bracket)
 
     def _begins_as_list(self) -> bool:
-        if _ARRAY_HEAD.match(self._buffer, self._position):
+        is_array = self._buffer[self._position] == ARRAY
+        if is_array and _ARRAY_HEAD.match(self._buffer, self._position):
             return True
         return not self._stack and _DOCUMENT_HEAD.match(self._buffer, self._position) is not None
 

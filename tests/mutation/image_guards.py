@@ -49,8 +49,8 @@ GUARDS = [
     Guard(
         "memory of coefficients",
         MEMORY,
-        "max(_coefficients(data, head), _RGB * pixels)",
-        "_RGB * pixels",
+        "max(_coefficients(data, head), converted)",
+        "converted",
         "tests/test_decoding_memory.py -k CMYK",
     ),
     Guard(

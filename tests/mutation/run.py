@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import features_guards
+import file_guards
 import generated_guards
 import image_guards
 import json_guards
@@ -35,6 +36,7 @@ GUARDS = [
     *limit_guards.GUARDS,
     *wire_guards.GUARDS,
     *features_guards.GUARDS,
+    *file_guards.GUARDS,
     *generated_guards.guards(ROOT),
     *store_guards.GUARDS,
     *image_guards.GUARDS,

@@ -1,0 +1,88 @@
+"""Guards of commands on files: lists in long documents, MessagePack, inputs without anything."""
+
+from guard import Guard
+from places import WIRE
+
+STREAM = f"{WIRE}/msgpack_stream.py"
+CHECK_TESTS, PACK_TESTS = "tests/test_checking.py", "tests/test_msgpack_files.py"
+EMPTY_TESTS = "tests/test_nothing_found.py"
+
+GUARDS = [
+    Guard(
+        "lists by their keys in files of long documents",
+        "mmraw_protocol/files/objects.py",
+        'named = LISTS.get(self._key or "")',
+        "named = None",
+        f"{CHECK_TESTS} -k any_length",
+    ),
+    Guard(
+        "lists without keys in files of long documents",
+        "mmraw_protocol/files/objects.py",
+        "may_be_list = named is None and self._begins_as_list()",
+        "may_be_list = False",
+        f"{CHECK_TESTS} -k any_length",
+    ),
+    Guard(
+        "mm_refs without keys in files",
+        "mmraw_protocol/files/validation.py",
+        "if is_placed_array(rows):",
+        "if False:",
+        f"{PACK_TESTS} -k without_keys",
+    ),
+    Guard(
+        "words that are no URLs in files",
+        "mmraw_protocol/files/validation.py",
+        "return URL_HEAD.match(fields[0]) is not None",
+        "return True",
+        CHECK_TESTS,
+    ),
+    Guard(
+        "keys of MessagePack files are strings",
+        STREAM,
+        'if level.is_at_key and token.kind != "text":',
+        "if False:",
+        PACK_TESTS,
+    ),
+    Guard(
+        "nesting of MessagePack files",
+        STREAM,
+        "if len(self.levels) >= MAX_DEPTH:",
+        "if False:",
+        PACK_TESTS,
+    ),
+    Guard(
+        "names in binary data of MessagePack files",
+        "mmraw_protocol/stores/maintenance/references.py",
+        "with_binary=True",
+        "with_binary=False",
+        f"{PACK_TESTS} -k fsck",
+    ),
+    Guard(
+        "files without anything are not rewritten",
+        "mmraw_protocol/cli/rewriting.py",
+        "if report.complete and (seen is None or args.allow_empty):",
+        "if report.complete:",
+        EMPTY_TESTS,
+    ),
+    Guard(
+        "files without anything are no success",
+        "mmraw_protocol/cli/validate.py",
+        "(is_empty and not args.allow_empty)",
+        "False",
+        EMPTY_TESTS,
+    ),
+    Guard(
+        "files of bare base64 are not passed over",
+        "mmraw_protocol/files/jobs.py",
+        "if key in BARE_KEYS and text.startswith(BARE_IMAGES):",
+        "if False:",
+        EMPTY_TESTS,
+    ),
+    Guard(
+        "a store of no files at all is no success",
+        "mmraw_protocol/stores/maintenance/fsck.py",
+        "return not self.objects or",
+        "return",
+        EMPTY_TESTS,
+    ),
+]
