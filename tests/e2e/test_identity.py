@@ -71,15 +71,15 @@ def poison(urls: Urls, name: str, other: bytes, salt: str | None) -> list[int]:
 def test_no_name_puts_another_picture_in_a_refs_place(
     urls: Urls, qwen_route: Route, salt: str | None, size: tuple[int, int], known: bool
 ) -> None:
-    seed = hash((salt, size, known)) % 10_000
+    seed = 100 * len(str(salt)) + 2 * known
     data, other = KINDS["png"](picture(320, 200, seed)), KINDS["png"](picture(*size, seed + 1))
     salted = {} if salt is None else {"cache_salt": salt}
+    question = "what is it, after all?"
+    expected = chat_tokens(urls.server, [user(data_url(data), question)])
     if known:
         urls.chat([user(urls.ref(data), "what is it?")], **salted)
     for name in known_names(urls, data).values():
         assert poison(urls, name, other, salt) == [200] * 4
-    question = "what is it, after all?"
-    expected = chat_tokens(urls.server, [user(data_url(data), question)])
     by_url = urls.chat([user(urls.ref(data), question)], **salted)
     assert by_url.json()["choices"][0]["token_ids"] == expected
     messages = [user(data_url(data), question)]
