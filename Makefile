@@ -13,6 +13,7 @@ PIP    := $(PY) -m pip --quiet --disable-pip-version-check
 STAMP  := $(VENV)/.installed
 LOCK   := requirements-dev.lock
 CORE_LOCK := tests/environments/core.lock
+MUTATION_LOCK := tests/environments/mutation.lock
 EXTRAS := aws-profile cli client object-store testing vision
 
 .DEFAULT_GOAL := help
@@ -88,6 +89,13 @@ test-instructions: install ## forks and interrupts at every instruction of cache
 
 test-mutation: install ## take out each guard once; some test must go red
 	$(PY) tests/mutation/run.py
+
+# cosmic-ray has an environment of its own; what is drawn stands in tests/mutation/mutants.json.
+test-mutants: ## change the core in 20 fixed places, one at a time; some test must go red
+	PYTHONPATH=. $$($(ENVIRONMENT) mutation) tests/mutation/mutants.py
+
+test-mutation-all: ## the same in a thousand places (hours; goes on where it stopped)
+	PYTHONPATH=. $$($(ENVIRONMENT) mutation) tests/mutation/mutants.py --whole
 
 # Beside other people's software: environments of their own, made once (tests/environments/).
 ENVIRONMENT = $(PYTHON) tests/environments/install.py
@@ -220,6 +228,9 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 	$(UV) pip compile pyproject.toml --group core --extra testing --extra vision --constraint $(LOCK) \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(CORE_LOCK)
+	$(UV) pip compile pyproject.toml --group mutation --extra testing --extra object-store --constraint $(LOCK) \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MUTATION_LOCK)
 
 ENVIRONMENTS ?= gcs integrations released verifiers vllm
 lock-environments: ## resolve the environments of tests/environments/ again
