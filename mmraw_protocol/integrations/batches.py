@@ -19,7 +19,7 @@ IMAGE_ROWS = "image_rows"
 
 
 def collate(
-    samples: Sequence[Mapping[str, Any]],
+    samples: Sequence[Mapping[str, Any] | None],
     *,
     pad_token_id: int,
     padding: Mapping[str, float] = PADDING,
@@ -27,7 +27,7 @@ def collate(
     """A batch of samples of `RolloutDataset`.
 
     Args:
-        samples: At least one.
+        samples: At least one; None for lines that were left out.
         pad_token_id: Fills up `input_ids` on the right; `attention_mask` tells it from the prompt.
         padding: Which fields have one value for each token, and what fills them up.
 
@@ -40,6 +40,9 @@ def collate(
     Raises:
         MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
     """
+    samples = [sample for sample in samples if sample is not None]
+    if not samples:
+        return {}
     torch: Any = import_module("torch")
     prompts = [sample["input_ids"] for sample in samples]
     lengths = torch.tensor([len(prompt) for prompt in prompts])
@@ -53,7 +56,7 @@ def collate(
 
 
 def pack(
-    samples: Sequence[Mapping[str, Any]],
+    samples: Sequence[Mapping[str, Any] | None],
     tensors: ImageTensors,
     *,
     padding: Mapping[str, float] = PADDING,
@@ -61,7 +64,7 @@ def pack(
     """A batch of one row, in which the prompts of the samples follow one another.
 
     Args:
-        samples: At least one.
+        samples: At least one; None for lines that were left out.
         tensors: Of the family (`TensorMaker.tensors`); says which positions its models take.
         padding: Which fields have one value for each token.
 
@@ -75,6 +78,9 @@ def pack(
     Raises:
         MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
     """
+    samples = [sample for sample in samples if sample is not None]
+    if not samples:
+        return {}
     torch: Any = import_module("torch")
     prompts = [sample["input_ids"] for sample in samples]
     positions = [tensors.position_ids(sample) for sample in samples]

@@ -7,21 +7,27 @@ A line is a row as `RowReader` takes it; further fields are kept as they are. An
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from os import PathLike
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from .batches import collate, pack, split_images
 from .rows import RowReader
+from .skips import Skips
 from .transformers import TensorMaker
 
 __all__ = ["RolloutDataset", "RowReader", "collate", "pack", "split_images"]
 
+#: Most lines that are skipped where the caller sets no bound.
+MOST_SKIPS = 100
+
 
 class RolloutDataset:
-    """A map-style data set over the lines of a rollout file.
+    """A map-style data set over the lines of a rollout file, and a pass over it that can go on.
 
     Only the places of the lines are kept in memory, 8 bytes a line; a line is read, and its images
     are verified, decoded and processed, when it is asked for.
@@ -29,24 +35,44 @@ class RolloutDataset:
     Args:
         path: The file; blank lines are skipped.
         maker: Makes the tensors.
+        seed: Shuffles the lines in `batches`, in each epoch otherwise; None keeps their order.
+        on_error: `raise` ends with the first line that is rejected; `skip` leaves it out and
+            counts it in `skipped`.
+        max_skips: Most lines that are left out, over all workers and epochs; one more ends with
+            limit_exceeded.
         reading: What `RowReader` takes: names of fields, ids of tokens.
     """
 
-    def __init__(self, path: str | PathLike[str], maker: TensorMaker, **reading: Any) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        maker: TensorMaker,
+        *,
+        seed: int | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_skips: int = MOST_SKIPS,
+        **reading: Any,
+    ) -> None:
+        if on_error not in ("raise", "skip"):
+            raise MMRawError("unsupported_option", "on_error is raise or skip")
         self.path = path
         self.maker = maker
+        self.seed = seed
         self.read = RowReader(maker, **reading)
+        self.epoch = self.position = 0
+        self._skips = Skips(max_skips) if on_error == "skip" else None
         self._starts = _line_starts(path)
 
     def __len__(self) -> int:
         return len(self._starts)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """One line as a sample.
+    def __getitem__(self, index: int) -> dict[str, Any] | None:
+        """One line as a sample; None where it is rejected and left out.
 
         Raises:
             MMRawError: what the line's JSON and `RowReader` raise; the path begins with the line's
-                number, from 0 and blank lines left out: `$[7].features.…`.
+                number, from 0 and blank lines left out: `$[7].features.…`. limit_exceeded, where
+                too many lines are left out.
         """
         failed: MMRawError | None = None
         try:
@@ -56,12 +82,76 @@ class RolloutDataset:
             return self.read(cast("dict[str, Any]", row))
         except MMRawError as error:
             failed = error
-        raise failed.at(f"$[{index}]")
+        failed = failed.at(f"$[{index}]")
+        if self._skips is None:
+            raise failed
+        self._skips.add(failed)
+        return None
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """The lines that were left out in this process and its workers, by error code."""
+        return {} if self._skips is None else self._skips.by_code()
 
     def _line(self, index: int) -> bytes:
         with open(self.path, "rb") as file:
             file.seek(self._starts[index])
             return file.readline().strip()
+
+    def batches(
+        self, batch_size: int, pad_token_id: int | None, **options: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The batches of the rest of this epoch, by a DataLoader; then the next epoch begins.
+
+        Args:
+            batch_size: Lines of a batch; fewer where some are left out, none where all are.
+            pad_token_id: As for `collate_fn`.
+            options: What DataLoader takes besides: num_workers, multiprocessing_context, ….
+
+        Raises:
+            MMRawError: what `__getitem__` raises; RuntimeError with its text from a worker.
+        """
+        data: Any = import_module("torch.utils.data")
+        order = self._order()[self.position :]
+        collate_fn = self.collate_fn(pad_token_id)
+        loader = data.DataLoader(
+            self, batch_size=batch_size, sampler=order, collate_fn=collate_fn, **options
+        )
+        for batch in loader:
+            self.position = min(self.position + batch_size, len(self))
+            if batch:
+                yield batch
+        self.epoch, self.position = self.epoch + 1, 0
+
+    def _order(self) -> Any:
+        """The numbers of the lines in the order of this epoch."""
+        if self.seed is None:
+            return range(len(self))
+        torch: Any = import_module("torch")
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        return array("Q", torch.randperm(len(self), generator=generator).numpy().tobytes())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where `batches` is: what was handed out is done, what workers prepare is not."""
+        return {
+            "epoch": self.epoch,
+            "lines": len(self),
+            "position": self.position,
+            "seed": self.seed,
+            "skipped": self.skipped,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken, over the same file.
+
+        Raises:
+            MMRawError: lengths_differ (the file has another number of lines).
+        """
+        if state["lines"] != len(self):
+            raise MMRawError("lengths_differ", "the state is of a file with another count of lines")
+        self.epoch, self.position, self.seed = state["epoch"], state["position"], state["seed"]
+        if self._skips is not None:
+            self._skips.restore(state["skipped"])
 
     def collate_fn(self, pad_token_id: int | None) -> Any:
         """What a DataLoader takes as collate_fn.

@@ -61,7 +61,7 @@ class RowReader:
         self.mask_token_id = mask_token_id
         self.tokenize = tokenize
         self._forms: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
-            features: lambda row, _: row.pop(features),
+            features: self._of_features,
             "mm_refs": self._of_mm_refs,
             "content_parts": self._of_content_parts,
             "messages": self._of_messages,
@@ -126,6 +126,9 @@ class RowReader:
         if not isinstance(given, list) or not all(type(token) is int for token in tokens):
             raise MMRawError("invalid_type", "token ids are a list of integers")
         return tokens
+
+    def _of_features(self, row: dict[str, Any], _: list[int]) -> Any:
+        return row.pop(self.features)
 
     def _of_mm_refs(self, row: dict[str, Any], _: list[int]) -> dict[str, Any]:
         return mm_refs_to_features(

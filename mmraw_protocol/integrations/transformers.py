@@ -23,8 +23,10 @@ from ..conversation.placeholders import (
 )
 from ..families import AUTO, WHOLE, Adapter, ImageDescription, as_of_family, get_adapter
 from ..images import decode_rgb
+from ..images.decode import Isolation
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
+from ..system.forks import forget_after_fork
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
@@ -85,6 +87,7 @@ class TensorMaker:
         limits: Of refs, images and grids.
         cache_bytes: As for `Materializer`; by default nothing is cached, since a trainer seldom
             sees an image twice in a worker.
+        isolation: Where images are decoded, as for `Materializer`.
         vocabulary: Ids by token, as a tokenizer's `get_vocab()` gives them; None takes those that
             are published for the line of checkpoints with the prompt's placeholder token.
 
@@ -99,6 +102,7 @@ class TensorMaker:
         adapter: Adapter | None = None,
         limits: Limits = DEFAULT_LIMITS,
         cache_bytes: int = 0,
+        isolation: Isolation = "auto",
         vocabulary: Mapping[str, int] | None = None,
     ) -> None:
         self.vocabulary = vocabulary
@@ -108,10 +112,21 @@ class TensorMaker:
         self.tensors = ImageTensors(self.adapter)
         self._store = store
         self._cache_bytes = cache_bytes
+        self._isolation: Isolation = isolation
         self._materializer: Materializer | None = None
+        forget_after_fork(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_materializer": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        forget_after_fork(self)
+
+    def forget(self) -> None:
+        """Opens the store again in the child of a fork: object stores belong to one process."""
+        if isinstance(self._store, (str, PathLike)):
+            self._materializer = None
 
     @property
     def materializer(self) -> Materializer:
@@ -126,6 +141,7 @@ class TensorMaker:
                 cache_bytes=self._cache_bytes,
                 adapters={self.adapter.family: self.adapter},
                 families=[self.adapter.family],
+                isolation=self._isolation,
             )
         return self._materializer
 
