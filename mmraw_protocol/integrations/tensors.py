@@ -162,7 +162,7 @@ def _in_grids(torch: Any, types: list[int], grids: list[list[int]], merge: int) 
     """Positions by time, row and column, of shape (3, tokens).
 
     Text counts on along all three. An image begins with the position behind the text before it; the
-    text behind it goes on after its longer side. Source: multimodal rotary positions of Qwen2-VL
+    text behind it goes on after its longer side. Source: multimodal rotary positions
     (arXiv:2409.12191, section 2.1).
     """
     parts: list[Any] = []
