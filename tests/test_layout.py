@@ -12,14 +12,17 @@ from refusals import refused_code
 
 from mmraw_protocol import KimiK25Layout, Limits, MMRawError, QwenVlLayout
 from mmraw_protocol.families import (
+    GRID_KEY,
     Adapter,
     families,
     get_adapter,
+    grid_key,
     layout_fingerprint,
     plugins,
     register_adapter,
 )
 from mmraw_protocol.families.registry import _factories
+from mmraw_protocol.wire._generated.families import FAMILIES
 
 PUBLISHED = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"]
 sides = st.integers(1, 6000)
@@ -274,3 +277,18 @@ def test_a_family_can_be_registered_in_process() -> None:
 def test_an_integer_of_few_choices_is_one_of_them(value: Any) -> None:
     assert refused_code(get_adapter, "gemma4", {"max_soft_tokens": value}) == "invalid_config"
     assert get_adapter("gemma4", {"max_soft_tokens": 70}).layout(640, 480).num_tokens <= 70
+
+
+@pytest.mark.parametrize("ratio", [0.0, -0.5, 1 / 1025, 1.5, 2.0])
+def test_a_ratio_outside_its_bounds_is_refused(ratio: float) -> None:
+    config = {"downsample_ratio": ratio}
+    assert refused_code(get_adapter, "nemotron_h_omni", config) == "invalid_config"
+    for bound in (1 / 1024, 1.0):
+        assert get_adapter("nemotron_h_omni", {"downsample_ratio": bound})
+
+
+def test_every_family_names_its_grid_and_any_other_has_the_usual_name() -> None:
+    for family, info in FAMILIES.items():
+        assert grid_key(family) == info.grid_key
+    assert len({grid_key(family) for family in FAMILIES}) > 1
+    assert grid_key("unheard_of") == GRID_KEY
