@@ -215,3 +215,14 @@ def test_other_urls_are_never_fetched_from_the_store(url: str) -> None:
     part = {"type": "image", "image": url.format(name)}
     with pytest.raises(MMRawError, match="source_unsupported"):
         inline_messages([{"role": "user", "content": [part]}], store=store)
+
+
+def test_a_stand_in_prompt_has_all_text_and_counts_it_by_bytes() -> None:
+    parts = [{"type": "text", "text": "hé"}, {"type": "tool"}, "!"]
+    conversation = [*user(*parts), {"role": "assistant", "content": None}]
+    prompt = plain_prompt(conversation, [], get_adapter("qwen_vl"))
+    text = "<|im_start|>user\nhé!<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n"
+    special = ["<|im_start|>", "<|im_end|>"] * 2
+    assert prompt.text == text
+    assert prompt.num_tokens == len(text.encode()) - len("".join(special)) + len(special)
+    assert prompt.placeholders == []
