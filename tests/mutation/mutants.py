@@ -2,6 +2,7 @@
 
     python tests/mutation/mutants.py            # the sample
     python tests/mutation/mutants.py --whole    # all that are drawn, going on where it stopped
+    python tests/mutation/mutants.py NAME …     # these alone
 
 mutants.json has the operators, how many mutants are drawn and how many of them are the sample, the
 tests of each folder, and the survivors that are expected, each with its reason. Mutants are drawn
@@ -112,8 +113,12 @@ def verdicts(chosen: dict[str, MutationSpec], folder: Path) -> Iterator[tuple[st
 
 def main() -> int:
     """1 where a mutant survives that is not expected to, or too many do."""
-    whole = sys.argv[1:] == ["--whole"]
+    names = sys.argv[1:]
+    whole = names == ["--whole"]
     chosen = drawn(PLAN["whole" if whole else "sample"])
+    if names and not whole:
+        everything = dict(mutants())
+        chosen = {name: everything[name] for name in names}
     lines = NOTES.read_text().splitlines() if whole and NOTES.exists() else []
     found = {name: said for name, said in map(json.loads, lines) if name in chosen}
     NOTES.parent.mkdir(exist_ok=True)
