@@ -11,6 +11,7 @@ from . import (
     emit_checks,
     emit_families,
     emit_family_pages,
+    emit_messages,
     emit_modalities,
     emit_prose,
     emit_reference,
@@ -42,6 +43,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         emit_tables,
         emit_families,
         emit_modalities,
+        emit_messages,
         emit_strategies,
     )
     for emitter in emitters:

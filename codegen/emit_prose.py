@@ -249,6 +249,30 @@ def _modalities(model: Model) -> str:
     )
 
 
+def _messages(model: Model) -> str:
+    document = model.spec.messages
+    names = ("conversations", "contents", "columns")
+    lists = [f"{name.upper()}: {_words(document[name])}" for name in names]
+    lists += [
+        f"{name.upper()}: {_words(['.'.join(at) for at in document[name]])}"
+        for name in ("nested", "file_ids")
+    ]
+    lists += [f"COLUMN_TAG: `{document['column_tag']}`"]
+    lists += [f"{name}: {_words(words)}" for name, words in document["looks"].items()]
+    rows = [
+        (
+            one["spelling"],
+            _words([kind or "-" for kind in one["types"]]),
+            f"`{'.'.join(one['at'])}`",
+            _words(one.get("having", [])) or "-",
+            "file id" if one.get("file_id") else "base64" if one.get("encoded") else "any",
+        )
+        for one in document["places"]
+    ]
+    shown = table(("spelling", "types", "at", "having", "source"), rows)
+    return shown + "\n".join(f"- {row}" for row in lists)
+
+
 def _words(words: list[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
@@ -291,6 +315,7 @@ _REGIONS: dict[str, Callable[[Model], str]] = {
     "fingerprints": _fingerprints,
     "grammar": _grammar,
     "limits": _limits,
+    "messages": _messages,
     "modalities": _modalities,
     "lines": _lines,
     "presets": _presets,

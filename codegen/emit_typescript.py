@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import emit_modalities
+from . import emit_messages, emit_modalities
 from .ir import (
     Boolean,
     Const,
@@ -35,6 +35,7 @@ def emit(model: Model) -> dict[str, str]:
         "families.ts": families(model),
         "errors.ts": _errors(model),
         "limits.ts": _limits(model),
+        "messages.ts": emit_messages.typescript(model),
         "modalities.ts": emit_modalities.typescript(model),
         "texts.ts": _texts(model),
     }

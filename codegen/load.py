@@ -107,6 +107,7 @@ class Spec:
     errors: Json
     limits: Json
     modalities: Json
+    messages: Json
     families: dict[str, Json]
     digests: dict[str, str]
 
@@ -312,7 +313,7 @@ def load_spec(root: Path = SPEC) -> Spec:
         digests[schema.path] = schema.sha256
     tables: list[Json] = []
     names = [f"families/{name}/family.json" for name in families]
-    for name in ("errors.json", "limits.json", "modalities.json", *names):
+    for name in ("errors.json", "limits.json", "modalities.json", "messages.json", *names):
         data = (root / name).read_bytes()
         digests[name] = hashlib.sha256(data).hexdigest()
         tables.append(cast(Json, json.loads(data)))
@@ -323,7 +324,7 @@ def load_spec(root: Path = SPEC) -> Spec:
     for schema in schemas.values():
         _check_limits(schema, limits)
     _check_modalities(tables[2])
-    return Spec(schemas, tables[0]["errors"], limits, tables[2], families, digests)
+    return Spec(schemas, tables[0]["errors"], limits, tables[2], tables[3], families, digests)
 
 
 def _check_modalities(document: Json) -> None:

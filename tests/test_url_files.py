@@ -89,7 +89,7 @@ def rows_in(file: Path) -> list[dict[str, Any]]:
 
 def test_validate_counts_each_list_once(rollouts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = said(capsys, "validate", rollouts)
-    assert found["checked"] == {"content_parts": 3, "mm_refs": 3, "ref": 3}
+    assert found["checked"] == {"content_parts": 3, "messages": 3, "mm_refs": 3, "ref": 3}
     assert found["refused"] == 0
 
 
@@ -131,8 +131,8 @@ def test_what_pack_prints_is_understood_by_the_other_commands(
     else:
         assert packed == expected[form.replace("-", "_")]
     made.write_text(json.dumps(packed))
-    kind = "ref" if form == "messages" else form.replace("-", "_")
-    assert said(capsys, "validate", made)["checked"] == {kind: 1}
+    kinds = ["messages", "ref"] if form == "messages" else [form.replace("-", "_")]
+    assert said(capsys, "validate", made)["checked"] == dict.fromkeys(kinds, 1)
     shown = said(capsys, "inspect", made)
     assert shown["kind"] == form.replace("-", "_")
     assert "qwen_vl" in shown["facts"]["[0]"]

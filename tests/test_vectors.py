@@ -74,7 +74,7 @@ def long_words(text: str) -> set[str]:
 
 def schema_words() -> str:
     """All that an error may say without repeating the input: the texts of the schemas and codes."""
-    files = [*FOLDER.parent.rglob("*.schema.json"), FOLDER.parent / "errors.json"]
+    files = [*FOLDER.parent.rglob("*.schema.json"), *FOLDER.parent.glob("*.json")]
     return " ".join(path.read_text() for path in files)
 
 

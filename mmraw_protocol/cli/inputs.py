@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..wire._generated.limits import DEFAULT_LIMITS
+from ..wire._generated.messages import CONVERSATIONS
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from ..wire.msgpack import is_msgpack
@@ -107,23 +108,19 @@ def is_file(argument: str) -> bool:
         return False
 
 
-def read_messages(argument: str | None) -> list[Any]:
-    """Chat messages: a JSON list of them, or an object that has one under `messages`.
+def read_messages(argument: str | None) -> Any:
+    """Chat messages: a JSON list of them, or a row that has one under `messages` or `prompt`.
 
     Raises:
         MMRawError: invalid_type, and what `read_text` and `parse_json` raise.
     """
     document = parse_json(read_text(argument))
+    rows = [document]
     if isinstance(document, dict):
-        document = cast("dict[str, Any]", document).get("messages")
-    if not isinstance(document, list):
+        rows = [cast("dict[str, Any]", document).get(name) for name in CONVERSATIONS]
+    if not any(isinstance(one, list) for one in rows):
         raise MMRawError("invalid_type", "expected a list of messages, or an object that has one")
-    messages = cast("list[Any]", document)
-    for index, message in enumerate(messages):
-        # A list of conversations would else be one without images.
-        if not isinstance(message, dict):
-            raise MMRawError("invalid_type", "expected a message, an object", f"$[{index}]")
-    return messages
+    return cast(Any, document)
 
 
 def parse_offsets(text: str) -> list[int]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections import Counter
+from typing import Any
 
 from ..conversation import environment
 from ..conversation.image_refs import content_parts, ref_messages
@@ -35,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "messages with refs as URLs; the mm_refs of a rollout",
     )
     parser.add_argument(
+        "--skip-unknown",
+        action="store_true",
+        help="leave out what looks like an image and cannot be read, and say how many there were",
+    )
+    parser.add_argument(
         "--offsets", help="the first pad of each image in the real token ids, e.g. 5,130"
     )
 
@@ -46,13 +54,16 @@ def run(args: argparse.Namespace) -> int:
     storage = args.storage or environment.storage()
     store = store_of(args, required=True) if storage == "offload" else None
     label = args.run_id or environment.label_of(store)
+    skipped: Counter[str] | None = Counter() if args.skip_unknown else None
+    packing: dict[str, Any] = {"storage": storage, "store": store, "skipped": skipped}
     if args.form in ("messages", "content-parts"):
-        made = ref_messages(
-            messages, adapter, store=store, storage=storage, run_id=label, dialect=args.dialect
-        )
-        print_json(made if args.form == "messages" else content_parts(made))
+        made = ref_messages(messages, adapter, run_id=label, dialect=args.dialect, **packing)
+        _tell(skipped)
+        skipped = None if skipped is None else Counter()
+        print_json(made if args.form == "messages" else content_parts(made, skipped=skipped))
         return 0
-    images = pack_images(messages, adapter, storage=storage, store=store)
+    images = pack_images(messages, adapter, **packing)
+    _tell(skipped)
     if args.offsets is None:
         offsets = [place.offset for place in plain_prompt(messages, images, adapter).placeholders]
     else:
@@ -61,3 +72,8 @@ def run(args: argparse.Namespace) -> int:
     adapters = {adapter.family: adapter}
     print_json(body if args.form == FORMS[0] else features_to_mm_refs(body, adapters=adapters))
     return 0
+
+
+def _tell(skipped: Counter[str] | None) -> None:
+    for code, count in sorted((skipped or {}).items()):
+        print(f"mmraw: skipped {count} x {code}", file=sys.stderr)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from ..conversation.messages import image_source, is_image_part
+from ..conversation.messages import find_images, image_source, is_image_part
+from ..conversation.opening import check_source
 from ..families import Adapter, get_adapter, layout_fingerprint, named_grid
 from ..images import ImageSource
 from ..materialize import Materializer
@@ -122,6 +123,19 @@ def _image_part(value: Input) -> Result:
     return {"is_image_part": is_image_part(part), "source": image_source(part)}
 
 
+def _find_images(value: Input) -> Result:
+    # A row has its images beside its messages.
+    found = find_images(value if "messages" not in value or len(value) > 1 else value["messages"])
+    for image in found:
+        check_source(image)
+    return {
+        "images": [
+            {"path": image.path, "spelling": image.spelling, "source": image.source}
+            for image in found
+        ]
+    }
+
+
 def _parse_data_uri(value: Input) -> Result:
     found = parse_data_uri(_text(value, "data_uri"), path="$.data_uri")
     return {
@@ -210,6 +224,7 @@ OPERATIONS: dict[str, Callable[[Input], Result]] = {
     "layout": _layout,
     "describe": _describe,
     "image_part": _image_part,
+    "find_images": _find_images,
     "parse_data_uri": _parse_data_uri,
     "check_raw_image_id": _check_raw_image_id,
     "offload": _offload,

@@ -6,6 +6,7 @@ Source: spec/README.md, section "Refs as URLs".
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -28,8 +29,10 @@ from ..wire.mm_refs import parse_mm_refs
 from ..wire.modality import check_maps
 from ..wire.ref import is_ref, parse_ref
 from . import environment
-from .messages import pack_found, replace_parts, with_url
-from .parts import MessageImage, field_of, find_images
+from .found import MessageImage
+from .messages import find_images, pack_found, with_source
+from .places import field_of
+from .reading import read_conversation
 
 __all__ = ["content_parts", "mm_refs", "ref_messages"]
 
@@ -40,7 +43,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def ref_messages(
-    messages: Sequence[Any],
+    messages: Any,
     adapter: Adapter,
     *,
     store: AssetStore | None = None,
@@ -48,25 +51,29 @@ def ref_messages(
     run_id: str | None = None,
     dialect: str = DEFAULT_DIALECT,
     limits: Limits = DEFAULT_LIMITS,
+    skipped: Counter[str] | None = None,
 ) -> list[Any]:
     """The messages with the URL of each image replaced by its ref; `messages` is never changed.
 
-    Parts keep their kind. Parts that carry a ref already stay, after it was read. All images are
+    Parts keep their kind. Images of a column become image_url parts where their tags stand, since
+    servers read parts alone. Parts that carry a ref already stay, after it was read. All images are
     read, described and stored before anything is rewritten.
 
     Args:
-        messages: The conversation.
+        messages: The conversation, or a row that has one with its images beside.
         adapter: The family and its configuration.
         store: Where the images go; needed for `offload`.
         storage: `offload` puts the bytes into `store`; `inline` keeps them in the ref.
         run_id: The run that the refs name; None for the store's own, else the environment's.
         dialect: A dialect of refs that is written.
         limits: Of images, grids and refs.
+        skipped: As for `find_images`.
 
     Raises:
         MMRawError: what `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
     """
-    images = find_images(messages)
+    conversation = read_conversation(messages, skipped)
+    images = conversation.images
     for image in images:
         if is_ref(image.source):
             _check_ref(image, limits)
@@ -80,27 +87,30 @@ def ref_messages(
         ref = ref_of_item(one.item, one.item.family, one.mm_hash, label)
         path = one.where.path
         urls[path] = format_described(ref, dialect, limits, path)
-    parts = [
-        with_url(image.part, urls[image.path]) if image.path in urls else image.part
-        for image in images
-    ]
-    return replace_parts(messages, parts)
+    return conversation.with_images([_with_ref(image, urls.get(image.path)) for image in images])
+
+
+def _with_ref(image: MessageImage, url: str | None) -> Any:
+    if image.in_column:
+        return {"type": PART_TYPE, PART_TYPE: {"url": url or image.source}}
+    return image.part if url is None else with_source(image, url)
 
 
 def content_parts(
-    messages: Sequence[Any], *, limits: Limits = DEFAULT_LIMITS
+    messages: Any, *, limits: Limits = DEFAULT_LIMITS, skipped: Counter[str] | None = None
 ) -> list[dict[str, str]]:
     """The images of a conversation as a generate request's content parts, in prompt order.
 
     Args:
         messages: A conversation whose images have URLs: those of `ref_messages`, or any others.
         limits: Of refs, and of the list as `parse_content_parts` has them.
+        skipped: As for `find_images`.
 
     Raises:
         MMRawError: missing_source, source_unsupported (a path, bytes or a picture), and what
             `parse_content_parts` raises, with the part's path.
     """
-    images = find_images(messages)
+    images = find_images(messages, skipped=skipped)
     check_count(len(images), limits)
     rows = [row for image in images for row in _content_part(image, limits).to_list()]
     return parse_content_parts(rows, limits=limits).to_list()

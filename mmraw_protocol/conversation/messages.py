@@ -5,10 +5,9 @@ Source: spec/README.md, section "Messages".
 
 from __future__ import annotations
 
-import copy
-import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -24,26 +23,23 @@ from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData, PlaceholderRange
 from ..wire.item import RawMMItem, make_item
 from ..wire.ref import PREFIX
-from .parts import (
-    MessageImage,
-    field_of,
-    find_images,
-    image_source,
-    is_container,
-    is_image_part,
-    open_image_part,
-    stored_source,
-)
+from .found import MessageImage, put
+from .opening import open_image_part, stored_source
+from .parts import image_source, is_image_part
+from .places import changed, value_at, write
+from .reading import read_conversation
 
 __all__ = [
     "MessageImage",
     "PackedImage",
+    "changed",
     "find_images",
     "image_source",
     "inline_messages",
     "is_image_part",
     "mm_data",
     "offload_messages",
+    "open_image_part",
     "pack_images",
 ]
 
@@ -78,20 +74,22 @@ class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def offload_messages(
-    messages: Sequence[Any],
+    messages: Any,
     store: AssetStore,
     *,
     run_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> list[Any]:
+    skipped: Counter[str] | None = None,
+) -> Any:
     """The messages with every image stored and its part rewritten to the store's URL.
 
     An image that carries such a URL or a ref already is read and verified, and stays where it is.
     All images are read and stored before anything is rewritten; `messages` is never changed, and
-    parts keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object).
+    parts keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object) and their
+    spelling. A row with its images beside gives a row.
 
     Raises:
-        MMRawError: what reading an image or storing it raises, with the part's path.
+        MMRawError: what `find_images`, reading an image or storing it raises, with the part's path.
     """
 
     def url_of(image: MessageImage) -> str:
@@ -102,7 +100,7 @@ def offload_messages(
             return store.url(found.raw_image_id, run_id=found.run_id)
         return store.url(_stored(store, source.data, run_id, image.path), run_id=run_id)
 
-    return _rewrite(messages, url_of)
+    return _rewrite(messages, url_of, skipped)
 
 
 def _stored(store: AssetStore, data: bytes, run_id: str | None, path: str) -> str:
@@ -115,25 +113,33 @@ def _stored(store: AssetStore, data: bytes, run_id: str | None, path: str) -> st
 
 
 def inline_messages(
-    messages: Sequence[Any],
+    messages: Any,
     *,
     store: AssetStore | None = None,
     run_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> list[Any]:
-    """The messages with every image as a data: URL; `messages` is never changed.
+    skipped: Counter[str] | None = None,
+) -> Any:
+    """The messages with every image in them, as its spelling has it; `messages` is never changed.
+
+    That is a data: URL, base64 beside its media type, or bytes.
 
     Args:
-        messages: The conversation.
+        messages: The conversation, or a row that has one with its images beside.
         store: Where images were offloaded to. Its URLs are read through it, which an object store's
             need; file: URLs are read without it, too.
         run_id: The run, where the store holds several; None looks at what the URL says.
         limits: Of images.
+        skipped: As for `find_images`.
 
     Raises:
-        MMRawError: what reading an image raises, with the part's path.
+        MMRawError: what `find_images` and reading an image raise, with the part's path.
     """
-    return _rewrite(messages, lambda image: data_url(open_image_part(image, limits, store, run_id)))
+
+    def opened(image: MessageImage) -> ImageSource:
+        return open_image_part(image, limits, store, run_id)
+
+    return _rewrite(messages, opened, skipped)
 
 
 def data_url(source: ImageSource) -> str:
@@ -141,67 +147,65 @@ def data_url(source: ImageSource) -> str:
     return f"data:image/{source.header.format};base64,{encode_base64(source.data)}"
 
 
-def _rewrite(messages: Sequence[Any], url_of: Callable[[MessageImage], str]) -> list[Any]:
-    images = find_images(messages)
-    urls = [url_of(image) for image in images]
-    parts = [with_url(image.part, url) for image, url in zip(images, urls, strict=True)]
-    return replace_parts(messages, parts)
+def _rewrite(
+    messages: Any,
+    made_of: Callable[[MessageImage], str | ImageSource],
+    skipped: Counter[str] | None,
+) -> Any:
+    """The messages with what is made of each image in place of its source."""
+    conversation = read_conversation(messages, skipped)
+    made = [made_of(image) for image in conversation.images]
+    given = conversation.given
+    for image, one in zip(conversation.images, made, strict=True):
+        given = put(given, image.steps, with_source(image, one))
+    return given
 
 
-def replace_parts(messages: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
-    """The messages with `parts` in place of their image parts, in order; `messages` is kept."""
-    result = list(messages)
-    for image, part in zip(find_images(messages), parts, strict=True):
-        message = result[image.message_index]
-        content = list(cast("Sequence[Any]", field_of(message, "content")))
-        content[image.part_index] = part
-        result[image.message_index] = changed(message, {"content": content})
-    return result
+def with_source(image: MessageImage, source: str | ImageSource) -> Any:
+    """The image's part with a URL, or with the bytes of an image, as its spelling has them."""
+    place, part = image.place, image.part
+    if isinstance(source, str):
+        template = place.ref if source.startswith(PREFIX) and place.ref else place.url
+        values: dict[str, Any] = {"{url}": source, "{media_type}": _media_type(image)}
+    else:
+        template = place.data
+        text = encode_base64(source.data)
+        stood = isinstance(image.source, str)
+        as_text = stood and place.at[-1:] == ("bytes",)
+        typed = not isinstance(part, Mapping)
+        values = {
+            "{url}": data_url(source),
+            "{media_type}": f"image/{source.header.format}",
+            "{base64}": text,
+            "{bytes}": text if as_text else source.data,
+            "{blob}": text if stood and not typed else source.data,
+        }
+    return write(part, place, template, values) if place.at else values["{url}"]
 
 
-def with_url(part: Any, url: str) -> Any:
-    """The part with a URL for its source, at the key where it stood.
+def _media_type(image: MessageImage) -> str | None:
+    return value_at(image.part, image.place.media_type) if image.place.media_type else None
 
-    A mapping whose source stood where others read no URL has it where they do: under `image_url`
-    of that type, else under `image`.
+
+def find_images(messages: Any, *, skipped: Counter[str] | None = None) -> list[MessageImage]:
+    """Every image of a conversation, in order, in any spelling of spec/messages.json.
+
+    Args:
+        messages: A list of messages, or a row that has one under `messages`, `prompt` or
+            `conversations` with its images beside. An iterator is used up.
+        skipped: None rejects what looks like an image and is in no spelling that is read, videos,
+            audio and file ids; a counter leaves them out and counts them by error code.
+
+    Raises:
+        MMRawError: invalid_type (no list of messages), image_part_unknown, modality_unsupported,
+            source_unsupported (a file id), lengths_differ (a column and the places for its
+            images), with the part's path.
     """
-    for name in ("image", "image_url", "url", "path"):
-        value = field_of(part, name)
-        if value is None:
-            continue
-        if name == "image_url" and is_container(value) and not isinstance(value, str):
-            return changed(part, {name: changed(value, {"url": url})})
-        if isinstance(part, Mapping) and url.startswith(PREFIX) and name in ("image", "path"):
-            return {**cast("Mapping[str, Any]", part), name: None} | _at_read_key(part, url)
-        # A path that became a URL moves to the key that is read as one.
-        if name == "path" and url.startswith("data:"):
-            return changed(part, {"path": None, "image": url})
-        return changed(part, {name: url})
-    return part
-
-
-def _at_read_key(part: Any, url: str) -> dict[str, Any]:
-    return {"image_url": {"url": url}} if field_of(part, "type") == "image_url" else {"image": url}
-
-
-def changed(value: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of the same kind (mapping, model, struct, dataclass, object) with fields changed."""
-    if isinstance(value, Mapping):
-        return {**cast("Mapping[str, Any]", value), **changes}
-    if hasattr(value, "model_copy"):
-        return value.model_copy(update=dict(changes))
-    if isinstance(value, msgspec.Struct):
-        return msgspec.structs.replace(value, **changes)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **changes)
-    clone = copy.copy(value)
-    for name, field in changes.items():
-        setattr(clone, name, field)
-    return clone
+    return read_conversation(messages, skipped).images
 
 
 def pack_images(
-    messages: Sequence[Any],
+    messages: Any,
     adapter: Adapter,
     *,
     storage: Storage = "offload",
@@ -209,11 +213,12 @@ def pack_images(
     run_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     multimodal_output: str = "raw",
+    skipped: Counter[str] | None = None,
 ) -> list[PackedImage]:
     """An envelope for every image of a conversation.
 
     Args:
-        messages: The conversation; it is not changed.
+        messages: The conversation, as `find_images` takes it; it is not changed.
         adapter: The family and its configuration.
         storage: `offload` puts the bytes into `store`; `inline` keeps them in raw_uri.
         store: Where to; needed for `offload`.
@@ -221,14 +226,15 @@ def pack_images(
         limits: Of images and grids.
         multimodal_output: `raw` gives envelopes. `processed` (tensors for SFT) is made by
             mmraw_protocol.integrations.transformers.
+        skipped: As for `find_images`.
 
     Raises:
-        MMRawError: what reading, describing or storing an image raises, with the part's path.
+        MMRawError: what finding, reading, describing or storing an image raises, with the path.
     """
     if multimodal_output != "raw":
         message = "pack_images makes raw items; tensors come from integrations.transformers"
         raise MMRawError("unsupported_option", message)
-    found = find_images(messages)
+    found = find_images(messages, skipped=skipped)
     return pack_found(found, adapter, storage=storage, store=store, run_id=run_id, limits=limits)
 
 

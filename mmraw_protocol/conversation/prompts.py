@@ -7,15 +7,19 @@ A renderer brings its own token ids and offsets; this stand-in counts every spec
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from ..families import Adapter
 from ..system.shown import Shown
 from ..wire._generated.types import PlaceholderRange
-from .messages import PackedImage, is_image_part
+from .found import value_at_steps
+from .messages import PackedImage
+from .places import field_of
+from .reading import read_conversation
 
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>")
 
@@ -34,9 +38,7 @@ def count_tokens(text: str) -> int:
     return len(special) + len(text.encode("utf-8")) - sum(map(len, special))
 
 
-def plain_prompt(
-    messages: Sequence[Any], images: Sequence[PackedImage], adapter: Adapter
-) -> PlainPrompt:
+def plain_prompt(messages: Any, images: Sequence[PackedImage], adapter: Adapter) -> PlainPrompt:
     """The conversation as `<|im_start|>role`, content, `<|im_end|>`, images in their places."""
     waiting = iter(images)
     parts: list[str] = []
@@ -48,26 +50,21 @@ def plain_prompt(
         parts.append(text)
         position += count_tokens(text)
 
-    for message in messages:
-        add(f"<|im_start|>{_field(message, 'role')}\n")
-        content = _field(message, "content")
-        for part in [content] if isinstance(content, str) else cast("list[Any]", content or []):
-            if is_image_part(part):
-                payload = next(waiting).item.payload
-                span = adapter.span(payload)
-                before, _, after = adapter.prompt_text(payload).partition("".join(span))
-                add(before)
-                placeholders.append(PlaceholderRange(offset=position, length=len(span)))
-                parts.extend(span)
-                position += len(span)
-                add(after)
-            else:
-                add(part if isinstance(part, str) else str(_field(part, "text") or ""))
+    conversation = read_conversation(messages, Counter())
+    rows = value_at_steps(conversation.given, conversation.steps)
+    for message, segments in zip(rows, conversation.segments, strict=True):
+        add(f"<|im_start|>{field_of(message, 'role')}\n")
+        for segment in segments:
+            if isinstance(segment, str):
+                add(segment)
+                continue
+            payload = next(waiting).item.payload
+            span = adapter.span(payload)
+            before, _, after = adapter.prompt_text(payload).partition("".join(span))
+            add(before)
+            placeholders.append(PlaceholderRange(offset=position, length=len(span)))
+            parts.extend(span)
+            position += len(span)
+            add(after)
         add("<|im_end|>\n")
     return PlainPrompt("".join(parts), position, placeholders)
-
-
-def _field(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(name)
-    return getattr(value, name, None)

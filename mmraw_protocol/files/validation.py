@@ -8,8 +8,10 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from ..conversation.reading import read_conversation
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.messages import CONTENTS, CONVERSATIONS
 from ..wire.content_parts import parse_content_parts
 from ..wire.errors import MMRawError
 from ..wire.features import parse_features
@@ -21,7 +23,9 @@ from ..wire.ref import is_ref, parse_ref
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
 ListKind = Literal["content_parts", "mm_refs"]
-Kind = Literal["ref", "envelope", "features", "content_parts", "mm_refs", "document", "file"]
+Kind = Literal[
+    "ref", "envelope", "features", "content_parts", "mm_refs", "messages", "document", "file"
+]
 
 #: The keys under which images stand by their URLs.
 LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_refs"}
@@ -56,6 +60,8 @@ def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Ite
     yield from check_value(document, limits=limits)
 
 
+_ROLE = frozenset({"role", "from"})
+_MESSAGE = frozenset({*CONTENTS, "tool_calls"})
 #: Types of values that may be of this protocol, or hold some.
 _KINDS = frozenset({dict, list, str})
 
@@ -63,10 +69,17 @@ _KINDS = frozenset({dict, list, str})
 def check_value(
     value: Any, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
 ) -> Iterator[Finding]:
-    """Checks a decoded document, at any depth; strings that start with `mmraw:` are refs."""
+    """Checks a decoded document, at any depth; strings that start with `mmraw:` are refs.
+
+    Every image of a conversation is in a spelling that is read; the image itself is not opened.
+    """
     stack: list[tuple[Any, str, Kind | None]] = [(value, path, list_kind(value))]
+    conversations: list[Any] = []
     while stack:
         item, place, kind = stack.pop()
+        if kind is None and _is_conversation(item) and not any(c is item for c in conversations):
+            conversations += _listed(item)
+            yield check_one("messages", item, place, limits)
         if kind is not None:
             yield check_one(kind, item, place, limits)
         elif isinstance(item, str):
@@ -92,6 +105,32 @@ def check_value(
                 yield check_one(kind, fields, place, limits)
             else:
                 stack += [_child(name, child, place) for name, child in _looked_at(fields)]
+
+
+def _is_conversation(item: Any) -> bool:
+    """Whether a value is a list of messages, or a row that has one."""
+    if isinstance(item, dict):
+        return any(map(_are_messages, _listed(item)))
+    return _are_messages(item)
+
+
+def _listed(item: Any) -> list[Any]:
+    """The lists of a row that may be its conversation."""
+    if not isinstance(item, dict):
+        return []
+    row = cast("dict[str, Any]", item)
+    return [row[name] for name in CONVERSATIONS if isinstance(row.get(name), list)]
+
+
+def _are_messages(value: Any) -> bool:
+    rows = cast("list[Any]", value) if isinstance(value, list) else []
+    return bool(rows) and all(
+        isinstance(row, dict) and _is_message(cast("dict[str, Any]", row)) for row in rows
+    )
+
+
+def _is_message(row: dict[str, Any]) -> bool:
+    return not _MESSAGE.isdisjoint(row) and not _ROLE.isdisjoint(row)
 
 
 def _looked_at(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -160,6 +199,8 @@ def check_one(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
             parse_content_parts(value, limits=limits)
         elif kind == "mm_refs":
             parse_mm_refs(value, limits=limits)
+        elif kind == "messages":
+            read_conversation(value)
         else:
             parse_features(value, limits=limits)
     except MMRawError as error:

@@ -16,9 +16,9 @@ from urllib.parse import unquote, urlsplit
 from ..system.descriptors import open_above
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
-from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import mm_hash_of, sha256_hex
+from .encoded import decode_data_url, decode_text, is_base64_image, is_url
 from .faults import guarded, is_images
 from .header import ImageHeader, check_size, read_header
 from .worker_start import reason_of
@@ -28,7 +28,6 @@ Kind = Literal["bytes", "path", "file", "data", "pil"]
 #: What `ImageSource.open` takes.
 ImageInput = Any
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROLS = re.compile(r"[\x00-\x20\x7f]")
 #: Modes whose pixels PNG keeps as they are; others are converted to RGB, as a decoder would later.
@@ -75,11 +74,12 @@ class ImageSource(Shown):
         """Reads an image's bytes.
 
         Args:
-            value: Encoded bytes; a path as str or PathLike; a local file: URL; a data: URL; a PIL
-                image; or an ImageSource. A str that begins like a URL is one: a path of that form
-                goes in as a PathLike. A PIL image is encoded as PNG, without metadata, whatever it
-                was loaded from: its pixels (of its current frame) are what counts, and one build of
-                Pillow always gives the same bytes for them.
+            value: Encoded bytes; a path as str or PathLike; a local file: URL; a data: URL in any
+                spelling; base64 of an image; a PIL image; or an ImageSource. A str that begins
+                like a URL is one: a path of that form goes in as a PathLike. A PIL image is encoded
+                as PNG, without metadata, whatever it was loaded from: its pixels (of its current
+                frame) are what counts, and one build of Pillow always gives the same bytes for
+                them.
             limits: Most bytes, and what the header may say.
             path: For errors.
 
@@ -112,15 +112,16 @@ class ImageSource(Shown):
 
     @classmethod
     def _open_text(cls, text: str, limits: Limits, path: str) -> ImageSource:
-        if text.startswith("data:"):
-            data = parse_data_uri(text, limits=limits, path=path).data
-            return cls(data, "data", limits=limits, path=path)
+        if text[:5].lower() == "data:":
+            return cls(decode_data_url(text, limits, path), "data", limits=limits, path=path)
+        if is_base64_image(text):
+            return cls(decode_text(text, limits, path), "data", limits=limits, path=path)
         if text[:5].lower() == "file:":
             name = _path_of_file_url(text, path)
             return cls(_read_file(name, limits, path), "file", limits=limits, path=path)
         if not text:
             raise MMRawError("empty_source", "the image source is empty", path)
-        if _SCHEME.match(text, 0, 64):
+        if is_url(text):
             message = "only data: and file: URLs are read; nothing is ever fetched"
             raise MMRawError("source_unsupported", message, path)
         return cls(_read_file(text, limits, path), "path", limits=limits, path=path)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from ..conversation.found import Conversation
 from ..conversation.messages import (
     PackedImage,
     changed,
-    find_images,
     open_image_part,
     pack_images,
-    replace_parts,
 )
 from ..conversation.placeholders import check_spans
+from ..conversation.reading import read_conversation
 from ..families import Adapter, Layout, grid_key
 from ..families.readings import answers_of, differs
 from ..stores.base import Storage
@@ -33,7 +33,7 @@ __all__ = ["attach", "expand_pads", "raw_data", "sized_messages", "with_images"]
 
 
 def sized_messages(
-    messages: Sequence[Any],
+    messages: Any,
     *,
     limits: Limits = DEFAULT_LIMITS,
     store: Any = None,
@@ -41,21 +41,23 @@ def sized_messages(
 ) -> list[Any]:
     """The messages with a `SizedImage` in place of every picture; `messages` is never changed.
 
-    Every spelling and every source of an image part becomes `{"type": "image", "image": …}`, which
+    Every spelling and every source of an image becomes `{"type": "image", "image": …}`, which
     every renderer understands; http(s) is refused and never fetched. Stored refs, and URLs of the
     store's own, are read through `store`.
 
     Raises:
         MMRawError: what reading an image's bytes or header raises, with the part's path.
     """
-    images = find_images(messages)
-    sized = [SizedImage(open_image_part(image, limits, store, run_id)) for image in images]
-    return with_images(messages, sized)
+    conversation = read_conversation(messages)
+    sized = [
+        SizedImage(open_image_part(image, limits, store, run_id)) for image in conversation.images
+    ]
+    return with_images(conversation, sized)
 
 
-def with_images(messages: Sequence[Any], images: Sequence[Any]) -> list[Any]:
-    """The messages with `images` in place of theirs, in order; `messages` is never changed."""
-    return replace_parts(messages, [{"type": "image", "image": image} for image in images])
+def with_images(conversation: Conversation, images: Sequence[Any]) -> list[Any]:
+    """The messages with `images` in place of theirs, in order, as every renderer takes them."""
+    return conversation.with_images([{"type": "image", "image": image} for image in images])
 
 
 def raw_data(

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..conversation.messages import PackedImage, changed, find_images, open_image_part, pack_images
+from ..conversation.messages import PackedImage, changed, open_image_part, pack_images
+from ..conversation.reading import read_conversation
 from ..families import Adapter, get_adapter
 from ..stores.base import Storage
 from ..system.shown import Shown
@@ -170,19 +171,20 @@ class RawRenderer:
     def _prepared(self, messages: Sequence[Any]) -> tuple[list[PackedImage], list[Any]]:
         """Packed images and sized messages; each image is read once."""
         config = self.raw_config
+        conversation = read_conversation(messages)
         sources = [
             open_image_part(image, config.limits, config.store, config.run_id)
-            for image in find_images(messages)
+            for image in conversation.images
         ]
         packed = pack_images(
-            with_images(messages, sources),
+            with_images(conversation, sources),
             self.adapter,
             storage=config.storage,
             store=config.store,
             run_id=config.run_id,
             limits=config.limits,
         )
-        return packed, with_images(messages, [SizedImage(source) for source in sources])
+        return packed, with_images(conversation, [SizedImage(source) for source in sources])
 
     def _converted(self, rendered: Any, packed: Sequence[PackedImage]) -> Any:
         if self._expands:

@@ -353,7 +353,8 @@ def pack_images(
 
     Args:
         messages: The conversation; it is not changed.
-        maker: The processor; its adapter and limits hold for `raw` too.
+        maker: The processor; its adapter and limits hold for `raw` too. Its store is where stored
+            images of the messages are read.
         multimodal_output: `processed` gives tensors, `raw` what `messages.pack_images` gives.
         packing: For `raw`: storage, store and run_id.
 
@@ -371,7 +372,7 @@ def pack_images(
 
 
 def _processed(image: MessageImage, maker: TensorMaker) -> ProcessedImage:
-    source = open_image_part(image, maker.limits)
+    source = open_image_part(image, maker.limits, maker.materializer.store)
     failed: MMRawError | None = None
     try:
         description = maker.adapter.describe(source, limits=maker.limits)

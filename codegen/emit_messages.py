@@ -1,0 +1,114 @@
+"""Emits the spellings of images in messages for both languages, from spec/messages.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .ir import Model
+from .load import Json, SchemaError
+from .python_text import header as python_header
+from .python_text import literal as python_literal
+from .typescript_text import comment, header, literal
+
+_TITLE = "Spellings of images in messages: where a part holds its image, and what looks like one."
+_SOURCE = "messages.json"
+#: Keys of a place, with what an absent one means.
+PLACE: Json = {
+    "spelling": "",
+    "types": [],
+    "at": [],
+    "having": [],
+    "media_type": [],
+    "encoded": False,
+    "file_id": False,
+    "url": {},
+    "data": {},
+    "ref": {},
+}
+_TEXTS = {
+    "CONVERSATIONS": "Keys of a row under which its conversation stands.",
+    "CONTENTS": "Keys of a message under which its parts stand.",
+    "COLUMNS": "Keys of a row or message under which its images stand beside the text.",
+    "COLUMN_TAG": "What stands in a text for an image of such a column.",
+    "NESTED": "Where a part holds further parts.",
+    "FILE_IDS": "Where a part of any medium names a file by an id.",
+    "SPELLINGS": "The names of spellings.",
+}
+_LOOKS = {
+    "words": "Words within types and keys of what looks like an image.",
+    "media_types": "How media types of images begin.",
+    "heads": "How URLs and refs of images begin, in lower case.",
+    "base64": "How base64 of an image begins.",
+    "suffixes": "How names of image files end, in lower case.",
+    "spoken": "Keys of what is said or done: only whole images are looked for below them.",
+}
+
+
+def _places(model: Model) -> list[Json]:
+    document = model.spec.messages
+    rows: list[Json] = document["places"]
+    if any(
+        row["spelling"] not in document["spellings"] or row.keys() - PLACE.keys() for row in rows
+    ):
+        raise SchemaError("messages.json: a key or spelling of a place is unknown")
+    return [{**PLACE, **row} for row in rows]
+
+
+def _tables(model: Model) -> list[tuple[str, str, Any]]:
+    document = model.spec.messages
+    rows = [(name, text, document[name.lower()]) for name, text in _TEXTS.items()]
+    looks = [(f"LOOKS_{k}".upper(), text, document["looks"][k]) for k, text in _LOOKS.items()]
+    return rows + looks
+
+
+def emit(model: Model) -> dict[str, str]:
+    """The generated module of Python, by file name."""
+    out = [python_header(model, _TITLE, _SOURCE), "from typing import Any\n"]
+    rows = "\n".join(f"    {python_literal(row)}," for row in _places(model))
+    out.append(
+        f"#: Where a part may hold its image, in the order in which they are tried.\n"
+        f"PLACES: tuple[dict[str, Any], ...] = (\n{rows}\n)\n"
+    )
+    for name, text, value in _tables(model):
+        out.append(f"#: {text}\n{name} = {python_literal(value)}\n")
+    return {"messages.py": "\n".join(out)}
+
+
+_INTERFACE = """\
+/** A place of a part where an image may stand. */
+export interface Place {
+  readonly spelling: string;
+  readonly types: readonly string[];
+  readonly at: readonly string[];
+  readonly having: readonly string[];
+  readonly media_type: readonly string[];
+  readonly encoded: boolean;
+  readonly file_id: boolean;
+  readonly url: Template;
+  readonly data: Template;
+  readonly ref: Template;
+}
+
+/** What is written in place of a source: null takes the key away. */
+export interface Template {
+  readonly [key: string]: string | null | Template;
+}
+"""
+
+
+def typescript(model: Model) -> str:
+    """The generated module of TypeScript."""
+    rows = "\n".join(f"  {literal(row)}," for row in _places(model))
+    out = [header(model, _TITLE, _SOURCE), _INTERFACE]
+    text = comment("Where a part may hold its image, in the order in which they are tried.")
+    out.append(f"{text}export const PLACES: readonly Place[] = [\n{rows}\n];\n")
+    for name, text, value in _tables(model):
+        kind = "string"
+        if isinstance(value, list):
+            kind = (
+                "readonly (readonly string[])[]"
+                if name in ("NESTED", "FILE_IDS")
+                else "readonly string[]"
+            )
+        out.append(f"{comment(text)}export const {name}: {kind} = {literal(value)};\n")
+    return "\n".join(out)

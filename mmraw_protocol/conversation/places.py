@@ -1,0 +1,177 @@
+"""Where content parts hold their image, by spelling, and how a part is written anew.
+
+Source: spec/messages.json, spec/README.md, section "Messages".
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from ..wire._generated.messages import LOOKS_MEDIA_TYPES, PLACES
+
+__all__ = ["Place", "changed", "field_of", "fields_of", "items_of", "place_of", "value_at", "write"]
+
+_Template = dict[str, Any]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A place of spec/messages.json; see there."""
+
+    spelling: str
+    types: frozenset[str]
+    at: tuple[str, ...]
+    having: tuple[str, ...]
+    media_type: tuple[str, ...]
+    encoded: bool
+    file_id: bool
+    url: _Template
+    data: _Template
+    ref: _Template
+
+    def __hash__(self) -> int:
+        return hash((self.spelling, self.types, self.at))
+
+
+_PLACES = msgspec.convert(PLACES, tuple[Place, ...])
+#: The images of a column, which stand there themselves.
+COLUMN = Place("images_column", frozenset(), (), (), (), False, False, {}, {}, {})
+_SCALARS = (str, bytes, bytearray, memoryview, int, float, list, tuple)
+
+
+def field_of(part: Any, name: str) -> Any:
+    """A key of a mapping or an attribute of an object; None where it is absent."""
+    if isinstance(part, Mapping):
+        return cast("Mapping[str, Any]", part).get(name)
+    if isinstance(part, _SCALARS) or part is None:
+        return None
+    value = getattr(part, name, None)
+    # Objects of all kinds may have a method of that name; a method is never a source.
+    return None if callable(value) else value
+
+
+def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Keys or attributes of a mapping or typed object, with their values."""
+    if isinstance(value, Mapping):
+        yield from cast("Mapping[str, Any]", value).items()
+        return
+    if isinstance(value, (_SCALARS, type)):
+        return
+    names = [*getattr(value, "__struct_fields__", ()), *getattr(value, "__dict__", {})]
+    names += getattr(value, "__pydantic_extra__", None) or ()
+    names += () if names else getattr(cast(Any, type(value)), "__slots__", ())
+    for name in names:
+        yield name, field_of(value, name)
+
+
+def items_of(value: Any) -> Sequence[Any] | None:
+    """The items of a list of any kind (also a NumPy array of objects); None for other values."""
+    if isinstance(value, (str, bytes, bytearray, memoryview)):
+        return None
+    if isinstance(value, Sequence):
+        return cast("Sequence[Any]", value)
+    # What pandas and Arrow make of a list: an array of one dimension that holds objects.
+    is_list = getattr(value, "ndim", None) == 1 and hasattr(value, "tolist")
+    if is_list and getattr(getattr(value, "dtype", None), "kind", "") in ("O", "U"):
+        return list(value)
+    return None
+
+
+def value_at(part: Any, at: Sequence[str]) -> Any:
+    """What stands at a path of keys; None where it is absent."""
+    for name in at:
+        part = field_of(part, name)
+    return part
+
+
+def place_of(part: Any) -> tuple[Place, Any] | None:
+    """The first place of the table that the part fills, and the source there."""
+    kind = field_of(part, "type")
+    if kind is not None and not isinstance(kind, str):
+        return None
+    for place in _PLACES:
+        if (kind or "") not in place.types or not all(_has(part, name) for name in place.having):
+            continue
+        source = value_at(part, place.at)
+        if source is None or isinstance(source, Mapping) or (not kind and not _is_set(source)):
+            continue
+        if not isinstance(source, str) and hasattr(source, "url"):
+            continue
+        if place.media_type and not _is_image_type(value_at(part, place.media_type)):
+            continue
+        # The URL types of pydantic are objects.
+        return place, str(source) if hasattr(source, "unicode_string") else source
+    return None
+
+
+def _has(part: Any, name: str) -> bool:
+    return name in part if isinstance(part, Mapping) else hasattr(part, name)
+
+
+def _is_set(value: Any) -> bool:
+    # A PIL image or an array may have no truth value; it is there, and that is enough.
+    return bool(value) if isinstance(value, (str, bytes, int, float)) else True
+
+
+def _is_image_type(declared: Any) -> bool:
+    return isinstance(declared, str) and declared.lower().startswith(tuple(LOOKS_MEDIA_TYPES))
+
+
+def write(part: Any, place: Place, template: _Template, values: Mapping[str, Any]) -> Any:
+    """The part with a template's values in it; with none, `{url}` in place of the source."""
+    if template:
+        return _filled(part, template, values)
+    made: Any = values["{url}"]
+    for depth in range(len(place.at) - 1, -1, -1):
+        made = changed(value_at(part, place.at[:depth]), {place.at[depth]: made})
+    return made
+
+
+def _filled(holder: Any, template: _Template, values: Mapping[str, Any]) -> Any:
+    changes: dict[str, Any] = {}
+    gone: set[str] = set()
+    for name, wanted in template.items():
+        if isinstance(wanted, str):
+            changes[name] = None if wanted == "{none}" else values.get(wanted, wanted)
+        elif wanted is not None:
+            inner = field_of(holder, name)
+            changes[name] = _filled({} if inner is None else inner, wanted, values)
+        elif isinstance(holder, Mapping):
+            gone.add(name)
+        else:
+            changes[name] = None
+    made = changed(holder, changes)
+    return {name: one for name, one in made.items() if name not in gone} if gone else made
+
+
+def changed(value: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of the same kind (mapping, model, struct, dataclass, object) with fields changed."""
+    if isinstance(value, Mapping):
+        return {**cast("Mapping[str, Any]", value), **changes}
+    if hasattr(value, "model_copy"):
+        return value.model_copy(
+            update={name: _typed(value, name, changes[name]) for name in changes}
+        )
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **changes)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **changes)
+    clone = copy.copy(value)
+    for name, field in changes.items():
+        setattr(clone, name, field)
+    return clone
+
+
+def _typed(model: Any, name: str, value: Any) -> Any:
+    """A dict as what the model's field holds, where the model takes it alone."""
+    kind = cast(Any, type(model))
+    if not isinstance(value, dict) or name not in kind.model_fields:
+        return cast(object, value)
+    try:
+        return getattr(kind.model_validate({name: value}), name)
+    except ValueError:
+        return cast("dict[str, Any]", value)

@@ -1,0 +1,87 @@
+"""Images as text where messages come in: data: URLs and base64 in all spellings.
+
+What is read here is encoded anew before it goes on. The data: URLs of refs and envelopes have one
+spelling (wire/data_url.py).
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from ..wire._generated.limits import Limits
+from ..wire._generated.messages import LOOKS_BASE64
+from ..wire._generated.modalities import MEDIA_TYPES
+from ..wire.base64 import PADDING, decode_standard
+from ..wire.errors import MMRawError
+from ..wire.modality import unsupported
+
+#: A text is base64 rather than a word or a path from this many characters on.
+LEAST_TEXT = 64
+_LONGEST_HEAD = 1024
+_BEGINNINGS = tuple(LOOKS_BASE64)
+_ALPHABET = re.compile(r"[A-Za-z0-9+/_=\s-]*\Z")
+_SPACE = {ord(char): None for char in " \t\r\n\f\v"} | {ord("-"): "+", ord("_"): "/"}
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text begins with a scheme: no base64 does, and no path of one letter."""
+    return _SCHEME.match(text, 0, 64) is not None
+
+
+def is_base64_image(text: str) -> bool:
+    """Whether a text is base64 that begins as an image does."""
+    if len(text) < LEAST_TEXT or not text.startswith(_BEGINNINGS):
+        return False
+    return _ALPHABET.match(text, 0, 4096) is not None
+
+
+def decode_data_url(text: str, limits: Limits, path: str) -> bytes:
+    """The bytes of a data: URL, whatever its media type says; one of a video or audio is rejected.
+
+    Raises:
+        MMRawError: invalid_raw_uri (no comma, or no base64), modality_unsupported, and what
+            `decode_text` raises.
+    """
+    comma = text.find(",", 0, _LONGEST_HEAD)
+    media_type, *parameters = text[len("data:") : max(comma, 0)].lower().split(";")
+    if comma < 0 or "base64" not in (one.strip() for one in parameters):
+        what = "no comma behind its head" if comma < 0 else "no ;base64 before its comma"
+        message = f"only data: URLs in base64 are read, and this one has {what}"
+        raise MMRawError("invalid_raw_uri", message, path)
+    for start, modality in MEDIA_TYPES.items():
+        if media_type.strip().startswith(start):
+            raise unsupported(modality, path)
+    return decode_text(text, limits, path, comma + 1)
+
+
+def decode_text(text: str, limits: Limits, path: str, start: int = 0) -> bytes:
+    """The bytes of base64 of either alphabet, with or without padding, blanks and line breaks.
+
+    Raises:
+        MMRawError: empty_source, invalid_base64, limit_exceeded.
+    """
+    # Blanks, and the three characters of a percent escape, at most double what stands there.
+    if (len(text) - start) // 2 > limits.inline_image_bytes // 3 * 4 + 4:
+        raise _too_large(limits, path)
+    data = decode_standard(text, start)
+    if data is None:
+        body = text[start:]
+        if "%" in body:
+            body = unquote(body)
+        body = body.translate(_SPACE).rstrip("=")
+        rest = len(body) % 4
+        data = None if rest == 1 else decode_standard(body + PADDING[rest])
+    if data is None:
+        raise MMRawError("invalid_base64", "the image is not base64 of either alphabet", path)
+    if not data:
+        raise MMRawError("empty_source", "the image source holds no bytes", path)
+    if len(data) > limits.inline_image_bytes:
+        raise _too_large(limits, path)
+    return data
+
+
+def _too_large(limits: Limits, path: str) -> MMRawError:
+    message = f"an image has at most {limits.inline_image_bytes} bytes"
+    return MMRawError("limit_exceeded", message, path)
