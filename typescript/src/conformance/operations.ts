@@ -16,7 +16,9 @@ import { fieldsOf, refFromFields, writeAny } from "../format.js";
 import { describeImage } from "../images/index.js";
 import type { ImageByUrl } from "../imageUrls.js";
 import { itemToJson, parseItem } from "../items.js";
-import { imageSource, isImagePart } from "../messages.js";
+import { checkSource } from "../messages/opening.js";
+import { imageSource, isImagePart } from "../messages/parts.js";
+import { findImages } from "../messages/reader.js";
 import { parseMmRefs } from "../mmRefs.js";
 import { checkRawImageId } from "../names.js";
 import { parseRef } from "../refs.js";
@@ -110,6 +112,14 @@ export const OPERATIONS: { readonly [name: string]: Operation } = {
   image_part: (input) => {
     const part = get(input, "part") ?? null;
     return { is_image_part: isImagePart(part), source: imageSource(part) };
+  },
+
+  find_images: (input) => {
+    // A row has its images beside its messages.
+    const given = Object.keys(input).length > 1 || !has(input, "messages") ? input : input["messages"];
+    const images = findImages(given);
+    images.forEach(checkSource);
+    return { images: images.map(({ path, spelling, source }) => ({ path, spelling, source })) };
   },
 
   parse_data_uri: (input) => {
