@@ -24,7 +24,7 @@ def messages(tmp_path: Path) -> Path:
     """A conversation with two pictures."""
     parts = [
         {"type": "image_url", "image_url": {"url": JPEG.as_uri()}},
-        {"type": "image", "image": str(IMAGES / "rgba_150x90.png")},
+        {"type": "image", "image": str(IMAGES / "gray_150x90.png")},
         {"type": "text", "text": "compare"},
     ]
     file = tmp_path / "messages.json"

@@ -70,7 +70,7 @@ async def main(args: argparse.Namespace) -> None:
                 for turn in turns:
                     # The environment keeps what is small: each picture once in the store.
                     messages += offload_messages(turn, store)
-                    images = pack_images(messages, ADAPTER, store=store)
+                    images = pack_images(messages, ADAPTER, store=store, alpha="white")
                     prompt = render(messages, images)
                     data = mm_data(images, offsets(prompt, images))
                     answer = await client.generate(prompt, multi_modal_data=data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections import Counter
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +19,15 @@ from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
 from ..wire.json import parse_json
 from .inputs import parse_offsets, read_file, read_messages
-from .options import adapter_of, add_dialect, add_family, add_store, store_of
+from .options import (
+    adapter_of,
+    add_dialect,
+    add_family,
+    add_preparation,
+    add_store,
+    store_of,
+    tell_notes,
+)
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -54,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     parser.add_argument("--storage", choices=environment.STORAGES, help="default: offload")
     add_dialect(parser)
+    add_preparation(parser)
     parser.add_argument("--max-tokens", type=int, default=256, help="default: 256")
     parser.add_argument("--temperature", type=float, default=0.0, help="default: 0")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds (default: 600)")
@@ -74,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     storage = args.storage or environment.storage()
     store = store_of(args, required=True) if storage == "offload" else None
     packing = {"storage": storage, "store": store}
+    packing |= {"orientation": args.orientation, "alpha": args.alpha}
     own = args.token_ids is not None
     prompt = (_own_prompt if own else _rendered)(args, messages, adapter, packing)
     completion = asyncio.run(_generate(args, prompt, args.run_id or environment.label_of(store)))
@@ -111,7 +122,9 @@ def _own_prompt(
     ):
         raise MMRawError("invalid_type", "--token-ids names a JSON list of integers")
     offsets = [] if args.offsets is None else parse_offsets(args.offsets)
-    images = mm_data(pack_images(messages, adapter, **packing), offsets)
+    packed = pack_images(messages, adapter, **packing)
+    tell_notes(Counter(note for image in packed for note in image.notes))
+    images = mm_data(packed, offsets)
     return Prompt(cast("list[int]", document), images)
 
 
@@ -125,6 +138,7 @@ def _rendered(
     tools = None if args.tools is None else parse_json(read_file(args.tools))
     renderer = RawRenderer(inner, adapter, **packing)
     rendered = renderer.render(messages, tools=tools, add_generation_prompt=True)
+    tell_notes(renderer.noted)
     return Prompt(list(rendered.token_ids), rendered.multi_modal_data, renderer)
 
 

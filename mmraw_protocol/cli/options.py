@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,36 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run-id", help="label of the run")
     add_modes(parser)
+
+
+def add_preparation(parser: argparse.ArgumentParser) -> None:
+    """--orientation, --alpha."""
+    parser.add_argument(
+        "--orientation",
+        choices=("as-stored", "apply"),
+        default="as-stored",
+        help="pictures that their EXIF says are turned: as they stand (default), or turned",
+    )
+    parser.add_argument(
+        "--alpha",
+        choices=("refuse", "drop", "white"),
+        default="refuse",
+        help="images that are not fully opaque: refuse them (default), drop alpha, put on white",
+    )
+
+
+_NOTES = {
+    "orientation_kept": "turned by their EXIF, packed as they stand (--orientation apply)",
+    "orientation_applied": "turned as their EXIF says",
+    "alpha_dropped": "not fully opaque, alpha dropped",
+    "alpha_on_white": "not fully opaque, put on white",
+}
+
+
+def tell_notes(noted: Mapping[str, int]) -> None:
+    """Says on standard error what became of orientation and alpha."""
+    for note, count in sorted(noted.items()):
+        print(f"mmraw: {count} images {_NOTES[note]}", file=sys.stderr)
 
 
 def add_modes(parser: argparse.ArgumentParser) -> None:

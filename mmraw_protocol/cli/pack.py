@@ -15,7 +15,15 @@ from ..conversation.url_conversion import features_to_mm_refs
 from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.features import build_features
 from .inputs import parse_offsets, read_messages
-from .options import adapter_of, add_dialect, add_family, add_store, store_of
+from .options import (
+    adapter_of,
+    add_dialect,
+    add_family,
+    add_preparation,
+    add_store,
+    store_of,
+    tell_notes,
+)
 from .output import print_json
 
 FORMS = ("features", "content-parts", "messages", "mm-refs")
@@ -29,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     parser.add_argument("--storage", choices=environment.STORAGES, help="default: offload")
     add_dialect(parser)
+    add_preparation(parser)
     parser.add_argument(
         "--as",
         dest="form",
@@ -55,15 +64,25 @@ def run(args: argparse.Namespace) -> int:
     store = store_of(args, required=True) if storage == "offload" else None
     label = args.run_id or environment.label_of(store)
     skipped: Counter[str] | None = Counter() if args.skip_unknown else None
-    packing: dict[str, Any] = {"storage": storage, "store": store, "skipped": skipped}
+    packing: dict[str, Any] = {
+        "storage": storage,
+        "store": store,
+        "skipped": skipped,
+        "orientation": args.orientation,
+        "alpha": args.alpha,
+    }
+    noted: Counter[str] = Counter()
     if args.form in ("messages", "content-parts"):
-        made = ref_messages(messages, adapter, run_id=label, dialect=args.dialect, **packing)
-        _tell(skipped)
+        made = ref_messages(
+            messages, adapter, run_id=label, dialect=args.dialect, noted=noted, **packing
+        )
+        _tell(skipped, noted)
         skipped = None if skipped is None else Counter()
         print_json(made if args.form == "messages" else content_parts(made, skipped=skipped))
         return 0
     images = pack_images(messages, adapter, **packing)
-    _tell(skipped)
+    noted.update(note for image in images for note in image.notes)
+    _tell(skipped, noted)
     if args.offsets is None:
         offsets = [place.offset for place in plain_prompt(messages, images, adapter).placeholders]
     else:
@@ -74,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(skipped: Counter[str] | None) -> None:
+def _tell(skipped: Counter[str] | None, noted: Counter[str]) -> None:
     for code, count in sorted((skipped or {}).items()):
         print(f"mmraw: skipped {count} x {code}", file=sys.stderr)
+    tell_notes(noted)

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from ..families import Adapter
+from ..images.preparing import Alpha, Orientation, Preparation
 from ..stores import AssetStore
 from ..stores.base import Storage
 from ..wire._generated.checks import check_placeholders
@@ -51,7 +52,10 @@ def ref_messages(
     run_id: str | None = None,
     dialect: str = DEFAULT_DIALECT,
     limits: Limits = DEFAULT_LIMITS,
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
     skipped: Counter[str] | None = None,
+    noted: Counter[str] | None = None,
 ) -> list[Any]:
     """The messages with the URL of each image replaced by its ref; `messages` is never changed.
 
@@ -67,7 +71,10 @@ def ref_messages(
         run_id: The run that the refs name; None for the store's own, else the environment's.
         dialect: A dialect of refs that is written.
         limits: Of images, grids and refs.
+        orientation: As for `pack_images`.
+        alpha: As for `pack_images`.
         skipped: As for `find_images`.
+        noted: Counts what became of orientation and alpha, by the `notes` of `pack_images`.
 
     Raises:
         MMRawError: what `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
@@ -81,7 +88,18 @@ def ref_messages(
     # Only a store that holds several runs is told which of them.
     run = run_id if store is None or getattr(store, "run_ids", None) is None else label
     new = [image for image in images if not is_ref(image.source)]
-    packed = pack_found(new, adapter, storage=storage, store=store, run_id=run, limits=limits)
+    preparation = Preparation(orientation=orientation, alpha=alpha)
+    packed = pack_found(
+        new,
+        adapter,
+        storage=storage,
+        store=store,
+        run_id=run,
+        limits=limits,
+        preparation=preparation,
+    )
+    if noted is not None:
+        noted.update(note for one in packed for note in one.notes)
     urls: dict[str, str] = {}
     for one in packed:
         ref = ref_of_item(one.item, one.item.family, one.mm_hash, label)

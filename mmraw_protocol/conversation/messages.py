@@ -13,6 +13,7 @@ import msgspec
 
 from ..families import Adapter, ImageDescription
 from ..images import ImageSource
+from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..stores import AssetStore
 from ..stores.base import Storage
 from ..stores.urls import StoredImage
@@ -52,12 +53,14 @@ class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
         item: The envelope.
         description: Size, hash and layout.
         data: The encoded bytes.
+        notes: What became of orientation and alpha, where there is something to tell.
     """
 
     where: MessageImage
     item: RawMMItem
     description: ImageDescription
     data: bytes
+    notes: tuple[Note, ...] = ()
 
     def _shown(self) -> Mapping[str, object]:
         size = f"{self.description.width}x{self.description.height}"
@@ -213,6 +216,8 @@ def pack_images(
     run_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     multimodal_output: str = "raw",
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
     skipped: Counter[str] | None = None,
 ) -> list[PackedImage]:
     """An envelope for every image of a conversation.
@@ -226,16 +231,30 @@ def pack_images(
         limits: Of images and grids.
         multimodal_output: `raw` gives envelopes. `processed` (tensors for SFT) is made by
             mmraw_protocol.integrations.transformers.
+        orientation: `as-stored` packs a picture that its EXIF says is turned as it stands; `apply`
+            turns it.
+        alpha: `refuse` rejects an image that is not fully opaque; `drop` leaves its alpha out, and
+            `white` puts it on white. What is turned or put on white is encoded anew, as PNG, and
+            stored; the ref names that image. `notes` of each image tell what became of it.
         skipped: As for `find_images`.
 
     Raises:
-        MMRawError: what finding, reading, describing or storing an image raises, with the path.
+        MMRawError: image_transparent, unsupported_option, and what finding, reading, describing or
+            storing an image raises, with the path.
     """
     if multimodal_output != "raw":
         message = "pack_images makes raw items; tensors come from integrations.transformers"
         raise MMRawError("unsupported_option", message)
     found = find_images(messages, skipped=skipped)
-    return pack_found(found, adapter, storage=storage, store=store, run_id=run_id, limits=limits)
+    return pack_found(
+        found,
+        adapter,
+        storage=storage,
+        store=store,
+        run_id=run_id,
+        limits=limits,
+        preparation=Preparation(orientation=orientation, alpha=alpha),
+    )
 
 
 def pack_found(
@@ -246,23 +265,27 @@ def pack_found(
     store: AssetStore | None,
     run_id: str | None,
     limits: Limits,
+    preparation: Preparation | None,
 ) -> list[PackedImage]:
-    """`pack_images` for some of the images of a conversation."""
+    """`pack_images` for some of the images of a conversation; None for those that are prepared."""
     if storage not in ("offload", "inline"):
         raise MMRawError("unsupported_option", "storage is offload or inline")
     if storage == "offload" and store is None:
         raise MMRawError("store_invalid", "offloading needs a store")
-    images = [(image, open_image_part(image, limits, store, run_id)) for image in found]
-    described = [
-        (image, source, _describe(adapter, image, source, limits)) for image, source in images
-    ]
+    opened = [(image, open_image_part(image, limits, store, run_id)) for image in found]
+    described: list[tuple[MessageImage, ImageSource, ImageDescription, tuple[Note, ...]]] = []
+    for image, source in opened:
+        notes: tuple[Note, ...] = ()
+        if preparation is not None:
+            source, notes = prepare(source, preparation, image.path)
+        described.append((image, source, _describe(adapter, image, source, limits), notes))
     packed: list[PackedImage] = []
-    for image, source, description in described:
+    for (image, source, description, notes), (_, before) in zip(described, opened, strict=True):
         uri = name = None
         if storage == "inline" or store is None:
             uri = data_url(source)
         else:
-            place = stored_source(store, image.source, run_id)
+            place = stored_source(store, image.source, run_id) if source is before else None
             if place is None:
                 place = StoredImage(_stored(store, source.data, run_id, image.path), run_id)
             name = place.raw_image_id
@@ -273,6 +296,7 @@ def pack_found(
                 item=_item(adapter, description, uri, name, limits),
                 description=description,
                 data=source.data,
+                notes=notes,
             )
         )
     return packed

@@ -194,7 +194,7 @@ def _travel(
 def _pack(
     messages: list[dict[str, Any]], adapter: Adapter, storage: Storage, store: AssetStore
 ) -> list[PackedImage]:
-    return pack_images(messages, adapter, storage=storage, store=store)
+    return pack_images(messages, adapter, storage=storage, store=store, alpha="drop")
 
 
 def _step(

@@ -5,13 +5,18 @@ It is decided here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from .faults import guarded
 from .memory import fits_bound
 from .pixels import DecodedImage, Frames, decode_here
+
+if TYPE_CHECKING:
+    from .isolation import IsolatedDecoder
 
 #: Which images are decoded in processes of their own: those that would take more memory here than
 #: is promised, all, or none.
@@ -56,5 +61,36 @@ def decode_rgb(
         from .isolation import SHARED
 
         return SHARED.decode(data, limits=limits, frames=frames, path=path)
+
+    return guarded(decode, path)
+
+
+@functools.cache
+def _workers_for(decoder: str) -> IsolatedDecoder:
+    """The worker of another decoder, shared by this process."""
+    from .isolation import IsolatedDecoder
+
+    return IsolatedDecoder(processes=1, seconds=60.0, decoder=decoder)
+
+
+def decode_elsewhere(
+    decoder: Callable[..., DecodedImage],
+    data: bytes,
+    *,
+    limits: Limits,
+    frames: Frames,
+    path: str,
+) -> DecodedImage:
+    """What another function like `decode_here` makes, in this process or a worker as its size asks.
+
+    Raises:
+        MMRawError: what `decode_rgb` raises.
+    """
+
+    def decode() -> DecodedImage:
+        if fits_bound(data, limits):
+            return decoder(data, limits=limits, frames=frames, path=path)
+        name = f"{decoder.__module__}:{decoder.__name__}"
+        return _workers_for(name).decode(data, limits=limits, frames=frames, path=path)
 
     return guarded(decode, path)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _JPEG = b"\xff\xd8\xff"
+_ALPHA_MODES = ("LA", "PA", "RGBA")
 _EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
 #: First bytes of formats that are refused by name rather than as broken.
 _OTHER_FORMATS = (
@@ -45,6 +46,7 @@ class ImageHeader(Shown, msgspec.Struct, frozen=True, kw_only=True):
         format: png, jpeg, webp or gif; an MPO is a jpeg whose first picture counts.
         mode: Pillow's name of the pixel format, for example RGB, RGBA, P, CMYK.
         frames: Number of frames; 1 for an MPO.
+        alpha: Whether the header declares pixels that may be transparent.
     """
 
     width: int
@@ -52,6 +54,7 @@ class ImageHeader(Shown, msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     mode: str
     frames: int
+    alpha: bool = False
 
 
 def extension_of(format: str) -> str:
@@ -148,7 +151,12 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
     width, height = image.size
     frames = frames if parts.frames is None else parts.frames
     return image, ImageHeader(
-        width=width, height=height, format=kind, mode=image.mode, frames=frames
+        width=width,
+        height=height,
+        format=kind,
+        mode=image.mode,
+        frames=frames,
+        alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -51,14 +52,12 @@ class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def rgb(self) -> bytes:
         """The pixels, row by row, three bytes each; made on each call."""
         width, height = self.picture.size
-        rows = max(1, _STRIP_PIXELS // width)
         buffer = io.BytesIO()
         # All room at once: a buffer that grows is copied, and its value, being full, is not.
         buffer.seek(width * height * 3 - 1)
         buffer.write(b"\0")
         buffer.seek(0)
-        for top in range(0, height, rows):
-            strip = self.picture.crop((0, top, width, min(top + rows, height)))
+        for _, strip in strips(self.picture):
             buffer.write(strip.tobytes())
         return buffer.getvalue()
 
@@ -80,8 +79,11 @@ def decode_here(
     limits: Limits = DEFAULT_LIMITS,
     frames: Frames = "single",
     path: str = "$",
+    picture_of: Callable[[Image], Image] | None = None,
 ) -> DecodedImage:
     """`decode_rgb` in this process, whatever memory it takes.
+
+    `picture_of` makes another RGB picture of the loaded image than its pixels without alpha.
 
     Raises:
         MMRawError: as `decode_rgb`.
@@ -92,23 +94,20 @@ def decode_here(
         if header.frames != 1 and frames != "first":
             raise MMRawError("multiple_frames", "the image is an animation", path)
         check_whole(data, header.format, limits, path)
-        picture = _load(image, header)
+        picture = _load(image, header, picture_of or _without_alpha)
     if picture is None:
         raise MMRawError("image_undecodable", "the image does not decode whole", path)
-    return DecodedImage(
-        width=header.width, height=header.height, format=header.format, picture=picture
-    )
+    width, height = picture.size
+    return DecodedImage(width=width, height=height, format=header.format, picture=picture)
 
 
-def _load(image: Image, header: ImageHeader) -> Image | None:
+def _load(image: Image, header: ImageHeader, picture_of: Callable[[Image], Image]) -> Image | None:
     """The pixels, or None for whatever the decoder throws because of the image."""
     try:
         image.load()
         if image.size != (header.width, header.height):
             return None
-        # Without the table Pillow gives the same pixels, and no warning about ignoring it.
-        image.info.pop("transparency", None)
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        rgb = picture_of(image)
         # The decoder's own pixels, as an object of the class that callers know.
         return cast("Image", pillow().Image()._new(rgb.im))
     except Exception as error:
@@ -116,3 +115,17 @@ def _load(image: Image, header: ImageHeader) -> Image | None:
         if not is_images(error):
             raise
         return None
+
+
+def _without_alpha(image: Image) -> Image:
+    # Without the table Pillow gives the same pixels, and no warning about ignoring it.
+    image.info.pop("transparency", None)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def strips(image: Image) -> Iterator[tuple[int, Image]]:
+    """Strips of a few rows of a loaded image, each with its top row."""
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))

@@ -20,6 +20,7 @@ from ..conversation.placeholders import check_spans
 from ..conversation.reading import read_conversation
 from ..families import Adapter, Layout, grid_key
 from ..families.readings import answers_of, differs
+from ..images.preparing import Alpha, Orientation, Preparation, prepare
 from ..stores.base import Storage
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
@@ -38,20 +39,25 @@ def sized_messages(
     limits: Limits = DEFAULT_LIMITS,
     store: Any = None,
     run_id: str | None = None,
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
 ) -> list[Any]:
     """The messages with a `SizedImage` in place of every picture; `messages` is never changed.
 
     Every spelling and every source of an image becomes `{"type": "image", "image": …}`, which
     every renderer understands; http(s) is refused and never fetched. Stored refs, and URLs of the
-    store's own, are read through `store`.
+    store's own, are read through `store`. `orientation` and `alpha` are those that the images are
+    packed with, since a turned picture has another size.
 
     Raises:
         MMRawError: what reading an image's bytes or header raises, with the part's path.
     """
     conversation = read_conversation(messages)
-    sized = [
-        SizedImage(open_image_part(image, limits, store, run_id)) for image in conversation.images
-    ]
+    preparation = Preparation(orientation=orientation, alpha=alpha)
+    sized: list[SizedImage] = []
+    for image in conversation.images:
+        source = open_image_part(image, limits, store, run_id)
+        sized.append(SizedImage(prepare(source, preparation, image.path)[0]))
     return with_images(conversation, sized)
 
 
@@ -70,6 +76,8 @@ def raw_data(
     run_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     allow_dropped: bool = False,
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
 ) -> MultiModalData:
     """Raw items, byte hashes and placeholders for what a renderer returned.
 
@@ -88,6 +96,8 @@ def raw_data(
         limits: Of images and grids.
         allow_dropped: Whether images may be left out that the renderer gave no placeholder, as
             templates do with the images of assistant messages.
+        orientation: As for `pack_images`.
+        alpha: As for `pack_images`.
 
     Raises:
         MMRawError: missing_slot (an image without placeholder), lengths_differ, grid_mismatch,
@@ -95,7 +105,14 @@ def raw_data(
             renderer returned a video or audio), and what `pack_images` raises.
     """
     packed = pack_images(
-        messages, adapter, storage=storage, store=store, run_id=run_id, limits=limits
+        messages,
+        adapter,
+        storage=storage,
+        store=store,
+        run_id=run_id,
+        limits=limits,
+        orientation=orientation,
+        alpha=alpha,
     )
     return attach(rendered, packed, adapter, limits=limits, allow_dropped=allow_dropped)
 

@@ -11,15 +11,25 @@ to raw items), `RawRenderer` (all three together). Only `create_raw_renderer` im
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Literal
 
 import msgspec
 
-from ..conversation.messages import PackedImage, changed, open_image_part, pack_images
+from ..conversation.found import Conversation
+from ..conversation.messages import (
+    PackedImage,
+    changed,
+    find_images,
+    open_image_part,
+    pack_found,
+)
 from ..conversation.reading import read_conversation
 from ..families import Adapter, get_adapter
+from ..images import ImageSource
+from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..stores.base import Storage
 from ..system.shown import Shown
 from ..wire._generated.families import FAMILIES
@@ -52,6 +62,7 @@ class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         multimodal_output: `raw` or `processed`.
         storage, store, run_id, limits, allow_dropped: As for `raw_data`.
+        orientation, alpha: As for `pack_images`.
         renderer: For `create_raw_renderer`: the package's own configuration, for example
             `Qwen3VLRendererConfig()`; None lets it choose by the tokenizer's name.
         adapter: For `create_raw_renderer`: the family and its configuration; None for the
@@ -67,12 +78,20 @@ class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None = None
     limits: Limits = DEFAULT_LIMITS
     allow_dropped: bool = False
+    orientation: Orientation = "as-stored"
+    alpha: Alpha = "refuse"
     renderer: Any = None
     adapter: Adapter | None = None
 
     def __post_init__(self) -> None:
         if self.multimodal_output not in ("raw", "processed"):
             raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
+        _ = self.preparation
+
+    @property
+    def preparation(self) -> Preparation:
+        """What becomes of orientation and alpha."""
+        return Preparation(orientation=self.orientation, alpha=self.alpha)
 
 
 class RawRenderer:
@@ -92,6 +111,9 @@ class RawRenderer:
         adapter: The family and its configuration.
         config: None for the defaults.
         settings: Fields of the configuration, which replace those of `config`.
+
+    Attributes:
+        noted: How often something became of orientation and alpha, by the notes of `pack_images`.
     """
 
     def __init__(
@@ -104,6 +126,7 @@ class RawRenderer:
         self.renderer = renderer
         self.adapter = adapter
         self.raw_config = msgspec.structs.replace(config or RawRendererConfig(), **settings)
+        self.noted: Counter[str] = Counter()
         self._expands = getattr(adapter, "placeholder", None) == "expanded"
 
     def __getattr__(self, name: str) -> Any:
@@ -129,10 +152,9 @@ class RawRenderer:
         if self._passes(options):
             # The package's own render_ids has no such option.
             return list(self.renderer.render(messages, **options).token_ids)
-        config = self.raw_config
-        sized = sized_messages(
-            messages, limits=config.limits, store=config.store, run_id=config.run_id
-        )
+        conversation = read_conversation(messages)
+        sources = [source for source, _ in self._opened(conversation)]
+        sized = with_images(conversation, [SizedImage(source) for source in sources])
         rendered = self.renderer.render(sized, **options)
         if self._expands:
             rendered = expand_pads(rendered, self.adapter)
@@ -172,19 +194,31 @@ class RawRenderer:
         """Packed images and sized messages; each image is read once."""
         config = self.raw_config
         conversation = read_conversation(messages)
-        sources = [
-            open_image_part(image, config.limits, config.store, config.run_id)
-            for image in conversation.images
-        ]
-        packed = pack_images(
-            with_images(conversation, sources),
+        opened = self._opened(conversation)
+        sources = [source for source, _ in opened]
+        self.noted.update(note for _, notes in opened for note in notes)
+        packed = pack_found(
+            find_images(with_images(conversation, sources)),
             self.adapter,
             storage=config.storage,
             store=config.store,
             run_id=config.run_id,
             limits=config.limits,
+            preparation=None,
         )
         return packed, with_images(conversation, [SizedImage(source) for source in sources])
+
+    def _opened(self, conversation: Conversation) -> list[tuple[ImageSource, tuple[Note, ...]]]:
+        """The images as they are packed."""
+        config = self.raw_config
+        return [
+            prepare(
+                open_image_part(image, config.limits, config.store, config.run_id),
+                config.preparation,
+                image.path,
+            )
+            for image in conversation.images
+        ]
 
     def _converted(self, rendered: Any, packed: Sequence[PackedImage]) -> Any:
         if self._expands:

@@ -24,6 +24,7 @@ from ..conversation.placeholders import (
 from ..families import AUTO, WHOLE, Adapter, ImageDescription, as_of_family, get_adapter
 from ..images import decode_rgb
 from ..images.decode import Isolation
+from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
 from ..system.forks import forget_after_fork
@@ -317,11 +318,13 @@ class ProcessedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
         where: The part it came from.
         description: Size, hash and layout.
         tensors: As `TensorMaker` returns them.
+        notes: What became of orientation and alpha, where there is something to tell.
     """
 
     where: MessageImage
     description: ImageDescription
     tensors: Tensors
+    notes: tuple[Note, ...] = ()
 
     def __hash__(self) -> int:
         return hash((self.where, self.description))
@@ -333,6 +336,8 @@ def pack_images(
     maker: TensorMaker,
     *,
     multimodal_output: Literal["processed"] = "processed",
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
 ) -> list[ProcessedImage]: ...
 @overload
 def pack_images(
@@ -347,6 +352,8 @@ def pack_images(
     maker: TensorMaker,
     *,
     multimodal_output: str = "processed",
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
     **packing: Any,
 ) -> list[ProcessedImage] | list[PackedImage]:
     """Every image of a conversation, as tensors (for SFT) or raw.
@@ -356,29 +363,34 @@ def pack_images(
         maker: The processor; its adapter and limits hold for `raw` too. Its store is where stored
             images of the messages are read.
         multimodal_output: `processed` gives tensors, `raw` what `messages.pack_images` gives.
+        orientation: As for `messages.pack_images`.
+        alpha: As for `messages.pack_images`.
         packing: For `raw`: storage, store and run_id.
 
     Raises:
-        MMRawError: unsupported_option, grid_mismatch, and what reading, describing and decoding an
-            image raises, with the part's path.
+        MMRawError: unsupported_option, image_transparent, grid_mismatch, and what reading,
+            describing and decoding an image raises, with the part's path.
     """
     if multimodal_output == "raw":
+        packing |= {"orientation": orientation, "alpha": alpha}
         return pack_raw_images(messages, maker.adapter, limits=maker.limits, **packing)
     if multimodal_output != "processed":
         raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
     if packing:
         raise MMRawError("unsupported_option", "tensors are stored nowhere: no storage, no store")
-    return [_processed(image, maker) for image in find_images(messages)]
+    preparation = Preparation(orientation=orientation, alpha=alpha)
+    return [_processed(image, maker, preparation) for image in find_images(messages)]
 
 
-def _processed(image: MessageImage, maker: TensorMaker) -> ProcessedImage:
+def _processed(image: MessageImage, maker: TensorMaker, preparation: Preparation) -> ProcessedImage:
     source = open_image_part(image, maker.limits, maker.materializer.store)
+    source, notes = prepare(source, preparation, image.path)
     failed: MMRawError | None = None
     try:
         description = maker.adapter.describe(source, limits=maker.limits)
         decoded = decode_rgb(source.data, limits=maker.limits)
         tensors = maker.process(decoded.picture, description.payload)
-        return ProcessedImage(where=image, description=description, tensors=tensors)
+        return ProcessedImage(where=image, description=description, tensors=tensors, notes=notes)
     except MMRawError as error:
         failed = error
     raise failed if failed.path.startswith(image.path) else failed.at(image.path)

@@ -72,7 +72,9 @@ class Route:
 
     def request(self, messages: Messages, token_ids: Sequence[int]) -> dict[str, Any]:
         """The body with refs; offsets are found in the prompt, not taken from the oracle."""
-        packed = pack_images(messages, self.adapter, storage=self.storage, store=self.store)
+        packed = pack_images(
+            messages, self.adapter, storage=self.storage, store=self.store, alpha="drop"
+        )
         offsets = self.offsets(token_ids)
         features = build_features(mm_data(packed, offsets), self.dialect, run_id=RUN)
         return generate_body(token_ids, features)

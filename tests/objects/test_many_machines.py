@@ -32,7 +32,7 @@ def test_refs_packed_here_are_pixels_there(server: S3Server, tmp_path: Path) -> 
     parts = [{"type": "image", "image": str(path)} for path in example_pictures()]
     (here / "messages.json").write_text(json.dumps([{"role": "user", "content": parts}]))
     bucket = "s3://images/run_exp42/assets/images"
-    body = mmraw("pack", "messages.json", "--store", bucket, folder=here)
+    body = mmraw("pack", "messages.json", "--alpha", "drop", "--store", bucket, folder=here)
     (there / "features.json").write_text(json.dumps(body))
     report = mmraw(
         *("materialize", "features.json", "--store", bucket, "--json", "--out", "out"), folder=there
