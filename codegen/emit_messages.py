@@ -32,6 +32,7 @@ _TEXTS = {
     "COLUMN_TAG": "What stands in a text for an image of such a column.",
     "NESTED": "Where a part holds further parts.",
     "FILE_IDS": "Where a part of any medium names a file by an id.",
+    "LAYOUT_PARAMETERS": "Keys of a part that change the layout of its image alone.",
     "SPELLINGS": "The names of spellings.",
 }
 _LOOKS = {

@@ -251,7 +251,7 @@ def _modalities(model: Model) -> str:
 
 def _messages(model: Model) -> str:
     document = model.spec.messages
-    names = ("conversations", "contents", "columns")
+    names = ("conversations", "contents", "columns", "layout_parameters")
     lists = [f"{name.upper()}: {_words(document[name])}" for name in names]
     lists += [
         f"{name.upper()}: {_words(['.'.join(at) for at in document[name]])}"

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..system.shown import Shown
-from ..wire._generated.messages import COLUMNS, CONTENTS
+from ..wire._generated.messages import COLUMNS, CONTENTS, LAYOUT_PARAMETERS
 from .places import COLUMN, Place, changed, field_of, fields_of
 
 Steps = tuple[str | int, ...]
@@ -45,6 +45,12 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
     def spelling(self) -> str:
         """One of the spellings of spec/messages.json."""
         return self.place.spelling
+
+    @property
+    def layout_parameters(self) -> dict[str, Any]:
+        """What the part says of the layout of its image alone, for example `max_pixels`."""
+        said = {name: field_of(self.part, name) for name in LAYOUT_PARAMETERS}
+        return {name: value for name, value in said.items() if value is not None}
 
     @property
     def in_column(self) -> bool:

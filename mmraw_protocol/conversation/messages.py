@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..families import Adapter, ImageDescription
+from ..families.own_layout import with_parameters
 from ..images import ImageSource
 from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..stores import AssetStore
@@ -222,6 +223,10 @@ def pack_images(
 ) -> list[PackedImage]:
     """An envelope for every image of a conversation.
 
+    Layout parameters in a part (such as `min_pixels` and `max_pixels`) are those of its image: its
+    fingerprint and grid follow them. A server has one configuration, and rejects such an image with
+    fingerprint_mismatch, unless they are its own.
+
     Args:
         messages: The conversation, as `find_images` takes it; it is not changed.
         adapter: The family and its configuration.
@@ -239,8 +244,9 @@ def pack_images(
         skipped: As for `find_images`.
 
     Raises:
-        MMRawError: image_transparent, unsupported_option, and what finding, reading, describing or
-            storing an image raises, with the path.
+        MMRawError: image_transparent, unsupported_option (also layout parameters in a part that the
+            family has not), invalid_config (no value of one), and what finding, reading, describing
+            or storing an image raises, with the path.
     """
     if multimodal_output != "raw":
         message = "pack_images makes raw items; tensors come from integrations.transformers"
@@ -274,13 +280,16 @@ def pack_found(
         raise MMRawError("store_invalid", "offloading needs a store")
     opened = [(image, open_image_part(image, limits, store, run_id)) for image in found]
     described: list[tuple[MessageImage, ImageSource, ImageDescription, tuple[Note, ...]]] = []
-    for image, source in opened:
+    adapters = [own_adapter(adapter, image) for image in found]
+    for (image, source), own in zip(opened, adapters, strict=True):
         notes: tuple[Note, ...] = ()
         if preparation is not None:
             source, notes = prepare(source, preparation, image.path)
-        described.append((image, source, _describe(adapter, image, source, limits), notes))
+        described.append((image, source, _describe(own, image, source, limits), notes))
     packed: list[PackedImage] = []
-    for (image, source, description, notes), (_, before) in zip(described, opened, strict=True):
+    for (image, source, description, notes), (_, before), own in zip(
+        described, opened, adapters, strict=True
+    ):
         uri = name = None
         if storage == "inline" or store is None:
             uri = data_url(source)
@@ -293,13 +302,27 @@ def pack_found(
         packed.append(
             PackedImage(
                 where=image,
-                item=_item(adapter, description, uri, name, limits),
+                item=_item(own, description, uri, name, limits),
                 description=description,
                 data=source.data,
                 notes=notes,
             )
         )
     return packed
+
+
+def own_adapter(adapter: Adapter, image: MessageImage) -> Adapter:
+    """The adapter under the layout parameters that an image's part names.
+
+    Raises:
+        MMRawError: unsupported_option, invalid_config, with the part's path.
+    """
+    failed: MMRawError | None = None
+    try:
+        return with_parameters(adapter, image.layout_parameters)
+    except MMRawError as error:
+        failed = error
+    raise MMRawError(failed.code, failed.message, image.path)
 
 
 def mm_data(images: Sequence[PackedImage], offsets: Sequence[int]) -> MultiModalData:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from PIL import Image
 
 from ..families import Adapter, Layout
+from ..families.own_layout import with_parameters
 from ..families.readings import answers_of, reading_of
 from ..images import ImageSource
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
@@ -21,9 +22,11 @@ class SizedImage(Image.Image):
     Its bytes are the image's sha256, so that a renderer that caches by pixels caches by content.
     """
 
-    def __init__(self, source: ImageSource) -> None:
+    def __init__(self, source: ImageSource, parameters: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.source = source
+        #: Layout parameters of this image alone.
+        self.parameters = parameters or {}
         self._wh = (source.header.width, source.header.height)
 
     @property
@@ -37,8 +40,9 @@ class SizedImage(Image.Image):
         return self._wh
 
     def tobytes(self, encoder_name: str = "raw", *args: Any) -> bytes:
-        """The sha256 of the encoded image, as text."""
-        return self.source.sha256.encode("ascii")
+        """The sha256 of the encoded image, as text, and its own layout parameters."""
+        own = [f"{name}={value}" for name, value in sorted(self.parameters.items())]
+        return ":".join([self.source.sha256, *own]).encode("ascii")
 
     def load(self) -> Any:
         """Refuses: there are no pixels.
@@ -68,11 +72,12 @@ class LayoutImageProcessor:
         """The layout of a picture, or of the picture in `{"type": "image", "image": picture}`.
 
         Raises:
-            MMRawError: what the adapter's `layout` raises.
+            MMRawError: what `with_parameters` and the adapter's `layout` raise.
         """
         picture = cast("Any", image["image"] if isinstance(image, Mapping) else image)
         width, height = picture.size
-        return self.adapter.layout(width, height, limits=self.limits)
+        adapter = with_parameters(self.adapter, getattr(picture, "parameters", {}))
+        return adapter.layout(width, height, limits=self.limits)
 
     def preprocess(self, images: Any, return_tensors: str = "np", **_: Any) -> dict[str, Any]:
         """The processor's answers: int64, one row for each picture; pixels are of shape (0,)."""

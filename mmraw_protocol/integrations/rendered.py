@@ -14,6 +14,7 @@ from ..conversation.messages import (
     PackedImage,
     changed,
     open_image_part,
+    own_adapter,
     pack_images,
 )
 from ..conversation.placeholders import check_spans
@@ -57,13 +58,18 @@ def sized_messages(
     sized: list[SizedImage] = []
     for image in conversation.images:
         source = open_image_part(image, limits, store, run_id)
-        sized.append(SizedImage(prepare(source, preparation, image.path)[0]))
+        source, _ = prepare(source, preparation, image.path)
+        sized.append(SizedImage(source, image.layout_parameters))
     return with_images(conversation, sized)
 
 
 def with_images(conversation: Conversation, images: Sequence[Any]) -> list[Any]:
     """The messages with `images` in place of theirs, in order, as every renderer takes them."""
-    return conversation.with_images([{"type": "image", "image": image} for image in images])
+    parts = [
+        {"type": "image", "image": image, **found.layout_parameters}
+        for found, image in zip(conversation.images, images, strict=True)
+    ]
+    return conversation.with_images(parts)
 
 
 def raw_data(
@@ -134,7 +140,8 @@ def attach(
     images = _in_prompt(rendered, packed, [ranges[index] for index in fresh], allow_dropped)
     for index, image in zip(fresh, images, strict=True):
         described = image.description
-        layout = adapter.layout(described.width, described.height, limits=limits)
+        own = own_adapter(adapter, image.where)
+        layout = own.layout(described.width, described.height, limits=limits)
         _compare(items[index], ranges[index], layout, adapter.family, index)
         items[index], hashes[index] = image.item, image.mm_hash
     if not items:

@@ -153,8 +153,7 @@ class RawRenderer:
             # The package's own render_ids has no such option.
             return list(self.renderer.render(messages, **options).token_ids)
         conversation = read_conversation(messages)
-        sources = [source for source, _ in self._opened(conversation)]
-        sized = with_images(conversation, [SizedImage(source) for source in sources])
+        sized = _sized(conversation, [source for source, _ in self._opened(conversation)])
         rendered = self.renderer.render(sized, **options)
         if self._expands:
             rendered = expand_pads(rendered, self.adapter)
@@ -206,7 +205,7 @@ class RawRenderer:
             limits=config.limits,
             preparation=None,
         )
-        return packed, with_images(conversation, [SizedImage(source) for source in sources])
+        return packed, _sized(conversation, sources)
 
     def _opened(self, conversation: Conversation) -> list[tuple[ImageSource, tuple[Note, ...]]]:
         """The images as they are packed."""
@@ -231,6 +230,15 @@ class RawRenderer:
             allow_dropped=self.raw_config.allow_dropped,
         )
         return changed(rendered, {"multi_modal_data": data})
+
+
+def _sized(conversation: Conversation, sources: Sequence[ImageSource]) -> list[Any]:
+    """The messages with sizes in place of their pictures."""
+    sized = [
+        SizedImage(source, image.layout_parameters)
+        for image, source in zip(conversation.images, sources, strict=True)
+    ]
+    return with_images(conversation, sized)
 
 
 def create_raw_renderer(tokenizer: Any, config: RawRendererConfig | None = None) -> Any:
