@@ -16,8 +16,10 @@ import functools
 import importlib
 import json
 import os
+import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
@@ -30,6 +32,8 @@ from mmraw_protocol.integrations.rollouts import RolloutDataset
 from mmraw_protocol.integrations.transformers import TensorMaker
 
 PAD = 9
+#: Rows of a batch that are decoding-bound.
+BATCH = 4
 ADAPTER = get_adapter("qwen_vl", {"min_pixels": 3136, "max_pixels": 12544})
 
 
@@ -79,14 +83,22 @@ def dataset_of(path: Path, side: int) -> RolloutDataset:
     return RolloutDataset(path, maker, pad_token_id=PAD, seed=1)
 
 
-def rows_a_second(path: Path, side: int, workers: int) -> float:
-    """After the first batch, so that the start of the workers does not count."""
-    batches = dataset_of(path, side).batches(4, 0, num_workers=workers)
+def rows_a_second(path: Path, side: int, workers: int) -> tuple[float, float]:
+    """Rows a second after the first batch, and seconds of the workers' processors for each row.
+
+    Where other work takes the machine, the second figure tells more: if it is the same for one and
+    two workers, nothing but the machine keeps them from being twice as fast.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    batches = dataset_of(path, side).batches(BATCH, 0, num_workers=workers)
     next(batches)
     start, count = time.perf_counter(), 0
     for batch in batches:
         count += len(batch["input_ids"])
-    return count / (time.perf_counter() - start)
+    rate = count / (time.perf_counter() - start)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return rate, spent / (count + BATCH)
 
 
 def resident(process: int) -> int:
@@ -97,15 +109,13 @@ def resident(process: int) -> int:
     return own * 1024 + sum(resident(int(child)) for child in children)
 
 
-def memory_over(path: Path, side: int, every: int) -> list[tuple[int, int]]:
+def memory_over(path: Path, side: int, every: int) -> Iterator[tuple[int, int]]:
     """(rows read, bytes of memory) on the way through a file, in two workers."""
-    seen: list[tuple[int, int]] = []
     count = 0
     for batch in dataset_of(path, side).batches(50, 0, num_workers=2):
         count += len(batch["input_ids"])
         if count % every == 0:
-            seen.append((count, resident(os.getpid())))
-    return seen
+            yield count, resident(os.getpid())
 
 
 def main() -> None:
@@ -122,12 +132,13 @@ def main() -> None:
         if args.pictures:
             path = write_rows(folder, args.side, 8, args.pictures)
             for _ in range(args.rounds):
-                one, two = (rows_a_second(path, args.side, workers) for workers in (1, 2))
+                (one, cpu1), (two, cpu2) = (rows_a_second(path, args.side, w) for w in (1, 2))
                 print(f"{one:.1f} rows/s in one worker, {two:.1f} in two: {two / one:.2f} times")
+                print(f"{cpu1 * 1000:.1f} ms of a processor a row in one, {cpu2 * 1000:.1f} in two")
         if args.rows:
             path = write_rows(folder, 56, 100, args.rows)
             for count, memory in memory_over(path, 56, args.rows // 10):
-                print(f"{count:9,} rows: {memory / 2**20:7.1f} MiB")
+                print(f"{count:9,} rows: {memory / 2**20:7.1f} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from ..images.decode import Isolation
 from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
-from ..system.forks import forget_after_fork
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
@@ -115,19 +114,9 @@ class TensorMaker:
         self._cache_bytes = cache_bytes
         self._isolation: Isolation = isolation
         self._materializer: Materializer | None = None
-        forget_after_fork(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_materializer": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        forget_after_fork(self)
-
-    def forget(self) -> None:
-        """Opens the store again in the child of a fork: object stores belong to one process."""
-        if isinstance(self._store, (str, PathLike)):
-            self._materializer = None
 
     @property
     def materializer(self) -> Materializer:

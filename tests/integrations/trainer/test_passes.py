@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +154,3 @@ def test_the_first_rejected_line_ends_a_pass_by_default(maker: TensorMaker, mixe
     assert (caught.value.code, caught.value.path) == ("span_mismatch", "$[2].token_ids[1]")
     with pytest.raises(MMRawError, match="unsupported_option"):
         RolloutDataset(mixed, maker, on_error="ignore")  # pyright: ignore[reportArgumentType]
-
-
-def test_a_place_is_opened_again_in_the_child_of_a_fork(maker: TensorMaker) -> None:
-    """An object store's client does not work in the child of the process that used it."""
-    before = maker.materializer
-    child = os.fork()
-    if child == 0:
-        os._exit(int(maker.materializer is before))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert maker.materializer is before
