@@ -129,6 +129,8 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        # Forked workers find it loaded, which takes seconds.
+        _processor()
         if args.pictures:
             path = write_rows(folder, args.side, 8, args.pictures)
             for _ in range(args.rounds):
