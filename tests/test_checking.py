@@ -40,6 +40,7 @@ parts = st.sampled_from(
         REF,
         REF[:-3],
         "mmraw:v9:x",
+        "mmfile:v1:x",
         "prime_raw_mm_item",
         ITEM,
         {**ITEM, "version": 2},
@@ -139,6 +140,14 @@ def test_the_short_way_of_reading_is_as_strict_as_the_long_one(text: str) -> Non
     assert [one.error.code for one in found if one.error and one.kind == "document"] == (
         [refused.code] if refused else []
     )
+
+
+@pytest.mark.parametrize("text", ["mmfile:v1:x", '["mmfile:v1:x"]', '{"image": "\\u006dmfile:v1:x"}'])
+@pytest.mark.parametrize("pad", ["", f'"{PAD}"\n'])
+def test_refs_to_processed_features_are_refused_by_name(text: str, pad: str) -> None:
+    checked = check(reader((pad + text).encode()))
+    assert checked.refused == {"unsupported_dialect": 1}
+    assert "mmfile" in checked.refusals[0].message
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -127,6 +127,14 @@ def test_a_refused_ref_stops_everything_or_is_kept(
     assert bad not in shown
 
 
+def test_refs_to_processed_features_are_never_kept_without_a_word(
+    rollouts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rollouts.write_text(rollouts.read_text() + '{"ref": "mmfile:v1:x"}\n')
+    row = run(capsys, "convert", rollouts, "--out", rollouts.with_name("new.jsonl"), code=1)
+    assert (row["written"], row["refused_by_code"]) == (False, {"unsupported_dialect": 1})
+
+
 def test_a_broken_document_leaves_no_output(
     rollouts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

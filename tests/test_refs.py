@@ -192,6 +192,7 @@ def test_refs_to_processed_features_are_refused_by_name() -> None:
     with pytest.raises(MMRawError, match="mmfile") as caught:
         parse_ref("mmfile:v1:exp42:qwen_vl")
     assert caught.value.code == "unsupported_dialect"
+    assert is_ref("mmfile:v1:exp42:qwen_vl")
 
 
 def test_v2_has_no_place_for_an_inline_image() -> None:

@@ -16,6 +16,7 @@ from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from ..wire.msgpack import is_msgpack
 from ..wire.msgpack_stream import json_lines
+from ..wire.ref import PREFIXES
 
 
 def read_text(argument: str | None) -> str:
@@ -26,7 +27,7 @@ def read_text(argument: str | None) -> str:
     """
     if argument in (None, "-"):
         return _decode(sys.stdin.buffer.read(DEFAULT_LIMITS.features_bytes + 1))
-    if argument.startswith(("mmraw:", "{", "[")):  # pyright: ignore[reportOptionalMemberAccess]
+    if argument.startswith((*PREFIXES, "{", "[")):  # pyright: ignore[reportOptionalMemberAccess]
         return str(argument)
     return read_file(str(argument))
 

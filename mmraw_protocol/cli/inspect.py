@@ -18,7 +18,7 @@ from ..wire.features import Features, parse_features
 from ..wire.image_urls import ImageUrl
 from ..wire.item import RawMMItem, parse_item
 from ..wire.json import parse_json
-from ..wire.ref import RawMMRef, parse_ref
+from ..wire.ref import RawMMRef, is_ref, parse_ref
 from .inputs import read_text
 from .output import print_json, print_table, shorten, size_of
 from .url_images import find_url_images, place_of
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 def explain_text(text: str) -> tuple[str, Any, list[Row]]:
     """The kind of a document, its fields, and rows that explain it."""
-    if text.startswith("mmraw:"):
+    if is_ref(text):
         ref = parse_ref(text)
         return f"ref, dialect {ref.dialect}", ref.fields(), [*_ref_rows(ref), *_facts(ref, text)]
     document = parse_json(text)

@@ -10,18 +10,13 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from ..wire.content_parts import PART_TYPE
-from ..wire.image_urls import url_kind_of
+from ..wire.ref import is_ref
 
 #: A JSON object.
 Document = dict[str, Any]
 
 #: Keys of a request whose text is no part of the prompt.
 _NO_PROMPT = frozenset({"chat_template"})
-
-
-def is_ref(value: Any) -> bool:
-    """Whether a value is a ref, as far as its first letters tell."""
-    return isinstance(value, str) and url_kind_of(value) == "ref"
 
 
 def image_urls(document: Any) -> Iterator[tuple[Any, list[Any]]]:

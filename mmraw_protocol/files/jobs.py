@@ -21,7 +21,7 @@ from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.modality import unsupported
-from ..wire.ref import PREFIX, check_raw_image_id
+from ..wire.ref import PREFIX, PREFIXES, check_raw_image_id
 from .heads import Heads
 from .moving_refs import MovingRefs
 
@@ -105,7 +105,7 @@ class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Converting:
-    heads = Heads([PREFIX], bare=[PREFIX])
+    heads = Heads(PREFIXES, bare=PREFIXES)
 
     def __init__(self, converter: RefConverter) -> None:
         self._convert = converter.convert

@@ -11,14 +11,14 @@ import msgspec
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.json import parse_json
-from ..wire.ref import PREFIX
+from ..wire.ref import PREFIXES, is_ref
 from .heads import Heads
 from .scan_patterns import NO_RUN, Found, State
 from .scanner import ARRAY, MORE, OBJECT, Scanner
 from .validation import LISTS, URL_HEAD, Kind, ListKind, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
-HEADS = Heads([PREFIX, KIND], bare=[PREFIX], keys=True)
+HEADS = Heads([*PREFIXES, KIND], bare=PREFIXES, keys=True)
 
 _MARKS = {"kwargs_data": 1, "mm_hashes": 2}
 _FEATURES = 3
@@ -112,7 +112,7 @@ class ObjectScanner(Scanner):
     def note(self, found: Found) -> bool:
         """Takes note of a value of `kind`; whether the string was that and no ref."""
         if found.text != KIND or found.key != "kind":
-            return found.text is not None and not found.text.startswith(PREFIX)
+            return found.text is not None and not is_ref(found.text)
         self._open[-1].marks |= _ENVELOPE
         return True
 

@@ -18,7 +18,7 @@ from ..wire.features import parse_features
 from ..wire.item import KIND, parse_item
 from ..wire.json import parse_json
 from ..wire.mm_refs import parse_mm_refs
-from ..wire.ref import is_ref, parse_ref
+from ..wire.ref import PREFIXES, is_ref, parse_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
@@ -31,6 +31,8 @@ Kind = Literal[
 LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_refs"}
 
 
+#: Bytes that tell whether a text is a ref.
+_MOST_START = max(map(len, PREFIXES))
 #: What a URL begins with.
 URL_HEAD = re.compile("[A-Za-z][A-Za-z0-9+.-]{0,15}:")
 
@@ -44,11 +46,11 @@ class Finding(Shown, msgspec.Struct, frozen=True):
 
 def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[Finding]:
     """Checks a text: a bare ref, or a JSON document with refs, envelopes and features in it."""
-    bare = text.startswith(b"mmraw:") if isinstance(text, bytes) else text.startswith("mmraw:")
+    start = text[:_MOST_START].decode("ascii", "replace") if isinstance(text, bytes) else text
     failed: MMRawError | None = None
     document: Any = None
     try:
-        if bare:
+        if is_ref(start):
             document = text if isinstance(text, str) else text.decode("ascii", "replace")
         else:
             document = parse_json(text)
@@ -69,7 +71,7 @@ _KINDS = frozenset({dict, list, str})
 def check_value(
     value: Any, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
 ) -> Iterator[Finding]:
-    """Checks a decoded document, at any depth; strings that start with `mmraw:` are refs.
+    """Checks a decoded document, at any depth; strings that begin as refs do are refs.
 
     Every image of a conversation is in a spelling that is read; the image itself is not opened.
     """

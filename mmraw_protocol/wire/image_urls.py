@@ -21,7 +21,7 @@ from .json import check_json_value, parse_json
 from .modality import check_modality
 from .msgpack import is_msgpack, parse_msgpack
 from .ref import RawMMRef, parse_ref
-from .ref_model import FEATURES_PREFIX, PREFIX
+from .ref_model import is_ref
 
 if TYPE_CHECKING:
     from .ref_memory import RefMemory
@@ -64,7 +64,7 @@ class ImageUrl(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 def url_kind_of(url: str) -> UrlKind:
     """What a URL is, by how it begins."""
-    if url.startswith((PREFIX, FEATURES_PREFIX)):
+    if is_ref(url):
         return "ref"
     scheme = _SCHEME.match(url)
     name = "" if scheme is None else scheme.group().lower()

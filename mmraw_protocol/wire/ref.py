@@ -6,6 +6,7 @@ Source: spec/README.md, sections "Refs" and "Order of checks"; schemas urn:mmraw
 from ._generated.types import Payload
 from .ref_model import (
     PREFIX,
+    PREFIXES,
     RawMMRef,
     check_raw_image_id,
     is_ref,
@@ -18,6 +19,7 @@ from .ref_write import format_ref, write_ref
 
 __all__ = [
     "PREFIX",
+    "PREFIXES",
     "Payload",
     "RawMMRef",
     "check_raw_image_id",

@@ -21,6 +21,8 @@ from .json import to_builtins
 PREFIX = "mmraw:"
 #: Refs of an early branch to processed features.
 FEATURES_PREFIX = "mmfile:"
+#: What a text begins with that is read as a ref, if only to be refused by name.
+PREFIXES = (PREFIX, FEATURES_PREFIX)
 
 
 class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +55,7 @@ class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):
 
 def is_ref(text: object) -> bool:
     """Whether `text` is a string that starts as refs do; it may still be rejected."""
-    return isinstance(text, str) and text.startswith(PREFIX)
+    return isinstance(text, str) and text.startswith(PREFIXES)
 
 
 def normalize_run_id(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$.run_id") -> str:

@@ -11,7 +11,7 @@ import { MMRawError, within } from "./errors.js";
 import { checkCount } from "./features.js";
 import type { Limits } from "./generated/limits.js";
 import { checkModality } from "./modality.js";
-import { FEATURES_PREFIX, parseRef, PREFIX } from "./refs.js";
+import { isRef, parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 
 export type UrlKind = "ref" | "data" | "file" | "store" | "other";
@@ -39,7 +39,7 @@ const VALUES_BESIDE = 256;
 
 /** What a URL is, by how it begins. */
 export function urlKindOf(url: string): UrlKind {
-  if (url.startsWith(PREFIX) || url.startsWith(FEATURES_PREFIX)) return "ref";
+  if (isRef(url)) return "ref";
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase() ?? "";
   return Object.hasOwn(KINDS, scheme) ? (KINDS[scheme] as UrlKind) : "other";
 }

@@ -34,7 +34,7 @@ const SORTED = Object.values(DIALECTS).sort((a, b) => a.without.length - b.witho
 
 /** Whether `text` is a string that starts as refs do; it may still be rejected. */
 export function isRef(text: unknown): text is string {
-  return typeof text === "string" && text.startsWith(PREFIX);
+  return typeof text === "string" && (text.startsWith(PREFIX) || text.startsWith(FEATURES_PREFIX));
 }
 
 /**

@@ -129,3 +129,11 @@ test("lists are found as documents and, in the array form of mm_refs, at any dep
   assert.deepEqual(kinds({ mm_refs: V2 }), ["ref $.mm_refs"]);
   assert.deepEqual(kinds({ mm_refs: {} }), ["mm_refs $.mm_refs"]);
 });
+
+test("a ref to processed features is refused by name, wherever it stands", () => {
+  for (const text of ["mmfile:v1:x", '{"image": "mmfile:v1:x"}']) {
+    const [found] = inspectText(text);
+    assert.equal(found.faults[0].code, "unsupported_dialect");
+    assert.match(found.faults[0].message, /mmfile/);
+  }
+});
