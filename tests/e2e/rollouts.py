@@ -179,6 +179,8 @@ def tensors_are_the_processors(
     make = TensorMaker(processor, store=urls.store)
     features = mm_refs_to_features(rollout)
     tensors = make(features, token_ids=token_ids, pad_token_id=urls.target)
+    types = tensors.pop("mm_token_type_ids", None)
+    assert types is None or types.tolist() == [int(token == urls.target) for token in token_ids]
     made = processor(images=pictures, return_tensors="pt")
     types = tensors.pop("mm_token_type_ids", None)
     assert types is None or types.tolist() == [int(i == urls.target) for i in token_ids]
