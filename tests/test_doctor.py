@@ -4,14 +4,18 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import COMMANDS, main
 from mmraw_protocol.cli.vllm import vllm_report
 from mmraw_protocol.conformance import selftest
 from mmraw_protocol.conformance.vectors import Vector, read_vectors, vectors_folder
+from mmraw_protocol.integrations.vllm.versions import check_version
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire._generated.families import FAMILIES
 
 
 def test_a_good_installation_passes_every_vector() -> None:
@@ -86,3 +90,53 @@ def test_bash_completes_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     ask = '\nCOMP_WORDS=(mmraw ""); COMP_CWORD=1; _shtab_mmraw 2>/dev/null; echo "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
     assert set(COMMANDS) <= set(done.stdout.split())
+
+
+def server_findings(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """The exit status of `mmraw doctor --server`, and what it says of the server."""
+    status = main(["doctor", "--server", *arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)["server"]
+
+
+def test_doctor_checks_the_settings_of_a_server_without_starting_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLLM_PLUGINS", "mmraw")
+    monkeypatch.setenv("MMRAW_STORE", str(tmp_path))
+    preset = next(iter(FAMILIES["qwen_vl"].presets))
+    status, found = server_findings(capsys, preset)
+    assert (status, found["state"]) == (0, "ready")
+    for said in (str(tmp_path), "qwen_vl", "made at start"):
+        assert said in found["detail"]
+    monkeypatch.setenv("MMRAW_FAMILIES", "kimi_k25")
+    status, found = server_findings(capsys, preset)
+    assert (status, found["state"]) == (1, "refused")
+    assert "qwen_vl" in found["detail"]
+    assert server_findings(capsys)[0] == 0
+    monkeypatch.setenv("MMRAW_RUNID", "exp42")
+    assert server_findings(capsys)[1]["error"]["code"] == "unsupported_option"
+    monkeypatch.delenv("MMRAW_RUNID")
+    monkeypatch.delenv("VLLM_PLUGINS")
+    assert server_findings(capsys)[0] == 1
+
+
+def test_doctor_makes_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLLM_PLUGINS", "mmraw")
+    monkeypatch.setenv("MMRAW_STORE", str(tmp_path / "missing"))
+    assert server_findings(capsys)[1]["error"]["code"] == "store_invalid"
+    monkeypatch.setenv("MMRAW_STORE_CREATE", "true")
+    assert server_findings(capsys)[1]["state"] == "ready"
+    assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("version", ["0.29.1", "0.8.5.post1"])
+def test_an_older_vllm_is_refused_with_the_range(version: str) -> None:
+    with pytest.raises(MMRawError, match=r"too old: mmraw is for vLLM 0\.30 to 0\.33"):
+        check_version(version)
+
+
+def test_a_newer_vllm_is_told_from_those_that_were_tried() -> None:
+    assert all(map(check_version, ["0.30.0", "0.32.0+cpu", "0.33.1rc1"]))
+    assert not any(map(check_version, ["0.34.0", "1.0", "dev"]))

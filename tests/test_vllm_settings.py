@@ -68,6 +68,8 @@ def test_a_file_holds_settings_and_the_environment_overrides_it(tmp_path: Path) 
         ("ISOLATION", "room"),
         ("LIMITS", '{"image_pixel": 1}'),
         ("LIMITS", "{"),
+        ("LIMITS", '{"image_pixels": -5}'),
+        ("STORE_CREATE", "perhaps"),
         ("STORE_OPTIONS", "[]"),
         ("CONFIG", "no such file"),
     ],
@@ -81,8 +83,60 @@ def test_a_setting_that_cannot_be_meant_is_named(name: str, text: str) -> None:
 def test_a_setting_with_another_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mmraw.json"
     path.write_text('{"worker": 7}')
-    with pytest.raises(MMRawError, match="the settings are store, run_id"):
+    with pytest.raises(MMRawError, match=r"MMRAW_CONFIG: .*; did you mean workers\?"):
         Settings.load({"MMRAW_CONFIG": str(path)})
+    with pytest.raises(MMRawError, match=r"'MMRAW_RUNID'; did you mean MMRAW_RUN_ID\?"):
+        Settings.load({"MMRAW_RUNID": "exp42"})
+    with pytest.raises(MMRawError, match="they are STORE, STORE_CREATE, "):
+        Settings.load({"MMRAW_QX": "1"})
+
+
+def test_names_that_are_no_settings_of_a_server_are_left_alone() -> None:
+    others = {
+        "MMRAW_MODEL": "/models/a",
+        "MMRAW_STORE_FILE_MODE": "0664",
+        "MMRAW_STORE_DIR_MODE": "2775",
+    }
+    assert Settings.load({**others, "MMRAW_RUNID": " ", "RUNID": "exp42"}) == Settings()
+
+
+def test_families_that_do_not_exist_are_refused_with_those_that_do() -> None:
+    for name in ("FAMILIES", "FAMILY"):
+        with pytest.raises(MMRawError, match=f"MMRAW_{name}: .*kimi_k25.*qwen_vl"):
+            Settings.load({f"MMRAW_{name}": "qwen"})
+
+
+def test_a_model_whose_family_is_not_allowed_is_not_served() -> None:
+    allowed = Settings(families=("kimi_k25",))
+    with pytest.raises(MMRawError, match="MMRAW_FAMILIES leaves out the model's family, qwen_vl"):
+        allowed.materializer(get_adapter("qwen_vl"))
+
+
+def test_a_store_that_does_not_exist_is_made_only_on_demand(tmp_path: Path) -> None:
+    place = tmp_path / "no" / "such"
+    with pytest.raises(MMRawError, match=r"store_invalid.*MMRAW_STORE: .*MMRAW_STORE_CREATE=true"):
+        Settings(store=str(place)).open_store()
+    assert not place.parent.exists()
+    assert Settings(store=str(place), store_create=True).open_store() is not None
+    assert place.is_dir()
+
+
+def test_runs_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "run_exp42" / "assets" / "images").mkdir(parents=True)
+    assert Settings(store=str(tmp_path), run_ids=("exp42",)).open_store() is not None
+    several = {"store": str(tmp_path), "run_ids": ("exp42", "exp43")}
+    with pytest.raises(MMRawError, match="MMRAW_STORE: "):
+        Settings(**several).open_store()
+    assert Settings(**several, store_create=True).open_store() is not None
+    with pytest.raises(MMRawError, match="invalid_run_id"):
+        Settings(store=str(tmp_path), run_id="../exp42").open_store()
+
+
+def test_a_run_without_a_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VF_RENDERER_IMAGE_OFFLOAD_DIR", "PRIME_RL_RUN_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(MMRawError, match="MMRAW_RUN_ID"):
+        Settings(run_id="exp42").open_store()
 
 
 def test_the_store_is_found_by_the_names_that_users_have_set(
@@ -92,7 +146,7 @@ def test_the_store_is_found_by_the_names_that_users_have_set(
         monkeypatch.delenv(name, raising=False)
     assert Settings().open_store() is None
     monkeypatch.setenv("PRIME_RL_RUN_DIR", str(tmp_path))
-    found = Settings().open_store()
+    found = Settings(store_create=True).open_store()
     assert isinstance(found, LocalStore)
     assert found.root == tmp_path / "assets" / "images"
 

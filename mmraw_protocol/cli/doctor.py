@@ -14,7 +14,7 @@ from ..conformance.selftest import self_test
 from ..wire.errors import MMRawError
 from .options import add_store, store_of
 from .output import error_dict, print_json, print_table
-from .vllm import vllm_report
+from .vllm import server_report, vllm_report
 
 EXAMPLE = "mmraw doctor --store outputs/run_exp42/assets/images"
 
@@ -24,6 +24,13 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)[^;]*; .*extra == [\"']([A-Za-z0-9_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     add_store(parser)
+    parser.add_argument(
+        "--server",
+        nargs="?",
+        const="",
+        metavar="CHECKPOINT",
+        help="check the MMRAW_* settings of a vLLM server too, for a checkpoint where one is named",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     test = self_test()
     store = _store(args)
     vllm = vllm_report(os.environ)
+    server = None if args.server is None else server_report(os.environ, args.server)
     report = {
         "mmraw_protocol": __version__,
         "python": platform.python_version(),
@@ -38,13 +46,15 @@ def run(args: argparse.Namespace) -> int:
         "extras": _extras(),
         "store": store,
         "vllm": vllm,
+        "server": server,
         "vectors": {"passed": test.passed, "skipped": test.skipped, "failed": test.failed},
     }
     if args.json:
         print_json(report)
     else:
         _print(report)
-    return 1 if test.failed or "error" in store or vllm["state"] == "cannot work" else 0
+    unfit = server is not None and (server["state"] == "refused" or vllm["state"] != "on")
+    return 1 if test.failed or "error" in store or vllm["state"] == "cannot work" or unfit else 0
 
 
 def _extras() -> dict[str, dict[str, str | None]]:
@@ -90,6 +100,8 @@ def _print(report: dict[str, Any]) -> None:
     error = store.get("error")
     rows.append(("store", store["state"], f"{error['code']}: {error['message']}" if error else ""))
     rows.append(("vLLM plugin", report["vllm"]["state"], report["vllm"]["detail"]))
+    if report["server"] is not None:
+        rows.append(("vLLM server", report["server"]["state"], report["server"]["detail"]))
     vectors = report["vectors"]
     failed = vectors["failed"]
     detail = f"{vectors['passed']} passed, {len(failed)} failed, {vectors['skipped']} skipped"

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
 
+from ..families import AUTO, get_adapter
+from ..integrations.vllm import Settings
 from ..integrations.vllm.plugin import CONNECTOR_ENV, NAME
+from ..integrations.vllm.versions import RANGE, check_version
+from ..wire.errors import MMRawError
+from .output import error_dict
 
 PLUGINS_ENV = "VLLM_PLUGINS"
 RUST_ENV = "VLLM_USE_RUST_FRONTEND"
@@ -24,6 +31,39 @@ def vllm_report(variables: Mapping[str, str]) -> dict[str, str]:
     if variables.get(CONNECTOR_ENV, NAME) != NAME:
         return _state("on", f"{CONNECTOR_ENV} names another connector, which must pass refs on")
     return _state("on", f"{PLUGINS_ENV} lists it")
+
+
+def server_report(variables: Mapping[str, str], checkpoint: str) -> dict[str, Any]:
+    """Whether a server would start with these settings: `state` (ready or refused) and `detail`.
+
+    Args:
+        variables: The server's.
+        checkpoint: The model, as `get_adapter` finds it; empty to leave it out.
+    """
+    detail: list[str] = []
+    try:
+        settings = Settings.load(variables)
+        detail.append(_vllm_here())
+        # The server would make one that is missing; this command makes nothing.
+        store = "to be made" if settings.store_create else repr(settings.open_store())
+        detail.append(f"store {store}")
+        if checkpoint:
+            adapter = get_adapter(settings.family or AUTO, checkpoint)
+            settings.check_family(adapter.family)
+            detail.append(f"family {adapter.family}, fingerprint {adapter.fingerprint()}")
+    except MMRawError as error:
+        return {"state": "refused", "detail": error.message, "error": error_dict(error)}
+    if settings.secret is None and settings.identity == "secret":
+        detail.append("a secret made at start, for one API server alone")
+    return {"state": "ready", "detail": "; ".join(detail)}
+
+
+def _vllm_here() -> str:
+    found = metadata.packages_distributions().get("vllm")
+    if not found:
+        return "no vLLM here"
+    version = metadata.version(found[0])
+    return f"vLLM {version}" + ("" if check_version(version) else f", tried are {RANGE}")
 
 
 def _state(state: str, detail: str) -> dict[str, str]:

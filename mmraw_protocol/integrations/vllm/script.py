@@ -7,12 +7,10 @@ from functools import cache
 
 from ...families import AUTO, get_adapter
 from ...wire.errors import MMRawError
+from .environment import MODEL_ENV
 from .identity import naming_of
 from .ref_images import RefImages
 from .settings import Settings
-
-#: The checkpoint: its folder, or its hub id where it is in the local cache.
-MODEL_ENV = "MMRAW_MODEL"
 
 #: The settings of this process's environment.
 settings = cache(Settings.load)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
 import msgspec
 
 from ...conversation.environment import image_dir
-from ...families import Adapter
+from ...families import Adapter, families
 from ...images.decode import Isolation
 from ...images.isolation import IsolatedDecoder
 from ...images.pixels import Frames
@@ -19,10 +18,7 @@ from ...stores import AssetStore, open_store
 from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
-from ...wire.json import parse_json
-
-PREFIX = "MMRAW_"
-FILE = "MMRAW_CONFIG"
+from .environment import PREFIX, given_values
 
 Identity = Literal["secret", "mm_hash"]
 #: Characters of a secret, at least.
@@ -35,6 +31,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         store: Directory or URL of the image store. Without it, VF_RENDERER_IMAGE_OFFLOAD_DIR or
             `assets/images` below PRIME_RL_RUN_DIR; where none is set, only inline refs are taken.
+        store_create: Make a store's directory where it is missing, instead of refusing to start.
         run_id: The one run whose refs may use the store; None takes refs of any run.
         run_ids: The runs below `store` that may be used (comma-separated in the environment).
         store_options: What `open_store` takes besides (JSON in the environment).
@@ -60,6 +57,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """
 
     store: str | None = None
+    store_create: bool = False
     run_id: str | None = None
     run_ids: tuple[str, ...] | None = None
     store_options: dict[str, Any] = {}
@@ -82,6 +80,11 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         for name in ("cache_bytes", "max_body_bytes"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is not negative")
+        if min(cast("tuple[int, ...]", msgspec.structs.astuple(self.limits))) < 1:
+            raise ValueError("limits start at 1")
+        named = {*(self.families or ()), self.family} - {None}
+        if named and named - {*families()}:
+            raise ValueError("unknown family")
         if self.secret is not None and len(self.secret) < _SECRET:
             raise ValueError("secret is too short")
 
@@ -96,12 +99,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             MMRawError: unsupported_option, naming the setting.
         """
         variables = os.environ if environment is None else environment
-        values = _file_values(variables[FILE]) if variables.get(FILE) else {}
-        values |= _environment_values(variables)
-        for name in values:
-            if name not in cls.__struct_fields__:
-                names = ", ".join(cls.__struct_fields__)
-                raise MMRawError("unsupported_option", f"{FILE}: the settings are {names}")
+        values = given_values(variables, cls.__struct_fields__)
         return cls(**{name: _typed(name, value) for name, value in values.items()})
 
     @property
@@ -124,18 +122,28 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """What verifies and decodes images under the served model's layout; it keeps none itself.
 
         Raises:
-            MMRawError: what `open_store` raises.
+            MMRawError: what `check_family` and `open_store` raise.
         """
-        allowed = self.families is None or adapter.family in self.families
+        self.check_family(adapter.family)
         return Materializer(
             self.open_store(),
             limits=self.limits,
             cache_bytes=0,
             adapters={adapter.family: adapter},
-            families=[adapter.family] if allowed else [],
+            families=[adapter.family],
             frames=self.frames,
             isolation=self.decoder(),
         )
+
+    def check_family(self, family: str) -> None:
+        """Whether the served model's family is allowed.
+
+        Raises:
+            MMRawError: unsupported_option.
+        """
+        if self.families is not None and family not in self.families:
+            message = f"{PREFIX}FAMILIES leaves out the model's family, {family}"
+            raise MMRawError("unsupported_option", message)
 
     def open_store(self) -> AssetStore | None:
         """The store that these settings name, or None.
@@ -145,62 +153,46 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """
         place = self.store or image_dir()
         if place is None:
-            return None
-        given = {"run_id": self.run_id, "run_ids": self.run_ids, "limits": self.limits}
+            if self.run_id is None and self.run_ids is None:
+                return None
+            raise MMRawError("unsupported_option", f"{PREFIX}RUN_ID and RUN_IDS need a store")
+        runs: dict[str, Any] = {"run_id": self.run_id, "run_ids": self.run_ids}
+        given = {**runs, "limits": self.limits, "create": self.store_create}
         if given.keys() & self.store_options.keys():
-            message = f"{PREFIX}STORE_OPTIONS: runs and limits have settings of their own"
+            message = f"{PREFIX}STORE_OPTIONS: runs, limits and create have settings of their own"
             raise MMRawError("unsupported_option", message)
-        return open_store(place, **given, **self.store_options)
+        failed: MMRawError | None = None
+        try:
+            store = open_store(place, **given, **self.store_options)
+            if not self.store_create:
+                _check_there(store, self.run_ids or (self.run_id,))
+            return store
+        except MMRawError as error:
+            failed = error
+        hint = f"; {PREFIX}STORE_CREATE=true makes it" if failed.code == "store_invalid" else ""
+        raise MMRawError(failed.code, f"{PREFIX}STORE: {failed.message}{hint}")
 
 
-def _file_values(path: str) -> dict[str, Any]:
-    text: bytes | None = None
-    try:
-        text = Path(path).read_bytes()
-    except OSError:
-        text = None
-    if text is None:
-        raise MMRawError("unsupported_option", f"the file that {FILE} names cannot be read")
-    document = parse_json(text)
-    if not isinstance(document, dict):
-        raise MMRawError("unsupported_option", f"the file that {FILE} names is no JSON object")
-    return cast("dict[str, Any]", document)
-
-
-def _environment_values(variables: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name in Settings.__struct_fields__:
-        text = variables.get(PREFIX + name.upper(), "").strip()
-        if not text:
-            continue
-        if name in ("run_ids", "families"):
-            values[name] = [part.strip() for part in text.split(",") if part.strip()]
-        elif name in ("limits", "store_options"):
-            values[name] = _json(name, text)
-        else:
-            values[name] = text
-    return values
-
-
-def _json(name: str, text: str) -> Any:
-    failed: MMRawError | None = None
-    try:
-        return parse_json(text)
-    except MMRawError as error:
-        failed = error
-    raise MMRawError(failed.code, f"{PREFIX}{name.upper()}: {failed.message}")
+def _check_there(store: AssetStore, runs: Iterable[str | None]) -> None:
+    """Refuses a store that does not answer; one that may be read and not listed is there."""
+    for run_id in runs:
+        try:
+            next(iter(store.list(run_id=run_id)), None)
+        except MMRawError as error:
+            if error.code != "store_permission":
+                raise
 
 
 _EXPECTED = {
     "cache_bytes": "expected a whole number of bytes from 0",
-    "families": "expected names of families",
     "frames": "expected single or first",
     "identity": "expected secret or mm_hash",
     "isolation": "expected auto, process or off",
-    "limits": "expected an object of limits by their names in limits.json",
+    "limits": "expected an object of limits from 1, by their names in limits.json",
     "max_body_bytes": "expected a whole number of bytes from 0",
     "refs_only": "expected true or false",
     "run_ids": "expected names of runs",
+    "store_create": "expected true or false",
     "secret": f"expected at least {_SECRET} characters",
     "store_options": "expected an object",
     "workers": "expected a whole number from 1 to 256",
@@ -216,5 +208,8 @@ def _typed(name: str, value: Any) -> Any:
         return getattr(msgspec.convert({name: value}, Settings, strict=False), name)
     except msgspec.ValidationError:
         pass
-    message = f"{PREFIX}{name.upper()}: {_EXPECTED.get(name, 'expected text')}"
+    expected = _EXPECTED.get(name, "expected text")
+    if name in ("families", "family"):
+        expected = f"the families are {', '.join(families())}"
+    message = f"{PREFIX}{name.upper()}: {expected}"
     raise MMRawError("unsupported_option", message)
