@@ -1,24 +1,18 @@
 """What the plugin checks of a request before vLLM sees it, with a stand-in for the server."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from samples import RGBA
-from vllm_package import install
-from vllm_server_stand_in import ImageProcessor, Renderer, vocabulary_of
-from vllm_stand_in import JSON, PAD, QWEN, Server, inline, stored
+from vllm_server_stand_in import ImageProcessor
+from vllm_stand_in import PAD, QWEN, Server, inline, stored
 
-from mmraw_protocol import Limits, MMRawError, format_ref
-from mmraw_protocol.integrations.vllm import plugin, process
-from mmraw_protocol.integrations.vllm.endpoint import MMRawEndpoint
-from mmraw_protocol.integrations.vllm.process import announced
-from mmraw_protocol.integrations.vllm.requests import RefRequests
+from mmraw_protocol import Limits, format_ref
+from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.stores import LocalStore
 
 IMAGES = ImageProcessor(
@@ -97,16 +91,6 @@ def test_each_form_of_an_image_url_is_announced_with_its_place(store: LocalStore
     source = {"type": "image", "source": {"type": "url", "url": one}}
     assert server.indices({"messages": [{"role": "user", "content": [source]}]}) == {one: 0}
     assert server.indices(generate([1, PAD, 2, PAD], DATA, one)) == {one: 1}
-
-
-def test_the_clients_request_id_stands_in_the_log(
-    store: LocalStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "vllm.mmraw")
-    server = Urls(store)
-    server.post(chat("mmraw:v9:x"), headers=[JSON, (b"x-request-id", b"r-1")])
-    assert "request r-1: unsupported_dialect" in caplog.text
-    assert announced.get() is None
 
 
 @pytest.mark.parametrize(
@@ -211,93 +195,12 @@ def test_more_images_than_the_limit_are_refused(store: LocalStore) -> None:
 
 def test_a_body_past_the_limit_is_refused(store: LocalStore) -> None:
     server = Urls(store, max_body_bytes=1000)
-    assert server.refusal(b" " * 1001).startswith("limit_exceeded: ")
+    answer = server.post(b" " * 1001, path="/any")
+    assert (answer.status, answer.error["code"], server.bodies) == (413, 413, [])
+    assert answer.error["message"].startswith("limit_exceeded: ")
     assert server.indices(b" " * 1000) == {}
 
 
 def test_a_large_body_is_read_in_a_thread_and_announced_all_the_same(store: LocalStore) -> None:
     ref = format_ref(stored(store))
     assert Urls(store).indices(chat(ref, note="x" * 100_000)) == {ref: 0}
-
-
-class App:
-    """A server's application before it starts."""
-
-    def __init__(self) -> None:
-        self.layers: list[Any] = []
-
-    def add_middleware(self, layer: Any) -> None:
-        """Puts a layer around what is there."""
-        self.layers.append(layer)
-
-
-def start(patch: pytest.MonkeyPatch, store: LocalStore, args: Any = None) -> App:
-    """Starts the endpoint plugin as vLLM does, with a model that the adapter fits."""
-    install(patch)
-    patch.setenv("MMRAW_STORE", str(store.root))
-    patch.setenv("MMRAW_RUN_ID", "exp42")
-    app, endpoint = App(), MMRawEndpoint()
-    endpoint.attach_router(app)
-    config = SimpleNamespace(
-        is_multimodal_model=True,
-        hf_config=SimpleNamespace(model_type="qwen3_vl"),
-        multimodal_config=None,
-    )
-    info = SimpleNamespace(get_hf_processor=lambda: SimpleNamespace(image_processor=IMAGES))
-    own = SimpleNamespace(info=info)
-    renderer = Renderer(
-        QWEN, vocabulary_of("qwen_vl"), model_config=config, get_mm_processor=lambda: own
-    )
-    state = SimpleNamespace(online_renderer=SimpleNamespace(renderer=renderer))
-    asyncio.run(endpoint.init_state(None, state, args))
-    return app
-
-
-def test_the_endpoint_plugin_opens_refs_when_the_model_is_known(
-    monkeypatch: pytest.MonkeyPatch, store: LocalStore
-) -> None:
-    monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)
-    app = start(monkeypatch, store)
-    served = process.served()
-    assert app.layers == [RefRequests]
-    assert served is not None
-    assert served.target == (QWEN.pad_token, vocabulary_of("qwen_vl")[QWEN.pad_token])
-    assert served.no_features is None
-
-
-def test_what_cannot_serve_does_not_start(
-    monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("MMRAW_FAMILY", "other")
-    with pytest.raises(MMRawError, match="unknown_family"):
-        start(monkeypatch, store)
-    assert "mmraw cannot start: unknown_family" in caplog.text
-    assert process.served() is None
-    monkeypatch.setenv("MMRAW_WORKERS", "0")
-    with pytest.raises(MMRawError, match="MMRAW_WORKERS"):
-        MMRawEndpoint().attach_router(App())
-
-
-def test_a_renderer_that_is_not_the_plugins_is_refused_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, store: LocalStore
-) -> None:
-    monkeypatch.setattr(Renderer, "takes_refs", False)
-    with pytest.raises(MMRawError, match="before this plugin was loaded"):
-        start(monkeypatch, store)
-
-
-def test_several_api_servers_need_a_secret_that_they_share(
-    monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "vllm.mmraw")
-    with pytest.raises(MMRawError, match="MMRAW_SECRET is needed"):
-        start(monkeypatch, store, SimpleNamespace(api_server_count=2))
-    assert process.served() is None
-    start(monkeypatch, store, SimpleNamespace(api_server_count=1))
-    assert "made a secret" in caplog.text
-    caplog.clear()
-    monkeypatch.setenv("MMRAW_SECRET", "correct horse battery staple")
-    start(monkeypatch, store, SimpleNamespace(api_server_count=2))
-    assert process.served() is not None
-    assert "secret" not in caplog.text
-    assert "horse" not in caplog.text

@@ -93,7 +93,7 @@ def install(patch: pytest.MonkeyPatch) -> Registry:
     """Makes `import vllm` find this; gives the registry of its connectors."""
     registry = Registry()
     names: dict[str, dict[str, Any]] = {
-        "vllm": {},
+        "vllm": {"__version__": "0.32.0"},
         "vllm.multimodal": {},
         "vllm.multimodal.media": {
             "MEDIA_CONNECTOR_REGISTRY": registry,

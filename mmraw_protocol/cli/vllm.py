@@ -8,12 +8,11 @@ from typing import Any
 
 from ..families import AUTO, get_adapter
 from ..integrations.vllm import Settings
-from ..integrations.vllm.plugin import CONNECTOR_ENV, NAME
+from ..integrations.vllm.plugin import CONNECTOR_ENV, NAME, PLUGINS_ENV
 from ..integrations.vllm.versions import RANGE, check_version
 from ..wire.errors import MMRawError
 from .output import error_dict
 
-PLUGINS_ENV = "VLLM_PLUGINS"
 RUST_ENV = "VLLM_USE_RUST_FRONTEND"
 
 

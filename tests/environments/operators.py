@@ -1,4 +1,4 @@
-"""Like install.py, for a vLLM of which there is no CPU build yet: gives it the operators of the last.
+"""Like install.py, for a vLLM without a CPU build of its own: gives it the operators of the last.
 
 usage: python3 tests/environments/operators.py NAME
 

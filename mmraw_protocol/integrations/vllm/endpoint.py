@@ -12,11 +12,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from . import plugin, process
-from .log import logger
+from .log import log_start, logger, starting
 
 if TYPE_CHECKING:
+    from .process import Served
     from .settings import Settings
 
 
@@ -35,9 +39,10 @@ class MMRawEndpoint:
         from .requests import RefRequests
         from .settings import Settings
 
-        # Once more: vLLM goes on where the other entry point of this package failed.
+        # Once more: a vLLM that cannot load the other entry point goes on.
         plugin.register()
-        self._settings: Settings = Settings.load()
+        with starting():
+            self._settings: Settings = Settings.load()
         app.add_middleware(RefRequests)
         if os.environ.get(plugin.CONNECTOR_ENV) != plugin.NAME:
             message = "mmraw: %s names another connector, which must hand refs to `mmraw`"
@@ -50,21 +55,36 @@ class MMRawEndpoint:
             MMRawError: unsupported_option (no secret, a renderer that is not ours), what
                 `served_model` raises.
         """
+        with starting():
+            served = await self._served(state.online_renderer.renderer, args)
+        process.serve(served)
+        log_start(_facts(served, args))
+
+    async def _served(self, renderer: Any, args: Any) -> Served:
         from .identity import naming_of
         from .model import served_model
 
-        try:
-            naming = naming_of(self._settings, getattr(args, "api_server_count", None) or 1)
-            renderer = state.online_renderer.renderer
-            if not getattr(renderer, "takes_refs", False):
-                # Then vLLM would take any uuid for a picture's name.
-                message = "vLLM made its renderer before this plugin was loaded"
-                raise MMRawError("unsupported_option", message)
-            served = await served_model(renderer, self._settings, naming)
-        except MMRawError as error:
-            logger.error("mmraw cannot start: %s", error)
-            raise
-        process.serve(served)
-        logger.info("mmraw takes refs: family %s", served.images.adapter.family)
-        if served.no_features is not None:
-            logger.warning("mmraw: %s", served.no_features)
+        naming = naming_of(self._settings, getattr(args, "api_server_count", None) or 1)
+        if not getattr(renderer, "takes_refs", False):
+            # Then vLLM would take any uuid for a picture's name.
+            message = "vLLM made its renderer before this plugin was loaded"
+            raise MMRawError("unsupported_option", message)
+        return await served_model(renderer, self._settings, naming)
+
+
+def _facts(served: Served, args: Any) -> dict[str, object]:
+    images, settings = served.images, served.images.settings
+    limits, usual = (msgspec.structs.asdict(given) for given in (settings.limits, DEFAULT_LIMITS))
+    is_open = any(getattr(args, name, False) for name in ("enable_scale_out", "tokens_only"))
+    features = "on" if is_open else "off (they need --enable-scale-out)"
+    return {
+        "family": images.adapter.family,
+        "fingerprint": images.adapter.fingerprint(),
+        "store": images.store,
+        "limits": {name: most for name, most in limits.items() if most != usual[name]} or "usual",
+        "cache_bytes": settings.cache_size,
+        "identity": settings.identity,
+        "epoch": settings.epoch or "-",
+        "connector": os.environ.get(plugin.CONNECTOR_ENV),
+        "features": served.no_features or features,
+    }

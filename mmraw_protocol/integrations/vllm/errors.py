@@ -10,7 +10,7 @@ from typing import Any
 
 from ...wire.errors import MMRawError
 from . import process
-from .log import logger
+from .log import refusals
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.
@@ -45,9 +45,17 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     return error.http_status, {"error": body}
 
 
+def too_long_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
+    """Status and JSON body for a request that is too long to be read, whatever it holds."""
+    return _vllm_body(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _text(error, None))
+
+
 def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     """Status and JSON body for a refused request whose refs are URLs: vLLM's own four fields."""
-    status, text = _as_vllm(error)
+    return _vllm_body(*_as_vllm(error))
+
+
+def _vllm_body(status: HTTPStatus, text: str) -> tuple[int, dict[str, Any]]:
     kind = "BadRequestError" if status == HTTPStatus.BAD_REQUEST else status.phrase
     body = {"message": text, "type": kind, "param": None, "code": status.value}
     return status.value, {"error": body}
@@ -90,5 +98,5 @@ def report(error: MMRawError, request_id: str | None) -> None:
     """Logs and counts one refusal."""
     from .metrics import default_metrics
 
-    logger.info("mmraw refused request %s: %s at %s", request_id, error.code, error.path)
+    refusals.refused(error, request_id)
     default_metrics().refused(error.code)

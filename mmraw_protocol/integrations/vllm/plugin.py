@@ -11,11 +11,32 @@ from __future__ import annotations
 import os
 
 CONNECTOR_ENV = "VLLM_MEDIA_CONNECTOR"
+PLUGINS_ENV = "VLLM_PLUGINS"
 NAME = "mmraw"
 
 
 def register() -> None:
-    """Registers connector and renderers; VLLM_MEDIA_CONNECTOR may name another connector."""
+    """Registers connector and renderers; VLLM_MEDIA_CONNECTOR may name another connector.
+
+    Raises:
+        MMRawError: unsupported_option (vLLM is too old).
+        Exception: what vLLM's modules raise.
+    """
+    from .log import logger, starting
+    from .versions import RANGE, check_version, vllm_version
+
+    try:
+        with starting():
+            if not check_version(vllm_version()):
+                logger.warning("mmraw: vLLM %s is newer than %s", vllm_version(), RANGE)
+            _register()
+    except Exception:
+        # Whoever did not ask for the plugin gets a vLLM without it.
+        if NAME in os.environ.get(PLUGINS_ENV, "").split(","):
+            raise
+
+
+def _register() -> None:
     from vllm.multimodal.media import MEDIA_CONNECTOR_REGISTRY, ImageMediaIO, MediaConnector
     from vllm.renderers.registry import RENDERER_REGISTRY
 

@@ -10,6 +10,7 @@ import msgspec
 from ...families import Adapter
 from ...materialize.awaited import AwaitedCache
 from ...materialize.comparison import compare_fingerprint, compare_outer
+from ...stores import AssetStore
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
 from .identity import INFO, Name, Naming
@@ -103,6 +104,11 @@ class RefImages:
         make = functools.partial(self._make, text, made)
         picture = self._pictures.get_now(_key(text), make, _size)
         return self._counted(picture, made)
+
+    @property
+    def store(self) -> AssetStore | None:
+        """Where stored pictures are."""
+        return self._materializer.store
 
     @property
     def cached_bytes(self) -> int:

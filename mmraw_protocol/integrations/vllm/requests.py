@@ -13,7 +13,7 @@ from ...wire.errors import MMRawError
 from .. import asgi
 from ..asgi import App, Message, Receive, Scope, Send
 from . import process
-from .errors import features_error, report, url_error
+from .errors import features_error, report, too_long_error, url_error
 from .features import Fields, translate
 from .process import Announced, Served, announced
 from .urls import check_urls
@@ -33,12 +33,20 @@ class Reading(NamedTuple):
         request: What is announced; None where nothing is.
         failed: Why vLLM must not see the request.
         in_features: Whether its images are in features.
+        is_too_long: Whether it was not read to its end.
     """
 
     body: bytes
     request: Announced | None = None
     failed: MMRawError | None = None
     in_features: bool = False
+    is_too_long: bool = False
+
+    def refusal(self, error: MMRawError) -> tuple[int, dict[str, Any]]:
+        """Status and body of the answer."""
+        if self.is_too_long:
+            return too_long_error(error)
+        return features_error(error) if self.in_features else url_error(error)
 
 
 class RefRequests:
@@ -64,8 +72,7 @@ class RefRequests:
             return
         if found.failed is not None:
             report(found.failed, _request_id(scope))
-            refusal = features_error if found.in_features else url_error
-            await asgi.answer(send, *refusal(found.failed))
+            await asgi.answer(send, *found.refusal(found.failed))
             return
         inner = asgi.with_length(scope, len(found.body)) if found.in_features else scope
         await self._serve(found, inner, receive, send)
@@ -91,7 +98,7 @@ async def _received(scope: Scope, receive: Receive, served: Served) -> Reading |
     except MMRawError as error:
         body, failed = b"", error
     if body is None or failed is not None:
-        return None if failed is None else Reading(b"", failed=failed)
+        return None if failed is None else Reading(b"", failed=failed, is_too_long=True)
     # Parsing, too, is done in threads: a body may hold megabytes of inline images.
     if len(body) > _SHORT:
         return await asyncio.to_thread(_read, body, served)

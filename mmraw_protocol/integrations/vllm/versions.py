@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from ...wire.errors import MMRawError
 
@@ -24,3 +25,8 @@ def check_version(version: str) -> bool:
     if numbers < OLDEST:
         raise MMRawError("unsupported_option", f"this vLLM is too old: mmraw is for {RANGE}")
     return found is not None and numbers <= NEWEST
+
+
+def vllm_version() -> str:
+    """Of the vLLM that runs here, as it says it."""
+    return str(getattr(sys.modules.get("vllm"), "__version__", "unknown"))
