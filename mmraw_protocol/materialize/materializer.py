@@ -13,12 +13,13 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 
 from ..families import Adapter, get_adapter
-from ..images import decode_rgb
+from ..images import DecodedImage, decode_rgb
 from ..images.decode import Isolation
 from ..images.isolation import IsolatedDecoder
 from ..images.pixels import Frames
@@ -38,9 +39,6 @@ from .cache import SingleFlightCache
 from .comparison import compare_layout, compare_outer
 from .image import MaterializedImage
 from .stats import Stats
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["CACHE_ENV", "IsolatedDecoder", "MaterializedImage", "Materializer", "Stats"]
 
@@ -69,6 +67,7 @@ class Materializer:
             process, and in workers that the whole process shares what would take more than 8 bytes
             a pixel and 32 MiB here (see `decode_rgb`). `off` starts no process, whatever memory
             an image takes.
+        stage: Entered with `verify` and with `decode` around each, for who measures them.
 
     Safe to share between threads. `close` ends the threads, and the workers of `process`; those
     that are shared end with the process.
@@ -84,6 +83,7 @@ class Materializer:
         families: Iterable[str] | None = None,
         frames: Frames = "single",
         isolation: Isolation | IsolatedDecoder = "auto",
+        stage: Callable[[str], AbstractContextManager[Any]] = contextlib.nullcontext,
     ) -> None:
         if not isinstance(isolation, IsolatedDecoder) and isolation not in get_args(Isolation):
             message = "isolation is 'auto', 'process', 'off' or an IsolatedDecoder"
@@ -91,6 +91,7 @@ class Materializer:
         self.store = store
         self.limits = limits
         self.frames: Frames = frames
+        self._stage = stage
         self._adapters = dict(adapters or {})
         self._families = None if families is None else frozenset(families)
         size = cache_bytes_from_environment() if cache_bytes is None else cache_bytes
@@ -305,12 +306,10 @@ class Materializer:
     ) -> MaterializedImage:
         size = len(data)
         self._stats.bytes_read += size
-        digest = verify_source(ref, data)
-        if isinstance(self._isolation, IsolatedDecoder):
-            decoded = self._isolation.decode(data)
-        else:
-            how = self._isolation
-            decoded = decode_rgb(data, limits=self.limits, frames=self.frames, isolation=how)
+        with self._stage("verify"):
+            digest = verify_source(ref, data)
+        with self._stage("decode"):
+            decoded = self._decoded(data)
         adapter = self.adapter_for(ref.family)
         expected = compare_layout(ref, adapter, decoded.width, decoded.height, length, self.limits)
         return MaterializedImage(
@@ -320,6 +319,12 @@ class Materializer:
             placeholder_length=expected,
             adapter=adapter,
         )
+
+    def _decoded(self, data: bytes) -> DecodedImage:
+        how = self._isolation
+        if isinstance(how, IsolatedDecoder):
+            return how.decode(data)
+        return decode_rgb(data, limits=self.limits, frames=self.frames, isolation=how)
 
     def _read(self, ref: RawMMRef) -> bytes:
         """The encoded bytes, from the ref itself or from the store; read exactly once."""

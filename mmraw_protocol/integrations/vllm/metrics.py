@@ -7,7 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from ...stores import AssetStore
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -35,6 +38,19 @@ class Metrics:
             buckets=_BUCKETS,
             **options,
         )
+        self._stages = client.Histogram(
+            "mmraw_stage_seconds",
+            "Seconds to read an image from the store, to verify its bytes, to decode it",
+            ["stage"],
+            buckets=_BUCKETS,
+            **options,
+        )
+        self._read = client.Counter(
+            "mmraw_store_bytes", "Bytes of images read from the store", **options
+        )
+        self._left = client.Counter(
+            "mmraw_disconnects", "Clients that left before their request was answered", **options
+        )
         self._cached = client.Gauge(
             "mmraw_cache_bytes",
             "Bytes of images kept",
@@ -52,6 +68,24 @@ class Metrics:
         """A request was refused."""
         self._refused.labels(code).inc()
 
+    def disconnected(self) -> None:
+        """A client left."""
+        self._left.inc()
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None]:
+        """Measures `read`, `verify` or `decode` of an image; what is refused counts too."""
+        with self._stages.labels(name).time():
+            yield
+
+    def store(self, store: AssetStore) -> AssetStore:
+        """The store, its reads measured."""
+        return cast("AssetStore", _MeasuredStore(store, self))
+
+    def read(self, size: int) -> None:
+        """So many bytes came from the store."""
+        self._read.inc(size)
+
     @contextmanager
     def timed(self) -> Generator[None]:
         """Measures one image; refused ones count too."""
@@ -60,6 +94,23 @@ class Metrics:
             yield
         finally:
             self._seconds.observe(time.perf_counter() - started)
+
+
+class _MeasuredStore:
+    def __init__(self, store: AssetStore, metrics: Metrics) -> None:
+        self._store, self._metrics = store, metrics
+
+    def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
+        with self._metrics.stage("read"):
+            data = self._store.get(raw_image_id, run_id=run_id)
+        self._metrics.read(len(data))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def __repr__(self) -> str:
+        return repr(self._store)
 
 
 @cache

@@ -15,6 +15,7 @@ from ..asgi import App, Message, Receive, Scope, Send
 from . import process
 from .errors import features_error, report, too_long_error, url_error
 from .features import Fields, translate
+from .metrics import default_metrics
 from .process import Announced, Served, announced
 from .urls import check_urls
 
@@ -97,6 +98,8 @@ async def _received(scope: Scope, receive: Receive, served: Served) -> Reading |
         body = await asgi.read_body(scope, receive, served.images.settings.body_limit)
     except MMRawError as error:
         body, failed = b"", error
+    if failed is None and body is None:
+        default_metrics().disconnected()
     if body is None or failed is not None:
         return None if failed is None else Reading(b"", failed=failed, is_too_long=True)
     # Parsing, too, is done in threads: a body may hold megabytes of inline images.

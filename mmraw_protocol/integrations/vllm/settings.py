@@ -19,6 +19,7 @@ from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from .environment import PREFIX, given_values
+from .metrics import default_metrics
 
 Identity = Literal["secret", "mm_hash"]
 #: Characters of a secret, at least.
@@ -125,14 +126,16 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             MMRawError: what `check_family` and `open_store` raise.
         """
         self.check_family(adapter.family)
+        store, metrics = self.open_store(), default_metrics()
         return Materializer(
-            self.open_store(),
+            None if store is None else metrics.store(store),
             limits=self.limits,
             cache_bytes=0,
             adapters={adapter.family: adapter},
             families=[adapter.family],
             frames=self.frames,
             isolation=self.decoder(),
+            stage=metrics.stage,
         )
 
     def check_family(self, family: str) -> None:

