@@ -119,6 +119,12 @@ test-released: ## the released verifiers, renderers and vLLM, unmodified, from m
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
 		--confcutdir=tests/e2e tests/e2e/released
 
+test-vllm-matrix: ## beside vLLM 0.30, 0.32 and 0.33; .ci/run serves 0.31 and 0.32
+	$(PYTHON) tests/environments/matrix.py 0.30 0.32 0.33
+
+vllm-matrix: ## try every version of vLLM that the plugin is for, and write docs/versions.md
+	$(PYTHON) tests/environments/matrix.py --write docs/versions.md
+
 bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM server
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
@@ -232,7 +238,7 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MUTATION_LOCK)
 
-ENVIRONMENTS ?= gcs integrations released verifiers vllm
+ENVIRONMENTS ?= gcs integrations released verifiers vllm vllm-0.30 vllm-0.33
 lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \
