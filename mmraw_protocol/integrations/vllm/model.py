@@ -1,4 +1,4 @@
-"""The one place that asks a running vLLM about its model; written against vLLM 0.32."""
+"""The one place that asks a running vLLM about its model."""
 
 from __future__ import annotations
 
