@@ -142,7 +142,9 @@ def test_the_short_way_of_reading_is_as_strict_as_the_long_one(text: str) -> Non
     )
 
 
-@pytest.mark.parametrize("text", ["mmfile:v1:x", '["mmfile:v1:x"]', '{"image": "\\u006dmfile:v1:x"}'])
+@pytest.mark.parametrize(
+    "text", ["mmfile:v1:x", '["mmfile:v1:x"]', '{"image": "\\u006dmfile:v1:x"}']
+)
 @pytest.mark.parametrize("pad", ["", f'"{PAD}"\n'])
 def test_refs_to_processed_features_are_refused_by_name(text: str, pad: str) -> None:
     checked = check(reader((pad + text).encode()))

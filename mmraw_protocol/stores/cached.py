@@ -60,7 +60,7 @@ class CachedStore(Shown):
         self.misses = 0
 
     def _shown(self) -> Mapping[str, object]:
-        return {"store": self.store, "directory": str(self.directory)}
+        return {"store": self.store, "directory": self.directory}
 
     def check_run(self, run_id: str | None) -> None:
         """Refuses a run that the store behind was not opened for."""

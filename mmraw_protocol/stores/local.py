@@ -87,7 +87,7 @@ class LocalStore(Shown):
         self._hold_root()
 
     def _shown(self) -> Mapping[str, object]:
-        return {"root": str(self.root), **self.scope.shown()}
+        return {"root": self.root, **self.scope.shown()}
 
     def _hold_root(self) -> None:
         """Opens the root and keeps it open for as long as the store lives."""

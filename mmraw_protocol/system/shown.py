@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
+from os import PathLike
 from typing import Any, cast
 
 #: Characters of a whole object, and of one of its values.
@@ -30,6 +31,9 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         # Cut first: the whole may be an image.
         return _cut(repr(_cut(value, _MOST_VALUE)), _MOST_VALUE)
+    if isinstance(value, PathLike):
+        # A store cannot be found by half of its path.
+        return repr(str(cast("PathLike[str]", value)))
     if value is None or isinstance(value, (bool, int, float, Shown)):
         return _cut(repr(value), _MOST_VALUE)
     kind = type(value).__name__
