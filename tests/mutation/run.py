@@ -24,6 +24,7 @@ import limit_guards
 import plugin_guards
 import process_guards
 import prompt_guards
+import server_guards
 import store_guards
 import url_guards
 import wire_guards
@@ -43,6 +44,7 @@ GUARDS = [
     *process_guards.GUARDS,
     *prompt_guards.GUARDS,
     *plugin_guards.GUARDS,
+    *server_guards.GUARDS,
     *url_guards.GUARDS,
 ]
 
