@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -157,9 +158,12 @@ def write_entry_points(folder: Path) -> Path:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Below those that the system gives to connections: a minute passes until it is bound."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def _unset(environment: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ TRIED = {
     "test_kimi": "features, Kimi K2.5",
     "test_identity": "names",
     "test_refusals": "refusals",
+    "test_start": "start",
 }
 
 #: Passed and all tests of one file.
