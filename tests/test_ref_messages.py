@@ -123,6 +123,12 @@ def test_refs_stay_as_they_are_after_they_were_read(store: LocalStore) -> None:
     )
 
 
+def test_a_ref_of_a_video_is_refused_by_its_place() -> None:
+    ref = samples.ref(modality="video")
+    error = refusal(ref_messages, user(url_part(ref)), QWEN, storage="inline", run_id="x")
+    assert error == ("modality_unsupported", "$[0].content[0].modality")
+
+
 def test_one_bad_image_stores_and_changes_nothing(store: LocalStore) -> None:
     for source, code in (
         ("https://example.org/a.png", "source_unsupported"),

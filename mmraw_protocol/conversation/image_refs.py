@@ -27,7 +27,7 @@ from ..wire.features_build import format_described
 from ..wire.features_model import check_count, check_overlap, ref_of_item
 from ..wire.json import check_json_value
 from ..wire.mm_refs import parse_mm_refs
-from ..wire.modality import check_maps
+from ..wire.modality import check_maps, check_modality
 from ..wire.ref import is_ref, parse_ref
 from . import environment
 from .found import MessageImage
@@ -77,7 +77,8 @@ def ref_messages(
         noted: Counts what became of orientation and alpha, by the `notes` of `pack_images`.
 
     Raises:
-        MMRawError: what `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
+        MMRawError: modality_unsupported (a ref of a video or audio), and what `pack_images`,
+            `parse_ref` and `format_ref` raise, with the part's path.
     """
     conversation = read_conversation(messages, skipped)
     images = conversation.images
@@ -222,7 +223,8 @@ def _plain_ranges(rows: Any) -> Any:
 def _check_ref(image: MessageImage, limits: Limits) -> None:
     failed: MMRawError | None = None
     try:
-        parse_ref(image.source, limits=limits)
+        ref = parse_ref(image.source, limits=limits)
+        check_modality(ref.modality, "$.modality")
     except MMRawError as error:
         failed = error
     if failed is not None:
@@ -234,7 +236,8 @@ def _parts_of(images: Sequence[Any], limits: Limits) -> ContentParts:
     are_parts = isinstance(images, (list, tuple)) and all(
         isinstance(row, Mapping) and "url" in row for row in images
     )
-    return parse_content_parts(images if are_parts else content_parts(images, limits=limits))
+    parts = images if are_parts else content_parts(images, limits=limits)
+    return parse_content_parts(parts, limits=limits)
 
 
 def _content_part(image: MessageImage, limits: Limits) -> ContentParts:
