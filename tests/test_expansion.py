@@ -186,6 +186,20 @@ def test_the_family_is_that_of_the_refs() -> None:
     assert refused(compact_prompt, *whole).code == "unsupported_option"
 
 
+def test_spans_may_be_those_of_an_answer() -> None:
+    adapter: Any = get_adapter("qwen_vl")
+    ids, spans = expand_prompt(
+        [1, published(adapter)[adapter.pad_token]], [ref_of(adapter, 64, 64)]
+    )
+    rows = [{"offset": span.offset, "length": span.length} for span in spans]
+    assert compact_prompt(ids, rows, adapter) == compact_prompt(ids, spans, adapter)
+    for bad in ({"offset": 1}, {**rows[0], "length": True}, (1, 4), None):
+        error = refused(compact_prompt, ids, [bad], adapter)
+        assert error.path.startswith("$.placeholders[0]")
+        assert error.code in ("missing_field", "invalid_type", "placeholder_invalid")
+    assert refused(expand_prompt, ids, [None], adapter).path == "$.refs[0]"
+
+
 def test_a_whole_vocabulary_may_be_given() -> None:
     adapter: Any = get_adapter("nemotron_h_omni")
     vocabulary = {f"word {number}": number for number in range(1000)}

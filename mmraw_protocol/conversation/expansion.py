@@ -7,9 +7,10 @@ Source: spec/README.md, section "Expansion".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..families import Adapter, get_adapter
+from ..wire._generated.checks import check_placeholder_range
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
@@ -96,7 +97,7 @@ def expand_prompt(
 
 def compact_prompt(
     token_ids: Sequence[int],
-    placeholders: Sequence[PlaceholderRange],
+    placeholders: Sequence[PlaceholderRange | Mapping[str, int]],
     adapter: Adapter | None = None,
     *,
     refs: Sequence[RawMMRef | str] | None = None,
@@ -112,7 +113,8 @@ def compact_prompt(
     Args:
         token_ids: The prompt with its spans. Where a family has placeholder conventions, each span
             may follow any of them.
-        placeholders: The spans on the wire, in the order of the prompt.
+        placeholders: The spans on the wire, in the order of the prompt: ranges, or objects of
+            offset and length as requests and answers carry them.
         adapter: The family's; None takes the defaults of the family that the refs name.
         refs: The images' refs, where the length of each span is to be checked.
         vocabulary: As for `expand_prompt`.
@@ -127,7 +129,8 @@ def compact_prompt(
             prompt), placeholder_mismatch (a length that the ref does not give), span_mismatch (a
             span with other tokens, without the tokens that vLLM writes beside it, and targets or
             placeholder tokens outside of every span), lengths_differ (as many refs are given as
-            there are placeholders, or none), and what `expand_prompt` raises for options and refs.
+            there are placeholders, or none), what the schema of placeholders says, and what
+            `expand_prompt` raises for options and refs.
     """
     parsed = None if refs is None else _parsed(refs, limits)
     tokens = FamilyTokens(_adapter_of(adapter, parsed or []), vocabulary, form)
@@ -135,8 +138,9 @@ def compact_prompt(
         raise MMRawError("lengths_differ", "expected one ref for each placeholder", "$.refs")
     replaced: list[tuple[int, int]] = []
     done = end = 0
-    for index, place in enumerate(placeholders):
+    for index, given in enumerate(placeholders):
         path = f"$.placeholders[{index}]"
+        place = _range_of(given, path, limits)
         stop = place.offset + place.length
         if place.offset < end or place.length < 1 or stop > len(token_ids):
             message = "placeholders are sorted, do not overlap, and lie within the prompt"
@@ -164,12 +168,22 @@ def _parsed(refs: Sequence[RawMMRef | str], limits: Limits) -> list[RawMMRef]:
 def _parsed_one(ref: RawMMRef | str, limits: Limits, path: str) -> RawMMRef:
     failed: MMRawError | None = None
     try:
-        parsed = parse_ref(ref, limits=limits) if isinstance(ref, str) else ref
+        parsed = ref if isinstance(ref, RawMMRef) else parse_ref(ref, limits=limits)
         check_modality(parsed.modality, "$.modality")
         return parsed
     except MMRawError as error:
         failed = error
     raise failed.at(path)
+
+
+def _range_of(
+    place: PlaceholderRange | Mapping[str, int], path: str, limits: Limits
+) -> PlaceholderRange:
+    if isinstance(place, PlaceholderRange):
+        return place
+    value: Any = dict(place) if isinstance(place, Mapping) else place  # pyright: ignore[reportUnnecessaryIsInstance]
+    check_placeholder_range(value, path, limits)
+    return PlaceholderRange(**value)
 
 
 def _adapter_of(adapter: Adapter | None, refs: Sequence[RawMMRef]) -> Adapter:
