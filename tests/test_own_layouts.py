@@ -15,7 +15,7 @@ from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire._generated.types import PlaceholderRange
 from mmraw_protocol.wire.ref import parse_ref
 
-QWEN = get_adapter("qwen_vl")
+QWEN: Any = get_adapter("qwen_vl")
 SMALL = {"min_pixels": 3136, "max_pixels": 4096}
 OWN = get_adapter("qwen_vl", SMALL)
 
@@ -84,7 +84,7 @@ def test_values_are_checked(value: Any) -> None:
 
 
 def test_placeholder_convention_and_line_stay() -> None:
-    adapter = get_adapter("qwen_vl", "qwen3_5")
+    adapter: Any = get_adapter("qwen_vl", "qwen3_5")
     made: Any = with_parameters(adapter, SMALL)
     assert (made.line, made.placeholder) == ("qwen3_5", adapter.placeholder)
     assert made.config.patch_size == adapter.config.patch_size

@@ -159,6 +159,8 @@ class RowReader:
             store=maker.materializer.store,
             limits=maker.limits,
         )
+        for image in packed:
+            maker.layouts.add(image.where.layout_parameters)
         if not tokens and self.tokenize is not None:
             return self._expanded(packed, self.tokenize(messages), tokens)
         pads = maker.image_tokens(parse_features(_none()), [], self.pad_token_id).pads

@@ -9,25 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal, cast, overload
+from typing import Any, cast
 
-import msgspec
-
-from ..conversation.messages import MessageImage, PackedImage, find_images, open_image_part
-from ..conversation.messages import pack_images as pack_raw_images
 from ..conversation.placeholders import (
     ImageTokens,
     check_placeholder_tokens,
     image_tokens,
     span_texts,
 )
-from ..families import AUTO, WHOLE, Adapter, ImageDescription, as_of_family, get_adapter
-from ..images import decode_rgb
+from ..families import AUTO, WHOLE, Adapter, as_of_family, get_adapter
 from ..images.decode import Isolation
-from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
-from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
@@ -37,6 +30,8 @@ from ..wire.features import Features, MultiModalData, Slot, build_features, pars
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.item import RawMMItem, parse_item
 from ..wire.ref import Payload, RawMMRef
+from .known_layouts import KnownLayouts, size_of
+from .processed import ProcessedImage, pack_images
 from .tensors import ImageTensors, Tensors, concatenate
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
@@ -90,6 +85,8 @@ class TensorMaker:
         isolation: Where images are decoded, as for `Materializer`.
         vocabulary: Ids by token, as a tokenizer's `get_vocab()` gives them; None takes those that
             are published for the line of checkpoints with the prompt's placeholder token.
+        layouts: Layout parameters that parts of the data name for their image, for example
+            `[{"max_pixels": 50176}]`: refs with their fingerprint are laid out by them.
 
     It may be handed to worker processes, by fork or by pickle.
     """
@@ -104,36 +101,41 @@ class TensorMaker:
         cache_bytes: int = 0,
         isolation: Isolation = "auto",
         vocabulary: Mapping[str, int] | None = None,
+        layouts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.vocabulary = vocabulary
         self.image_processor = image_processor
         self.adapter = adapter or adapter_of(image_processor)
         self.limits = limits
         self.tensors = ImageTensors(self.adapter)
+        self.layouts = KnownLayouts(self.adapter, layouts)
         self._store = store
         self._cache_bytes = cache_bytes
         self._isolation: Isolation = isolation
-        self._materializer: Materializer | None = None
+        self._materializers: dict[str, Materializer] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_materializer": None}
+        return {**self.__dict__, "_materializers": {}}
 
     @property
     def materializer(self) -> Materializer:
         """Opened when first used, in each process by itself."""
-        if self._materializer is None:
+        return self._materializer_of(self.adapter)
+
+    def _materializer_of(self, adapter: Adapter) -> Materializer:
+        if adapter.identity not in self._materializers:
             store = self._store
             if isinstance(store, (str, PathLike)):
                 store = open_store(store, limits=self.limits)
-            self._materializer = Materializer(
+            self._materializers[adapter.identity] = Materializer(
                 store,
                 limits=self.limits,
                 cache_bytes=self._cache_bytes,
-                adapters={self.adapter.family: self.adapter},
-                families=[self.adapter.family],
+                adapters={adapter.family: adapter},
+                families=[adapter.family],
                 isolation=self._isolation,
             )
-        return self._materializer
+        return self._materializers[adapter.identity]
 
     def __call__(
         self,
@@ -258,25 +260,29 @@ class TensorMaker:
     def _of_ref(self, ref: RawMMRef, options: dict[str, Any], path: str) -> Tensors:
         failed: MMRawError | None = None
         try:
-            image = self.materializer.materialize(ref, **options)
-            return self.process(image.image, ref.payload)
+            adapter = self.layouts.adapter_of(ref)
+            image = self._materializer_of(adapter).materialize(ref, **options)
+            return self.process(image.image, ref.payload, adapter)
         except MMRawError as error:
             failed = error
         raise failed.at(path)
 
-    def process(self, image: Any, payload: Payload) -> Tensors:
-        """The processor's tensors of one RGB PIL image.
+    def process(self, image: Any, payload: Payload, adapter: Adapter | None = None) -> Tensors:
+        """The processor's tensors of one RGB PIL image, under another adapter than its own too.
 
         Raises:
             MMRawError: grid_mismatch (the layout is not that of `payload`), what the adapter's
                 `layout` raises.
         """
         processor = self.image_processor
-        layout = self.adapter.layout(*image.size, limits=self.limits)
+        layout = (adapter or self.adapter).layout(*image.size, limits=self.limits)
+        call = self.tensors.call()
+        if adapter is not None and adapter != self.adapter:
+            call |= size_of(adapter)
         # Some processors take media of several kinds, not pictures alone.
         wrapped = hasattr(processor, "media_tokens_calculator")
         images = [{"type": "image", "image": image} if wrapped else image]
-        out = processor.preprocess(images, return_tensors="pt", **self.tensors.call())
+        out = processor.preprocess(images, return_tensors="pt", **call)
         return self.tensors.checked(out, payload, layout)
 
 
@@ -298,88 +304,3 @@ def _hash_of_item(item: RawMMItem, limits: Limits, path: str) -> str:
         message = "the item's name promises no hash; pass features, which carry it"
         raise MMRawError("missing_field", message, f"{path}.raw_image_id")
     return mm_hash_of(stem)
-
-
-class ProcessedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """An image of a conversation as tensors.
-
-    Attributes:
-        where: The part it came from.
-        description: Size, hash and layout.
-        tensors: As `TensorMaker` returns them.
-        notes: What became of orientation and alpha, where there is something to tell.
-    """
-
-    where: MessageImage
-    description: ImageDescription
-    tensors: Tensors
-    notes: tuple[Note, ...] = ()
-
-    def __hash__(self) -> int:
-        return hash((self.where, self.description))
-
-
-@overload
-def pack_images(
-    messages: Sequence[Any],
-    maker: TensorMaker,
-    *,
-    multimodal_output: Literal["processed"] = "processed",
-    orientation: Orientation = "as-stored",
-    alpha: Alpha = "refuse",
-) -> list[ProcessedImage]: ...
-@overload
-def pack_images(
-    messages: Sequence[Any],
-    maker: TensorMaker,
-    *,
-    multimodal_output: Literal["raw"],
-    **packing: Any,
-) -> list[PackedImage]: ...
-def pack_images(
-    messages: Sequence[Any],
-    maker: TensorMaker,
-    *,
-    multimodal_output: str = "processed",
-    orientation: Orientation = "as-stored",
-    alpha: Alpha = "refuse",
-    **packing: Any,
-) -> list[ProcessedImage] | list[PackedImage]:
-    """Every image of a conversation, as tensors (for SFT) or raw.
-
-    Args:
-        messages: The conversation; it is not changed.
-        maker: The processor; its adapter and limits hold for `raw` too. Its store is where stored
-            images of the messages are read.
-        multimodal_output: `processed` gives tensors, `raw` what `messages.pack_images` gives.
-        orientation: As for `messages.pack_images`.
-        alpha: As for `messages.pack_images`.
-        packing: For `raw`: storage, store and run_id.
-
-    Raises:
-        MMRawError: unsupported_option, image_transparent, grid_mismatch, and what reading,
-            describing and decoding an image raises, with the part's path.
-    """
-    if multimodal_output == "raw":
-        packing |= {"orientation": orientation, "alpha": alpha}
-        return pack_raw_images(messages, maker.adapter, limits=maker.limits, **packing)
-    if multimodal_output != "processed":
-        raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
-    if packing:
-        raise MMRawError("unsupported_option", "tensors are stored nowhere: no storage, no store")
-    preparation = Preparation(orientation=orientation, alpha=alpha)
-    return [_processed(image, maker, preparation) for image in find_images(messages)]
-
-
-def _processed(image: MessageImage, maker: TensorMaker, preparation: Preparation) -> ProcessedImage:
-    source = open_image_part(image, maker.limits, maker.materializer.store)
-    source, notes = prepare(source, preparation, image.path)
-    failed: MMRawError | None = None
-    try:
-        description = maker.adapter.describe(source, limits=maker.limits)
-        decoded = decode_rgb(source.data, limits=maker.limits)
-        tensors = maker.process(decoded.picture, description.payload)
-        return ProcessedImage(where=image, description=description, tensors=tensors, notes=notes)
-    except MMRawError as error:
-        failed = error
-    raise failed if failed.path.startswith(image.path) else failed.at(image.path)

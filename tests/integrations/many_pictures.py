@@ -27,7 +27,7 @@ def vector_pictures() -> list[Picture]:
         data = path.read_bytes()
         message = [{"role": "user", "content": [{"type": "image", "image": data}]}]
         try:
-            (packed,) = pack_images(message, get_adapter("qwen_vl"), storage="inline")
+            (packed,) = pack_images(message, get_adapter("qwen_vl"), storage="inline", alpha="drop")
             Image.open(io.BytesIO(data)).convert("RGB")
         except (MMRawError, OSError):
             continue

@@ -76,7 +76,7 @@ def made_by_the_processor(maker: TensorMaker, pictures: list[Picture]) -> dict[s
 
 
 def features_of(maker: TensorMaker, pictures: list[Picture]) -> dict[str, Any]:
-    packed = pack_raw_images(conversation(pictures), maker.adapter, storage="inline")
+    packed = pack_raw_images(conversation(pictures), maker.adapter, storage="inline", alpha="drop")
     offsets, offset = [], 0
     for image in packed:
         offsets.append(offset)
@@ -144,7 +144,7 @@ def test_a_batch_of_prompts_is_the_processors_own_batch(maker: TensorMaker) -> N
 
 def test_images_of_a_conversation_are_laid_out_each_alone(maker: TensorMaker) -> None:
     pictures = several(maker)
-    made = pack_images(conversation(pictures), maker)
+    made = pack_images(conversation(pictures), maker, alpha="drop")
     for image, picture in zip(made, pictures, strict=True):
         same(image.tensors, made_by_the_processor(maker, [picture]))
 

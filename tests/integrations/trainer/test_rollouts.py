@@ -122,7 +122,7 @@ def test_one_token_of_the_batch_stands_for_one_feature_of_the_model(
 def test_nothing_is_read_before_it_is_asked_for(maker: TensorMaker, file: Path) -> None:
     dataset = RolloutDataset(file, maker)
     assert len(dataset) == 4
-    assert maker._materializer is None
+    assert maker._materializers == {}
     store = LocalStore(maker._store)
     for name in list(store.list()):
         store.delete(name)

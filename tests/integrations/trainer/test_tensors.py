@@ -64,7 +64,7 @@ def features_of(
     """A features body for pictures that stand one token apart."""
     messages = [{"role": "user", "content": [{"type": "image", "image": d} for d in datas]}]
     store = None if storage == "inline" else maker.materializer.store
-    packed = pack_raw_images(messages, maker.adapter, storage=storage, store=store)
+    packed = pack_raw_images(messages, maker.adapter, storage=storage, store=store, alpha="drop")
     offsets = []
     for image in packed:
         offsets.append(offset)
