@@ -50,7 +50,7 @@ export { imageSource, isImagePart } from "./messages/parts.js";
 export { findImages } from "./messages/reader.js";
 export type { MessageImage, Skipped } from "./messages/reader.js";
 export { inlineMessages, offloadMessages, packImages } from "./messages/rewriting.js";
-export type { MessageOptions, PackedImage } from "./messages/rewriting.js";
+export type { MessageOptions, PackedImage, PackOptions } from "./messages/rewriting.js";
 export { parseMmRefs } from "./mmRefs.js";
 export type { PlacedImage } from "./mmRefs.js";
 export { checkRawImageId, normalizeRunId } from "./names.js";

@@ -119,3 +119,30 @@ test("data: URLs are read in every spelling, and others refused with a true sent
     assert.equal(failure(call), `${code} $[0].content[0]`);
   }
 });
+
+test("layout parameters in a part are those of its image", () => {
+  const own = { min_pixels: 3136, max_pixels: 50176 };
+  const messages = user(IMAGE, { ...IMAGE, ...own, resized_height: null });
+  const [plain, bounded] = packImages(messages, QWEN, { storage: "inline" });
+  assert.equal(plain.item.layout_fingerprint, QWEN.fingerprint());
+  const expected = getAdapter("qwen_vl", own);
+  assert.equal(bounded.item.layout_fingerprint, expected.fingerprint());
+  const call = (more, family = "qwen_vl") => () =>
+    packImages(user({ ...IMAGE, ...more }), getAdapter(family), { storage: "inline" });
+  assert.equal(failure(call({ resized_height: 32 })), "unsupported_option $[0].content[0]");
+  assert.equal(failure(call({ min_pixels: 32 }, "gemma4")), "unsupported_option $[0].content[0]");
+  assert.equal(failure(call({ max_pixels: "32" })), "invalid_config $[0].content[0]");
+});
+
+test("images that declare alpha are refused unless it is to be dropped", () => {
+  const image = (name) => readFileSync(new globalThis.URL(`../../spec/vectors/images/${name}`, import.meta.url));
+  const call = (name, options) => () =>
+    packImages(user({ type: "image", image: image(name) }), QWEN, { storage: "inline", ...options });
+  for (const name of ["rgba_150x90.png", "palette_trns_150x90.png"]) {
+    assert.equal(failure(call(name)), "image_transparent $[0].content[0]");
+    assert.equal(call(name, { alpha: "drop" })().length, 1);
+  }
+  for (const name of ["rgb_101x67.png", "palette_150x90.png", "rgb_250x130.webp", "rgb_320x200.jpg"]) {
+    assert.equal(call(name)().length, 1);
+  }
+});

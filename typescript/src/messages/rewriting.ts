@@ -6,15 +6,18 @@
 import { encodeBase64 } from "../codec/base64.js";
 import type { AssetStore } from "../convert.js";
 import { MMRawError, within } from "../errors.js";
-import type { Adapter } from "../families/index.js";
+import { getAdapter } from "../families/index.js";
+import type { Adapter, ConfigLike } from "../families/index.js";
 import { DEFAULT_LIMITS } from "../generated/limits.js";
 import type { Limits } from "../generated/limits.js";
+import { LAYOUT_PARAMETERS } from "../generated/messages.js";
+import { declaresAlpha } from "../images/alpha.js";
 import { describeImage, readHeader } from "../images/index.js";
 import type { ImageDescription } from "../images/index.js";
 import { makeItem, MODALITY } from "../items.js";
 import type { RawMMItem } from "../items.js";
 import { imageBytes, storedUrl } from "./opening.js";
-import { put, valueAt, write } from "./places.js";
+import { field, put, valueAt, write } from "./places.js";
 import { findImages } from "./reader.js";
 import type { MessageImage, Skipped } from "./reader.js";
 
@@ -69,11 +72,26 @@ export function inlineMessages(messages: unknown, options: MessageOptions = {}):
   });
 }
 
-/** An envelope for every image of a conversation, with its bytes in it or in the store. */
+/** How images are packed. */
+export interface PackOptions extends MessageOptions {
+  /** Where the bytes go: into the store, or into the envelope. */
+  readonly storage?: "offload" | "inline";
+  /**
+   * Of an image whose header declares alpha: reject it (nothing here decodes, so nothing tells
+   * whether it is opaque), or drop its alpha.
+   */
+  readonly alpha?: "refuse" | "drop";
+}
+
+/**
+ * An envelope for every image of a conversation, with its bytes in it or in the store. Pictures are
+ * packed as they stand: EXIF is neither applied nor read. Layout parameters in a part are those of
+ * its image.
+ */
 export function packImages(
   messages: unknown,
   adapter: Adapter,
-  options: MessageOptions & { readonly storage?: "offload" | "inline" } = {},
+  options: PackOptions = {},
 ): PackedImage[] {
   const { storage = "offload", store = null, limits = DEFAULT_LIMITS, skipped = null } = options;
   if (storage === "offload" && store === null) {
@@ -81,10 +99,15 @@ export function packImages(
   }
   const read = findImages(messages, skipped).map((where) => {
     const data = imageBytes(where, store, limits);
-    const description = within(where.path, () => describeImage(data, adapter, limits));
-    return { where, data, description };
+    const own = ownAdapter(adapter, where);
+    const description = within(where.path, () => describeImage(data, own, limits));
+    if (options.alpha !== "drop" && declaresAlpha(data)) {
+      const reason = "the image declares alpha, and nothing here decodes it; alpha 'drop' packs it";
+      throw new MMRawError("image_transparent", reason, where.path);
+    }
+    return { where, data, description, own };
   });
-  return read.map(({ where, data, description }) => {
+  return read.map(({ where, data, description, own }) => {
     const inline = storage === "inline" || store === null;
     const url = inline
       ? `data:${mediaType(data)};base64,${encodeBase64(data)}`
@@ -92,7 +115,7 @@ export function packImages(
     const item = makeItem(
       {
         family: adapter.family,
-        layout_fingerprint: adapter.fingerprint(),
+        layout_fingerprint: own.fingerprint(),
         payload: description.payload,
         // A label is only allowed where it is a local file: URL; an object store's is left out.
         raw_uri: /^(data|file):/.test(url) ? url : null,
@@ -103,6 +126,26 @@ export function packImages(
     );
     return { where, item, description, data };
   });
+}
+
+/** The adapter under the layout parameters that an image's part names. */
+function ownAdapter(adapter: Adapter, { part, path }: MessageImage): Adapter {
+  const said = LAYOUT_PARAMETERS.map((name) => [name, field(part, name)] as const);
+  const own = said.filter(([, value]) => value !== null);
+  for (const [name] of own) {
+    if (!(name in adapter.parameters)) {
+      const reason = `family ${adapter.family} has no layout parameter ${name}`;
+      throw new MMRawError("unsupported_option", reason, path);
+    }
+  }
+  if (own.length === 0) return adapter;
+  const config = { ...adapter.parameters, ...Object.fromEntries(own) } as ConfigLike;
+  try {
+    return getAdapter(adapter.family, config);
+  } catch (error) {
+    if (!(error instanceof MMRawError)) throw error;
+    throw new MMRawError(error.code, error.message, path);
+  }
 }
 
 function rewritten(
