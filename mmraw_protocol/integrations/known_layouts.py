@@ -11,12 +11,43 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from ..families import Adapter
+from ..families import AUTO, WHOLE, Adapter, as_of_family, get_adapter
 from ..families.own_layout import with_parameters
 from ..wire._generated.families import FAMILIES
 from ..wire.ref import RawMMRef
 
 _SIZE = "size."
+
+
+def adapter_of(
+    processor: Any, placeholder: str | None = None, *, family: str | None = None
+) -> Adapter:
+    """The adapter with the layout parameters of a processor.
+
+    Args:
+        processor: An image processor of a built-in family, Transformers' own or that of a
+            checkpoint, or the whole processor.
+        placeholder: One of the family's placeholder conventions; None for the first.
+        family: The family that the image processor is used for, where its class serves several
+            models; None for the one that the processor is of.
+
+    Raises:
+        MMRawError: invalid_config, unknown_family.
+    """
+    document = _document_of(processor)
+    if family is not None:
+        document = as_of_family(document, family)
+    return get_adapter(family or AUTO, document, placeholder=placeholder)
+
+
+def _document_of(processor: Any) -> dict[str, Any]:
+    """A processor's configuration, as it would be saved."""
+    inner = getattr(processor, "image_processor", None)
+    if inner is None:
+        return dict(processor.to_dict())
+    whole = {name: getattr(processor, name) for name in WHOLE if hasattr(processor, name)}
+    document = dict(inner.to_dict())
+    return {**whole, "processor_class": type(processor).__name__, "image_processor": document}
 
 
 class KnownLayouts:

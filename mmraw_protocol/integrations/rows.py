@@ -158,6 +158,8 @@ class RowReader:
             storage="inline",
             store=maker.materializer.store,
             limits=maker.limits,
+            orientation=maker.preparation.orientation,
+            alpha=maker.preparation.alpha,
         )
         for image in packed:
             maker.layouts.add(image.where.layout_parameters)

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, cast
+from typing import Any, Literal, cast, overload
 
+import msgspec
+
+from ..conversation.found import MessageImage
+from ..conversation.messages import PackedImage, find_images, open_image_part
+from ..conversation.messages import pack_images as pack_raw_images
 from ..conversation.placeholders import (
     ImageTokens,
     check_placeholder_tokens,
     image_tokens,
     span_texts,
 )
-from ..families import AUTO, WHOLE, Adapter, as_of_family, get_adapter
+from ..families import Adapter, ImageDescription
+from ..images import decode_rgb
 from ..images.decode import Isolation
+from ..images.preparing import Alpha, Note, Orientation, Preparation, prepare
 from ..materialize import Materializer
 from ..stores import AssetStore, open_store
+from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
@@ -30,45 +38,13 @@ from ..wire.features import Features, MultiModalData, Slot, build_features, pars
 from ..wire.hashes import mm_hash_of, sha256_hex
 from ..wire.item import RawMMItem, parse_item
 from ..wire.ref import Payload, RawMMRef
-from .known_layouts import KnownLayouts, size_of
-from .processed import ProcessedImage, pack_images
+from .known_layouts import KnownLayouts, adapter_of, size_of
 from .tensors import ImageTensors, Tensors, concatenate
 
 __all__ = ["ProcessedImage", "TensorMaker", "adapter_of", "pack_images"]
 
 FeaturesLike = Features | Mapping[str, Any] | str | bytes
 Images = FeaturesLike | MultiModalData | Sequence[RawMMItem | Mapping[str, Any]]
-
-
-def adapter_of(
-    processor: Any, placeholder: str | None = None, *, family: str | None = None
-) -> Adapter:
-    """The adapter with the layout parameters of a processor.
-
-    Args:
-        processor: An image processor of a built-in family, Transformers' own or that of a
-            checkpoint, or the whole processor.
-        placeholder: One of the family's placeholder conventions; None for the first.
-        family: The family that the image processor is used for, where its class serves several
-            models; None for the one that the processor is of.
-
-    Raises:
-        MMRawError: invalid_config, unknown_family.
-    """
-    document = _document_of(processor)
-    if family is not None:
-        document = as_of_family(document, family)
-    return get_adapter(family or AUTO, document, placeholder=placeholder)
-
-
-def _document_of(processor: Any) -> dict[str, Any]:
-    """A processor's configuration, as it would be saved."""
-    inner = getattr(processor, "image_processor", None)
-    if inner is None:
-        return dict(processor.to_dict())
-    whole = {name: getattr(processor, name) for name in WHOLE if hasattr(processor, name)}
-    document = dict(inner.to_dict())
-    return {**whole, "processor_class": type(processor).__name__, "image_processor": document}
 
 
 class TensorMaker:
@@ -87,6 +63,8 @@ class TensorMaker:
             are published for the line of checkpoints with the prompt's placeholder token.
         layouts: Layout parameters that parts of the data name for their image, for example
             `[{"max_pixels": 50176}]`: refs with their fingerprint are laid out by them.
+        preparation: What becomes of orientation and alpha of images that are read from messages, as
+            when the rollout was packed.
 
     It may be handed to worker processes, by fork or by pickle.
     """
@@ -102,6 +80,7 @@ class TensorMaker:
         isolation: Isolation = "auto",
         vocabulary: Mapping[str, int] | None = None,
         layouts: Sequence[Mapping[str, Any]] = (),
+        preparation: Preparation | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.image_processor = image_processor
@@ -109,6 +88,7 @@ class TensorMaker:
         self.limits = limits
         self.tensors = ImageTensors(self.adapter)
         self.layouts = KnownLayouts(self.adapter, layouts)
+        self.preparation = preparation or Preparation()
         self._store = store
         self._cache_bytes = cache_bytes
         self._isolation: Isolation = isolation
@@ -304,3 +284,89 @@ def _hash_of_item(item: RawMMItem, limits: Limits, path: str) -> str:
         message = "the item's name promises no hash; pass features, which carry it"
         raise MMRawError("missing_field", message, f"{path}.raw_image_id")
     return mm_hash_of(stem)
+
+
+class ProcessedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """An image of a conversation as tensors.
+
+    Attributes:
+        where: The part it came from.
+        description: Size, hash and layout.
+        tensors: As `TensorMaker` returns them.
+        notes: What became of orientation and alpha, where there is something to tell.
+    """
+
+    where: MessageImage
+    description: ImageDescription
+    tensors: Tensors
+    notes: tuple[Note, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.where, self.description))
+
+
+@overload
+def pack_images(
+    messages: Sequence[Any],
+    maker: TensorMaker,
+    *,
+    multimodal_output: Literal["processed"] = "processed",
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
+) -> list[ProcessedImage]: ...
+@overload
+def pack_images(
+    messages: Sequence[Any],
+    maker: TensorMaker,
+    *,
+    multimodal_output: Literal["raw"],
+    **packing: Any,
+) -> list[PackedImage]: ...
+def pack_images(
+    messages: Sequence[Any],
+    maker: TensorMaker,
+    *,
+    multimodal_output: str = "processed",
+    orientation: Orientation = "as-stored",
+    alpha: Alpha = "refuse",
+    **packing: Any,
+) -> list[ProcessedImage] | list[PackedImage]:
+    """Every image of a conversation, as tensors (for SFT) or raw.
+
+    Args:
+        messages: The conversation; it is not changed.
+        maker: The processor; its adapter and limits hold for `raw` too. Its store is where stored
+            images of the messages are read.
+        multimodal_output: `processed` gives tensors, `raw` what `messages.pack_images` gives.
+        orientation: As for `messages.pack_images`.
+        alpha: As for `messages.pack_images`.
+        packing: For `raw`: storage, store and run_id.
+
+    Raises:
+        MMRawError: unsupported_option, image_transparent, grid_mismatch, and what reading,
+            describing and decoding an image raises, with the part's path.
+    """
+    if multimodal_output == "raw":
+        packing |= {"orientation": orientation, "alpha": alpha}
+        return pack_raw_images(messages, maker.adapter, limits=maker.limits, **packing)
+    if multimodal_output != "processed":
+        raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
+    if packing:
+        raise MMRawError("unsupported_option", "tensors are stored nowhere: no storage, no store")
+    preparation = Preparation(orientation=orientation, alpha=alpha)
+    return [_processed(image, maker, preparation) for image in find_images(messages)]
+
+
+def _processed(image: MessageImage, maker: TensorMaker, preparation: Preparation) -> ProcessedImage:
+    source = open_image_part(image, maker.limits, maker.materializer.store)
+    source, notes = prepare(source, preparation, image.path)
+    failed: MMRawError | None = None
+    try:
+        adapter = maker.layouts.add(image.layout_parameters)
+        description = adapter.describe(source, limits=maker.limits)
+        decoded = decode_rgb(source.data, limits=maker.limits)
+        tensors = maker.process(decoded.picture, description.payload, adapter)
+        return ProcessedImage(where=image, description=description, tensors=tensors, notes=notes)
+    except MMRawError as error:
+        failed = error
+    raise failed if failed.path.startswith(image.path) else failed.at(image.path)
