@@ -58,7 +58,7 @@ def read_given(config: Any) -> Given:
     else:
         found = _cached(config) if isinstance(config, str) else None
     if found is None:
-        message = f"no readable {PROCESSOR} or {IMAGE_PROCESSOR} at the path that was given"
+        message = f"the path has neither {IMAGE_PROCESSOR} nor {PROCESSOR} with image_processor"
         if isinstance(config, str) and "/" in config and _is_id(config):
             message = f"neither a path nor in the cache; fetch it: hf download {config}"
             message += ' --include "*.json"'

@@ -113,8 +113,8 @@ def _keys_of(size: Any, *, square: bool) -> set[str] | None:
 def _check_required(found: Object, info: FamilyInfo) -> None:
     missing = [name for name in info.required if name not in found]
     if missing:
-        message = f"without an image_processor_type it has all of {', '.join(info.required)}"
-        raise MMRawError("invalid_config", f"a configuration of family {info.family} {message}")
+        message = f"expected image_processor_type, or all of {', '.join(info.required)}"
+        raise MMRawError("invalid_config", message)
 
 
 def found_in(values: Object, info: FamilyInfo) -> dict[str, Any]:

@@ -165,13 +165,13 @@ def ref_of_item(item: Any, family: str, mm_hash: str, run_id: str) -> RawMMRef:
 
 
 def check_count(count: int, limits: Limits) -> None:
-    """Rejects more images than a body may have.
+    """Rejects more images than a body, a request or a rollout may have.
 
     Raises:
         MMRawError: limit_exceeded.
     """
     if count > limits.features_images:
-        message = f"a features body has at most {limits.features_images} images"
+        message = f"expected at most {limits.features_images} images"
         raise MMRawError("limit_exceeded", message)
 
 

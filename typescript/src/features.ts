@@ -140,10 +140,10 @@ function sourceModalities(data: MultiModalData): string[] {
   return names.filter((name) => rowsOf(data.mm_items, name).length > 0);
 }
 
-/** At most so many images as a features body may have. */
+/** At most so many images as a body, a request or a rollout may have. */
 export function checkCount(count: number, limits: Limits): void {
   if (count > limits.features_images) {
-    const reason = `a features body has at most ${limits.features_images} images`;
+    const reason = `expected at most ${limits.features_images} images`;
     throw new MMRawError("limit_exceeded", reason);
   }
 }

@@ -187,10 +187,10 @@ function keysOfSize(size: JsonValue, square: boolean): Set<string> | null {
   return null;
 }
 
-function checkAll(found: JsonObject, { family, required }: FamilyInfo): void {
+function checkAll(found: JsonObject, { required }: FamilyInfo): void {
   if (required.every((name) => has(found, name))) return;
-  const reason = `without an image_processor_type it has all of ${required.join(", ")}`;
-  throw new MMRawError("invalid_config", `a configuration of family ${family} ${reason}`);
+  const reason = `expected image_processor_type, or all of ${required.join(", ")}`;
+  throw new MMRawError("invalid_config", reason);
 }
 
 /** The layout parameters that a configuration has. */
