@@ -134,7 +134,7 @@ def _parameters(model: Model, family: str) -> str:
             code(json.dumps(part.default)),
             cell(part.hint),
             _said(part.title, part.description),
-            _codes([part.name, *part.config_names]),
+            _codes(list(dict.fromkeys([part.name, *part.config_names]))),
         )
         for part in layout.fields
     ]

@@ -203,6 +203,7 @@ def test_the_page_of_a_family_has_its_parameters_lines_and_tokens() -> None:
         layout = json.loads((ROOT / f"spec/families/{family}/layout.schema.json").read_text())
         (parameters,) = (one for one in layout["$defs"].values() if "x-mmraw-family" in one)
         assert all(f"\n| `{name}` | `" in page for name in parameters["properties"])
+        assert not any(f"`{name}`, `{name}`" in page for name in parameters["properties"])
         assert all(f"\n| {line} | " in page for line in info["lines"])
         assert info["placeholder"]["token"] in page
         assert f"({family}.svg)" in page
