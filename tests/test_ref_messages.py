@@ -129,6 +129,18 @@ def test_a_ref_of_a_video_is_refused_by_its_place() -> None:
     assert error == ("modality_unsupported", "$[0].content[0].modality")
 
 
+def test_a_uuid_that_no_server_takes_beside_a_ref_is_refused() -> None:
+    options = {"storage": "inline", "run_id": "x"}
+    made = ref_messages(user(url_part(DATA_URL)), QWEN, **options)
+    url = made[0]["content"][0]["image_url"]["url"]
+    for source in (DATA_URL, url):
+        named = {**url_part(source), "uuid": "mine"}
+        error = refusal(ref_messages, user(named), QWEN, **options)
+        assert error == ("hash_mismatch", "$[0].content[0].uuid")
+        named["uuid"] = parse_ref(url).mm_hash
+        assert content_parts(ref_messages(user(named), QWEN, **options))[0]["url"] == url
+
+
 def test_one_bad_image_stores_and_changes_nothing(store: LocalStore) -> None:
     for source, code in (
         ("https://example.org/a.png", "source_unsupported"),

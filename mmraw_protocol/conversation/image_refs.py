@@ -21,7 +21,7 @@ from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.check import key_in_path
-from ..wire.content_parts import PART_TYPE, ContentParts, parse_content_parts
+from ..wire.content_parts import PART_TYPE, ContentParts, check_uuid, parse_content_parts
 from ..wire.errors import MMRawError
 from ..wire.features_build import format_described
 from ..wire.features_model import check_count, check_overlap, ref_of_item
@@ -77,8 +77,9 @@ def ref_messages(
         noted: Counts what became of orientation and alpha, by the `notes` of `pack_images`.
 
     Raises:
-        MMRawError: modality_unsupported (a ref of a video or audio), and what `pack_images`,
-            `parse_ref` and `format_ref` raise, with the part's path.
+        MMRawError: modality_unsupported (a ref of a video or audio), hash_mismatch (a uuid beside
+            an image, which a server refuses beside a ref of another mm_hash), and what
+            `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
     """
     conversation = read_conversation(messages, skipped)
     images = conversation.images
@@ -105,6 +106,7 @@ def ref_messages(
     for one in packed:
         ref = ref_of_item(one.item, one.item.family, one.mm_hash, label)
         path = one.where.path
+        check_uuid(field_of(one.where.part, "uuid"), one.mm_hash, f"{path}.uuid")
         urls[path] = format_described(ref, dialect, limits, path)
     return conversation.with_images([_with_ref(image, urls.get(image.path)) for image in images])
 
@@ -225,6 +227,7 @@ def _check_ref(image: MessageImage, limits: Limits) -> None:
     try:
         ref = parse_ref(image.source, limits=limits)
         check_modality(ref.modality, "$.modality")
+        check_uuid(field_of(image.part, "uuid"), ref.mm_hash, "$.uuid")
     except MMRawError as error:
         failed = error
     if failed is not None:

@@ -106,7 +106,17 @@ def _check_media(document: Any) -> None:
 def _image(index: int, row: dict[str, Any], read: ReadRef) -> ContentImage:
     url, uuid = row["url"], row.get("uuid")
     kind, ref = read_url(url, read, f"$[{index}].url")
-    if ref is not None and uuid not in (None, ref.mm_hash):
-        message = "a uuid beside a ref is the ref's mm_hash: it is the image's key in every cache"
-        raise MMRawError("hash_mismatch", message, f"$[{index}].uuid")
+    if ref is not None:
+        check_uuid(uuid, ref.mm_hash, f"$[{index}].uuid")
     return ContentImage(index=index, url=url, url_kind=kind, ref=ref, uuid=uuid)
+
+
+def check_uuid(uuid: Any, mm_hash: str, path: str) -> None:
+    """A uuid beside a ref is absent or the ref's mm_hash.
+
+    Raises:
+        MMRawError: hash_mismatch.
+    """
+    if uuid not in (None, mm_hash):
+        message = "a uuid beside a ref is the ref's mm_hash: it is the image's key in every cache"
+        raise MMRawError("hash_mismatch", message, path)
