@@ -130,7 +130,7 @@ def test_a_ref_of_a_video_is_refused_by_its_place() -> None:
 
 
 def test_a_uuid_that_no_server_takes_beside_a_ref_is_refused() -> None:
-    options = {"storage": "inline", "run_id": "x"}
+    options: dict[str, Any] = {"storage": "inline", "run_id": "x"}
     made = ref_messages(user(url_part(DATA_URL)), QWEN, **options)
     url = made[0]["content"][0]["image_url"]["url"]
     for source in (DATA_URL, url):

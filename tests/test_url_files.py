@@ -167,6 +167,28 @@ def test_inspect_and_materialize_take_the_images_of_a_request(
     assert error["code"] == "placeholder_mismatch"
 
 
+@pytest.mark.parametrize("name", ["messages", "prompt"])
+def test_inspect_and_materialize_take_the_conversation_of_a_row(
+    name: str, place: Path, stored: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = json.dumps({name: stored, "reward": 1})
+    assert said(capsys, "inspect", row)["kind"] == "messages"
+    options = ("--store", place, "--out", tmp_path / "out")
+    assert len(said(capsys, "materialize", row, *options)) == 1
+    row = json.dumps({name: [{"role": "user", "content": [{"type": "video_url"}]}]})
+    for command in (("inspect", row), ("materialize", row, *options)):
+        error = said(capsys, *command, code=1)["error"]
+        assert (error["code"], error["path"]) == ("modality_unsupported", f"$.{name}[0].content[0]")
+
+
+def test_an_image_in_an_array_is_named_by_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = json.dumps({"mm_refs": [[["https://example.org/a.png", 5, 9]]]})
+    error = said(capsys, "materialize", row, "--out", tmp_path / "out", code=1)["error"]
+    assert (error["code"], error["path"]) == ("not_a_ref", "$.mm_refs[0][0][0]")
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_convert_finds_refs_that_are_urls_also_where_they_are_escaped(

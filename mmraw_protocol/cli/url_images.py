@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from ..conversation.image_refs import content_parts
 from ..conversation.url_conversion import wire_length
 from ..files.validation import ListKind, list_kind
+from ..wire._generated.messages import CONVERSATIONS
 from ..wire.content_parts import ContentImage, parse_content_parts
 from ..wire.errors import MMRawError
 from ..wire.image_urls import ImageUrl
@@ -46,11 +47,14 @@ def find_url_images(document: Any) -> UrlImages | None:
         for name in _KINDS:
             if fields.get(name) is not None:
                 return _read(name, fields[name], f"$.{name}")
-        document = fields.get("messages")
-    rows = cast("list[Any]", document) if isinstance(document, list) else []
-    if rows and all(isinstance(row, Mapping) and "role" in row for row in rows):
-        return _read("messages", rows, "$")
-    return None
+        if any(_is_conversation(fields.get(name)) for name in CONVERSATIONS):
+            return _read("messages", fields, "$")
+    return _read("messages", document, "$") if _is_conversation(document) else None
+
+
+def _is_conversation(value: Any) -> bool:
+    rows = cast("list[Any]", value) if isinstance(value, list) else []
+    return bool(rows) and all(isinstance(row, Mapping) and "role" in row for row in rows)
 
 
 def _read(kind: str, value: Any, path: str) -> UrlImages:
@@ -58,7 +62,8 @@ def _read(kind: str, value: Any, path: str) -> UrlImages:
     try:
         if kind == "mm_refs":
             refs = parse_mm_refs(value)
-            paths = [f"{path}.images[{image.index}].url" for image in refs.images]
+            place = "[0][{}][0]" if isinstance(value, list) else ".images[{}].url"
+            paths = [path + place.format(image.index) for image in refs.images]
             return UrlImages(kind, refs.to_dict(), refs.images, paths)
         parts = parse_content_parts(content_parts(value) if kind == "messages" else value)
         paths = [f"{path}[{image.index}].url" for image in parts.images]
