@@ -2,16 +2,18 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.materialize.awaited import AwaitedCache
+from mmraw_protocol.materialize.awaited import AwaitedCache, in_thread
 
 
 class Making:
-    """Values whose making can be held up, counted."""
+    """Values whose making in threads can be held up, counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.pool = ThreadPoolExecutor(threads)
         self.gate = threading.Event()
         self.made: list[str] = []
 
@@ -25,13 +27,13 @@ class Making:
                 raise value
             return key if value is None else value
 
-        return make
+        return lambda: in_thread(self.pool, make)
 
 
 def test_many_who_want_one_picture_take_one_thread() -> None:
     slow, quick = Making(), Making()
     quick.gate.set()
-    pictures: AwaitedCache[str] = AwaitedCache(1000, workers=2)
+    pictures: AwaitedCache[str] = AwaitedCache(1000)
 
     async def all_of_them() -> list[str]:
         waiting = [asyncio.create_task(pictures.get("a", slow.of("a"), len)) for _ in range(64)]
@@ -43,13 +45,12 @@ def test_many_who_want_one_picture_take_one_thread() -> None:
 
     assert asyncio.run(all_of_them()) == ["a"] * 64
     assert slow.made == ["a"]
-    pictures.close()
 
 
 def test_a_kept_picture_waits_for_no_other() -> None:
     making = Making()
     making.gate.set()
-    pictures: AwaitedCache[str] = AwaitedCache(1000, workers=1)
+    pictures: AwaitedCache[str] = AwaitedCache(1000)
 
     async def beside_a_slow_one() -> str:
         await pictures.get("kept", making.of("kept"), len)
@@ -64,12 +65,11 @@ def test_a_kept_picture_waits_for_no_other() -> None:
 
     assert asyncio.run(beside_a_slow_one()) == "kept"
     assert making.made == ["kept", "slow"]
-    pictures.close()
 
 
 def test_who_leaves_takes_nothing_from_others_and_what_nobody_wants_is_not_begun() -> None:
     making = Making()
-    pictures: AwaitedCache[str] = AwaitedCache(1000, workers=1)
+    pictures: AwaitedCache[str] = AwaitedCache(1000)
 
     async def some_leave() -> list[str]:
         # The one thread is at `a`; the others are queued.
@@ -87,12 +87,11 @@ def test_who_leaves_takes_nothing_from_others_and_what_nobody_wants_is_not_begun
 
     assert asyncio.run(some_leave()) == ["a", "b", "d"]
     assert making.made == ["a", "b", "d"]
-    pictures.close()
 
 
 def test_each_who_waited_for_a_refused_picture_gets_an_error_of_its_own() -> None:
     making = Making()
-    pictures: AwaitedCache[str] = AwaitedCache(1000, workers=1)
+    pictures: AwaitedCache[str] = AwaitedCache(1000)
     refused = MMRawError("image_undecodable", "broken")
 
     async def both() -> list[Any]:
@@ -108,4 +107,3 @@ def test_each_who_waited_for_a_refused_picture_gets_an_error_of_its_own() -> Non
     assert (str(one), one is other) == (str(other), False)
     asyncio.run(both())
     assert making.made == ["a", "a"]
-    pictures.close()

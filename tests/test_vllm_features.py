@@ -343,12 +343,13 @@ def test_a_failure_is_not_cached(server: Server, store: LocalStore) -> None:
     assert server.post(request_of(ref)).status == 200
 
 
-def test_of_several_refused_images_the_first_one_counts(server: Server, store: LocalStore) -> None:
-    gone = [stored(store), stored(store, PNG)]
-    for ref in gone:
-        store.delete(str(ref.raw_image_id))
+def test_the_image_that_is_refused_first_names_the_refusal(
+    server: Server, store: LocalStore
+) -> None:
+    good, gone = stored(store), stored(store, PNG)
+    store.delete(str(gone.raw_image_id))
     # The server behind raises the last error.
-    assert server.post(request_of(*gone)).code == (400, "source_unavailable", 0)
+    assert server.post(request_of(good, gone, good)).code == (400, "source_unavailable", 1)
 
 
 def test_the_servers_own_trouble_is_told_from_a_bad_ref(

@@ -64,8 +64,10 @@ def start(patch: pytest.MonkeyPatch, store: LocalStore, args: Any = None) -> App
         is_multimodal_model=True,
         hf_config=SimpleNamespace(model_type="qwen3_vl"),
         multimodal_config=None,
+        max_model_len=8192,
     )
-    info = SimpleNamespace(get_hf_processor=lambda: SimpleNamespace(image_processor=IMAGES))
+    processor = SimpleNamespace(image_processor=IMAGES)
+    info = SimpleNamespace(get_hf_processor=lambda: processor, allowed_mm_limits={"image": 4})
     own = SimpleNamespace(info=info)
     renderer = Renderer(
         QWEN, vocabulary_of("qwen_vl"), model_config=config, get_mm_processor=lambda: own

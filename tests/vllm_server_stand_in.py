@@ -137,9 +137,10 @@ def renderer_of(
         is_multimodal_model=True,
         hf_config=SimpleNamespace(**hf_config),
         multimodal_config=SimpleNamespace(mm_processor_kwargs=overrides),
-        **model_config,
+        **{"max_model_len": 1 << 20, **model_config},
     )
-    info = SimpleNamespace(get_hf_processor=lambda: processor)
+    limits = {truth.feature_modality: 999}
+    info = SimpleNamespace(get_hf_processor=lambda: processor, allowed_mm_limits=limits)
     own = SimpleNamespace(info=info)
     vocabulary = vocabulary_of(truth.family)
     attributes = {"model_config": config, "get_mm_processor": lambda: own, "without": without}

@@ -38,6 +38,7 @@ class Answer(msgspec.Struct):
     status: int
     body: bytes
     pieces: int
+    headers: list[tuple[bytes, bytes]] = []
 
     @property
     def error(self) -> dict[str, Any]:
@@ -137,6 +138,9 @@ class Server:
         sent: list[Any] = []
 
         async def receive() -> Any:
+            if not waiting:
+                # The client stays and says no more.
+                await asyncio.get_running_loop().create_future()
             return waiting.pop(0)
 
         async def keep(message: Any) -> None:
@@ -146,7 +150,8 @@ class Server:
         await RefRequests(self.app)(scope, receive, keep)
         if not sent:
             return Answer(0, b"", 0)
-        return Answer(sent[0]["status"], b"".join(m["body"] for m in sent[1:]), len(sent) - 1)
+        body = b"".join(message["body"] for message in sent[1:])
+        return Answer(sent[0]["status"], body, len(sent) - 1, list(sent[0]["headers"]))
 
     def post(self, body: Any, **options: Any) -> Answer:
         """Posts a body and waits for the answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -14,6 +15,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: Of an answer of 503: the same request may pass in a second.
+RETRY = (b"retry-after", b"1")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
@@ -69,8 +73,9 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 async def answer(send: Send, status: int, body: dict[str, Any]) -> None:
-    """Sends a whole answer of JSON."""
+    """Sends a whole answer of JSON; one of 503 says that the client may come again."""
     data = msgspec.json.encode(body)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
+    headers += [RETRY] if status == HTTPStatus.SERVICE_UNAVAILABLE else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": data})

@@ -1,17 +1,17 @@
 """Values that requests wait for on the event loop, while threads make them.
 
 `SingleFlightCache` lets threads wait for each other; a server would then lose a thread for every
-request that waits for the same slow image, and stop others. Here a thread belongs to one value, and
-all who want it wait on the event loop.
+request that waits for the same slow image, and stop others. Here all who want a value wait on the
+event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future
+from typing import Any, Generic, TypeVar
 
 from ..system.forks import forget_after_fork
 from ..wire.errors import MMRawError
@@ -20,11 +20,36 @@ from .cache import SingleFlightCache
 Value = TypeVar("Value")
 
 
-class _Flight(Generic[Value]):
-    """A value that a thread makes, and how many wait for it."""
+async def in_thread(pool: Executor, work: Callable[[], Value]) -> Value:
+    """The result of `work`, from a thread; over only when the thread has ended.
 
-    def __init__(self, future: Future[Value]) -> None:
-        self.future = future
+    A thread cannot be stopped: who is cancelled meanwhile still holds what the thread does.
+
+    Raises:
+        MMRawError: decoder_unavailable (no thread starts), what `work` raises.
+    """
+    begun: Future[Value] | None = None
+    with contextlib.suppress(RuntimeError):
+        begun = pool.submit(work)
+    if begun is None:
+        message = "the system starts no thread to decode in (ulimit -u)"
+        raise MMRawError("decoder_unavailable", message)
+    ended = asyncio.wrap_future(begun)
+    try:
+        await asyncio.wait({ended})
+    except asyncio.CancelledError:
+        # One that has not begun never does.
+        if not begun.cancel():
+            await asyncio.gather(ended, return_exceptions=True)
+        raise
+    return ended.result()
+
+
+class _Flight(Generic[Value]):
+    """A value that is made, and how many wait for it."""
+
+    def __init__(self, task: asyncio.Task[Value]) -> None:
+        self.task = task
         self.waiting = 0
 
 
@@ -33,43 +58,41 @@ class AwaitedCache(Generic[Value]):
 
     Args:
         capacity: Most bytes to keep, as the `size` function of `get` counts them; 0 for none.
-        workers: Threads.
 
     One event loop may use it, and any number of threads.
     """
 
-    def __init__(self, capacity: int, workers: int) -> None:
+    def __init__(self, capacity: int) -> None:
         self._cache: SingleFlightCache[Value] = SingleFlightCache(capacity)
-        self._workers = workers
         self.forget()
         forget_after_fork(self)
 
     def forget(self) -> None:
-        """Values stay; threads and what they were making belong to one process."""
+        """Values stay; what makes one belongs to one process."""
         self._flights: dict[str, _Flight[Value]] = {}
-        self._pool: ThreadPoolExecutor | None = None
-
-    def close(self) -> None:
-        """Ends the threads; what waits for one is refused."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def cached_bytes(self) -> int:
         """Bytes that are kept."""
         return self._cache.size
 
-    async def get(self, key: str, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
-        """The value of `key`; one that is kept is given at once, without a thread.
+    def find(self, key: str) -> Value | None:
+        """The value of `key` if it is kept; never waits."""
+        return self._cache.find(key)
 
-        Who is cancelled takes nothing from others. What nobody waits for any more is not begun.
+    async def get(
+        self,
+        key: str,
+        make: Callable[[], Coroutine[Any, Any, Value]],
+        size: Callable[[Value], int],
+    ) -> Value:
+        """The value of `key`; one that is kept is given at once.
+
+        Who is cancelled takes nothing from others. What nobody waits for any more is cancelled.
 
         Raises:
-            MMRawError: what `make` raises, an error of its own for each who waited;
-                decoder_unavailable (no thread starts).
+            MMRawError: what `make` raises, an error of its own for each who waited.
         """
-        # The flight before the value: who made it keeps it before the flight ends.
         flight = self._flights.get(key)
         if flight is None:
             kept = self._cache.find(key)
@@ -79,14 +102,15 @@ class AwaitedCache(Generic[Value]):
         failed: MMRawError | None = None
         flight.waiting += 1
         try:
-            # Shielded: a cancelled waiter would cancel the future of all.
-            return await asyncio.shield(asyncio.wrap_future(flight.future))
+            # Shielded: a cancelled waiter would cancel the task of all.
+            return await asyncio.shield(flight.task)
         except MMRawError as error:
             failed = error
         finally:
             flight.waiting -= 1
-            if not flight.waiting and flight.future.cancel():
+            if not flight.waiting:
                 self._drop(key, flight)
+                flight.task.cancel()
         # Raised for several, one object would gather the frames of all.
         raise failed.at("$")
 
@@ -99,18 +123,24 @@ class AwaitedCache(Generic[Value]):
         return self._cache.get(key, make, size)
 
     def _start(
-        self, key: str, make: Callable[[], Value], size: Callable[[Value], int]
+        self,
+        key: str,
+        make: Callable[[], Coroutine[Any, Any, Value]],
+        size: Callable[[Value], int],
     ) -> _Flight[Value]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="mmraw")
-        future: Future[Value] | None = None
-        with contextlib.suppress(RuntimeError):
-            future = self._pool.submit(self._cache.get, key, make, size)
-        if future is None:
-            message = "the system starts no thread to decode in (ulimit -u)"
-            raise MMRawError("decoder_unavailable", message)
-        flight = self._flights[key] = _Flight(future)
-        future.add_done_callback(lambda _: self._drop(key, flight))
+        async def made() -> Value:
+            value = await make()
+            return self._cache.get(key, lambda: value, size)
+
+        flight = self._flights[key] = _Flight(asyncio.ensure_future(made()))
+
+        def ended(task: asyncio.Task[Value]) -> None:
+            self._drop(key, flight)
+            if not task.cancelled():
+                # Looked at, so that asyncio does not report what nobody waited for.
+                task.exception()
+
+        flight.task.add_done_callback(ended)
         return flight
 
     def _drop(self, key: str, flight: _Flight[Value]) -> None:

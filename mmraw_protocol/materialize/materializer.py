@@ -246,6 +246,24 @@ class Materializer:
             adapter = self._adapters[family] = get_adapter(family)
         return adapter
 
+    def read(self, ref: RawMMRef | str) -> tuple[RawMMRef, bytes]:
+        """The ref and its encoded bytes, not yet verified: the first half of `materialize`.
+
+        Raises:
+            MMRawError: the codes of `parse_ref`, run_mismatch, source_unavailable, and those of the
+                store.
+        """
+        parsed, data = self._parsed(ref)
+        return parsed, self._read(parsed) if data is None else data
+
+    def decode(self, ref: RawMMRef, data: bytes) -> MaterializedImage:
+        """The image that `ref` means, of the bytes that `read` gave: its second half.
+
+        Raises:
+            MMRawError: as `materialize`, from hash_mismatch (bytes) on.
+        """
+        return self._decode_and_compare(ref, data, None)
+
     def _parsed(self, ref: RawMMRef | str) -> tuple[RawMMRef, bytes | None]:
         """The ref, and the bytes of an inline image if its text was read here."""
         if not isinstance(ref, str):

@@ -17,6 +17,7 @@ NAMES = "tests/test_vllm_identity.py"
 ROUTE = "tests/test_vllm_features.py"
 PROCESS = f"{HERE}/process.py"
 REQUESTS = "tests/test_vllm_url_requests.py"
+ADMISSION = "tests/test_vllm_admission.py"
 LOADING = "tests/test_vllm_plugin.py"
 
 GUARDS = [
@@ -191,8 +192,50 @@ GUARDS = [
     Guard(
         "those who wait for one picture share its making",
         PICTURES,
-        "flight = self._flights[key] = _Flight(future)",
-        "flight = _Flight(future)",
+        "flight = self._flights[key] = _Flight(",
+        "flight = _Flight(",
         f"{WAITING} -k many_who",
+    ),
+    Guard(
+        "prompts that are too long are refused before images are read",
+        PROCESS,
+        "if tokens > prompts * self.most_tokens:",
+        "if False:",
+        f"{ADMISSION} -k anyway",
+    ),
+    Guard(
+        "a refused image ends the others",
+        f"{HERE}/errors.py",
+        "request.loads.end(refused)",
+        "pass",
+        f"{ADMISSION} -k first_refused",
+    ),
+    Guard(
+        "a client that leaves ends its loads",
+        ASGI,
+        "request.loads.end(asyncio.CancelledError())",
+        "None",
+        f"{ADMISSION} -k leaves",
+    ),
+    Guard(
+        "the queue has an end",
+        f"{HERE}/admission.py",
+        "if self._slots.locked() and self._waiting >= self._queue:",
+        "if False:",
+        f"{ADMISSION} -k queue",
+    ),
+    Guard(
+        "what is processed is free",
+        RENDERERS,
+        "request.loads.release()",
+        "pass",
+        f"{ADMISSION} -k processed",
+    ),
+    Guard(
+        "an image has a time",
+        IMAGES,
+        "asyncio.wait_for(wanted(), self.settings.image_seconds)",
+        "wanted()",
+        f"{ADMISSION} -k too_long",
     ),
 ]

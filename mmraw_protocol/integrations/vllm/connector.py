@@ -55,7 +55,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 _refuse_others()
                 return await super().load_from_url_async(url, media_io, **options)
             try:
-                return _media(await process.images_of_request(url).get(url))
+                return _media(await _loaded(url))
             except MMRawError as error:
                 failed = error
             raise vllm_error(failed, url)
@@ -80,10 +80,15 @@ def _media(image: Image) -> Any:
     return MediaWithBytes(image, image.info[INFO].identity.encode())
 
 
+async def _loaded(url: str) -> Image:
+    images, request = process.images_of_request(url)
+    return await images.get(url, request.loads)
+
+
 def _images_now(url: str) -> RefImages:
     """The images of the server, or of a script, which has no endpoint plugin."""
     if process.served() is not None:
-        return process.images_of_request(url)
+        return process.images_of_request(url)[0]
     from .script import script_images
 
     return script_images()

@@ -1,6 +1,7 @@
 """What a client reads when a request is refused, in the shape of vLLM's own errors."""
 
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -89,9 +90,12 @@ def vllm_error(error: MMRawError, text: str = "") -> Exception:
     else:
         error = request.remember(error, text)
     status, message = _as_vllm(error)
-    if status == HTTPStatus.BAD_REQUEST:
-        return VLLMValidationError(message)
-    return GracefulHTTPError(message, status)
+    is_bad = status == HTTPStatus.BAD_REQUEST
+    refused: Any = VLLMValidationError(message) if is_bad else GracefulHTTPError(message, status)
+    if request is not None:
+        # vLLM waits for all images of a request before it looks at the first error.
+        request.loads.end(refused)
+    return refused
 
 
 def report(error: MMRawError, request_id: str | None) -> None:

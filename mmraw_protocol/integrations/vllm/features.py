@@ -56,10 +56,11 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
         raise MMRawError("unsupported_option", served.no_features, "")
     if "content_parts" in fields and parse_json(fields["content_parts"]):
         raise MMRawError("invalid_value", "a request has features or content_parts, not both", "")
+    token_ids = _token_ids(fields)
+    served.check_sizes(len(token_ids), len(entries))
     found = parse_features(features, limits=settings.limits)
     for slot in found.slots():
         _check(slot, served)
-    token_ids = _token_ids(fields)
     options: Any = {"vocabulary": served.vocabulary, "limits": settings.limits}
     prompt = features_to_prompt(found, token_ids, served.images.adapter, **options)
     changed = {"token_ids": _raw(prompt.token_ids), "content_parts": _raw(prompt.content_parts)}

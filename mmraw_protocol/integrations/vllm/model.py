@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from ...conversation.expansion import expand_prompt
 from ...families import Adapter
@@ -43,17 +46,29 @@ async def served_model(renderer: Any, settings: Settings, naming: Any) -> Served
         raise MMRawError("unknown_family", "the server's model takes no images")
     adapter = adapter_of(renderer, settings)
     vocabulary = None if renderer.tokenizer is None else renderer.tokenizer.get_vocab()
-    images = RefImages(adapter, settings, naming)
+    images = RefImages(adapter, _with_vllms_limit(settings), naming)
+    allowed = renderer.get_mm_processor().info.allowed_mm_limits
+    most: Any = {"most_images": allowed.get(adapter.feature_modality, 0)}
+    most["most_tokens"] = renderer.model_config.max_model_len
     refused = refusal_of(adapter.family, _forms(renderer.model_config))
     if refused is not None:
-        return Served(images, no_features=f"features take no refs of this model: {refused}")
+        why = f"features take no refs of this model: {refused}"
+        return Served(images, no_features=why, **most)
     target = target_of(adapter)
     target_id = _token_id(renderer.model_config, vocabulary, target)
     reasons = [
-        await _trial(renderer, adapter, target_id, vocabulary, size) for size in trials(adapter)
+        await _trial(renderer, images, target_id, vocabulary, size) for size in trials(adapter)
     ]
     no_features = next(filter(None, reasons), None)
-    return Served(images, vocabulary, (target, target_id), no_features)
+    return Served(images, vocabulary, (target, target_id), no_features, **most)
+
+
+def _with_vllms_limit(settings: Settings) -> Settings:
+    """The settings, with images no larger than vLLM itself would load."""
+    pixels = settings.limits.image_pixels
+    pixels = min(pixels, int(os.environ.get("VLLM_MAX_IMAGE_PIXELS") or pixels))
+    limits = msgspec.structs.replace(settings.limits, image_pixels=pixels)
+    return msgspec.structs.replace(settings, limits=limits)
 
 
 def adapter_of(renderer: Any, settings: Settings) -> Adapter:
@@ -95,7 +110,11 @@ def _token_id(config: Any, vocabulary: Mapping[str, int] | None, token: str) -> 
 
 
 async def _trial(
-    renderer: Any, adapter: Adapter, target: int, vocabulary: Mapping[str, int] | None, size: Size
+    renderer: Any,
+    images: RefImages,
+    target: int,
+    vocabulary: Mapping[str, int] | None,
+    size: Size,
 ) -> str | None:
     """Why the prompts of this model's images cannot be foretold; None where they can be.
 
@@ -104,10 +123,13 @@ async def _trial(
     Raises:
         MMRawError: grid_mismatch, placeholder_mismatch.
     """
+    adapter = images.adapter
     modality, layout = adapter.feature_modality, adapter.layout(*size)
     found = await _expanded(renderer, modality, target, size)
     names = item_names(adapter.family)
     item = found["mm_kwargs"][modality][0]
+    taken = sum(getattr(element.data, "nbytes", 0) for element in item.values())
+    images.token_bytes = max(images.token_bytes, -(-taken // layout.num_tokens))
     said = {name: element.data for name, element in item.items() if name in names}
     if differs(said, names, layout):
         raise _misfit("grid_mismatch", "another grid than the family's layout", size)

@@ -7,6 +7,7 @@ vLLM imports this, so what is heavy is imported where it is used.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...wire.errors import MMRawError
+from .admission import Loads
 
 if TYPE_CHECKING:
     from .ref_images import RefImages
@@ -27,11 +29,13 @@ class Announced(msgspec.Struct):
             first.
         expanded: The whole prompt that vLLM has to make of it; None where the refs are URLs.
         failed: What was refused since.
+        loads: Its images on their way.
     """
 
     places: Mapping[str, str]
     expanded: list[int] | None = None
     failed: list[MMRawError] = []
+    loads: Loads = msgspec.field(default_factory=Loads)
 
     def remember(self, error: MMRawError, text: str) -> MMRawError:
         """The error with the place of its ref, kept for the answer."""
@@ -57,12 +61,29 @@ class Served(msgspec.Struct, frozen=True):
         target: The token that the model's processor expands for an image, and its id; None where
             its prompts have none.
         no_features: Why features with refs are refused; None where they are taken.
+        most_tokens: Tokens of a prompt, at most.
+        most_images: Images of a prompt, at most.
     """
 
     images: RefImages
     vocabulary: Mapping[str, int] | None = None
     target: tuple[str, int] | None = None
     no_features: str | None = None
+    most_tokens: int = sys.maxsize
+    most_images: int = sys.maxsize
+
+    def check_sizes(self, tokens: int, images: int = 0, prompts: int = 1) -> None:
+        """Whether vLLM would refuse so many tokens or images anyway, when all is read.
+
+        Raises:
+            MMRawError: limit_exceeded.
+        """
+        if tokens > prompts * self.most_tokens:
+            message = f"the server's model takes {self.most_tokens} tokens (max_model_len)"
+            raise MMRawError("limit_exceeded", message, "")
+        if images > prompts * self.most_images:
+            message = f"a prompt has at most {self.most_images} images (--limit-mm-per-prompt)"
+            raise MMRawError("limit_exceeded", message, "")
 
 
 _served: Served | None = None
@@ -79,8 +100,8 @@ def served() -> Served | None:
     return _served
 
 
-def images_of_request(text: str) -> RefImages:
-    """The server's images, if this request's ref was checked by the endpoint plugin.
+def images_of_request(text: str) -> tuple[RefImages, Announced]:
+    """The server's images and the request, if its ref was checked by the endpoint plugin.
 
     Raises:
         MMRawError: unsupported_option (the plugin is not active), not_a_ref (not announced).
@@ -94,4 +115,4 @@ def images_of_request(text: str) -> RefImages:
         # that the server remembers.
         message = "a ref stands where none is read: refs are image URLs in the request's JSON"
         raise MMRawError("not_a_ref", message)
-    return _served.images
+    return _served.images, request

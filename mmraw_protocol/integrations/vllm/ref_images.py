@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from ...families import Adapter
-from ...materialize.awaited import AwaitedCache
+from ...images import read_header
+from ...materialize import MaterializedImage
+from ...materialize.awaited import AwaitedCache, in_thread
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...stores import AssetStore
+from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
+from .admission import Admission, Loads, busy
 from .identity import INFO, Name, Naming
 from .metrics import default_metrics
 from .settings import Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+#: Where less was measured: a token of 32x32 pixels of two frames, three channels of 16 bits.
+_TOKEN_BYTES = 32 * 32 * 2 * 3 * 2
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -52,6 +62,9 @@ class RefImages:
         settings: Store, limits, cache, decoding.
         naming: What vLLM files pictures under.
 
+    Attributes:
+        token_bytes: What vLLM's processor makes of an image, for each of its tokens.
+
     Raises:
         MMRawError: what opening the store raises.
     """
@@ -61,7 +74,11 @@ class RefImages:
         self._naming = naming
         self.settings = settings
         self._materializer = settings.materializer(adapter)
-        self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size, settings.workers)
+        self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size)
+        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="mmraw")
+        most = (settings.inflight_bytes, settings.inflight_images, settings.queue)
+        self.admission = Admission(*most)
+        self.token_bytes = _TOKEN_BYTES
 
     def check(self, ref: RawMMRef, modality: str) -> None:
         """Whether a ref fits this server, as far as it goes without its bytes.
@@ -83,16 +100,29 @@ class RefImages:
         compare_fingerprint(ref, adapter)
         adapter.parse_payload(ref.payload)
 
-    async def get(self, text: str) -> Image:
+    async def get(self, text: str, loads: Loads) -> Image:
         """The picture of a ref; threads read and decode it, and only the event loop waits.
 
+        One that is kept is given at once.
+
         Raises:
-            MMRawError: what `Materializer.materialize` raises.
+            MMRawError: what `Materializer.materialize` raises, limit_exceeded (more than all
+                requests may hold), server_unavailable (too many wait, or it took too long).
         """
-        made: list[Picture] = []
-        make = functools.partial(self._make, text, made)
-        picture = await self._pictures.get(_key(text), make, _size)
+        key, made = _key(text), list[Picture]()
+        picture = self._pictures.find(key)
+        if picture is None:
+            make = functools.partial(self._made, text, loads, made)
+            wanted = functools.partial(self._pictures.get, key, make, _size)
+            picture = await loads.load(functools.partial(self._in_time, wanted))
         return self._counted(picture, made)
+
+    async def _in_time(self, wanted: Any) -> Picture:
+        try:
+            return await asyncio.wait_for(wanted(), self.settings.image_seconds)
+        except asyncio.TimeoutError:
+            pass
+        raise busy("an image took longer than MMRAW_IMAGE_SECONDS, waiting for others included")
 
     def get_now(self, text: str) -> Image:
         """`get` in the calling thread.
@@ -117,16 +147,54 @@ class RefImages:
 
     def close(self) -> None:
         """Ends threads and decoding processes."""
-        self._pictures.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._materializer.close()
+
+    async def _made(self, text: str, loads: Loads, made: list[Picture]) -> Picture:
+        """Reads and decodes a picture when there is room for both."""
+        budget = self.admission.bytes
+        async with self.admission.slot():
+            # How long a stored file is shows when it is read.
+            held = min(self.settings.limits.inline_image_bytes, budget.most)
+            await budget.take(held)
+            try:
+                with default_metrics().timed():
+                    found = await in_thread(self._threads, lambda: self._materializer.read(text))
+                    need, kept = self._weights(*found)
+                    if loads.held + need > budget.most:
+                        message = "the images of a request take more than MMRAW_INFLIGHT_BYTES"
+                        raise MMRawError("limit_exceeded", message)
+                    await budget.take(max(0, need - held))
+                    budget.give(max(0, held - need))
+                    held = need
+                    decode = functools.partial(self._materializer.decode, *found)
+                    image = await in_thread(self._threads, decode)
+                held -= loads.keep(kept, budget)
+            finally:
+                budget.give(held)
+        made.append(self._picture(image))
+        return made[0]
+
+    def _weights(self, ref: RawMMRef, data: bytes) -> tuple[int, int]:
+        """Bytes that a picture takes while it is decoded, and until vLLM has processed it."""
+        try:
+            header = read_header(data, limits=self.settings.limits)
+        except MMRawError:
+            return len(data), 0  # refused in its turn, without its pixels
+        pixels = header.width * header.height
+        kept = 4 * pixels + self.token_bytes * self.adapter.num_tokens(ref.payload)
+        return len(data) + max(8 * pixels, kept), kept
 
     def _make(self, text: str, made: list[Picture]) -> Picture:
         # A ref's text says everything that a check depends on besides these settings.
         with default_metrics().timed():
             found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
-            name = self._naming.name(found)
-            made.append(Picture(found.picture, name, found.ref.family, found.ref.is_inline))
+            made.append(self._picture(found))
         return made[0]
+
+    def _picture(self, image: MaterializedImage) -> Picture:
+        ref = image.ref
+        return Picture(image.picture, self._naming.name(image), ref.family, ref.is_inline)
 
     def _counted(self, picture: Picture, made: list[Picture]) -> Image:
         hit, kept = not made, self.cached_bytes

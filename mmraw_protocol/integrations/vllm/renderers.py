@@ -77,6 +77,7 @@ def _compared(prompt: Mapping[str, Any], found: Any, cache: Any) -> Any:
     except MMRawError as error:
         failed = error
     if failed is None:
+        _free(prompt)
         return found
     # The engine never gets what vLLM now believes to be there.
     for modality, items in found["mm_kwargs"].items():
@@ -84,6 +85,18 @@ def _compared(prompt: Mapping[str, Any], found: Any, cache: Any) -> Any:
             if item is not None and cache is not None:
                 cache.invalidate(identity)
     raise vllm_error(failed)
+
+
+def _free(prompt: Mapping[str, Any]) -> None:
+    """Drops the pictures of a request: vLLM holds them as long as it generates."""
+    request = process.announced.get()
+    if request is None:
+        return
+    for items in (prompt.get("multi_modal_data") or {}).values():
+        for item in listed(items):
+            if name_of(item) is not None:
+                (item["image"] if isinstance(item, dict) else item).close()
+    request.loads.release()
 
 
 def _compare(prompt: Mapping[str, Any], found: Mapping[str, Any]) -> None:

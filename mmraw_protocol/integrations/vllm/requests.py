@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -80,13 +81,25 @@ class RefRequests:
 
     async def _serve(self, found: Reading, scope: Scope, receive: Receive, send: Send) -> None:
         request = found.request
+        if request is None:
+            await self._app(scope, asgi.replay(found.body, receive), send)
+            return
         token = announced.set(request)
+        # Behind the body, the only message to come is that the client has left.
+        gone = asyncio.ensure_future(receive())
+        gone.add_done_callback(lambda _: request.loads.end(asyncio.CancelledError()))
         try:
-            guarded = send if request is None else _with_our_errors(request, send)
-            await self._app(scope, asgi.replay(found.body, receive), guarded)
+            replayed = asgi.replay(found.body, lambda: asyncio.shield(gone))
+            await self._app(scope, replayed, _with_our_errors(request, send))
+        except asyncio.CancelledError:
+            # Where vLLM does not look for it itself, its loads were cancelled.
+            if not gone.done():
+                raise
         finally:
             announced.reset(token)
-            failed = None if request is None else request.first()
+            gone.cancel()
+            request.loads.close()
+            failed = request.first()
             if failed is not None:
                 report(failed, _request_id(scope))
 
@@ -141,7 +154,10 @@ def _document(body: bytes) -> tuple[Document, bool]:
 
 
 def _with_our_errors(request: Announced, send: Send) -> Send:
-    """A `send` that answers a refused request with features as such; vLLM has other errors."""
+    """A `send` that answers a refused request with features as such, and says when to come again.
+
+    vLLM has other errors, and none with a Retry-After.
+    """
     is_ours = False
 
     async def guarded(message: Message) -> None:
@@ -152,6 +168,12 @@ def _with_our_errors(request: Announced, send: Send) -> Send:
             is_ours = True
             await asgi.answer(send, *features_error(failed))
         elif not is_ours:
+            if (
+                starts
+                and failed is not None
+                and message["status"] == HTTPStatus.SERVICE_UNAVAILABLE
+            ):
+                message["headers"] = [*message.get("headers", []), asgi.RETRY]
             await send(message)
 
     return guarded

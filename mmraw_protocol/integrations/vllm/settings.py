@@ -51,6 +51,11 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         epoch: Enters those names; changed where the model's vision tower changes.
         identity: `mm_hash` names a picture by its hash instead, for routers that know no other.
         workers: Threads that read and decode images.
+        inflight_bytes: Most bytes of images on their way to vLLM, over all requests: encoded,
+            decoded, and what its processor makes of them.
+        inflight_images: Most images that are read and decoded at a time.
+        queue: Most images that wait for that; past it, requests get HTTP 503 with Retry-After.
+        image_seconds: Most seconds that an image may take, waiting for others included.
         max_body_bytes: Most bytes of a request, refused while reading; None takes the limit
             `features_bytes`.
         limits: Limits by their names in limits.json (JSON in the environment); others keep their
@@ -72,12 +77,20 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     epoch: str = ""
     identity: Identity = "secret"
     workers: int = 4
+    inflight_bytes: int = 2 << 30
+    inflight_images: int = 64
+    queue: int = 256
+    image_seconds: float = 30.0
     max_body_bytes: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= 256:
             raise ValueError("workers is a number from 1 to 256")
+        if min(self.inflight_bytes, self.inflight_images, self.image_seconds) <= 0:
+            raise ValueError("inflight_bytes, inflight_images and image_seconds are positive")
+        if self.queue < 0:
+            raise ValueError("queue is not negative")
         for name in ("cache_bytes", "max_body_bytes"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is not negative")
@@ -190,9 +203,13 @@ _EXPECTED = {
     "cache_bytes": "expected a whole number of bytes from 0",
     "frames": "expected single or first",
     "identity": "expected secret or mm_hash",
+    "image_seconds": "expected a number of seconds above 0",
+    "inflight_bytes": "expected a whole number of bytes from 1",
+    "inflight_images": "expected a whole number from 1",
     "isolation": "expected auto, process or off",
     "limits": "expected an object of limits from 1, by their names in limits.json",
     "max_body_bytes": "expected a whole number of bytes from 0",
+    "queue": "expected a whole number from 0",
     "refs_only": "expected true or false",
     "run_ids": "expected names of runs",
     "store_create": "expected true or false",

@@ -24,6 +24,7 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
             ref in a content part of another type, which vLLM would skip in silence).
     """
     found: dict[str, str] = {}
+    tokens = images = 0
     most = served.images.settings.limits.features_images
     for index, (url, uuids) in enumerate(image_urls(document)):
         if not is_ref(url):
@@ -31,24 +32,34 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
         if index >= most:
             raise MMRawError("limit_exceeded", f"a request has at most {most} images")
         path = f"$.images[{index}]"
-        _check(url, uuids, path, served)
+        tokens += _check(url, uuids, path, served)
+        images += 1
+        served.check_sizes(tokens, images, _prompts(document))
         found.setdefault(url, path)
     if found:
         _check_beside(document, served)
     return found
 
 
-def _check(url: str, uuids: list[Any], path: str, served: Served) -> None:
+def _check(url: str, uuids: list[Any], path: str, served: Served) -> int:
+    """The number of the image's tokens."""
     failed: MMRawError | None = None
     try:
         ref = parse_ref(url, limits=served.images.settings.limits)
         served.images.check(ref, served.images.adapter.feature_modality)
         if any(uuid != ref.mm_hash for uuid in uuids):
             raise MMRawError("hash_mismatch", "a uuid beside a ref is its mm_hash, or absent")
+        return served.images.adapter.num_tokens(ref.payload)
     except MMRawError as error:
         failed = error
-    if failed is not None:
-        raise failed.at(path)
+    raise failed.at(path)
+
+
+def _prompts(document: Document) -> int:
+    """How many conversations a request holds: vLLM takes several at once on one of its routes."""
+    messages = document.get("messages")
+    listed = cast("list[Any]", messages if isinstance(messages, list) else [])
+    return max(1, sum(isinstance(entry, list) for entry in listed))
 
 
 def _check_beside(document: Document, served: Served) -> None:
