@@ -117,6 +117,19 @@ class VllmServer:
         assert self._process is not None
         return sum(map(_resident, _with_children(self._process.pid)))
 
+    def reset_peak(self) -> int:
+        """Lets `peak_bytes` begin again; what the API server's process takes now."""
+        assert self._process is not None
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        return _resident(self._process.pid)
+
+    def peak_bytes(self) -> int:
+        """Most memory of the API server's process that was in RAM."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
         total = 0.0
