@@ -133,6 +133,10 @@ bench-vllm-urls: ## the same of refs as image URLs, against data: URLs
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_urls.py
 
+bench-vllm-attacks: ## memory and the others' latency while clients mean harm
+	PYTHONPATH=tests/e2e/shim:tests/e2e:benchmarks:. HF_HUB_OFFLINE=1 \
+		$$($(ENVIRONMENT) vllm) benchmarks/vllm_attacks.py
+
 # An interpreter with torch, transformers and Pillow; for example that of `make test-trainer`.
 PROCESSORS ?=
 bench: install ## measure against the baselines, table and charts into docs/

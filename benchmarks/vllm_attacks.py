@@ -1,0 +1,138 @@
+"""What clients that mean harm cost a vLLM server with the plugin, and the others on it.
+
+    make bench-vllm-attacks
+
+Prints a Markdown table: memory of the API server while one request names 30 pictures of 16.8
+megapixels, and the time of a cached picture while others are decoded or processed. "Slow" is the
+slowest of all requests of a row: what a client may meet.
+"""
+
+# pyright: reportMissingImports=false
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from exchange import RUN
+from pictures import encode, picture
+from server import VllmServer, write_entry_points
+from test_attacks import LARGE, lying
+from tiny_models import make_qwen3_vl
+from urls import CHAT, Urls, user
+
+from mmraw_protocol.families import get_adapter
+from mmraw_protocol.stores import LocalStore
+
+INFLIGHT, CACHE = 2 << 30, 256 << 20
+PICTURES = 30
+
+
+def body_of(*urls: str) -> dict[str, Any]:
+    """Pictures and a question, for one token."""
+    return {"model": "tiny", "messages": [user(*urls, "?")], "max_tokens": 1, "temperature": 0}
+
+
+def seconds(urls: Urls, body: dict[str, Any], status: int = 200) -> float:
+    """How long a request takes."""
+    started = time.perf_counter()
+    answer = urls.server.post(CHAT, body)
+    assert answer.status_code == status, answer.text
+    return time.perf_counter() - started
+
+
+@contextmanager
+def beside(send: Callable[[], object], clients: int) -> Generator[None]:
+    """Clients that go on sending meanwhile."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.is_set():
+            send()
+
+    threads = [threading.Thread(target=go_on) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def row(name: str, found: Sequence[float], idle: float) -> float:
+    """One line of the table; gives the median."""
+    median = statistics.median(found)
+    slow = f"{max(found) * 1000:.0f} ms"
+    print(
+        f"| {name} | {median * 1000:.1f} ms | {slow} | {median / (idle or median):.2f} |",
+        flush=True,
+    )
+    return median
+
+
+def memory(urls: Urls, name: str, body: dict[str, Any]) -> None:
+    """Peak of the API server's process while a request is refused."""
+    idle = urls.server.reset_peak()
+    took = seconds(urls, body, 400)
+    peak = urls.server.peak_bytes()
+    grown, most = peak - idle, INFLIGHT + CACHE
+    print(f"| {name} | {took:.2f} s | {grown >> 20:,} MiB | {most >> 20:,} MiB |", flush=True)
+    assert grown <= most
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=200, help="of each row (200)")
+    count = parser.parse_args().requests
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = make_qwen3_vl(folder / "model")
+        store = LocalStore(folder / "store", run_id=RUN)
+        settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN}
+        settings |= {"MMRAW_INFLIGHT_BYTES": str(INFLIGHT), "MMRAW_CACHE_BYTES": str(CACHE)}
+        server = VllmServer(model, folder / "log", settings)
+        server.install(write_entry_points(folder / "entry_points"))
+        server.start()
+        try:
+            measure(Urls(server, get_adapter("qwen_vl", model), 0, store), count)
+        finally:
+            server.stop()
+
+
+def measure(urls: Urls, count: int) -> None:
+    """Prints both tables."""
+    cached = body_of(urls.ref(encode(picture(640, 480, 1), "JPEG")))
+    seconds(urls, cached)
+    print(f"| {PICTURES} pictures of 4096x4096, 58 KB each | until 400 | grown by | allowed |")
+    print("|---|---|---|---|")
+    honest = [urls.inline(LARGE[n % 4]) for n in range(PICTURES)]
+    memory(urls, "with their own token counts", body_of(*honest))
+    small = [lying(urls, LARGE[n % 4]) for n in range(PICTURES)]
+    memory(urls, "that say that they are small", body_of(*small))
+    print(f"\n| a cached picture, {count} requests | median | slow | of idle |\n|---|---|---|---|")
+    idle = row("idle", [seconds(urls, cached) for _ in range(count)], 0)
+    bad = cycle(small)
+    with beside(lambda: seconds(urls, body_of(next(bad)), 400), clients=4):
+        row(
+            "while others are read and decoded", [seconds(urls, cached) for _ in range(count)], idle
+        )
+    fresh = iter(range(2, 1 << 16))
+
+    def large() -> dict[str, Any]:
+        return body_of(urls.ref(encode(picture(1280, 1280, next(fresh)), "JPEG")))
+
+    row("another one, alone", [seconds(urls, large()) for _ in range(5)], idle)
+    with beside(lambda: seconds(urls, large()), clients=1):
+        row("while another is processed", [seconds(urls, cached) for _ in range(count)], idle)
+
+
+if __name__ == "__main__":
+    main()
