@@ -88,6 +88,17 @@ def test_the_endpoint_plugin_opens_refs_when_the_model_is_known(
     assert served.no_features is None
 
 
+def test_the_log_warns_where_a_full_prompt_would_be_refused(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "vllm.mmraw")
+    start(monkeypatch, store)
+    assert "MMRAW_INFLIGHT_BYTES" not in caplog.text
+    monkeypatch.setenv("MMRAW_INFLIGHT_BYTES", "1000000")
+    start(monkeypatch, store)
+    assert "MMRAW_INFLIGHT_BYTES is less" in caplog.text
+
+
 def test_what_cannot_serve_does_not_start(
     monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -69,7 +69,12 @@ class MMRawEndpoint:
             # Then vLLM would take any uuid for a picture's name.
             message = "vLLM made its renderer before this plugin was loaded"
             raise MMRawError("unsupported_option", message)
-        return await served_model(renderer, self._settings, naming)
+        served = await served_model(renderer, self._settings, naming)
+        need = served.most_tokens * served.images.token_bytes
+        if need > self._settings.inflight_bytes:
+            message = "mmraw: a full prompt of new images takes %d bytes, MMRAW_INFLIGHT_BYTES is less"
+            logger.warning(message, need)
+        return served
 
 
 def _facts(served: Served, args: Any) -> dict[str, object]:
