@@ -10,7 +10,7 @@ import pytest
 from samples import JPEG
 from samples import RGBA as PNG
 from vllm_package import install
-from vllm_stand_in import GENERATE, JSON, QWEN, Server, request_of, stored
+from vllm_stand_in import GENERATE, JSON, QWEN, Server, metric, request_of, stored
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref
 from mmraw_protocol.integrations.vllm import process
@@ -165,6 +165,8 @@ def test_past_the_queue_a_request_is_told_to_come_again(reads: Reads, store: Loc
         first = [asyncio.create_task(server.send(request_of(ref))) for ref in refs[:2]]
         await until(lambda: reads.names)
         await asyncio.sleep(0)
+        assert [metric("mmraw_in_flight", what=w) for w in ("images", "queued")] == [1, 1]
+        assert metric("mmraw_in_flight", what="bytes") == server.images.admission.bytes.used > 0
         refused = await server.send(request_of(refs[2]))
         as_url = await server.send(parts_of(refs[2]))
         reads.gate.set()
@@ -177,6 +179,7 @@ def test_past_the_queue_a_request_is_told_to_come_again(reads: Reads, store: Loc
     assert RETRY in as_url.headers
     assert [answer.status for answer in others] == [200, 200]
     assert RETRY not in others[0].headers
+    assert [metric("mmraw_in_flight", what=w) for w in ("images", "queued", "bytes")] == [0, 0, 0]
 
 
 def test_an_image_that_takes_too_long_is_given_up(reads: Reads, store: LocalStore) -> None:
@@ -284,7 +287,7 @@ def test_who_is_cancelled_when_its_turn_has_come_takes_nothing() -> None:
 
 def test_a_full_queue_refuses_and_frees_its_places() -> None:
     async def full() -> None:
-        admission = Admission(1, images=1, queue=0)
+        admission = Admission(1, images=1, queue=0, changed=lambda **_: None)
         async with admission.slot():
             with pytest.raises(MMRawError, match="server_unavailable"):
                 await admission.slot().__aenter__()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 
 class Budget:
     """Bytes that may be held; who wants more than is free waits, the first first.
+
+    Args:
+        most: Bytes.
+        changed: Called with the bytes that are taken when these have changed.
 
     Attributes:
         most: Bytes.
         used: Bytes that are taken.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, changed: Callable[[int], None] = lambda _: None) -> None:
         self.most = most
         self.used = 0
+        self._changed = changed
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, amount: int) -> None:
@@ -26,6 +32,7 @@ class Budget:
         self._grant()
         try:
             await turn
+            self._changed(self.used)
         except asyncio.CancelledError:
             # Granted and cancelled in the same step.
             self.give(amount if turn.done() and not turn.cancelled() else 0)
@@ -35,6 +42,7 @@ class Budget:
         """Frees bytes."""
         self.used -= amount
         self._grant()
+        self._changed(self.used)
 
     def _grant(self) -> None:
         while self._waiting:

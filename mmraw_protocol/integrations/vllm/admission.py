@@ -28,13 +28,17 @@ class Admission:
         most_bytes: Bytes of images in flight: encoded, decoded and processed.
         images: Images that are read and decoded at a time.
         queue: Images that may wait for that.
+        changed: Called with what is under way, by name, when it has changed.
     """
 
-    def __init__(self, most_bytes: int, images: int, queue: int) -> None:
-        self.bytes = Budget(most_bytes)
+    def __init__(
+        self, most_bytes: int, images: int, queue: int, changed: Callable[..., None]
+    ) -> None:
+        self.bytes = Budget(most_bytes, lambda used: changed(bytes=used))
         self._slots = asyncio.Semaphore(images)
         self._queue = queue
-        self._waiting = 0
+        self._changed = changed
+        self._waiting = self._taken = 0
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:
@@ -45,15 +49,22 @@ class Admission:
         """
         if self._slots.locked() and self._waiting >= self._queue:
             raise busy(f"{self._queue} images wait already (MMRAW_QUEUE)")
-        self._waiting += 1
+        self._count(waiting=1)
         try:
             await self._slots.acquire()
         finally:
-            self._waiting -= 1
+            self._count(waiting=-1)
+        self._count(taken=1)
         try:
             yield
         finally:
+            self._count(taken=-1)
             self._slots.release()
+
+    def _count(self, waiting: int = 0, taken: int = 0) -> None:
+        self._waiting += waiting
+        self._taken += taken
+        self._changed(images=self._taken, queued=self._waiting)
 
 
 class Loads:

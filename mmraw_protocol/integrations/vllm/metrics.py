@@ -58,6 +58,19 @@ class Metrics:
             **options,
         )
 
+        self._flight = client.Gauge(
+            "mmraw_in_flight",
+            "Images that are read or decoded, images that wait for it, bytes that all of them hold",
+            ["what"],
+            multiprocess_mode="livesum",
+            **options,
+        )
+
+    def in_flight(self, **amounts: int) -> None:
+        """What is under way now."""
+        for what, amount in amounts.items():
+            self._flight.labels(what).set(amount)
+
     def image(self, family: str, *, inline: bool, hit: bool, cached: int) -> None:
         """An image is ready; `cached` bytes are kept now."""
         source = "inline" if inline else "stored"

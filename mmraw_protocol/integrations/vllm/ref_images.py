@@ -77,7 +77,7 @@ class RefImages:
         self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size)
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="mmraw")
         most = (settings.inflight_bytes, settings.inflight_images, settings.queue)
-        self.admission = Admission(*most)
+        self.admission = Admission(*most, default_metrics().in_flight)
         self.token_bytes = _TOKEN_BYTES
 
     def check(self, ref: RawMMRef, modality: str) -> None:
