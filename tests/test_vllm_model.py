@@ -109,6 +109,24 @@ def test_a_server_starts_under_its_own_layout_parameters(family: str) -> None:
     assert [prompt["prompt_token_ids"] for prompt in renderer.asked] == [[target]] * len(PROBES)
 
 
+def test_what_vllm_allows_and_makes_bounds_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = server("qwen_vl", max_model_len=700)
+    item = renderer._item
+
+    def with_pixels(layout: Any) -> Any:
+        pixels = SimpleNamespace(data=SimpleNamespace(nbytes=50_000 * layout.num_tokens))
+        return {**item(layout), "pixel_values": pixels}
+
+    renderer._item = with_pixels
+    served = start(renderer)
+    assert (served.most_tokens, served.most_images) == (700, 999)
+    assert served.images.token_bytes == 50_000
+    usual = served.images.settings.limits.image_pixels
+    for given, expected in (("1000", 1000), ("100000000", usual)):
+        monkeypatch.setenv("VLLM_MAX_IMAGE_PIXELS", given)
+        assert start(server("qwen_vl")).images.settings.limits.image_pixels == expected
+
+
 @pytest.mark.parametrize("overrides", [None, {"do_resize": False}])
 def test_a_server_that_does_not_resize_is_tried_with_images_that_it_takes(
     monkeypatch: pytest.MonkeyPatch, overrides: Any
