@@ -14,7 +14,7 @@ from vllm_stand_in import GENERATE, JSON, QWEN, Server, metric, request_of, stor
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref
 from mmraw_protocol.integrations.vllm import process
-from mmraw_protocol.integrations.vllm.admission import AT_A_TIME, Admission, Loads
+from mmraw_protocol.integrations.vllm.admission import Admission, Loads
 from mmraw_protocol.integrations.vllm.requests import RefRequests
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.system.budget import Budget
@@ -27,13 +27,14 @@ class Reads:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
+        self.quick = ""
         self.gate = threading.Event()
         self.gate.set()
         read = LocalStore.get
 
         def get(store: LocalStore, name: str, **options: Any) -> bytes:
             self.names.append(name)
-            assert self.gate.wait(30)
+            assert name == self.quick or self.gate.wait(30)
             return read(store, name, **options)
 
         patch.setattr(LocalStore, "get", get)
@@ -112,9 +113,18 @@ def test_the_first_refused_image_ends_the_reading_of_the_others(
     refs = [stored(store, JPEG + bytes(n)) for n in range(1, 30)]
     gone = stored(store, PNG)
     store.delete(str(gone.raw_image_id))
-    assert server.post(request_of(gone, *refs)).code == (400, "source_unavailable", 0)
-    assert len(reads.names) <= AT_A_TIME
-    assert server.images.admission.bytes.used == 0
+    reads.quick = str(gone.raw_image_id)
+    reads.gate.clear()
+
+    async def refused() -> Any:
+        answer = await server.send(request_of(gone, *refs))
+        reads.gate.set()
+        await until(lambda: server.images.admission.bytes.used == 0)
+        return answer
+
+    assert asyncio.run(refused()).code == (400, "source_unavailable", 0)
+    # The one whose reading had begun when the first was refused.
+    assert len(reads.names) <= 2
 
 
 def test_a_client_that_leaves_ends_its_reading_and_frees_what_it_held(
@@ -221,6 +231,45 @@ def test_images_that_take_more_than_all_may_hold_are_not_decoded(
     assert server.post(request_of(ref)).code == (400, "limit_exceeded", 0)
     server.images.token_bytes = 500_000 // tokens(ref)
     assert server.post(request_of(ref)).status == 200
+
+
+def test_requests_with_several_images_do_not_hold_what_the_others_wait_for(
+    reads: Reads, store: LocalStore
+) -> None:
+    refs = [stored(store, JPEG + bytes(n)) for n in range(12)]
+    each = 4 * 320 * 200 + 1_000_000
+    # Room for five of the twelve; every request needs three.
+    server = Server(store, cache_bytes=0, inflight_bytes=5 * each, image_seconds=20)
+    server.images.token_bytes = 1_000_000 // tokens(refs[0])
+
+    async def all_of_them() -> list[Any]:
+        bodies = [request_of(*refs[n : n + 3]) for n in range(0, 12, 3)]
+        return await asyncio.gather(*map(server.send, bodies))
+
+    assert [answer.status for answer in asyncio.run(all_of_them())] == [200] * 4
+    assert server.images.admission.bytes.used == 0
+
+
+def test_an_image_of_a_request_that_is_over_still_comes_to_who_waits_for_it(
+    reads: Reads, store: LocalStore
+) -> None:
+    server = Server(store, workers=2)
+    shared, slow = stored(store), stored(store, PNG)
+    reads.quick = str(shared.raw_image_id)
+    reads.gate.clear()
+
+    async def both() -> Any:
+        leaving = asyncio.create_task(server.send(request_of(shared, slow)))
+        await until(lambda: len(reads.names) == 2)
+        staying = asyncio.create_task(server.send(request_of(shared)))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        answer = await staying
+        reads.gate.set()
+        await until(lambda: server.images.admission.bytes.used == 0)
+        return answer
+
+    assert asyncio.run(both()).status == 200
 
 
 def test_what_a_request_holds_is_free_when_vllm_has_processed_it(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, TypeVar
 
 from ...system.budget import Budget
 from ...wire.errors import MMRawError
@@ -41,13 +41,13 @@ class Admission:
         self._waiting = self._taken = 0
 
     @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None]:
-        """The turn of one image.
+    async def slot(self, *, is_begun: bool = False) -> AsyncGenerator[None]:
+        """The turn of one image; one that is begun has been in the queue.
 
         Raises:
             MMRawError: server_unavailable (too many wait already).
         """
-        if self._slots.locked() and self._waiting >= self._queue:
+        if not is_begun and self._slots.locked() and self._waiting >= self._queue:
             raise busy(f"{self._queue} images wait already (MMRAW_QUEUE)")
         self._count(waiting=1)
         try:
@@ -72,17 +72,20 @@ class Loads:
 
     Attributes:
         held: Bytes of the budget that this request holds.
+        few: Images that are read at a time.
     """
 
     def __init__(self) -> None:
         self.held = 0
+        self.few = asyncio.Semaphore(AT_A_TIME)
+        self._reading = 0
+        self._asking: list[tuple[int, asyncio.Future[bool]]] = []
         self._give: Callable[[int], None] = lambda _: None
-        self._few = asyncio.Semaphore(AT_A_TIME)
         self._tasks: set[asyncio.Task[object]] = set()
         self._ended: BaseException | None = None
         self._closed = False
 
-    async def load(self, work: Callable[[], Awaitable[Value]]) -> Value:
+    async def load(self, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         """What `work` gives; all that is under way ends with `end`.
 
         Raises:
@@ -90,12 +93,7 @@ class Loads:
         """
         if self._ended is not None:
             raise self._ended.with_traceback(None)
-
-        async def one() -> Value:
-            async with self._few:
-                return await work()
-
-        task = asyncio.ensure_future(one())
+        task = asyncio.ensure_future(work())
         self._tasks.add(task)
         try:
             await asyncio.wait({task})
@@ -111,6 +109,56 @@ class Loads:
         self._ended = self._ended or why
         for task in self._tasks:
             task.cancel()
+        # Who else waits for an image of this request takes its bytes alone.
+        while self._asking:
+            _settle(self._asking.pop()[1], False)
+
+    @contextlib.contextmanager
+    def reading(self, budget: Budget) -> Generator[None]:
+        """Around the reading of an image; when the last one ends, all ask for room together.
+
+        Each for itself, some images of several requests would hold what the others wait for.
+        """
+        self._reading += 1
+        try:
+            yield
+        finally:
+            self._reading -= 1
+            asyncio.get_running_loop().call_soon(self._ask, budget)
+
+    async def room(self, amount: int, budget: Budget) -> None:
+        """Takes bytes for an image that was read, with those of all that were begun with it.
+
+        Raises:
+            MMRawError: limit_exceeded (there is never so much room).
+        """
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._ended is None:
+            self._asking.append((amount, turn))
+        if self._ended is not None or not await turn:
+            await budget.take(amount)
+
+    def _ask(self, budget: Budget) -> None:
+        if not self._reading and self._asking:
+            task = asyncio.ensure_future(self._take(budget))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, budget: Budget) -> None:
+        group, self._asking = self._asking, []
+        total, taken = sum(amount for amount, _ in group), False
+        try:
+            if self.held + total > budget.most:
+                message = "the images of a request take more than MMRAW_INFLIGHT_BYTES"
+                for _, turn in group:
+                    _settle(turn, MMRawError("limit_exceeded", message))
+                return
+            await budget.take(total)
+            taken = True
+        finally:
+            for amount, turn in group:
+                if not _settle(turn, taken) and taken:
+                    budget.give(amount)
 
     def keep(self, amount: int, budget: Budget) -> int:
         """Takes over bytes until `release`; gives how many it took (none after `close`)."""
@@ -130,3 +178,14 @@ class Loads:
         self._closed = True
         self.end(asyncio.CancelledError())
         self.release()
+
+
+def _settle(turn: asyncio.Future[bool], outcome: bool | MMRawError) -> bool:
+    """Whether somebody still waits for this turn, who now knows how it came out."""
+    if turn.done():
+        return False
+    if isinstance(outcome, MMRawError):
+        turn.set_exception(outcome)
+    else:
+        turn.set_result(outcome)
+    return True

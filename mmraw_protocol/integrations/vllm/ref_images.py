@@ -152,38 +152,40 @@ class RefImages:
 
     async def _made(self, text: str, loads: Loads, made: list[Picture]) -> Picture:
         """Reads and decodes a picture when there is room for both."""
-        budget = self.admission.bytes
-        async with self.admission.slot():
-            # How long a stored file is shows when it is read.
-            held = min(self.settings.limits.inline_image_bytes, budget.most)
-            await budget.take(held)
-            try:
-                with default_metrics().timed():
-                    found = await in_thread(self._threads, lambda: self._materializer.read(text))
-                    need, kept = self._weights(*found)
-                    if loads.held + need > budget.most:
-                        message = "the images of a request take more than MMRAW_INFLIGHT_BYTES"
-                        raise MMRawError("limit_exceeded", message)
-                    await budget.take(max(0, need - held))
-                    budget.give(max(0, held - need))
-                    held = need
-                    decode = functools.partial(self._materializer.decode, *found)
+        budget, held = self.admission.bytes, 0
+        try:
+            with default_metrics().timed():
+                with loads.reading(budget):
+                    async with loads.few, self.admission.slot():
+                        # How long a stored file is shows when it is read.
+                        first = min(self.settings.limits.inline_image_bytes, budget.most // 8)
+                        await budget.take(first)
+                        held = first
+                        read = functools.partial(self._read, text)
+                        ref, data, need, kept = await in_thread(self._threads, read)
+                        held = min(first, len(data))
+                        budget.give(first - held)
+                await loads.room(need - held, budget)
+                held = need
+                async with self.admission.slot(is_begun=True):
+                    decode = functools.partial(self._materializer.decode, ref, data)
                     image = await in_thread(self._threads, decode)
-                held -= loads.keep(kept, budget)
-            finally:
-                budget.give(held)
+            held -= loads.keep(kept, budget)
+        finally:
+            budget.give(held)
         made.append(self._picture(image))
         return made[0]
 
-    def _weights(self, ref: RawMMRef, data: bytes) -> tuple[int, int]:
-        """Bytes that a picture takes while it is decoded, and until vLLM has processed it."""
+    def _read(self, text: str) -> tuple[RawMMRef, bytes, int, int]:
+        """A file, and what its picture takes while it is decoded and until it is processed."""
+        ref, data = self._materializer.read(text)
         try:
             header = read_header(data, limits=self.settings.limits)
         except MMRawError:
-            return len(data), 0  # refused in its turn, without its pixels
+            return ref, data, len(data), 0  # refused in its turn, without its pixels
         pixels = header.width * header.height
         kept = 4 * pixels + self.token_bytes * self.adapter.num_tokens(ref.payload)
-        return len(data) + max(8 * pixels, kept), kept
+        return ref, data, len(data) + max(8 * pixels, kept), kept
 
     def _make(self, text: str, made: list[Picture]) -> Picture:
         # A ref's text says everything that a check depends on besides these settings.
