@@ -220,7 +220,7 @@ GUARDS = [
     Guard(
         "the queue has an end",
         f"{HERE}/admission.py",
-        "if self._slots.locked() and self._waiting >= self._queue:",
+        "if not is_begun and self._slots.locked() and self._waiting >= self._queue:",
         "if False:",
         f"{ADMISSION} -k queue",
     ),
@@ -230,6 +230,20 @@ GUARDS = [
         "request.loads.release()",
         "pass",
         f"{ADMISSION} -k processed",
+    ),
+    Guard(
+        "the images of a request ask for room together",
+        f"{HERE}/admission.py",
+        "if not self._reading and self._asking:",
+        "if self._asking:",
+        f"{ADMISSION} -k several_images",
+    ),
+    Guard(
+        "images larger than all room are refused",
+        f"{HERE}/admission.py",
+        "if self.held + total > budget.most:",
+        "if False:",
+        f"{ADMISSION} -k more_than_all",
     ),
     Guard(
         "an image has a time",

@@ -72,7 +72,9 @@ class MMRawEndpoint:
         served = await served_model(renderer, self._settings, naming)
         need = served.most_tokens * served.images.token_bytes
         if need > self._settings.inflight_bytes:
-            message = "mmraw: a full prompt of new images takes %d bytes, MMRAW_INFLIGHT_BYTES is less"
+            message = (
+                "mmraw: a full prompt of new images takes %d bytes, MMRAW_INFLIGHT_BYTES is less"
+            )
             logger.warning(message, need)
         return served
 
