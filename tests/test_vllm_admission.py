@@ -351,3 +351,30 @@ def test_nothing_is_kept_for_a_request_that_is_over() -> None:
     loads = Loads()
     loads.close()
     assert (loads.keep(5, budget), loads.held) == (0, 0)
+
+
+def test_images_of_a_request_take_their_room_together_when_the_last_is_read() -> None:
+    async def two_requests() -> None:
+        budget, first, second = Budget(3), asyncio.Event(), asyncio.Event()
+        one, other = Loads(), Loads()
+
+        async def image(loads: Loads, amount: int, read: asyncio.Event) -> None:
+            with loads.reading(budget):
+                await read.wait()
+            await loads.room(amount, budget)
+            loads.keep(amount, budget)
+
+        def images(loads: Loads) -> list[asyncio.Task[None]]:
+            return [asyncio.create_task(image(loads, *what)) for what in ((1, first), (2, second))]
+
+        mine, theirs = images(one), images(other)
+        first.set()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert budget.used == 0
+        second.set()
+        await asyncio.wait_for(asyncio.gather(*mine), 5)
+        one.release()
+        await asyncio.wait_for(asyncio.gather(*theirs), 5)
+
+    asyncio.run(two_requests())

@@ -236,7 +236,7 @@ GUARDS = [
         f"{HERE}/admission.py",
         "if not self._reading and self._asking:",
         "if self._asking:",
-        f"{ADMISSION} -k several_images",
+        f"{ADMISSION} -k together",
     ),
     Guard(
         "images larger than all room are refused",
