@@ -229,6 +229,9 @@ def test_images_that_take_more_than_all_may_hold_are_not_decoded(
     server = Server(store, inflight_bytes=1_000_000)
     server.images.token_bytes = 1_000_000
     assert server.post(request_of(ref)).code == (400, "limit_exceeded", 0)
+    # All the room but what is left to files would be taken by this one.
+    server.images.token_bytes = 730_000 // tokens(ref)
+    assert server.post(request_of(ref)).code == (400, "limit_exceeded", 0)
     server.images.token_bytes = 500_000 // tokens(ref)
     assert server.post(request_of(ref)).status == 200
 
@@ -355,7 +358,7 @@ def test_nothing_is_kept_for_a_request_that_is_over() -> None:
 
 def test_images_of_a_request_take_their_room_together_when_the_last_is_read() -> None:
     async def two_requests() -> None:
-        budget, first, second = Budget(3), asyncio.Event(), asyncio.Event()
+        budget, first, second = Budget(30), asyncio.Event(), asyncio.Event()
         one, other = Loads(), Loads()
 
         async def image(loads: Loads, amount: int, read: asyncio.Event) -> None:
@@ -365,7 +368,7 @@ def test_images_of_a_request_take_their_room_together_when_the_last_is_read() ->
             loads.keep(amount, budget)
 
         def images(loads: Loads) -> list[asyncio.Task[None]]:
-            return [asyncio.create_task(image(loads, *what)) for what in ((1, first), (2, second))]
+            return [asyncio.create_task(image(loads, *what)) for what in ((8, first), (18, second))]
 
         mine, theirs = images(one), images(other)
         first.set()

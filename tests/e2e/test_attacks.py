@@ -97,10 +97,13 @@ def many_large_images_in_one_small_request(urls: Urls) -> None:
 
 @attack
 def large_images_that_say_that_they_are_small(urls: Urls) -> None:
-    bad = user(*(lying(urls, data) for data in LARGE))
+    bad = [lying(urls, data) for data in LARGE]
+    pairs = [user(*bad[at : at + 2]) for at in (0, 1, 2, 0)]
     with ThreadPoolExecutor(4) as pool:
-        for message in pool.map(refused, pool.map(lambda _: urls.chat([bad]), range(4))):
-            assert "grid_mismatch" in message
+        for answer in pool.map(lambda pair: urls.chat([pair]), pairs):
+            assert "grid_mismatch" in refused(answer)
+    # Together they would take more than all may hold.
+    assert "MMRAW_INFLIGHT_BYTES" in refused(urls.chat([user(*bad)]))
 
 
 @attack

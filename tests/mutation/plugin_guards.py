@@ -241,7 +241,7 @@ GUARDS = [
     Guard(
         "images larger than all room are refused",
         f"{HERE}/admission.py",
-        "if self.held + total > budget.most:",
+        "if self.held + total > most:",
         "if False:",
         f"{ADMISSION} -k more_than_all",
     ),

@@ -14,6 +14,9 @@ Value = TypeVar("Value")
 
 #: Images of one request that are read or decoded at a time; no request fills the server alone.
 AT_A_TIME = 8
+#: One part in so many of all bytes is left to files that are read and wait: what holds them waits
+#: for the rest, and must not take it from itself.
+FILES = 8
 
 
 def busy(why: str) -> MMRawError:
@@ -147,8 +150,9 @@ class Loads:
     async def _take(self, budget: Budget) -> None:
         group, self._asking = self._asking, []
         total, taken = sum(amount for amount, _ in group), False
+        most = budget.most - budget.most // FILES
         try:
-            if self.held + total > budget.most:
+            if self.held + total > most:
                 message = "the images of a request take more than MMRAW_INFLIGHT_BYTES"
                 for _, turn in group:
                     _settle(turn, MMRawError("limit_exceeded", message))

@@ -18,7 +18,7 @@ from ...stores import AssetStore
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
-from .admission import Admission, Loads, busy
+from .admission import FILES, Admission, Loads, busy
 from .identity import INFO, Name, Naming
 from .metrics import default_metrics
 from .settings import Settings
@@ -158,7 +158,7 @@ class RefImages:
                 with loads.reading(budget):
                     async with loads.few, self.admission.slot():
                         # How long a stored file is shows when it is read.
-                        first = min(self.settings.limits.inline_image_bytes, budget.most // 8)
+                        first = min(self.settings.limits.inline_image_bytes, budget.most // FILES)
                         await budget.take(first)
                         held = first
                         read = functools.partial(self._read, text)
