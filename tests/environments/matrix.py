@@ -43,7 +43,7 @@ _PAGE = """# Versions of vLLM
 The plugin is for vLLM 0.30 to 0.33. It looks at the version when a server starts: an older one does
 not start, a newer one starts with a warning. `make vllm-matrix` tried each with real, unmodified
 servers of tiny random models on a CPU, and wrote this page: tests that passed, of those that there
-are.
+are; an empty cell was not tried.
 
 {table}
 
@@ -99,7 +99,7 @@ def table(found: Mapping[str, Counts]) -> str:
     """Versions beside what was tried."""
     lines = ["| vLLM | " + " | ".join(TRIED.values()) + " |", "|---" * (len(TRIED) + 1) + "|"]
     for version, counts in found.items():
-        cells = ["{} of {}".format(*counts.get(file, (0, 0))) for file in TRIED]
+        cells = ["{} of {}".format(*counts[file]) if file in counts else "" for file in TRIED]
         lines.append(f"| {version} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
