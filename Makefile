@@ -111,15 +111,15 @@ test-verifiers: ## beside the released verifiers package
 	$$($(ENVIRONMENT) verifiers) -m pytest tests/integrations/verifiers
 
 # The shim lets the CPU build start where torchvision has none for this torch.
-test-vllm: ## beside a released vLLM that serves tiny models on the CPU
-	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) vllm) -m pytest \
+test-vllm: ## beside vLLM 0.31, the released clients' own, that serves tiny models on the CPU
+	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
 		--confcutdir=tests/e2e --ignore=tests/e2e/released tests/e2e
 
 test-released: ## the released verifiers, renderers and vLLM, unmodified, from messages to tensors
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
 		--confcutdir=tests/e2e tests/e2e/released
 
-test-vllm-matrix: ## beside vLLM 0.30, 0.32 and 0.33; .ci/run serves 0.31 and 0.32
+test-vllm-matrix: ## beside vLLM 0.30, 0.32 and 0.33; .ci/run serves 0.31
 	$(PYTHON) tests/environments/matrix.py 0.30 0.32 0.33
 
 vllm-matrix: ## try every version of vLLM that the plugin is for, and write docs/versions.md
