@@ -113,7 +113,11 @@ test-verifiers: ## beside the released verifiers package
 # The shim lets the CPU build start where torchvision has none for this torch.
 test-vllm: ## beside vLLM 0.31, the released clients' own, that serves tiny models on the CPU
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
-		--confcutdir=tests/e2e --ignore=tests/e2e/released tests/e2e
+		--confcutdir=tests/e2e --ignore=tests/e2e/released --ignore=tests/e2e/test_many_servers.py tests/e2e
+
+test-many-servers: ## several API servers and engines of one deployment
+	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
+		--confcutdir=tests/e2e tests/e2e/test_many_servers.py
 
 test-released: ## the released verifiers, renderers and vLLM, unmodified, from messages to tensors
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
