@@ -17,7 +17,7 @@ from samples import PNG
 from vllm_package import install
 from vllm_stand_in import JPEG, Server, inline, refusals, request_of, stored
 
-from mmraw_protocol import MMRawError, content_parts, mm_data
+from mmraw_protocol import MMRawError, content_parts, format_ref, mm_data
 from mmraw_protocol.conformance.answers import AnswerError, read_answer, read_start
 from mmraw_protocol.conformance.child import Child
 from mmraw_protocol.conformance.harness import PROTOCOL_VERSION, answer, serve
@@ -92,7 +92,10 @@ def test_a_request_names_images_by_ref_or_by_url(tmp_path: Path) -> None:
     store = LocalStore(tmp_path, run_id="exp42")
     refs = [stored(store), inline(store)]
     hold("generate-request-v1", request_of(*refs))
-    hold("generate-request-v1", {"token_ids": [1], "content_parts": content_parts(refs)})
+    urls = [{"type": "image_url", "image_url": {"url": format_ref(ref)}} for ref in refs]
+    parts = content_parts([{"role": "user", "content": urls}])
+    assert len(parts) == len(refs)
+    hold("generate-request-v1", {"token_ids": [1], "content_parts": parts})
     for empty in (None, {"mm_hashes": {}, "mm_placeholders": {}, "kwargs_data": {}}):
         hold("generate-request-v1", {"token_ids": [1], "features": empty})
 
