@@ -27,7 +27,8 @@ def v4(v3: str, *, default: bool) -> str:
     node["required"].append("sha256")
     node["properties"]["sha256"] = SHA256
     node["x-mmraw-wire"]["dialect"] = "v4"
-    node["x-mmraw-default"] = default
+    if not default:
+        del node["x-mmraw-default"]
     node["examples"] = [NEW]
     node["title"] = document["title"] = "Ref, dialect v4"
     document |= {"$ref": "#/$defs/RefV4", "$defs": {"RefV4": node}}
