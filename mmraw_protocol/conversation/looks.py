@@ -33,10 +33,17 @@ def is_picture(value: Any) -> bool:
         # Prose about such URLs has blanks, and is shorter than an image.
         begins = len(value) >= LEAST_TEXT and value[:40].lower().startswith(_HEADS)
         return (begins and _BLANK.search(value, 0, LEAST_TEXT) is None) or is_base64_image(value)
+    if _is_byte_array(value):
+        value = bytes(value[:16])
     if isinstance(value, (bytes, bytearray)):
         return value.startswith(_MAGIC) or (value[:4] == b"RIFF" and value[8:12] == b"WEBP")
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(value, pillow.Image)
+
+
+def _is_byte_array(value: Any) -> bool:
+    kind = "uint8" if isinstance(value, memoryview) else str(getattr(value, "dtype", ""))
+    return getattr(value, "ndim", None) == 1 and kind == "uint8"
 
 
 def looks_like_image(value: Any, *, strict: bool = False) -> str | None:

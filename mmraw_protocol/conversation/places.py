@@ -63,7 +63,9 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
         return
     names = [*getattr(value, "__struct_fields__", ()), *getattr(value, "__dict__", {})]
     names += getattr(value, "__pydantic_extra__", None) or ()
-    names += () if names else getattr(cast(Any, type(value)), "__slots__", ())
+    for kind in () if names else cast(Any, type(value)).__mro__:
+        slots = getattr(kind, "__slots__", ())
+        names += (slots,) if isinstance(slots, str) else slots
     for name in names:
         yield name, field_of(value, name)
 

@@ -150,6 +150,10 @@ class _Reader:
 
     def _other(self, part: Any, kind: Any, steps: Steps, path: str) -> None:
         """A part that is no image: its text, the parts within it, and what looks like an image."""
+        if _is_closed(part):
+            text = "expected a part with keys or attributes; an image in this one would be lost"
+            self._refuse(MMRawError("image_part_unknown", text, path))
+            return
         nested = [at for at in NESTED if _holds_parts(value_at(part, at))]
         for at in nested:
             self._content(value_at(part, at), (*steps, *at))
@@ -259,6 +263,14 @@ def _split(segments: Iterable[str | MessageImage]) -> Iterator[str | MessageImag
 
 def _untyped(part: Any) -> Any:
     return {name: one for name, one in fields_of(part) if name != "type"}
+
+
+def _is_closed(part: Any) -> bool:
+    """Whether a part is an object of which nothing can be read: bytes, an array, an open file."""
+    if part is None or isinstance(part, (bool, int, float, Mapping)):
+        return False
+    has_text = isinstance(field_of(part, "text"), str)
+    return not has_text and next(fields_of(part), None) is None
 
 
 def _holds_parts(value: Any) -> bool:
