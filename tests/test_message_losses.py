@@ -1,4 +1,4 @@
-"""No image vanishes: what no reader can look into, and what stands at unusual places, is rejected."""
+"""No image vanishes: what no reader can look into, or stands at unusual places, is rejected."""
 
 import base64
 from io import BytesIO

@@ -146,3 +146,21 @@ test("images that declare alpha are refused unless it is to be dropped", () => {
     assert.equal(call(name)().length, 1);
   }
 });
+
+test("what cannot be looked into is rejected", () => {
+  const bytes = decodeBase64(PIXEL);
+  const closed = [
+    new Set([IMAGE]),
+    new Map([["type", "image"]]),
+    [IMAGE].values(),
+    bytes.buffer,
+    new DataView(bytes.buffer),
+    new Uint8Array(8),
+    { type: "custom", data: bytes.buffer },
+  ];
+  for (const part of closed) {
+    for (const messages of [user(part), [{ role: "user", content: part }]]) {
+      assert.equal(failure(() => findImages(messages)), "image_part_unknown $[0].content[0]");
+    }
+  }
+});

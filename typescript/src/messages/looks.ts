@@ -37,7 +37,9 @@ export function isPicture(value: unknown): boolean {
     const begins = value.length >= LEAST_TEXT && hasHead(value);
     return (begins && !/\s/.test(value.slice(0, LEAST_TEXT))) || isBase64Image(value);
   }
-  return value instanceof Uint8Array && formatOf(value) !== null;
+  if (value instanceof ArrayBuffer) return formatOf(new Uint8Array(value)) !== null;
+  if (!ArrayBuffer.isView(value)) return false;
+  return formatOf(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) !== null;
 }
 
 /**

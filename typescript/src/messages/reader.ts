@@ -3,6 +3,7 @@
  *
  * Source: spec/README.md, section "Messages", and spec/messages.json.
  */
+import { isObject, JsonFloat } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
 import {
   COLUMN_TAG,
@@ -150,6 +151,10 @@ class Reader {
 
   /** A part that is no image: its text, the parts within it, and what looks like an image. */
   private other(part: unknown, kind: unknown, steps: Steps, path: string): void {
+    if (isClosed(part)) {
+      const reason = "expected a part with keys; an image in this one would be lost";
+      return this.refuse(new MMRawError("image_part_unknown", reason, path));
+    }
     const nested = NESTED.filter((at) => {
       const value = valueAt(part, at);
       return value !== null && typeof value !== "string";
@@ -255,6 +260,13 @@ function without(value: unknown, names: readonly string[]): object {
 function isFilled(value: unknown): boolean {
   if (typeof value === "string" || Array.isArray(value)) return value.length > 0;
   return isHolder(value) ? isSet(value) : value instanceof Uint8Array;
+}
+
+/** Whether a part is an object of which nothing can be read: a set, a stream, a buffer. */
+function isClosed(part: unknown): boolean {
+  if (typeof part !== "object" || part === null) return false;
+  if (isObject(part) || part instanceof JsonFloat) return false;
+  return !isHolder(part) || (Object.keys(part).length === 0 && typeof field(part, "text") !== "string");
 }
 
 /** Whether a part is a file that its server knows by an id, and that may be an image. */
