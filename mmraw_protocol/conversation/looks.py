@@ -23,6 +23,7 @@ from .places import fields_of, items_of
 _HEADS = tuple(LOOKS_HEADS)
 _SUFFIXES = tuple(LOOKS_SUFFIXES)
 _MEDIA = tuple(LOOKS_MEDIA_TYPES)
+_QUERY = re.compile(r"[?#]")
 _BLANK = re.compile(r"\s")
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 
@@ -76,14 +77,17 @@ def _reason(name: str, value: Any, whole: bool) -> str | None:
         return "value"
     if whole or value is None or isinstance(value, (bool, int, float)):
         return None
-    if name == "type":
+    if name in ("type", "kind"):
         return "type" if _has_word(value) else None
+    if isinstance(value, str) and value[:16].lower().startswith(_MEDIA):
+        return "media type"
     if isinstance(value, str) and name in MEDIA_NAMES:
-        return "media type" if value.lower().startswith(_MEDIA) else None
+        return None
     if _has_word(name) and not _is_empty(value):
         return "key"
     if isinstance(value, str):
-        is_name = len(value) < 2048 and value.lower().endswith(_SUFFIXES)
+        # Objects of a store are named by URLs with a signature behind them.
+        is_name = len(value) < 2048 and _QUERY.split(value.lower(), 1)[0].endswith(_SUFFIXES)
         return "value" if is_name or value[:40].lower().startswith(_HEADS) else None
     return "value" if getattr(value, "ndim", 0) >= 2 else None
 

@@ -154,7 +154,7 @@ class _Reader:
             text = "expected a part with keys or attributes; an image in this one would be lost"
             self._refuse(MMRawError("image_part_unknown", text, path))
             return
-        nested = [at for at in NESTED if _holds_parts(value_at(part, at))]
+        nested = [at for at in NESTED if value_at(part, at) is not None]
         for at in nested:
             self._content(value_at(part, at), (*steps, *at))
         if kind != "text" and _names_file(part):
@@ -271,10 +271,6 @@ def _is_closed(part: Any) -> bool:
         return False
     has_text = isinstance(field_of(part, "text"), str)
     return not has_text and next(fields_of(part), None) is None
-
-
-def _holds_parts(value: Any) -> bool:
-    return value is not None and not isinstance(value, str)
 
 
 def _filled(value: Any) -> bool:

@@ -70,16 +70,22 @@ function reasonOf(name: string, value: unknown, whole: boolean): string | null {
   if (isPicture(value)) return "value";
   if (whole || value === null || value === undefined || value instanceof JsonFloat) return null;
   if (typeof value !== "string" && typeof value !== "object") return null;
-  if (name === "type") return hasWord(value) ? "type" : null;
-  if (typeof value === "string" && MEDIA_NAMES.includes(name)) {
-    const declared = value.toLowerCase();
-    return LOOKS_MEDIA_TYPES.some((start) => declared.startsWith(start)) ? "media type" : null;
+  if (name === "type" || name === "kind") return hasWord(value) ? "type" : null;
+  if (typeof value === "string") {
+    const declared = value.slice(0, 16).toLowerCase();
+    if (LOOKS_MEDIA_TYPES.some((start) => declared.startsWith(start))) return "media type";
+    if (MEDIA_NAMES.includes(name)) return null;
   }
   if (hasWord(name) && !isEmpty(value)) return "key";
   if (typeof value !== "string") return null;
-  const end = value.slice(-8).toLowerCase();
-  const isName = value.length < LONGEST_NAME && LOOKS_SUFFIXES.some((s) => end.endsWith(s));
-  return isName || hasHead(value) ? "value" : null;
+  return isFileName(value) || hasHead(value) ? "value" : null;
+}
+
+function isFileName(text: string): boolean {
+  if (text.length >= LONGEST_NAME) return false;
+  // Objects of a store are named by URLs with a signature behind them.
+  const [name = ""] = text.toLowerCase().split(/[?#]/, 1);
+  return LOOKS_SUFFIXES.some((end) => name.endsWith(end));
 }
 
 function hasWord(value: unknown): boolean {

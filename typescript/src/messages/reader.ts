@@ -155,10 +155,7 @@ class Reader {
       const reason = "expected a part with keys; an image in this one would be lost";
       return this.refuse(new MMRawError("image_part_unknown", reason, path));
     }
-    const nested = NESTED.filter((at) => {
-      const value = valueAt(part, at);
-      return value !== null && typeof value !== "string";
-    });
+    const nested = NESTED.filter((at) => valueAt(part, at) !== null);
     for (const at of nested) this.content(valueAt(part, at), [...steps, ...at]);
     if (kind !== "text" && namesFile(part)) return this.refuse(fileId(path));
     for (const [name, modality] of PARTS) {
