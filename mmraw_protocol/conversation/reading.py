@@ -99,12 +99,10 @@ class _Reader:
         if self._first_user is None and field_of(message, "role") == "user":
             self._first_user = len(self.segments) - 1
         found = [name for name in CONTENTS if field_of(message, name) is not None]
-        if not found:
-            # No message but a part, maybe: nothing of it may vanish.
-            self._refuse_looks(without(message, COLUMNS), path)
         for name in found:
             self._content(field_of(message, name), (*steps, name))
-        self._refuse_looks(without(message, (*found, *COLUMNS)), path, strict=True)
+        # Attachments, or no message but a part: nothing of it may vanish.
+        self._refuse_looks(without(message, (*found, *COLUMNS)), path)
         self.columns(message, steps, len(self.segments) - 1)
 
     def _content(self, content: Any, steps: Steps) -> None:

@@ -97,10 +97,9 @@ class Reader {
     const index = this.segments.length - 1;
     if (field(message, "role") === "user") this.firstUser ??= index;
     const found = CONTENTS.filter((name) => field(message, name) !== null);
-    // No message but a part, maybe: nothing of it may vanish.
-    if (found.length === 0) this.refuseLooks(without(message, COLUMNS), path);
     for (const name of found) this.content(field(message, name), [...steps, name]);
-    this.refuseLooks(without(message, [...found, ...COLUMNS]), path, true);
+    // Attachments, or no message but a part: nothing of it may vanish.
+    this.refuseLooks(without(message, [...found, ...COLUMNS]), path);
     this.columns(message, steps, index);
   }
 
