@@ -14,6 +14,7 @@ from typing import Any, cast
 from ..conversation.expansion import expand_prompt
 from ..conversation.messages import PackedImage, mm_data, pack_images
 from ..conversation.placeholders import stray_tokens
+from ..conversation.reading import read_conversation
 from ..conversation.url_conversion import content_parts_to_features, mm_refs_to_features
 from ..wire.errors import MMRawError
 from ..wire.features import MAPS, Features, build_features, parse_features
@@ -26,6 +27,8 @@ __all__ = ["RowReader"]
 #: The run of refs that are made of messages here; the images are inline, no store is asked for it.
 _RUN = "messages"
 _IN_TOKENS = "$.token_ids"
+#: Where errors of a row with messages stand.
+_BESIDE = ("$.messages", "$.image", "$.video", "$.audio")
 
 
 class RowReader:
@@ -109,7 +112,8 @@ class RowReader:
         if error.path.startswith(_IN_TOKENS):
             path = f"$.{self.token_ids}{error.path.removeprefix(_IN_TOKENS)}"
             return MMRawError(error.code, error.message, path)
-        return error.at(f"$.{form}")
+        in_row = form == "messages" and error.path.startswith(_BESIDE)
+        return error if in_row else error.at(f"$.{form}")
 
     def _tokens(self, row: dict[str, Any]) -> list[int]:
         """The prompt; empty where it is made of messages.
@@ -151,9 +155,9 @@ class RowReader:
     def _of_messages(self, row: dict[str, Any], tokens: list[int]) -> dict[str, Any]:
         """Refs of the images in the messages, placed where the prompt has their tokens."""
         maker = self.maker
-        messages = cast("list[Any]", row["messages"])
+        # The whole row: a column beside the messages has images too.
         packed = pack_images(
-            messages,
+            row,
             maker.adapter,
             storage="inline",
             store=maker.materializer.store,
@@ -164,7 +168,7 @@ class RowReader:
         for image in packed:
             maker.layouts.add(image.where.layout_parameters)
         if not tokens and self.tokenize is not None:
-            return self._expanded(packed, self.tokenize(messages), tokens)
+            return self._expanded(packed, self.tokenize(_messages_of(row)), tokens)
         pads = maker.image_tokens(parse_features(_none()), [], self.pad_token_id).pads
         offsets: list[int] = []
         position = 0
@@ -213,6 +217,18 @@ class RowReader:
         for position in strays:
             tokens[position] = self.mask_token_id
         return row, tokens
+
+
+def _messages_of(row: Mapping[str, Any]) -> list[Any]:
+    """The messages of a row; images of a column are parts in them, as chat templates read them."""
+    conversation = read_conversation(row)
+    if not any(image.in_column for image in conversation.images):
+        return cast("list[Any]", row["messages"])
+    parts = [
+        {"type": "image", "image": image.source} if image.in_column else image.part
+        for image in conversation.images
+    ]
+    return conversation.with_images(parts)
 
 
 def _is_sampled(row: Mapping[str, Any], position: int) -> bool:

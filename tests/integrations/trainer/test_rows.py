@@ -165,3 +165,37 @@ def test_a_row_of_text_has_no_images(maker: TensorMaker) -> None:
     sample = RowReader(maker, pad_token_id=PAD)(row)
     assert (sample["num_images"], sample["image_rows"]) == (0, {})
     assert sample["messages"] == row["messages"]
+
+
+def in_a_column(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The messages with tags in their text, and their images in a column beside them."""
+    images = [part["image"] for part in messages[0]["content"][1:]]
+    return {
+        "messages": [{"role": "user", "content": "look" + "<image>" * len(images)}],
+        "images": images,
+    }
+
+
+def test_a_column_of_images_beside_the_messages(
+    maker: TensorMaker, row: dict[str, Any], messages: list[dict[str, Any]]
+) -> None:
+    read = RowReader(maker, pad_token_id=PAD)
+    same(read(without_features(row, **in_a_column(messages))), read(row))
+    with pytest.raises(MMRawError, match="lengths_differ") as caught:
+        read(without_features(row, **in_a_column(messages) | {"images": [b"x"]}))
+    assert caught.value.path == "$.images"
+
+
+def test_a_chat_template_gets_a_column_as_parts(
+    maker: TensorMaker, messages: list[dict[str, Any]]
+) -> None:
+    given: list[list[Any]] = []
+
+    def tokenize(messages: list[Any]) -> list[int]:
+        given.append(messages)
+        return [1]
+
+    with pytest.raises(MMRawError):
+        RowReader(maker, tokenize=tokenize)(in_a_column(messages))
+    ((message,),) = given
+    assert [part["type"] for part in message["content"]] == ["text", "image", "image"]
