@@ -145,6 +145,8 @@ class _Reader:
             self._refuse(_file_id(path))
             return
         self._add(part, source, place, steps, path)
+        # A second image in the same part would stay behind.
+        self._refuse_looks(without(part, place.at[:1]), path, strict=True)
 
     def _other(self, part: Any, kind: Any, steps: Steps, path: str) -> None:
         """A part that is no image: its text, the parts within it, and what looks like an image."""

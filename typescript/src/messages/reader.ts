@@ -138,7 +138,9 @@ class Reader {
     const found = placeOf(part);
     if (found !== null) {
       if (found.place.file_id) return this.refuse(fileId(path));
-      return this.add(part, found.source, found.place, steps, path);
+      this.add(part, found.source, found.place, steps, path);
+      // A second image in the same part would stay behind.
+      return this.refuseLooks(without(part, found.place.at.slice(0, 1)), path, true);
     }
     const isImage = ["image", "image_url", "input_image"].includes(kind as string);
     if (isImage && looksLikeImage(without(part, ["type"])) === null) {
