@@ -148,6 +148,22 @@ def test_turned_pictures_are_told_or_turned(orientation: int, kind: str, store: 
     assert sized["content"][0]["image"].size == expected.size
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_turned_pictures_that_were_opened_are_told_or_turned(orientation: int, kind: str) -> None:
+    data = turned(orientation, kind)
+    opened = [
+        {"role": "user", "content": [{"type": "image", "image": Image.open(io.BytesIO(data))}]}
+    ]
+    (kept,) = pack_images(opened, QWEN, storage="inline")
+    assert kept.notes == ("orientation_kept",)
+    assert rgb(kept.data).tobytes() == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
+    (packed,) = pack_images(opened, QWEN, storage="inline", orientation="apply")
+    assert packed.notes == ("orientation_applied",)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert rgb(packed.data).tobytes() == expected.convert("RGB").tobytes()
+
+
 def test_what_declares_no_turn_stays_as_it_is(store: LocalStore) -> None:
     plain = encoded(Image.new("RGB", SIZE))
     for data in (plain, turned(1, "JPEG"), turned(99, "PNG")):
