@@ -59,6 +59,8 @@ def read_conversation(messages: Any, skipped: Counter[str] | None = None) -> Con
     if key is not None:
         given = changed(messages, {key: rows})
         reader.columns(given, (), None)
+        if not reader.images():
+            reader.keys_beside(given)
     return Conversation(given, steps, reader.segments, reader.images())
 
 
@@ -205,6 +207,14 @@ class _Reader:
             rows = items_of(value)
             places = [((*steps, name, i), row) for i, row in enumerate(rows or ())]
             self._column(places if rows is not None else [((*steps, name), value)], message)
+
+    def keys_beside(self, row: Any) -> None:
+        """Refuses keys of a row that name images where none was found: its column, named otherwise.
+
+        Only the names count: other columns hold what is no part of the conversation.
+        """
+        names = [name for name, one in fields_of(row) if _filled(one) and name not in COLUMNS]
+        self._refuse_looks({name: name for name in names}, "$")
 
     def _column(self, places: list[tuple[Steps, Any]], message: int | None) -> None:
         """Puts the images of a column where the tags of the texts are, else before the texts."""

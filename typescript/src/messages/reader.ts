@@ -79,7 +79,8 @@ export function findImages(messages: unknown, skipped: Skipped | null = null): M
   const reader = new Reader(skipped);
   rows.forEach((row, index) => reader.message(row, key === undefined ? [index] : [key, index]));
   if (key !== undefined) reader.columns(messages, [], null);
-  return reader.segments.flat().filter((one) => typeof one !== "string");
+  if (key !== undefined && reader.images().length === 0) reader.keysBeside(messages);
+  return reader.images();
 }
 
 class Reader {
@@ -119,6 +120,16 @@ class Reader {
         : [entryOf(value, at)];
       this.column(entries, message, pathOf(at));
     }
+  }
+
+  images(): MessageImage[] {
+    return this.segments.flat().filter((one) => typeof one !== "string");
+  }
+
+  /** Refuses keys of a row that name images where none was found: its column, named otherwise. */
+  keysBeside(row: unknown): void {
+    const filled = Object.entries(without(row, COLUMNS)).filter(([, value]) => isFilled(value));
+    this.refuseLooks(Object.fromEntries(filled.map(([name]) => [name, name])), "$");
   }
 
   private content(content: unknown, steps: Steps): void {
