@@ -43,8 +43,9 @@ def is_picture(value: Any) -> bool:
 
 
 def _is_byte_array(value: Any) -> bool:
-    kind = "uint8" if isinstance(value, memoryview) else str(getattr(value, "dtype", ""))
-    return getattr(value, "ndim", None) == 1 and kind == "uint8"
+    if isinstance(value, memoryview):
+        return value.ndim == 1
+    return getattr(value, "ndim", None) == 1 and str(getattr(value, "dtype", "")) == "uint8"
 
 
 def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
