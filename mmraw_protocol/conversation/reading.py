@@ -223,9 +223,13 @@ class _Reader:
         split = {index: list(_split(self.segments[index])) for index in chosen}
         slots = sum(one is None for row in split.values() for one in row)
         others = any(isinstance(one, MessageImage) for row in split.values() for one in row)
+        if others and not slots and all(_is_other(value) for _, value in places):
+            return
         if slots != len(images) and (slots or others):
             text = f"{len(images)} images, and {slots} places for them"
-            raise MMRawError("lengths_differ", text, path_of(places[0][0][:-1]))
+            steps = places[0][0]
+            column = steps[:-1] if isinstance(steps[-1], int) else steps
+            raise MMRawError("lengths_differ", text, path_of(column))
         if slots == 0 and split:
             index = (self._first_user or 0) if message is None else message
             self.segments[index][:0] = [_placed(image, index) for image in images]
@@ -235,6 +239,11 @@ class _Reader:
             self.segments[index] = [
                 _placed(next(waiting), index) if one is None else one for one in row
             ]
+
+
+def _is_other(value: Any) -> bool:
+    """Whether an entry of a column is a text that names no image, such as a container's."""
+    return isinstance(value, str) and looks_like_image(value) is None
 
 
 def _entry(value: Any, steps: Steps) -> MessageImage:

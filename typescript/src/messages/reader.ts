@@ -209,6 +209,10 @@ class Reader {
     const split = chosen.map((index) => splitAtTags(this.segments[index] ?? []));
     const slots = split.flat().filter((one) => one === null).length;
     const others = split.flat().some((one) => one !== null && typeof one !== "string");
+    // A text that names no image, such as a container's.
+    const isOther = ({ part }: MessageImage): boolean =>
+      typeof part === "string" && looksLikeImage(part) === null;
+    if (others && slots === 0 && images.every(isOther)) return;
     if (slots !== images.length && (slots > 0 || others)) {
       const reason = `${images.length} images, and ${slots} places for them`;
       throw new MMRawError("lengths_differ", reason, path);
