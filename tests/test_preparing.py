@@ -99,6 +99,16 @@ def test_transparent_images_are_rejected_unless_told_otherwise(
     assert [*store.list()] == [], "nothing is stored of what is rejected"
 
 
+@pytest.mark.parametrize("mode", ["LA", "La", "RGBA", "RGBa", "PA"])
+def test_the_alpha_of_a_picture_is_seen_in_every_mode(mode: str, store: LocalStore) -> None:
+    picture = Image.new(mode, SIZE)
+    given = [{"role": "user", "content": [{"type": "image", "image": picture}]}]
+    with pytest.raises(MMRawError, match="image_transparent"):
+        pack_images(given, QWEN, store=store)
+    (packed,) = pack_images(given, QWEN, store=store, alpha="white")
+    assert packed.notes == ("alpha_on_white",)
+
+
 @pytest.mark.parametrize("data", OPAQUE.values(), ids=OPAQUE)
 def test_opaque_images_are_packed_as_they_are(data: bytes, store: LocalStore) -> None:
     (packed,) = pack_images(messages(data), QWEN, store=store)
