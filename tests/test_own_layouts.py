@@ -62,6 +62,17 @@ def test_a_column_and_typed_parts_name_parameters_too() -> None:
         assert packed.item.layout_fingerprint == OWN.fingerprint()
 
 
+def test_parameters_beside_the_url_count_too() -> None:
+    url = pack_images(user(image()), QWEN, storage="inline")[0].item.raw_uri
+    part = {"type": "image_url", "image_url": {"url": url, **SMALL}}
+    (packed,) = pack_images(user(part), QWEN, storage="inline")
+    assert packed.item.layout_fingerprint == OWN.fingerprint()
+    with pytest.raises(MMRawError, match="unsupported_option") as caught:
+        part = {"type": "image_url", "image_url": {"url": url, "resized_height": 28}}
+        pack_images(user(part), QWEN, storage="inline")
+    assert caught.value.path == "$[0].content[0]"
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", ["min_pixels", "max_pixels", "resized_height", "resized_width"])
 def test_what_a_family_has_not_is_rejected(family: str, name: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from ..system.shown import Shown
 from ..wire._generated.messages import COLUMNS, CONTENTS, LAYOUT_PARAMETERS
-from .places import COLUMN, Place, changed, field_of, fields_of
+from .places import COLUMN, Place, changed, field_of, fields_of, value_at
 
 Steps = tuple[str | int, ...]
 
@@ -48,8 +48,15 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
 
     @property
     def layout_parameters(self) -> dict[str, Any]:
-        """What the part says of the layout of its image alone, for example `max_pixels`."""
-        said = {name: field_of(self.part, name) for name in LAYOUT_PARAMETERS}
+        """What the part says of the layout of its image alone, for example `max_pixels`.
+
+        It may stand beside the source, too: in `image_url`, beside its `url`.
+        """
+        holders = [self.part, value_at(self.part, self.place.at[:-1])]
+        said = {
+            name: next((one for at in holders if (one := field_of(at, name)) is not None), None)
+            for name in LAYOUT_PARAMETERS
+        }
         return {name: value for name, value in said.items() if value is not None}
 
     @property

@@ -164,3 +164,11 @@ test("what cannot be looked into is rejected", () => {
     }
   }
 });
+
+test("layout parameters beside the url count too", () => {
+  const own = { min_pixels: 3136, max_pixels: 4096 };
+  const [packed] = packImages(user({ type: "image_url", image_url: { url: URL, ...own } }), QWEN, {
+    storage: "inline",
+  });
+  assert.equal(packed.item.layout_fingerprint, getAdapter("qwen_vl", own).fingerprint());
+});

@@ -129,8 +129,10 @@ export function packImages(
 }
 
 /** The adapter under the layout parameters that an image's part names. */
-function ownAdapter(adapter: Adapter, { part, path }: MessageImage): Adapter {
-  const said = LAYOUT_PARAMETERS.map((name) => [name, field(part, name)] as const);
+function ownAdapter(adapter: Adapter, { part, place, path }: MessageImage): Adapter {
+  // They may stand beside the source, too: in `image_url`, beside its `url`.
+  const beside = valueAt(part, place.at.slice(0, -1));
+  const said = LAYOUT_PARAMETERS.map((name) => [name, field(part, name) ?? field(beside, name)] as const);
   const own = said.filter(([, value]) => value !== null);
   for (const [name] of own) {
     if (!(name in adapter.parameters)) {
