@@ -67,8 +67,8 @@ def test_parameters_beside_the_url_count_too() -> None:
     part = {"type": "image_url", "image_url": {"url": url, **SMALL}}
     (packed,) = pack_images(user(part), QWEN, storage="inline")
     assert packed.item.layout_fingerprint == OWN.fingerprint()
+    part = {"type": "image_url", "image_url": {"url": url, "resized_height": 28}}
     with pytest.raises(MMRawError, match="unsupported_option") as caught:
-        part = {"type": "image_url", "image_url": {"url": url, "resized_height": 28}}
         pack_images(user(part), QWEN, storage="inline")
     assert caught.value.path == "$[0].content[0]"
 
