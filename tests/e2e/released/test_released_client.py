@@ -47,7 +47,7 @@ def test_turned_and_transparent_pictures_differ_by_what_a_ref_means(urls: Urls, 
     url = data_url(make(seed=21))
     stored = data_url(encode(decoded(url), "PNG"))
     by_url, by_pixels = ([user(source, "what is it?")] for source in (url, stored))
-    by_ref = ref_messages(by_url, urls.adapter, store=urls.store)
+    by_ref = ref_messages(by_url, urls.adapter, store=urls.store, alpha="drop")
     answer = asyncio.run(ask(by_ref))
     assert answer.is_like(asyncio.run(ask(by_pixels)))
     assert not answer.is_like(asyncio.run(ask(by_url)))
