@@ -197,6 +197,13 @@ def test_images_by_their_urls_are_checked_in_documents_of_any_length(
     assert check(reader(broken)).refused
 
 
+@pytest.mark.parametrize("pad", ["", PAD])
+def test_lists_of_words_and_numbers_are_no_images(pad: str) -> None:
+    rows = [[["the", 5, 9], ["cat", 6, 2]]]
+    checked = check(reader(json.dumps([pad, rows]).encode()))
+    assert (checked.counts, checked.refused) == ({}, {})
+
+
 def test_an_object_is_gathered_as_far_as_it_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "UNMARKED_BYTES", 2_000_000)
     padding = "x" * 1_100_000

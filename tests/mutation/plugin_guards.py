@@ -143,8 +143,8 @@ GUARDS = [
     Guard(
         "a server never takes a script's model",
         CONNECTOR,
-        "return _media(await process.images_of_request(url).get(url))",
-        "return _media(await _images_now(url).get(url))",
+        "images, request = process.images_of_request(url)",
+        "images, request = _images_now(url), process.announced.get()",
         f"{LOADING} -k without_the_endpoint",
     ),
     Guard(
@@ -178,15 +178,15 @@ GUARDS = [
     Guard(
         "who leaves cancels nothing for others",
         PICTURES,
-        "await asyncio.shield(asyncio.wrap_future(flight.future))",
-        "await asyncio.wrap_future(flight.future)",
+        "return await asyncio.shield(flight.task)",
+        "return await flight.task",
         f"{WAITING} -k leaves",
     ),
     Guard(
         "what nobody waits for is not begun",
         PICTURES,
-        "if not flight.waiting and flight.future.cancel():",
-        "if False and flight.future.cancel():",
+        "if not flight.waiting:",
+        "if False:",
         f"{WAITING} -k leaves",
     ),
     Guard(

@@ -21,7 +21,7 @@ GUARDS = [
     Guard(
         "a uuid beside a ref is its hash",
         PARTS,
-        "uuid not in (None, ref.mm_hash)",
+        "uuid not in (None, mm_hash)",
         "False",
         PART_TESTS,
     ),
