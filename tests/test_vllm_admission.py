@@ -34,7 +34,9 @@ class Reads:
 
         def get(store: LocalStore, name: str, **options: Any) -> bytes:
             self.names.append(name)
-            assert name == self.quick or self.gate.wait(30)
+            if name != self.quick and not self.gate.wait(30):
+                self.gate.set()
+                raise AssertionError("nobody let the reading go on")
             return read(store, name, **options)
 
         patch.setattr(LocalStore, "get", get)
@@ -109,7 +111,7 @@ def test_several_conversations_in_a_request_are_several_prompts(
 def test_the_first_refused_image_ends_the_reading_of_the_others(
     reads: Reads, store: LocalStore
 ) -> None:
-    server = Server(store, workers=1, cache_bytes=0)
+    server = Server(store, workers=1, cache_bytes=0, image_seconds=300)
     refs = [stored(store, JPEG + bytes(n)) for n in range(1, 30)]
     gone = stored(store, PNG)
     store.delete(str(gone.raw_image_id))
