@@ -118,6 +118,33 @@ def test_strings_are_found_with_their_keys_wherever_they_stand() -> None:
     assert found == [("mmraw:x", None), ("mmraw:z", "c"), (None, None)]
 
 
+#: A value of every format that has a size of its own, by the specification's table.
+FORMATS = {
+    "c0": "c0", "c2": "c2", "c3": "c3", "7f": "7f", "ff": "ff", "float 32": "ca 3f800000",
+    "float 64": "cb 3ff0000000000000", "uint 8": "cc 01", "uint 16": "cd 0001",
+    "uint 32": "ce 00000001", "uint 64": "cf 0000000000000001", "int 8": "d0 ff",
+    "int 16": "d1 ffff", "int 32": "d2 ffffffff", "int 64": "d3 ffffffffffffffff",
+    "bin 8": "c4 02 9192", "bin 16": "c5 0002 9192", "bin 32": "c6 00000002 9192",
+    "ext 8": "c7 02 01 9192", "ext 16": "c8 0002 01 9192", "ext 32": "c9 00000002 01 9192",
+    "fixext 1": "d4 01 91", "fixext 2": "d5 01 9192", "fixext 4": "d6 01 91929394",
+    "fixext 8": "d7 01 9192939495969798", "fixext 16": "d8 01 91929394959697989192939495969798",
+    "str 8": "d9 01 61", "str 16": "da 0001 61", "str 32": "db 00000001 61", "fixstr": "a1 61",
+    "array 16": "dc 0001 01", "array 32": "dd 00000001 01", "fixarray": "91 01",
+    "map 16": "de 0001 a161 01", "map 32": "df 00000001 a161 01", "fixmap": "81 a161 01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_follows_a_value_of_any_format_is_read(name: str) -> None:
+    data = b"\x92" + bytes.fromhex(FORMATS[name]) + b"\xa3end"
+    (line,) = b"".join(json_lines(io.BytesIO(data).read)).splitlines()
+    value, end = json.loads(line)
+    assert end == "end"
+    unpacked = msgspec.msgpack.decode(data, ext_hook=lambda code, data: None)[0]
+    if not isinstance(unpacked, bytes):
+        assert value == unpacked
+
+
 @given(documents, st.data())
 def test_documents_that_are_cut_off_are_refused(rows: list[Any], data: st.DataObject) -> None:
     whole = pack(rows)

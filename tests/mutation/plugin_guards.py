@@ -110,7 +110,7 @@ GUARDS = [
         IDENTITY,
         "if api_servers != 1:",
         "if False:",
-        f"{REQUESTS} -k several",
+        "tests/test_vllm_start.py -k several",
     ),
     Guard(
         "counts of tokens are compared before the engine",
