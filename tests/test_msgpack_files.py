@@ -136,11 +136,13 @@ FORMATS = {
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_follows_a_value_of_any_format_is_read(name: str) -> None:
-    data = b"\x92" + bytes.fromhex(FORMATS[name]) + b"\xa3end"
+    packed = bytes.fromhex(FORMATS[name])
+    # Numbers are taken together in an array, and one by one in a map.
+    data = b"\x92" + b"\x82\xa1v" + packed + b"\xa1e\xa3end" + b"\x92" + packed + b"\xa3end"
     (line,) = b"".join(json_lines(io.BytesIO(data).read)).splitlines()
-    value, end = json.loads(line)
-    assert end == "end"
-    unpacked = msgspec.msgpack.decode(data, ext_hook=lambda code, data: None)[0]
+    fields, (value, end) = json.loads(line)
+    assert (fields["v"], fields["e"], end) == (value, "end", "end")
+    unpacked = msgspec.msgpack.decode(packed, ext_hook=lambda code, data: b"")
     if not isinstance(unpacked, bytes):
         assert value == unpacked
 
