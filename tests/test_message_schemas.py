@@ -53,7 +53,10 @@ def fits(name: str, message: Any) -> bool:
 
 def hold(name: str, message: Any) -> None:
     """Fails, with the place, where the message is not one of the schema."""
-    VALIDATORS[name].validate(message)
+    # The oldest release that is allowed loses its own error where it iterates in `validate`.
+    assert VALIDATORS[name].is_valid(message), [
+        (error.instance_path, error.schema_path) for error in VALIDATORS[name].iter_errors(message)
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
