@@ -8,11 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
-import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from loopback import ANSWER, answers, running
+from referencing import Registry
 from samples import PNG
 from vllm_package import install
 from vllm_stand_in import JPEG, Server, inline, refusals, request_of, stored
@@ -35,16 +36,14 @@ from mmraw_protocol.wire.schemas import schemas, spec_folder
 
 MESSAGES = spec_folder() / "messages"
 NAMES = sorted(path.stem for path in MESSAGES.iterdir())
-REGISTRY = jsonschema_rs.Registry(list(schemas().items()))
+REGISTRY: Any = Registry().with_contents(schemas().items())
 
 
 def load(name: str) -> Any:
     return json.loads((MESSAGES / f"{name}.json").read_text(encoding="utf-8"))
 
 
-VALIDATORS = {
-    name: jsonschema_rs.Draft202012Validator(load(name), registry=REGISTRY) for name in NAMES
-}
+VALIDATORS = {name: Draft202012Validator(load(name), registry=REGISTRY) for name in NAMES}
 
 
 def fits(name: str, message: Any) -> bool:
@@ -53,10 +52,7 @@ def fits(name: str, message: Any) -> bool:
 
 def hold(name: str, message: Any) -> None:
     """Fails, with the place, where the message is not one of the schema."""
-    # The oldest release that is allowed loses its own error where it iterates in `validate`.
-    assert VALIDATORS[name].is_valid(message), [
-        (error.instance_path, error.schema_path) for error in VALIDATORS[name].iter_errors(message)
-    ]
+    VALIDATORS[name].validate(message)
 
 
 @pytest.mark.parametrize("name", NAMES)
