@@ -1,12 +1,18 @@
-"""Hypothesis profiles: `default` for every run, `quick` at work, `thorough` for a long search.
+"""Hypothesis profiles, and the store that tests of servers share.
 
-Choose one with `pytest --hypothesis-profile thorough` or HYPOTHESIS_PROFILE=thorough.
+Profiles: `default` for every run, `quick` at work, `thorough` for a long search. Choose one with `pytest --hypothesis-profile thorough` or HYPOTHESIS_PROFILE=thorough.
 """
 
 import os
 import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from mmraw_protocol.stores import LocalStore
 
 # Under CI the same examples are tried in every run, so that a failure is the change's own.
 settings.register_profile(
@@ -34,3 +40,11 @@ for _name, _handler in {
 }.items():
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, _name), _handler)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> "LocalStore":
+    """A store of run exp42."""
+    from mmraw_protocol.stores import LocalStore
+
+    return LocalStore(tmp_path / "images", run_id="exp42")

@@ -52,12 +52,6 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
     process.serve(None)
 
 
-@pytest.fixture
-def store(tmp_path: Any) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path, run_id="exp42")
-
-
 def urls_of(*refs: RawMMRef) -> dict[str, Any]:
     """A chat request with refs as URLs."""
     parts = [{"type": "image_url", "image_url": {"url": format_ref(ref)}} for ref in refs]

@@ -7,7 +7,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,12 +31,6 @@ from vllm_stand_in import (
 from mmraw_protocol import MMRawError, format_ref, open_store
 from mmraw_protocol.integrations.vllm import Settings, process
 from mmraw_protocol.stores import LocalStore
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path / "images", run_id="exp42")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Under which names vLLM files pictures of refs, and under which what a client names."""
 
 import asyncio
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,12 +19,6 @@ from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.hashes import sha256_hex
 
 SECRET = "correct horse battery staple"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path / "images", run_id="exp42")
 
 
 def identity_of(naming: Naming, store: LocalStore, data: bytes = JPEG, **changes: Any) -> str:

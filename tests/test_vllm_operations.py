@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +16,6 @@ from mmraw_protocol.integrations.vllm.log import RefusalLog
 from mmraw_protocol.stores import LocalStore
 
 REQUEST = (b"x-request-id", b"r-1")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path / "images", run_id="exp42")
 
 
 @pytest.fixture

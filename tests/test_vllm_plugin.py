@@ -34,12 +34,6 @@ from mmraw_protocol.stores import LocalStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path / "images", run_id="exp42")
-
-
-@pytest.fixture
 def connector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A connector as vLLM makes one; its process serves nothing yet."""
     monkeypatch.delenv(plugin.CONNECTOR_ENV, raising=False)

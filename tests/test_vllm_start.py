@@ -4,7 +4,6 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,12 +24,6 @@ IMAGES = ImageProcessor(
     | {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}
 )
 SECRET = "correct horse battery staple"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path / "images", run_id="exp42")
 
 
 @pytest.fixture(autouse=True)

@@ -2,30 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from samples import RGBA
-from vllm_server_stand_in import ImageProcessor
 from vllm_stand_in import PAD, QWEN, Server, inline, stored
 
 from mmraw_protocol import Limits, format_ref
 from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.stores import LocalStore
 
-IMAGES = ImageProcessor(
-    {"patch_size": 16, "merge_size": 2, "temporal_patch_size": 2}
-    | {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}
-)
 DATA = "data:image/png;base64,AAAA"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    """A store of run exp42."""
-    return LocalStore(tmp_path / "images", run_id="exp42")
 
 
 @pytest.fixture(autouse=True)
