@@ -239,7 +239,7 @@ def pack_images(
         orientation: `as-stored` packs a picture that its EXIF says is turned as it stands; `apply`
             turns it.
         alpha: `refuse` rejects an image that is not fully opaque; `drop` leaves its alpha out, and
-            `white` puts it on white. What is turned or put on white is encoded anew, as PNG, and
+            `white` puts it on white. What is turned or put on white is encoded again, as PNG, and
             stored; the ref names that image. `notes` of each image tell what became of it.
         skipped: As for `find_images`.
 

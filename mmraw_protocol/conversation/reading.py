@@ -204,9 +204,9 @@ class _Reader:
             value = field_of(holder, name)
             if not _filled(value):
                 continue
-            rows = items_of(value)
-            places = [((*steps, name, i), row) for i, row in enumerate(rows or ())]
-            self._column(places if rows is not None else [((*steps, name), value)], message)
+            column, rows = (*steps, name), items_of(value)
+            places = [((*column, i), row) for i, row in enumerate(rows or ())]
+            self._column(column, places if rows is not None else [(column, value)], message)
 
     def keys_beside(self, row: Any) -> None:
         """Refuses keys of a row that name images where none was found: its column, named otherwise.
@@ -216,7 +216,7 @@ class _Reader:
         names = [name for name, one in fields_of(row) if _filled(one) and name not in COLUMNS]
         self._refuse_looks({name: name for name in names}, "$")
 
-    def _column(self, places: list[tuple[Steps, Any]], message: int | None) -> None:
+    def _column(self, column: Steps, places: list[tuple[Steps, Any]], message: int | None) -> None:
         """Puts the images of a column where the tags of the texts are, else before the texts."""
         images = [_entry(value, steps) for steps, value in places]
         chosen = range(len(self.segments)) if message is None else (message,)
@@ -227,8 +227,6 @@ class _Reader:
             return
         if slots != len(images) and (slots or others):
             text = f"{len(images)} images, and {slots} places for them"
-            steps = places[0][0]
-            column = steps[:-1] if isinstance(steps[-1], int) else steps
             raise MMRawError("lengths_differ", text, path_of(column))
         if slots == 0 and split:
             index = (self._first_user or 0) if message is None else message

@@ -1,6 +1,6 @@
 """Images as text where messages come in: data: URLs and base64 in all spellings.
 
-What is read here is encoded anew before it goes on. The data: URLs of refs and envelopes have one
+What is read here is encoded again before it goes on. The data: URLs of refs and envelopes have one
 spelling (wire/data_url.py).
 """
 

@@ -1,4 +1,4 @@
-"""A trainer's images in a bucket, read in workers that are started anew."""
+"""A trainer's images in a bucket, read in workers that are spawned."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
@@ -102,11 +101,8 @@ class Metrics:
     @contextmanager
     def timed(self) -> Generator[None]:
         """Measures one image; refused ones count too."""
-        started = time.perf_counter()
-        try:
+        with self._seconds.time():
             yield
-        finally:
-            self._seconds.observe(time.perf_counter() - started)
 
 
 class _MeasuredStore:

@@ -31,7 +31,7 @@ def register() -> None:
                 logger.warning("mmraw: vLLM %s is newer than %s", vllm_version(), RANGE)
             _register()
     except Exception:
-        # Whoever did not ask for the plugin gets a vLLM without it.
+        # A server that did not ask for the plugin gets a vLLM without it.
         if NAME in os.environ.get(PLUGINS_ENV, "").split(","):
             raise
 

@@ -106,15 +106,13 @@ class RefRequests:
 
 async def _received(scope: Scope, receive: Receive, served: Served) -> Reading | None:
     """The reading of the whole body; None where the client has left."""
-    failed: MMRawError | None = None
     try:
         body = await asgi.read_body(scope, receive, served.images.settings.body_limit)
     except MMRawError as error:
-        body, failed = b"", error
-    if failed is None and body is None:
+        return Reading(b"", failed=error, is_too_long=True)
+    if body is None:
         default_metrics().disconnected()
-    if body is None or failed is not None:
-        return None if failed is None else Reading(b"", failed=failed, is_too_long=True)
+        return None
     # Parsing, too, is done in threads: a body may hold megabytes of inline images.
     if len(body) > _SHORT:
         return await asyncio.to_thread(_read, body, served)

@@ -25,7 +25,7 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     tokens = images = 0
-    most = served.images.settings.limits.features_images
+    most, prompts = served.images.settings.limits.features_images, _prompts(document)
     for index, (url, uuids) in enumerate(image_urls(document)):
         if not is_ref(url):
             continue
@@ -34,7 +34,7 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
         path = f"$.images[{index}]"
         tokens += _check(url, uuids, path, served)
         images += 1
-        served.check_sizes(tokens, images, _prompts(document))
+        served.check_sizes(tokens, images, prompts)
         found.setdefault(url, path)
     if found:
         _check_beside(document, served)

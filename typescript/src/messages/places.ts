@@ -1,5 +1,5 @@
 /**
- * Where content parts hold their image, by spelling, and how a part is written anew.
+ * Where content parts hold their image, by spelling, and how a part is rewritten.
  *
  * Source: spec/messages.json, spec/README.md, section "Messages".
  */
