@@ -1,6 +1,7 @@
 """Hypothesis profiles, and the store that tests of servers share.
 
-Profiles: `default` for every run, `quick` at work, `thorough` for a long search. Choose one with `pytest --hypothesis-profile thorough` or HYPOTHESIS_PROFILE=thorough.
+Profiles: `default` for every run, `quick` at work, `thorough` for a long search. Choose one with
+`pytest --hypothesis-profile thorough` or HYPOTHESIS_PROFILE=thorough.
 """
 
 import os
