@@ -134,8 +134,9 @@ def change_variants(draw: Callable[..., Any], node: Json) -> None:
 
 
 def change_list(draw: Callable[..., Any], node: Json) -> None:
-    if node.get("prefixItems"):
-        node["prefixItems"].pop() if draw(st.booleans()) else node.pop("items", None)
+    if parts := node.get("prefixItems"):
+        # JSON Schema knows no empty list of parts.
+        parts.pop() if len(parts) > 1 and draw(st.booleans()) else node.pop("items", None)
     elif "items" in node:
         node["items"] = copy.deepcopy(draw(st.sampled_from(LEAVES)))
 
