@@ -38,10 +38,19 @@ $(PY):
 $(STAMP): $(LOCK) pyproject.toml | $(PY)
 	$(PIP) install --require-hashes -r $(LOCK)
 	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(CLI_STAMP)
+
+# The demo needs no more than the package and its extra `cli`; `make install` brings that too.
+CLI_LOCK  := requirements-cli.lock
+CLI_STAMP := $(VENV)/.cli-installed
+
+$(CLI_STAMP): $(CLI_LOCK) | $(PY)
+	@echo "installing what the extra 'cli' names into $(VENV), once"
+	$(PIP) install --require-hashes -r $(CLI_LOCK)
 	@touch $@
 
-demo: install ## carry real images over the wire and verify them
-	$(BIN)/mmraw demo
+demo: $(CLI_STAMP) ## carry real images over the wire and verify them
+	@$(PY) -m mmraw_protocol.cli demo
 
 test: install $(if $(NODE),typescript) ## run the tests, those of the TypeScript package too
 	$(PY) -m pytest -n $(WORKERS)
@@ -239,6 +248,9 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 	$(UV) pip compile pyproject.toml --group minimum $(addprefix --extra ,$(EXTRAS)) --resolution lowest-direct \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MINIMUM_LOCK)
+	$(UV) pip compile pyproject.toml --extra cli --constraint $(LOCK) \
+		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(CLI_LOCK)
 	$(UV) pip compile pyproject.toml --group core --extra testing --extra vision --constraint $(LOCK) \
 		--universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(CORE_LOCK)

@@ -15,7 +15,7 @@ from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.errors import MMRawError
 from .options import check_folder
-from .output import print_json, print_table, size_of
+from .output import print_json
 
 EXAMPLE = "mmraw demo my.jpg other.png"
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         refused = [msgspec.to_builtins(refusal) for refusal in refusals]
         print_json({"journeys": values, "refused": refused, "report": str(report)})
     else:
-        _print(journeys, refusals, report)
+        _print(stored, journeys, refusals, report)
     return 0 if all(journey.identical for journey in journeys) else 1
 
 
@@ -58,55 +58,21 @@ def _write(report: Path, text: str) -> None:
         raise MMRawError("store_permission", "the report cannot be written to the folder")
 
 
-_LEGEND = """\
-Each picture is packed (read, hashed, described, stored or kept inline), its ref is built, parsed by
-the server's rules, materialized back (read once, hash verified, decoded, grid compared) and held
-against the original. at: offset+length of its placeholder in the prompt.
-"""
-
-
-def _print(journeys: list[Journey], refusals: list[Refusal], report: Path) -> None:
-    print(_LEGEND)
-    for journey in journeys:
-        _print_journey(journey)
-    print("Refused, as they must be:")
+def _print(stored: Journey, journeys: list[Journey], refusals: list[Refusal], report: Path) -> None:
+    """A row for each picture as it travels by default; the report has every family and way."""
+    for step in stored.steps:
+        verdict = "identical" if step.identical else "DIFFERENT"
+        print(
+            f"{step.picture:<18} {step.encoded_bytes:>9,} B file \u2192 {step.ref_chars:,} B ref \u2192 "
+            f"{step.num_tokens:,} tokens \u2192 {verdict}"
+        )
+    print("\nRefused, as they must be:")
     for refusal in refusals:
-        print(f"  {refusal.title}")
-        print(f"    {refusal.code} at {refusal.path}: {refusal.message}")
-    print()
+        print(f"  {refusal.title}\n    {refusal.code} at {refusal.path}: {refusal.message}")
     count = sum(len(journey.steps) for journey in journeys)
     same = sum(step.identical for journey in journeys for step in journey.steps)
+    families = len({journey.family for journey in journeys})
+    ways = len({(journey.storage, journey.dialect) for journey in journeys})
+    print(f"\n{families} families, {ways} ways over the wire:")
     print(f"{same} of {count} images came back identical, pixel for pixel.")
     print(f"Report with every picture under its patch grid: {report}")
-
-
-def _print_journey(journey: Journey) -> None:
-    turns = " then ".join(map(str, journey.turns))
-    print(
-        f"{journey.family}, {journey.storage}, {journey.dialect}: {turns} images a turn; "
-        f"body {size_of(len(journey.body))}, {journey.prompt_tokens} prompt tokens; "
-        f"pack {journey.pack_seconds * 1e3:.1f} ms, build {journey.build_seconds * 1e3:.2f} ms, "
-        f"parse {journey.parse_seconds * 1e3:.2f} ms"
-    )
-    columns = (
-        *("picture", "kind", "size", "file", "pack ms", "grid", "tokens", "at"),
-        *("ref", "back ms", "pixels"),
-    )
-    rows = [
-        (
-            step.picture,
-            f"{step.format} {step.mode}",
-            f"{step.width}x{step.height}",
-            size_of(step.encoded_bytes),
-            f"{step.pack_seconds * 1e3:.1f}",
-            "x".join(map(str, step.grid_thw)),
-            step.num_tokens,
-            f"{step.placeholder_offset}+{step.placeholder_length}",
-            f"{size_of(step.ref_chars)}",
-            f"{step.materialize_seconds * 1e3:.1f}",
-            "identical" if step.identical else "DIFFER",
-        )
-        for step in journey.steps
-    ]
-    print_table(columns, rows)
-    print()
