@@ -9,11 +9,11 @@ from samples import JPEG
 
 from mmraw_protocol import Materializer, MMRawError, RawMMRef, format_ref
 from mmraw_protocol.families import Adapter, get_adapter, placeholder_lengths
-from mmraw_protocol.integrations.vllm import Settings
+from mmraw_protocol.integrations.serving.identity import Naming
+from mmraw_protocol.integrations.serving.ref_images import RefImages
+from mmraw_protocol.integrations.serving.settings import Settings
 from mmraw_protocol.integrations.vllm.features import translate
-from mmraw_protocol.integrations.vllm.identity import Naming
 from mmraw_protocol.integrations.vllm.process import Served
-from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire.json import to_builtins
 

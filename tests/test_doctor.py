@@ -13,7 +13,7 @@ from mmraw_protocol.cli import COMMANDS, main
 from mmraw_protocol.cli.vllm import vllm_report
 from mmraw_protocol.conformance import selftest
 from mmraw_protocol.conformance.vectors import Vector, read_vectors, vectors_folder
-from mmraw_protocol.integrations.vllm.versions import check_version
+from mmraw_protocol.integrations.vllm.engine import VLLM
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire._generated.families import FAMILIES
 
@@ -134,9 +134,9 @@ def test_doctor_makes_no_store(
 @pytest.mark.parametrize("version", ["0.29.1", "0.8.5.post1"])
 def test_an_older_vllm_is_refused_with_the_range(version: str) -> None:
     with pytest.raises(MMRawError, match=r"too old: mmraw is for vLLM 0\.30 to 0\.33"):
-        check_version(version)
+        VLLM.check_version(version)
 
 
 def test_a_newer_vllm_is_told_from_those_that_were_tried() -> None:
-    assert all(map(check_version, ["0.30.0", "0.32.0+cpu", "0.33.1rc1"]))
-    assert not any(map(check_version, ["0.34.0", "1.0", "dev"]))
+    assert all(map(VLLM.check_version, ["0.30.0", "0.32.0+cpu", "0.33.1rc1"]))
+    assert not any(map(VLLM.check_version, ["0.34.0", "1.0", "dev"]))

@@ -13,8 +13,8 @@ from vllm_package import install
 from vllm_stand_in import GENERATE, JSON, QWEN, Server, metric, request_of, stored
 
 from mmraw_protocol import MMRawError, RawMMRef, format_ref
+from mmraw_protocol.integrations.serving.admission import Admission, Loads
 from mmraw_protocol.integrations.vllm import process
-from mmraw_protocol.integrations.vllm.admission import Admission, Loads
 from mmraw_protocol.integrations.vllm.requests import RefRequests
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.system.budget import Budget

@@ -29,7 +29,8 @@ from vllm_stand_in import (
 )
 
 from mmraw_protocol import MMRawError, format_ref, open_store
-from mmraw_protocol.integrations.vllm import Settings, process
+from mmraw_protocol.integrations.serving.settings import Settings
+from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.stores import LocalStore
 
 

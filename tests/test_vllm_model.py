@@ -10,8 +10,8 @@ from vllm_server_stand_in import ImageProcessor, renderer_of
 from mmraw_protocol import MMRawError
 from mmraw_protocol.families import Adapter, get_adapter
 from mmraw_protocol.families.served import PROBES
-from mmraw_protocol.integrations.vllm import Settings
-from mmraw_protocol.integrations.vllm.identity import Naming
+from mmraw_protocol.integrations.serving.identity import Naming
+from mmraw_protocol.integrations.serving.settings import Settings
 from mmraw_protocol.integrations.vllm.model import served_model
 from mmraw_protocol.integrations.vllm.process import Served
 from mmraw_protocol.wire._generated.families import FAMILIES

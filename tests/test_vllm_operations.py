@@ -11,8 +11,9 @@ from samples import JPEG
 from vllm_stand_in import GENERATE, JSON, Server, inline, metric, refusals, request_of, stored
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.integrations.vllm import errors, process
-from mmraw_protocol.integrations.vllm.log import RefusalLog
+from mmraw_protocol.integrations.serving.log import RefusalLog
+from mmraw_protocol.integrations.vllm import process
+from mmraw_protocol.integrations.vllm.engine import VLLM
 from mmraw_protocol.stores import LocalStore
 
 REQUEST = (b"x-request-id", b"r-1")
@@ -22,7 +23,7 @@ REQUEST = (b"x-request-id", b"r-1")
 def server(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server with that store."""
     vllm_package.install(monkeypatch)
-    monkeypatch.setattr(errors, "refusals", RefusalLog())
+    monkeypatch.setattr(VLLM, "refusals", RefusalLog(VLLM.logger))
     yield Server(store)
     process.serve(None)
 
@@ -51,8 +52,8 @@ def test_what_a_client_calls_its_request_cannot_forge_a_line(
 ) -> None:
     caplog.set_level("INFO", "vllm.mmraw")
     error = MMRawError("grid_mismatch", "text", "$.kwargs_data.image[12].payload")
-    RefusalLog().refused(error, "r\n\x1b[31m 1")
-    RefusalLog().refused(error, None)
+    RefusalLog(VLLM.logger).refused(error, "r\n\x1b[31m 1")
+    RefusalLog(VLLM.logger).refused(error, None)
     texts = [text for _, text in lines(caplog)]
     assert texts == [
         "mmraw refused request r???31m?1: grid_mismatch, image 12",
@@ -63,7 +64,7 @@ def test_what_a_client_calls_its_request_cannot_forge_a_line(
 def test_a_flood_of_refusals_is_counted_and_not_written(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "vllm.mmraw")
     now = [100.0]
-    log = RefusalLog(lambda: now[0])
+    log = RefusalLog(VLLM.logger, lambda: now[0])
     for _ in range(1000):
         log.refused(MMRawError("not_a_ref", "text"), None)
     assert len(caplog.records) == 50

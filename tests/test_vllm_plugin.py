@@ -26,10 +26,11 @@ from vllm_package import (
 from vllm_stand_in import ANIMATION, CUT_OFF, NAMING, QWEN, inline, stored
 
 from mmraw_protocol import MMRawError, format_ref
-from mmraw_protocol.integrations.vllm import Settings, plugin, process, script
-from mmraw_protocol.integrations.vllm.identity import name_of
+from mmraw_protocol.integrations.serving.identity import name_of
+from mmraw_protocol.integrations.serving.ref_images import RefImages
+from mmraw_protocol.integrations.serving.settings import Settings
+from mmraw_protocol.integrations.vllm import plugin, process, script
 from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
-from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.stores import LocalStore
 
 

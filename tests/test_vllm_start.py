@@ -15,8 +15,8 @@ from vllm_stand_in import QWEN
 from mmraw_protocol import MMRawError
 from mmraw_protocol.integrations.vllm import plugin, process
 from mmraw_protocol.integrations.vllm.endpoint import MMRawEndpoint
+from mmraw_protocol.integrations.vllm.engine import VLLM
 from mmraw_protocol.integrations.vllm.requests import RefRequests
-from mmraw_protocol.integrations.vllm.versions import NEWEST, OLDEST
 from mmraw_protocol.stores import LocalStore
 
 IMAGES = ImageProcessor(
@@ -122,12 +122,12 @@ def test_several_api_servers_need_a_secret_that_they_share(
         start(monkeypatch, store, SimpleNamespace(api_server_count=2))
     assert process.served() is None
     start(monkeypatch, store, SimpleNamespace(api_server_count=1))
-    assert "made a secret" in caplog.text
+    assert "identity secret (made for this process)" in caplog.text
     caplog.clear()
     monkeypatch.setenv("MMRAW_SECRET", SECRET)
     start(monkeypatch, store, SimpleNamespace(api_server_count=2))
     assert process.served() is not None
-    assert "made a secret" not in caplog.text
+    assert "made for this process" not in caplog.text
     assert "horse" not in caplog.text
 
 
@@ -184,7 +184,8 @@ def test_a_vllm_that_is_newer_starts_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     vllm_package.install(monkeypatch)
-    for version, warned in ((OLDEST, False), (NEWEST, False), ((NEWEST[0], NEWEST[1] + 1), True)):
+    newer = (VLLM.newest[0], VLLM.newest[1] + 1)
+    for version, warned in ((VLLM.oldest, False), (VLLM.newest, False), (newer, True)):
         caplog.clear()
         monkeypatch.setattr(sys.modules["vllm"], "__version__", "{}.{}.0".format(*version))
         plugin.register()

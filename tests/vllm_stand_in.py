@@ -15,11 +15,12 @@ from vllm_server_stand_in import Renderer
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.families import get_adapter
-from mmraw_protocol.integrations.vllm import Settings, process
+from mmraw_protocol.integrations.serving.identity import Naming
+from mmraw_protocol.integrations.serving.ref_images import RefImages
+from mmraw_protocol.integrations.serving.settings import Settings
+from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.integrations.vllm.connector import connector_class
-from mmraw_protocol.integrations.vllm.identity import Naming
 from mmraw_protocol.integrations.vllm.process import Announced, Served, announced
-from mmraw_protocol.integrations.vllm.ref_images import RefImages
 from mmraw_protocol.integrations.vllm.requests import RefRequests
 from mmraw_protocol.stores import AssetStore, LocalStore
 

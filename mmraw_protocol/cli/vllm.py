@@ -7,9 +7,9 @@ from importlib import metadata
 from typing import Any
 
 from ..families import AUTO, get_adapter
-from ..integrations.vllm import Settings
+from ..integrations.serving.settings import Settings
+from ..integrations.vllm.engine import VLLM
 from ..integrations.vllm.plugin import CONNECTOR_ENV, NAME, PLUGINS_ENV
-from ..integrations.vllm.versions import RANGE, check_version
 from ..wire.errors import MMRawError
 from .output import error_dict
 
@@ -62,7 +62,8 @@ def _vllm_here() -> str:
     if not found:
         return "no vLLM here"
     version = metadata.version(found[0])
-    return f"vLLM {version}" + ("" if check_version(version) else f", tried are {RANGE}")
+    is_tried = VLLM.check_version(version)
+    return f"vLLM {version}" + ("" if is_tried else f", tried are {VLLM.versions}")
 
 
 def _state(state: str, detail: str) -> dict[str, str]:

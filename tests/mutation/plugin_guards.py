@@ -3,17 +3,19 @@
 from guard import Guard
 
 HERE = "mmraw_protocol/integrations/vllm"
+SHARED = "mmraw_protocol/integrations/serving"
 URLS = f"{HERE}/urls.py"
 WALK = "mmraw_protocol/conversation/request_urls.py"
 CONNECTOR = f"{HERE}/connector.py"
-IMAGES = f"{HERE}/ref_images.py"
+IMAGES = f"{SHARED}/ref_images.py"
 PICTURES = "mmraw_protocol/materialize/awaited.py"
 WAITING = "tests/test_awaited_cache.py"
 FEATURES = f"{HERE}/features.py"
-IDENTITY = f"{HERE}/identity.py"
+IDENTITY = f"{SHARED}/identity.py"
 RENDERERS = f"{HERE}/renderers.py"
 ASGI = f"{HERE}/requests.py"
 NAMES = "tests/test_vllm_identity.py"
+NAMING = "tests/test_serving_identity.py"
 ROUTE = "tests/test_vllm_features.py"
 PROCESS = f"{HERE}/process.py"
 REQUESTS = "tests/test_vllm_url_requests.py"
@@ -103,7 +105,7 @@ GUARDS = [
         IDENTITY,
         "hmac.digest(self.secret,",
         'hmac.digest(b"",',
-        f"{NAMES} -k known",
+        f"{NAMING} -k known",
     ),
     Guard(
         "several servers share a secret",
@@ -219,7 +221,7 @@ GUARDS = [
     ),
     Guard(
         "the queue has an end",
-        f"{HERE}/admission.py",
+        f"{SHARED}/admission.py",
         "if not is_begun and self._slots.locked() and self._waiting >= self._queue:",
         "if False:",
         f"{ADMISSION} -k queue",
@@ -233,14 +235,14 @@ GUARDS = [
     ),
     Guard(
         "the images of a request ask for room together",
-        f"{HERE}/admission.py",
+        f"{SHARED}/admission.py",
         "if not self._reading and self._asking:",
         "if self._asking:",
         f"{ADMISSION} -k together",
     ),
     Guard(
         "images larger than all room are refused",
-        f"{HERE}/admission.py",
+        f"{SHARED}/admission.py",
         "if self.held + total > most:",
         "if False:",
         f"{ADMISSION} -k more_than_all",

@@ -2,13 +2,13 @@
 
 from guard import Guard
 
-HERE = "mmraw_protocol/integrations/vllm"
-SETTINGS = f"{HERE}/settings.py"
-VARIABLES = f"{HERE}/environment.py"
-VERSIONS = f"{HERE}/versions.py"
-PLUGIN = f"{HERE}/plugin.py"
-LOG = f"{HERE}/log.py"
-SET = "tests/test_vllm_settings.py"
+SHARED = "mmraw_protocol/integrations/serving"
+SETTINGS = f"{SHARED}/settings.py"
+VARIABLES = f"{SHARED}/environment.py"
+ENGINE = f"{SHARED}/engine.py"
+PLUGIN = "mmraw_protocol/integrations/vllm/plugin.py"
+LOG = f"{SHARED}/log.py"
+SET = "tests/test_serving_settings.py"
 START = "tests/test_vllm_start.py"
 SEEN = "tests/test_vllm_operations.py"
 
@@ -57,8 +57,8 @@ GUARDS = [
     ),
     Guard(
         "an older vLLM does not start",
-        VERSIONS,
-        "if numbers < OLDEST:",
+        ENGINE,
+        "if numbers < self.oldest:",
         "if False:",
         f"{START} -k too_old",
     ),

@@ -27,7 +27,7 @@ TRIALS = {
     "object-store": "from mmraw_protocol import open_store; s = open_store('memory://'); "
     "assert s.get(s.put(b'x')) == b'x'",
     "testing": "from mmraw_protocol.testing import refs; refs('v3')",
-    "vllm": "from mmraw_protocol.integrations.vllm import Settings; Settings.load({})",
+    "vllm": "from mmraw_protocol.integrations.serving.settings import Settings; Settings.load({})",
     "transformers": "import transformers, mmraw_protocol.integrations.transformers",
     "renderers": "import renderers, mmraw_protocol.integrations.renderers",
 }

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...wire.errors import MMRawError
 from ...wire.image_urls import url_kind_of
+from ..serving.identity import INFO
 from . import process
 from .errors import vllm_error
-from .identity import INFO
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from .ref_images import RefImages
+    from ..serving.ref_images import RefImages
 
 
 def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:

@@ -12,16 +12,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from . import plugin, process
-from .log import log_start, logger, starting
+from .engine import VLLM
 
 if TYPE_CHECKING:
+    from ..serving.settings import Settings
     from .process import Served
-    from .settings import Settings
 
 
 class MMRawEndpoint:
@@ -36,17 +33,17 @@ class MMRawEndpoint:
         Raises:
             MMRawError: what `Settings.load` raises.
         """
+        from ..serving.settings import Settings
         from .requests import RefRequests
-        from .settings import Settings
 
         # Once more: a vLLM that cannot load the other entry point goes on.
         plugin.register()
-        with starting():
+        with VLLM.starting():
             self._settings: Settings = Settings.load()
         app.add_middleware(RefRequests)
         if os.environ.get(plugin.CONNECTOR_ENV) != plugin.NAME:
             message = "mmraw: %s names another connector, which must hand refs to `mmraw`"
-            logger.warning(message, plugin.CONNECTOR_ENV)
+            VLLM.logger.warning(message, plugin.CONNECTOR_ENV)
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Makes the served model's layout the one that refs are compared with.
@@ -55,13 +52,13 @@ class MMRawEndpoint:
             MMRawError: unsupported_option (no secret, a renderer that is not ours), what
                 `served_model` raises.
         """
-        with starting():
+        with VLLM.starting():
             served = await self._served(state.online_renderer.renderer, args)
         process.serve(served)
-        log_start(_facts(served, args))
+        VLLM.log_start(_facts(served, args))
 
     async def _served(self, renderer: Any, args: Any) -> Served:
-        from .identity import naming_of
+        from ..serving.identity import naming_of
         from .model import served_model
 
         naming = naming_of(self._settings, getattr(args, "api_server_count", None) or 1)
@@ -75,23 +72,15 @@ class MMRawEndpoint:
             message = (
                 "mmraw: a full prompt of new images takes %d bytes, MMRAW_INFLIGHT_BYTES is less"
             )
-            logger.warning(message, need)
+            VLLM.logger.warning(message, need)
         return served
 
 
 def _facts(served: Served, args: Any) -> dict[str, object]:
-    images, settings = served.images, served.images.settings
-    limits, usual = (msgspec.structs.asdict(given) for given in (settings.limits, DEFAULT_LIMITS))
     is_open = any(getattr(args, name, False) for name in ("enable_scale_out", "tokens_only"))
     features = "on" if is_open else "off (they need --enable-scale-out)"
     return {
-        "family": images.adapter.family,
-        "fingerprint": images.adapter.fingerprint(),
-        "store": images.store,
-        "limits": {name: most for name, most in limits.items() if most != usual[name]} or "usual",
-        "cache_bytes": settings.cache_size,
-        "identity": settings.identity,
-        "epoch": settings.epoch or "-",
+        **served.images.facts(),
         "connector": os.environ.get(plugin.CONNECTOR_ENV),
         "features": served.no_features or features,
     }

@@ -5,21 +5,17 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any
 
 from ...wire.errors import MMRawError
+from ..serving.errors import place_of, text_of
 from . import process
-from .log import refusals
+from .engine import VLLM
 
 INVALID_REF = "invalid_mm_image_ref"
 #: The server's own trouble (its store, its installation); the same request may pass later.
 UNAVAILABLE = "mm_image_unavailable"
-
-#: The place of an image: among all URLs of its request, or in the lists of a modality.
-_LISTED = re.compile(r"\$\.images\[(\d+)\]")
-_IMAGE = re.compile(r"\$\.\w+(?:\.(\w+)|\[\.\.\.\])\[(\d+)\]")
 
 
 def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
@@ -28,11 +24,10 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     `error` has vLLM's four fields; `mmraw` beside them has the code of `urn:mmraw:errors:v1`, the
     image's modality and index (null where the whole body is meant) and the path in the features.
     """
-    place = _IMAGE.match(error.path)
-    modality, index = (place.group(1), int(place.group(2))) if place else (None, None)
+    modality, index = place_of(error)
     is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
     body = {
-        "message": _text(error, index),
+        "message": text_of(error),
         "type": UNAVAILABLE if is_own else INVALID_REF,
         "param": f"features{error.path[1:]}" if error.path.startswith("$") else None,
         "code": error.http_status,
@@ -48,7 +43,7 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
 
 def too_long_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     """Status and JSON body for a request that is too long to be read, whatever it holds."""
-    return _vllm_body(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _text(error, None))
+    return _vllm_body(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text_of(error))
 
 
 def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
@@ -64,15 +59,8 @@ def _vllm_body(status: HTTPStatus, text: str) -> tuple[int, dict[str, Any]]:
 
 def _as_vllm(error: MMRawError) -> tuple[HTTPStatus, str]:
     """Status and message; 503 for the server's own trouble: the same request may pass later."""
-    place = _LISTED.match(error.path)
-    text = _text(error, None if place is None else int(place.group(1)))
     is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST, text
-
-
-def _text(error: MMRawError, index: int | None) -> str:
-    where = "" if index is None else f" (image {index})"
-    return f"{error.code}: {error.message}{where}"
+    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST, text_of(error)
 
 
 def vllm_error(error: MMRawError, text: str = "") -> Exception:
@@ -86,7 +74,7 @@ def vllm_error(error: MMRawError, text: str = "") -> Exception:
 
     request = process.announced.get()
     if request is None:
-        report(error, None)
+        VLLM.report(error, None)
     else:
         error = request.remember(error, text)
     status, message = _as_vllm(error)
@@ -96,11 +84,3 @@ def vllm_error(error: MMRawError, text: str = "") -> Exception:
         # vLLM waits for all images of a request before it looks at the first error.
         request.loads.end(refused)
     return refused
-
-
-def report(error: MMRawError, request_id: str | None) -> None:
-    """Logs and counts one refusal."""
-    from .metrics import default_metrics
-
-    refusals.refused(error, request_id)
-    default_metrics().refused(error.code)

@@ -18,7 +18,7 @@ from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
 from ...wire.features import Slot, check_modalities, parse_features
 from ...wire.json import parse_json
-from .identity import of_client
+from ..serving.identity import of_client
 from .process import Announced, Served
 
 #: The fields of a body, as they came.

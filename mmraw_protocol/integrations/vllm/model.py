@@ -22,9 +22,9 @@ from ...families.served import (
 from ...wire._generated.errors import ErrorCode
 from ...wire.errors import MMRawError
 from ...wire.ref import RawMMRef
+from ..serving.ref_images import RefImages
+from ..serving.settings import Settings
 from .process import Served
-from .ref_images import RefImages
-from .settings import Settings
 
 #: Width and height.
 Size = tuple[int, int]

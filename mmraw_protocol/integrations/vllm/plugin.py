@@ -22,13 +22,13 @@ def register() -> None:
         MMRawError: unsupported_option (vLLM is too old).
         Exception: what vLLM's modules raise.
     """
-    from .log import logger, starting
-    from .versions import RANGE, check_version, vllm_version
+    from .engine import VLLM
 
     try:
-        with starting():
-            if not check_version(vllm_version()):
-                logger.warning("mmraw: vLLM %s is newer than %s", vllm_version(), RANGE)
+        with VLLM.starting():
+            if not VLLM.check_version(VLLM.version()):
+                newer = "mmraw: vLLM %s is newer than %s"
+                VLLM.logger.warning(newer, VLLM.version(), VLLM.versions)
             _register()
     except Exception:
         # A server that did not ask for the plugin gets a vLLM without it.

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...wire.errors import MMRawError
-from .admission import Loads
+from ..serving.admission import Loads
 
 if TYPE_CHECKING:
-    from .ref_images import RefImages
+    from ..serving.ref_images import RefImages
 
 
 class Announced(msgspec.Struct):

@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any, cast
 
 from ...wire.errors import MMRawError
+from ..serving.identity import name_of, of_client
 from . import process
 from .errors import vllm_error
-from .identity import listed, name_of, named
 
 #: Where the renderers are that stand behind ours, by the names of ours.
 _BASES: dict[str, str] = {}
@@ -117,3 +117,25 @@ def _compare(prompt: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     if expected is not None and cast("list[int]", found["prompt_token_ids"]) != expected:
         message = "the server expands the prompt otherwise than it was sent"
         raise MMRawError("span_mismatch", message, "")
+
+
+def named(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """A prompt of vLLM's in which pictures of refs have their names, and all else a client's."""
+    found = dict(prompt)
+    for part in ("encoder_prompt", "decoder_prompt"):
+        if isinstance(found.get(part), dict):
+            found[part] = named(found[part])
+    given: Mapping[str, Any] = found.get("multi_modal_uuids") or {}
+    uuids = {m: [*map(of_client, listed(u))] for m, u in given.items() if u is not None}
+    data: Mapping[str, Any] = found.get("multi_modal_data") or {}
+    for modality, items in data.items():
+        names = [name_of(item) for item in listed(items)]
+        if any(names):
+            pairs = zip(names, uuids.get(modality) or [None] * len(names), strict=True)
+            uuids[modality] = [uuid if name is None else name.identity for name, uuid in pairs]
+    return {**found, "multi_modal_uuids": uuids} if uuids else found
+
+
+def listed(items: Any) -> list[Any]:
+    """The items of a modality; vLLM also takes a single one."""
+    return cast("list[Any]", items) if isinstance(items, list) else [items]

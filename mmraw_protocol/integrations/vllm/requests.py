@@ -13,10 +13,11 @@ from ...conversation.request_urls import Document
 from ...wire.errors import MMRawError
 from .. import asgi
 from ..asgi import App, Message, Receive, Scope, Send
+from ..serving.metrics import default_metrics
 from . import process
-from .errors import features_error, report, too_long_error, url_error
+from .engine import VLLM
+from .errors import features_error, too_long_error, url_error
 from .features import Fields, translate
-from .metrics import default_metrics
 from .process import Announced, Served, announced
 from .urls import check_urls
 
@@ -73,7 +74,7 @@ class RefRequests:
         if found is None:
             return
         if found.failed is not None:
-            report(found.failed, _request_id(scope))
+            VLLM.report(found.failed, _request_id(scope))
             await asgi.answer(send, *found.refusal(found.failed))
             return
         inner = asgi.with_length(scope, len(found.body)) if found.in_features else scope
@@ -101,7 +102,7 @@ class RefRequests:
             request.loads.close()
             failed = request.first()
             if failed is not None:
-                report(failed, _request_id(scope))
+                VLLM.report(failed, _request_id(scope))
 
 
 async def _received(scope: Scope, receive: Receive, served: Served) -> Reading | None:

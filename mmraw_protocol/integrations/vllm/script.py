@@ -7,10 +7,10 @@ from functools import cache
 
 from ...families import AUTO, get_adapter
 from ...wire.errors import MMRawError
-from .environment import MODEL_ENV
-from .identity import naming_of
-from .ref_images import RefImages
-from .settings import Settings
+from ..serving.environment import MODEL_ENV
+from ..serving.identity import naming_of
+from ..serving.ref_images import RefImages
+from ..serving.settings import Settings
 
 #: The settings of this process's environment.
 settings = cache(Settings.load)

@@ -46,12 +46,12 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             threads of the server's process, and in other processes only what would take more than
             8 bytes a pixel and 32 MiB in this one. `off` starts no process.
         frames: `single` refuses animations, `first` takes their first frame.
-        secret: What the names of pictures in vLLM's caches are made with; the same for all servers
-            that share a cache. None makes one when a server starts, if it is alone.
+        secret: What the names of pictures in the server's caches are made with; the same for all
+            servers that share a cache. None makes one when a server starts, if it is alone.
         epoch: Enters those names; changed where the model's vision tower changes.
         identity: `mm_hash` names a picture by its hash instead, for routers that know no other.
         workers: Threads that read and decode images.
-        inflight_bytes: Most bytes of images on their way to vLLM, over all requests: encoded,
+        inflight_bytes: Most bytes of images on their way to the model, over all requests: encoded,
             decoded, and what its processor makes of them.
         inflight_images: Most images that are read and decoded at a time.
         queue: Most images that wait for that; past it, requests get HTTP 503 with Retry-After.

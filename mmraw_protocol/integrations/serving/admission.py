@@ -71,7 +71,7 @@ class Admission:
 
 
 class Loads:
-    """The images of one request that are on their way to vLLM.
+    """The images of one request that are on their way to the model.
 
     Attributes:
         held: Bytes of the budget that this request holds.
@@ -173,7 +173,7 @@ class Loads:
         return amount
 
     def release(self) -> None:
-        """Frees what the request holds: vLLM has processed it."""
+        """Frees what the request holds: its images are processed."""
         held, self.held = self.held, 0
         self._give(held)
 

@@ -15,6 +15,7 @@ from ...materialize import MaterializedImage
 from ...materialize.awaited import AwaitedCache, in_thread
 from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...stores import AssetStore
+from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
@@ -36,7 +37,7 @@ class Picture(msgspec.Struct, frozen=True):
 
     Attributes:
         image: Mode RGB; never handed out itself.
-        name: What vLLM files it under.
+        name: What the server files it under.
         family: Of its ref.
         inline: Whether its ref carries it.
     """
@@ -60,10 +61,10 @@ class RefImages:
     Args:
         adapter: The model's layout.
         settings: Store, limits, cache, decoding.
-        naming: What vLLM files pictures under.
+        naming: What the server files pictures under.
 
     Attributes:
-        token_bytes: What vLLM's processor makes of an image, for each of its tokens.
+        token_bytes: What the server's processor makes of an image, for each of its tokens.
 
     Raises:
         MMRawError: what opening the store raises.
@@ -144,6 +145,23 @@ class RefImages:
     def cached_bytes(self) -> int:
         """Bytes of decoded pictures that are kept."""
         return self._pictures.cached_bytes
+
+    def facts(self) -> dict[str, object]:
+        """What a server's log says of them at the start; it holds no secret."""
+        settings = self.settings
+        limits, usual = (
+            msgspec.structs.asdict(given) for given in (settings.limits, DEFAULT_LIMITS)
+        )
+        is_made = settings.identity == "secret" and settings.secret is None
+        return {
+            "family": self.adapter.family,
+            "fingerprint": self.adapter.fingerprint(),
+            "store": self.store,
+            "limits": {n: most for n, most in limits.items() if most != usual[n]} or "usual",
+            "cache_bytes": settings.cache_size,
+            "identity": settings.identity + (" (made for this process)" if is_made else ""),
+            "epoch": settings.epoch or "-",
+        }
 
     def close(self) -> None:
         """Ends threads and decoding processes."""

@@ -1,4 +1,4 @@
-"""What a vLLM server's owner decides, and what the server's model decides."""
+"""What a server's owner decides, and what the server's model decides."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.families.served import FAMILY_BY_MODEL_TYPE, family_of, server_adapter
 from mmraw_protocol.images.isolation import IsolatedDecoder
-from mmraw_protocol.integrations.vllm import Settings
+from mmraw_protocol.integrations.serving.settings import Settings
 from mmraw_protocol.stores import CachedStore, LocalStore
 from mmraw_protocol.wire._generated.families import FAMILIES
 

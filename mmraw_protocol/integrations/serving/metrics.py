@@ -1,4 +1,4 @@
-"""Counters beside vLLM's own, on its /metrics."""
+"""Counters beside the server's own, on its /metrics."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Metrics:
     """What the plugin does, as Prometheus metrics whose names start with mmraw_.
 
     Args:
-        registry: Where they are registered; None for the process's own, which vLLM exports too.
+        registry: Where they are registered; None for the process's own, which servers export.
     """
 
     def __init__(self, registry: Any = None) -> None:
-        # vLLM has it.
+        # Servers have it.
         client: Any = import_module("prometheus_client")
         options: dict[str, Any] = {"registry": client.REGISTRY if registry is None else registry}
         self._images = client.Counter(

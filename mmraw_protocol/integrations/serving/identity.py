@@ -1,21 +1,19 @@
-"""What vLLM files a picture of a ref under, and where it files what clients name.
+"""What a server files a picture of a ref under, and where it files what clients name.
 
-vLLM takes the uuid of a part, and the hashes of features, for the identity of what comes with them,
-whatever that is. So no value of a client's is taken as it is: it gets a prefix, and no identity of
-a ref has that prefix.
+Servers take what a client names an image by (a uuid, a hash) for the identity of what comes with
+it, whatever that is. So no value of a client's is taken as it is: it gets a prefix, and no identity
+of a ref has that prefix.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from ...wire.errors import MMRawError
-from .log import logger
 
 if TYPE_CHECKING:
     from ...materialize import MaterializedImage
@@ -33,7 +31,7 @@ class Name(msgspec.Struct, frozen=True):
     """What goes with the picture of a ref.
 
     Attributes:
-        identity: What vLLM files it under.
+        identity: What the server files it under.
         num_tokens: How many tokens its image has.
     """
 
@@ -81,12 +79,11 @@ def naming_of(settings: Settings, api_servers: int) -> Naming:
             "and a secret that each made for itself would file every picture several times"
         )
         raise MMRawError("unsupported_option", message)
-    logger.info("mmraw made a secret for this process (MMRAW_SECRET is not set)")
     return Naming(secrets.token_bytes(32), settings.epoch)
 
 
 def name_of(item: Any) -> Name | None:
-    """The name of an item of multi_modal_data; None where it is no picture of a ref."""
+    """The name of a picture, or of an item that holds one; None where it is no picture of a ref."""
     picture = cast("dict[str, Any]", item).get("image") if isinstance(item, dict) else item
     info = getattr(picture, "info", None)
     found = cast("dict[str, Any]", info).get(INFO) if isinstance(info, dict) else None
@@ -94,27 +91,5 @@ def name_of(item: Any) -> Name | None:
 
 
 def of_client(name: Any) -> Any:
-    """Where what a client named is filed; what is no name is left to vLLM."""
+    """Where what a client named is filed; what is no name is left to the server."""
     return CLIENTS + name if isinstance(name, str) else name
-
-
-def named(prompt: Mapping[str, Any]) -> dict[str, Any]:
-    """A prompt of vLLM's in which pictures of refs have their names, and all else a client's."""
-    found = dict(prompt)
-    for part in ("encoder_prompt", "decoder_prompt"):
-        if isinstance(found.get(part), dict):
-            found[part] = named(found[part])
-    given: Mapping[str, Any] = found.get("multi_modal_uuids") or {}
-    uuids = {m: [*map(of_client, listed(u))] for m, u in given.items() if u is not None}
-    data: Mapping[str, Any] = found.get("multi_modal_data") or {}
-    for modality, items in data.items():
-        names = [name_of(item) for item in listed(items)]
-        if any(names):
-            pairs = zip(names, uuids.get(modality) or [None] * len(names), strict=True)
-            uuids[modality] = [uuid if name is None else name.identity for name, uuid in pairs]
-    return {**found, "multi_modal_uuids": uuids} if uuids else found
-
-
-def listed(items: Any) -> list[Any]:
-    """The items of a modality; vLLM also takes a single one."""
-    return cast("list[Any]", items) if isinstance(items, list) else [items]

@@ -1,0 +1,22 @@
+"""What the error of an image says to a client."""
+
+from __future__ import annotations
+
+import re
+
+from ...wire.errors import MMRawError
+
+#: An image among all URLs of its request, or in the lists of a modality.
+_IMAGE = re.compile(r"\$\.(?:images|\w+(?:\.(?P<modality>\w+)|\[\.\.\.\]))\[(?P<index>\d+)\]")
+
+
+def place_of(error: MMRawError) -> tuple[str | None, int | None]:
+    """Modality and index of the image that is meant; None where the path does not say."""
+    found = _IMAGE.match(error.path)
+    return (found["modality"], int(found["index"])) if found else (None, None)
+
+
+def text_of(error: MMRawError) -> str:
+    """Code, message and image in one sentence, for servers whose errors are a sentence."""
+    index = place_of(error)[1]
+    return f"{error.code}: {error.message}" + ("" if index is None else f" (image {index})")
