@@ -63,8 +63,8 @@ def _print(stored: Journey, journeys: list[Journey], refusals: list[Refusal], re
     for step in stored.steps:
         verdict = "identical" if step.identical else "DIFFERENT"
         print(
-            f"{step.picture:<18} {step.encoded_bytes:>9,} B file \u2192 {step.ref_chars:,} B ref \u2192 "
-            f"{step.num_tokens:,} tokens \u2192 {verdict}"
+            f"{step.picture:<18} {step.encoded_bytes:>9,} B file \u2192 "
+            f"{step.ref_chars:,} B ref \u2192 {step.num_tokens:,} tokens \u2192 {verdict}"
         )
     print("\nRefused, as they must be:")
     for refusal in refusals:
