@@ -61,6 +61,13 @@ def test_a_file_holds_settings_and_the_environment_overrides_it(tmp_path: Path) 
     ("name", "text"),
     [
         ("WORKERS", "0"),
+        ("INFLIGHT_BYTES", "0"),
+        ("INFLIGHT_IMAGES", "0"),
+        ("QUEUE", "-1"),
+        ("IMAGE_SECONDS", "-3"),
+        ("IMAGE_SECONDS", "nan"),
+        ("IMAGE_SECONDS", "1e9"),
+        ("MAX_BODY_BYTES", "-1"),
         ("CACHE_BYTES", "-1"),
         ("REFS_ONLY", "perhaps"),
         ("IDENTITY", "passport"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -44,7 +43,7 @@ class Metrics:
             buckets=_BUCKETS,
             **options,
         )
-        self._read = client.Counter(
+        self.store_bytes = client.Counter(
             "mmraw_store_bytes", "Bytes of images read from the store", **options
         )
         self._left = client.Counter(
@@ -84,25 +83,17 @@ class Metrics:
         """A client left."""
         self._left.inc()
 
-    @contextmanager
-    def stage(self, name: str) -> Generator[None]:
+    def stage(self, name: str) -> AbstractContextManager[None]:
         """Measures `read`, `verify` or `decode` of an image; what is refused counts too."""
-        with self._stages.labels(name).time():
-            yield
+        return self._stages.labels(name).time()
 
     def store(self, store: AssetStore) -> AssetStore:
         """The store, its reads measured."""
         return cast("AssetStore", _MeasuredStore(store, self))
 
-    def read(self, size: int) -> None:
-        """So many bytes came from the store."""
-        self._read.inc(size)
-
-    @contextmanager
-    def timed(self) -> Generator[None]:
+    def timed(self) -> AbstractContextManager[None]:
         """Measures one image; refused ones count too."""
-        with self._seconds.time():
-            yield
+        return self._seconds.time()
 
 
 class _MeasuredStore:
@@ -112,7 +103,7 @@ class _MeasuredStore:
     def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
         with self._metrics.stage("read"):
             data = self._store.get(raw_image_id, run_id=run_id)
-        self._metrics.read(len(data))
+        self._metrics.store_bytes.inc(len(data))
         return data
 
     def __getattr__(self, name: str) -> Any:

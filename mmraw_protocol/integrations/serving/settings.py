@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
@@ -22,8 +22,11 @@ from .environment import PREFIX, given_values
 from .metrics import default_metrics
 
 Identity = Literal["secret", "mm_hash"]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
 #: Characters of a secret, at least.
 _SECRET = 16
+_DAY = 86_400.0
 
 
 class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,40 +70,29 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     run_id: str | None = None
     run_ids: tuple[str, ...] | None = None
     store_options: dict[str, Any] = {}
-    cache_bytes: int | None = None
+    cache_bytes: Bytes | None = None
     families: tuple[str, ...] | None = None
     family: str | None = None
     refs_only: bool = False
     isolation: Isolation = "auto"
     frames: Frames = "single"
-    secret: str | None = None
+    secret: Annotated[str, msgspec.Meta(min_length=_SECRET)] | None = None
     epoch: str = ""
     identity: Identity = "secret"
-    workers: int = 4
-    inflight_bytes: int = 2 << 30
-    inflight_images: int = 64
-    queue: int = 256
-    image_seconds: float = 30.0
-    max_body_bytes: int | None = None
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 4
+    inflight_bytes: Count = 2 << 30
+    inflight_images: Count = 64
+    queue: Annotated[int, msgspec.Meta(ge=0)] = 256
+    image_seconds: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 30.0
+    max_body_bytes: Bytes | None = None
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.workers <= 256:
-            raise ValueError("workers is a number from 1 to 256")
-        if min(self.inflight_bytes, self.inflight_images, self.image_seconds) <= 0:
-            raise ValueError("inflight_bytes, inflight_images and image_seconds are positive")
-        if self.queue < 0:
-            raise ValueError("queue is not negative")
-        for name in ("cache_bytes", "max_body_bytes"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is not negative")
         if min(cast("tuple[int, ...]", msgspec.structs.astuple(self.limits))) < 1:
             raise ValueError("limits start at 1")
         named = {*(self.families or ()), self.family} - {None}
         if named and named - {*families()}:
             raise ValueError("unknown family")
-        if self.secret is not None and len(self.secret) < _SECRET:
-            raise ValueError("secret is too short")
 
     def _shown(self) -> Mapping[str, object]:
         return {name: value for name, value in super()._shown().items() if name != "secret"}
@@ -203,7 +195,7 @@ _EXPECTED = {
     "cache_bytes": "expected a whole number of bytes from 0",
     "frames": "expected single or first",
     "identity": "expected secret or mm_hash",
-    "image_seconds": "expected a number of seconds above 0",
+    "image_seconds": "expected a number of seconds above 0, at most a day",
     "inflight_bytes": "expected a whole number of bytes from 1",
     "inflight_images": "expected a whole number from 1",
     "isolation": "expected auto, process or off",

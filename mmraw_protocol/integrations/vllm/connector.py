@@ -55,7 +55,8 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 _refuse_others()
                 return await super().load_from_url_async(url, media_io, **options)
             try:
-                return _media(await _loaded(url))
+                images, request = process.images_of_request(url)
+                return _media(await images.get(url, request.loads))
             except MMRawError as error:
                 failed = error
             raise vllm_error(failed, url)
@@ -78,11 +79,6 @@ def _media(image: Image) -> Any:
     from vllm.multimodal.media import MediaWithBytes
 
     return MediaWithBytes(image, image.info[INFO].identity.encode())
-
-
-async def _loaded(url: str) -> Image:
-    images, request = process.images_of_request(url)
-    return await images.get(url, request.loads)
 
 
 def _images_now(url: str) -> RefImages:

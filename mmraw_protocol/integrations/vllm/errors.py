@@ -41,26 +41,18 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
     return error.http_status, {"error": body}
 
 
-def too_long_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
-    """Status and JSON body for a request that is too long to be read, whatever it holds."""
-    return _vllm_body(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text_of(error))
-
-
-def url_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
+def url_error(error: MMRawError, status: HTTPStatus | None = None) -> tuple[int, dict[str, Any]]:
     """Status and JSON body for a refused request whose refs are URLs: vLLM's own four fields."""
-    return _vllm_body(*_as_vllm(error))
-
-
-def _vllm_body(status: HTTPStatus, text: str) -> tuple[int, dict[str, Any]]:
+    status = status or _status_of(error)
     kind = "BadRequestError" if status == HTTPStatus.BAD_REQUEST else status.phrase
-    body = {"message": text, "type": kind, "param": None, "code": status.value}
+    body = {"message": text_of(error), "type": kind, "param": None, "code": status.value}
     return status.value, {"error": body}
 
 
-def _as_vllm(error: MMRawError) -> tuple[HTTPStatus, str]:
-    """Status and message; 503 for the server's own trouble: the same request may pass later."""
+def _status_of(error: MMRawError) -> HTTPStatus:
+    """503 for the server's own trouble: the same request may pass later."""
     is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST, text_of(error)
+    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST
 
 
 def vllm_error(error: MMRawError, text: str = "") -> Exception:
@@ -77,7 +69,7 @@ def vllm_error(error: MMRawError, text: str = "") -> Exception:
         VLLM.report(error, None)
     else:
         error = request.remember(error, text)
-    status, message = _as_vllm(error)
+    status, message = _status_of(error), text_of(error)
     is_bad = status == HTTPStatus.BAD_REQUEST
     refused: Any = VLLMValidationError(message) if is_bad else GracefulHTTPError(message, status)
     if request is not None:

@@ -16,7 +16,7 @@ from ..asgi import App, Message, Receive, Scope, Send
 from ..serving.metrics import default_metrics
 from . import process
 from .engine import VLLM
-from .errors import features_error, too_long_error, url_error
+from .errors import features_error, url_error
 from .features import Fields, translate
 from .process import Announced, Served, announced
 from .urls import check_urls
@@ -34,22 +34,12 @@ class Reading(NamedTuple):
     Attributes:
         body: For vLLM.
         request: What is announced; None where nothing is.
-        failed: Why vLLM must not see the request.
-        in_features: Whether its images are in features.
-        is_too_long: Whether it was not read to its end.
+        refused: Why vLLM must not see the request, with status and body of the answer.
     """
 
     body: bytes
     request: Announced | None = None
-    failed: MMRawError | None = None
-    in_features: bool = False
-    is_too_long: bool = False
-
-    def refusal(self, error: MMRawError) -> tuple[int, dict[str, Any]]:
-        """Status and body of the answer."""
-        if self.is_too_long:
-            return too_long_error(error)
-        return features_error(error) if self.in_features else url_error(error)
+    refused: tuple[MMRawError, tuple[int, dict[str, Any]]] | None = None
 
 
 class RefRequests:
@@ -73,12 +63,12 @@ class RefRequests:
         found = await _received(scope, receive, served)
         if found is None:
             return
-        if found.failed is not None:
-            VLLM.report(found.failed, _request_id(scope))
-            await asgi.answer(send, *found.refusal(found.failed))
+        if found.refused is not None:
+            failed, answer = found.refused
+            VLLM.report(failed, _request_id(scope))
+            await asgi.answer(send, *answer)
             return
-        inner = asgi.with_length(scope, len(found.body)) if found.in_features else scope
-        await self._serve(found, inner, receive, send)
+        await self._serve(found, scope, receive, send)
 
     async def _serve(self, found: Reading, scope: Scope, receive: Receive, send: Send) -> None:
         request = found.request
@@ -91,7 +81,8 @@ class RefRequests:
         gone.add_done_callback(lambda _: request.loads.end(asyncio.CancelledError()))
         try:
             replayed = asgi.replay(found.body, lambda: asyncio.shield(gone))
-            await self._app(scope, replayed, _with_our_errors(request, send))
+            inner = asgi.with_length(scope, len(found.body))
+            await self._app(inner, replayed, _with_our_errors(request, send))
         except asyncio.CancelledError:
             # Where vLLM does not look for it itself, its loads were cancelled.
             if not gone.done():
@@ -110,7 +101,7 @@ async def _received(scope: Scope, receive: Receive, served: Served) -> Reading |
     try:
         body = await asgi.read_body(scope, receive, served.images.settings.body_limit)
     except MMRawError as error:
-        return Reading(b"", failed=error, is_too_long=True)
+        return Reading(b"", None, (error, url_error(error, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)))
     if body is None:
         default_metrics().disconnected()
         return None
@@ -133,11 +124,12 @@ def _read(body: bytes, served: Served) -> Reading:
         if in_features:
             found = translate(msgspec.json.decode(body, type=Fields), served)
             if found is not None:
-                return Reading(msgspec.json.encode(found[0]), found[1], in_features=True)
+                return Reading(msgspec.json.encode(found[0]), found[1])
         places = check_urls(document, served)
         return Reading(body, Announced(places) if places else None)
     except MMRawError as error:
-        return Reading(body, failed=error, in_features=in_features)
+        answer = features_error if in_features else url_error
+        return Reading(body, None, (error, answer(error)))
 
 
 def _document(body: bytes) -> tuple[Document, bool]:
