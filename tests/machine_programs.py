@@ -49,8 +49,7 @@ def _is_open(number: int) -> bool:
 
 def closed_workers(which: str) -> None:
     """Processes that share a file, with some of the standard streams closed."""
-    from mmraw_protocol.files import ConvertJob, rewrite
-    from mmraw_protocol.files.sharing import check_file
+    from mmraw_protocol.files import ConvertJob, check, rewrite
 
     name = "9c3fa26ef2eec6bae60e386221fd6121"
     ref = f"mmraw:v2:r:other:{name}:image:{name}:a.png:e30"
@@ -61,9 +60,15 @@ def closed_workers(which: str) -> None:
     file = os.fdopen(os.dup2(os.memfd_create("rows"), 40), "w+b")
     file.write(data * 20_000)
     file.seek(0)
-    counts = check_file(file, processes=3, range_bytes=1 << 16, start_seconds=0).counts
+    counts = check(file.read, processes=3, block=1 << 16, start_seconds=0).counts
     source, written = io.BytesIO(data * 20_000), list[int]()
-    report = rewrite(source.read, lambda part: written.append(len(part)), ConvertJob(), processes=3)
+    report = rewrite(
+        source.read,
+        lambda part: written.append(len(part)),
+        ConvertJob(),
+        processes=3,
+        start_seconds=0,
+    )
     answer([counts, report.tally.changed, sum(written) > 0])
 
 

@@ -137,7 +137,7 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
         type=_processes,
         default=1,
         metavar="N",
-        help="processes that share the lines of a file (default: 1)",
+        help="worker processes that share the lines of a file (default: 1, none)",
     )
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..files.checking import MOST_REFUSALS, Checked
-from ..files.sharing import check_file
+from ..files.checking import MOST_REFUSALS, Checked, check
 from ..files.validation import Finding
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
@@ -71,7 +70,7 @@ def _check_file(name: str, processes: int) -> Checked:
     try:
         title = f"validate {Path(name).name}"
         with opened(name) as (source, size), progress_bar(title, size) as progress:
-            return check_file(source, processes=processes, progress=progress)
+            return check(source.read, processes=processes, progress=progress)
     except MMRawError as error:
         failed = error
     checked = Checked()

@@ -1,7 +1,7 @@
 """JSON documents of any size: found strings are rewritten, every other byte stays.
 
 `rewrite` does the work for any job; `ConvertJob`, `OffloadJob` and `InlineJob` are the jobs of the
-command line. `check_file` and `check` read files as `mmraw validate` does.
+command line. `check` reads files as `mmraw validate` does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
     from .output import Output, whole_output
     from .rewriting import Job, OnError, Refusal, Report, Rewriter, Tally, rewrite
-    from .sharing import check_file
 
 __all__ = [
     "MOST_REFUSALS",
@@ -34,7 +33,6 @@ __all__ = [
     "StorePlace",
     "Tally",
     "check",
-    "check_file",
     "check_stream",
     "rewrite",
     "whole_output",
@@ -58,7 +56,6 @@ _MODULES = {
     "StorePlace": "jobs",
     "Tally": "rewriting",
     "check": "checking",
-    "check_file": "sharing",
     "check_stream": "checking",
     "rewrite": "rewriting",
     "whole_output": "output",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.msgpack_stream import JsonText
 from ..wire.ref import parse_ref
-from .crew import Crew
+from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 from .validation import Finding, Kind, check_document, check_one
 
@@ -79,6 +80,8 @@ def check(
     processes: int = 1,
     progress: Callable[[int], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    block: int | None = None,
+    start_seconds: float = START_SECONDS,
 ) -> Checked:
     """Checks a file: documents that stand on a line each, or one document over many lines.
 
@@ -90,16 +93,21 @@ def check(
 
     Args:
         read: Gives up to so many bytes, and none at the end.
-        processes: That share the lines, this one among them.
+        processes: Workers that share the lines, if more than one.
         progress: Told how many bytes are read.
         limits: Of refs, envelopes and features.
+        block: Bytes of lines that are taken at once; None is what suits the number of processes.
+        start_seconds: Workers start where this process alone is not done so soon.
+
+    Raises:
+        MMRawError: decoder_unavailable, where a worker does not start or ends early.
     """
     text = JsonText(_counting(read, progress))
-    reader = LineReader(text.read, block=BLOCK if processes > 1 else OWN_BLOCK)
+    reader = LineReader(text.read, block=block or (BLOCK if processes > 1 else OWN_BLOCK))
     checked = Checked()
     failed: MMRawError | None = None
     try:
-        _check_input(reader, checked, limits, processes)
+        _check_input(reader, checked, limits, processes, start_seconds)
     except MMRawError as error:
         # What a reader of lines raises, unlike what is wrong in one, is the end of the input.
         failed = error
@@ -110,23 +118,21 @@ def check(
     return checked
 
 
-def _check_input(reader: LineReader, checked: Checked, limits: Limits, processes: int) -> None:
+def _check_input(
+    reader: LineReader, checked: Checked, limits: Limits, processes: int, start_seconds: float
+) -> None:
     first = reader.next_block()
     if first is None:
         return
     reader.unread(first.data, first.line)
     if is_part_of_a_document(first):
         _check_whole(reader, checked, limits)
-    elif processes > 1:
-        _check_lines_in_parallel(reader, checked, limits, processes)
-    else:
-        check_blocks(reader, checked, limits)
-
-
-def check_blocks(reader: LineReader, checked: Checked, limits: Limits) -> None:
-    """Every line that the reader gives."""
-    while block := reader.next_block():
-        checked.merge(_check_block(block, reader, limits))
+        return
+    open_check = functools.partial(_open_check, limits)
+    blocks = worked(reader, open_check(), open_check, processes, start_seconds=start_seconds)
+    with contextlib.closing(blocks):
+        for block, found in blocks:
+            checked.merge(_check_long_line(block, reader, limits) if found is None else found)
 
 
 def _counting(
@@ -173,9 +179,7 @@ def _check_whole(reader: LineReader, checked: Checked, limits: Limits) -> None:
         checked.add(line, finding)
 
 
-def _check_block(block: Block, reader: LineReader, limits: Limits) -> Checked:
-    if block.whole:
-        return check_lines(block, limits)
+def _check_long_line(block: Block, reader: LineReader, limits: Limits) -> Checked:
     checked = Checked()
     reader.unread(block.data, block.line)
     line = _Line(reader)
@@ -222,19 +226,6 @@ class _Line:
         """Passes over what was not read: a refused line ends where the next one begins."""
         while not self._ended:
             self.read(BLOCK)
-
-
-def _check_lines_in_parallel(
-    reader: LineReader, checked: Checked, limits: Limits, processes: int
-) -> None:
-    def work(block: Block) -> Checked:
-        return _check_block(block, reader, limits)
-
-    # A line that is too long for a block is scanned here.
-    open_work = functools.partial(_open_check, limits)
-    with Crew(reader, work, open_work, processes) as crew:
-        for _, found in crew.results():
-            checked.merge(found)
 
 
 def _open_check(limits: Limits) -> Callable[[Block], Checked]:

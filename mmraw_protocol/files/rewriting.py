@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,10 +14,10 @@ import msgspec
 from ..system.shown import Shown
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.msgpack import is_msgpack
-from .crew import Crew
 from .heads import Heads
 from .lines import are_documents, key_of, place_of, strings_in, text_of
 from .packed import packed_pieces
+from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
 from .scanner import Found, Scanner
 
@@ -118,6 +119,7 @@ def rewrite(
     progress: Callable[[int], None] | None = None,
     note: Callable[[list[tuple[str, int]]], None] | None = None,
     block: int = BLOCK,
+    start_seconds: float = START_SECONDS,
 ) -> Report:
     """Rewrites the strings of JSON documents: one of any size, or many, each on its own lines.
 
@@ -129,17 +131,20 @@ def rewrite(
         job: What to do with which strings.
         on_error: `fail` stops at the first refused string (the report is not `complete`); `keep`
             leaves it as it is.
-        processes: That share the blocks of a file of lines, this one among them; the output's
+        processes: Workers that share the blocks of a file of lines, if more than one; the output's
             order is the input's. Documents that span lines, and very long lines, are scanned here.
         progress: Told how many bytes are read.
         note: Given what the rewriter notes, in order.
         block: Bytes of a block of lines.
+        start_seconds: Workers start where this process alone is not done so soon.
 
     Raises:
         MMRawError: invalid_json, invalid_encoding, invalid_msgpack, limit_exceeded: the documents
             themselves cannot be read; the message names the place.
     """
-    return _Rewriting(read, write, job, on_error, progress, note, block).run(processes)
+    return _Rewriting(read, write, job, on_error, progress, note, block).run(
+        processes, start_seconds
+    )
 
 
 class _Stop(Exception):  # noqa: N818 (no error: the report says what happened)
@@ -166,36 +171,26 @@ class _Rewriting:
         self._progress = progress
         self._note = note
 
-    def run(self, processes: int) -> Report:
+    def run(self, processes: int, start_seconds: float) -> Report:
         try:
             first = self._reader.read(1)
             self._reader.unread(first, 1)
             if is_msgpack(first):
                 heads, most = self._rewriter.heads, self._rewriter.most
                 self._pass_on(packed_pieces(self._reader.read, heads, most=most), _packed)
-            elif processes > 1:
-                self._run_parallel(processes)
             else:
-                self._run_alone()
+                self._run_lines(processes, start_seconds)
             self.report.complete = True
         except _Stop:
             pass
         return self.report
 
-    def _run_alone(self) -> None:
-        while block := self._reader.next_block():
-            self._finish(block, rewrite_block(block, self._rewriter, self._keep))
-
-    def _run_parallel(self, processes: int) -> None:
-        def work(block: Block) -> _Done | None:
-            return rewrite_block(block, self._rewriter, self._keep)
-
+    def _run_lines(self, processes: int, start_seconds: float) -> None:
+        work = functools.partial(rewrite_block, rewriter=self._rewriter, keep=self._keep)
         open_work = functools.partial(_open_work, self._job, self._keep)
-        with Crew(self._reader, work, open_work, processes) as crew:
-            for block, done in crew.results():
-                if done is None:
-                    # What follows may belong to the same document: it is read again from there.
-                    crew.give_back()
+        blocks = worked(self._reader, work, open_work, processes, start_seconds=start_seconds)
+        with contextlib.closing(blocks):
+            for block, done in blocks:
                 self._finish(block, done)
 
     def _finish(self, block: Block, done: _Done | None) -> None:

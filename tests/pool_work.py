@@ -1,4 +1,4 @@
-"""What the other processes of tests/test_crew.py do with a block."""
+"""What the workers of tests/test_pool.py do with a block."""
 
 import os
 from collections.abc import Callable
@@ -18,9 +18,17 @@ def open_told() -> Callable[[Block], Result]:
     return told
 
 
+def told_if_short(block: Block) -> Result | None:
+    return told(block) if len(block.data) < 900 else None
+
+
+def open_told_if_short() -> Callable[[Block], Result | None]:
+    return told_if_short
+
+
 def open_refusing() -> Callable[[Block], Result]:
     def work(block: Block) -> Result:
-        raise MMRawError("limit_exceeded", "refused by another process")
+        raise MMRawError("limit_exceeded", "refused by a worker")
 
     return work
 
