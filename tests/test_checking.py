@@ -235,3 +235,19 @@ def test_a_long_document_is_checked_in_little_memory(monkeypatch: pytest.MonkeyP
     tracemalloc.stop()
     assert found == {"ref": 401, "envelope": 401}
     assert peak < 1_200_000 < 400 * len(row) / 3
+
+
+def test_lines_that_are_one_document_only_together_are_refused_one_by_one() -> None:
+    checked = check(reader(b'["a"\n"b"]\n1, 2\n3\n'))
+    assert [one.line for one in checked.refusals] == [1]
+    checked = check(reader(b'{"a": 1}\n["a"\n"b"]\n1, 2\n3\n'))
+    assert [(one.line, one.code) for one in checked.refusals] == [
+        (line, "invalid_json") for line in (2, 3, 4)
+    ]
+
+
+@pytest.mark.parametrize("depth", [255, 256, 257])
+def test_lines_are_nested_as_deep_alone_as_among_others(depth: int) -> None:
+    line = b"[" * depth + b"]" * depth + b"\n"
+    codes = [one.code for one in check(reader(b"{}\n" + line)).refusals]
+    assert codes == (["limit_exceeded"] if depth > 256 else [])

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
+from ..wire.json import MAX_DEPTH, parse_json
 from ..wire.msgpack_stream import JsonText
 from ..wire.ref import parse_ref
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
-from .validation import Finding, Kind, check_document, check_one
+from .validation import Finding, Kind, check_document, check_one, check_value
 
 if TYPE_CHECKING:
     from .objects import ObjectScanner
@@ -28,6 +29,7 @@ MOST_REFUSALS = 100
 #: What one process takes in at once: it fits the processor's cache.
 OWN_BLOCK = 1 << 16
 
+_any_value = msgspec.json.Decoder(msgspec.Raw)
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -48,14 +50,9 @@ class Checked(Shown, msgspec.Struct):
     refused: dict[str, int] = {}
     refusals: list[Refused] = []
 
-    def count(self, counts: Mapping[Kind, int]) -> None:
-        """Counts things in which nothing is wrong."""
-        for kind, number in counts.items():
-            self.counts[kind] = self.counts.get(kind, 0) + number
-
     def add(self, line: int, finding: Finding) -> None:
         """Counts one thing."""
-        self.count({finding.kind: 1})
+        self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
         error = finding.error
         if error is None:
             return
@@ -193,12 +190,29 @@ def _check_long_line(block: Block, reader: LineReader, limits: Limits) -> Checke
 def check_lines(block: Block, limits: Limits) -> Checked:
     """Every line of a block as a document of its own."""
     checked = Checked()
-    for number, line in enumerate(block.data.split(b"\n"), start=block.line):
-        text = line.strip()
-        if text:
-            for finding in check_document(text, limits=limits):
-                checked.add(number, finding)
+    lines = [line.strip() for line in block.data.split(b"\n")]
+    documents = _documents(lines)
+    for index, line in enumerate(lines):
+        if not line:
+            continue
+        if documents is None:
+            findings = check_document(line, limits=limits)
+        else:
+            findings = check_value(next(documents), limits=limits)
+        for finding in findings:
+            checked.add(block.line + index, finding)
     return checked
+
+
+def _documents(lines: list[bytes]) -> Iterator[Any] | None:
+    """The values of lines that are one strict document each, read at once; else None."""
+    wanted = [line for line in lines if line]
+    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError, MMRawError):
+        # Lines that are no documents could together be one.
+        for line in wanted:
+            _any_value.decode(line)
+        return iter(parse_json(b"[%b]" % b",".join(wanted), max_depth=MAX_DEPTH + 1))
+    return None
 
 
 class _Line:

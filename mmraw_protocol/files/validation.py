@@ -63,6 +63,7 @@ def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Ite
 
 
 _ROLE = frozenset({"role", "from"})
+_LISTS = frozenset(CONVERSATIONS)
 _MESSAGE = frozenset({*CONTENTS, "tool_calls"})
 #: Types of values that may be of this protocol, or hold some.
 _KINDS = frozenset({dict, list, str})
@@ -106,13 +107,13 @@ def check_value(
             if kind is not None:
                 yield check_one(kind, fields, place, limits)
             else:
-                stack += [_child(name, child, place) for name, child in _looked_at(fields)]
+                stack += _children(fields, place)
 
 
 def _is_conversation(item: Any) -> bool:
     """Whether a value is a list of messages, or a row that has one."""
     if isinstance(item, dict):
-        return any(map(_are_messages, _listed(item)))
+        return not _LISTS.isdisjoint(cast("Any", item)) and any(map(_are_messages, _listed(item)))
     return _are_messages(item)
 
 
@@ -135,17 +136,15 @@ def _is_message(row: dict[str, Any]) -> bool:
     return not _MESSAGE.isdisjoint(row) and not _ROLE.isdisjoint(row)
 
 
-def _looked_at(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _children(fields: dict[str, Any], place: str) -> Iterator[tuple[Any, str, Kind | None]]:
     """What of an object may be of this protocol, the last first."""
     for name, child in reversed(fields.items()):
-        if isinstance(child, (str, list, dict)):
-            yield name, child
-
-
-def _child(name: str, child: Any, place: str) -> tuple[Any, str, Kind | None]:
-    kind = None if isinstance(child, str) else LISTS.get(name)
-    # Other keys are input and stay out of the path.
-    return child, f"{place}.{'*' if kind is None else name}", kind
+        if isinstance(child, (list, dict)):
+            kind = LISTS.get(name)
+            yield child, f"{place}.{'*' if kind is None else name}", kind
+        elif isinstance(child, str) and is_ref(child):
+            # Other keys are input and stay out of the path.
+            yield child, f"{place}.*", "ref"
 
 
 def list_kind(document: Any) -> ListKind | None:
