@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, cast
 
 import msgspec
@@ -70,11 +70,21 @@ _KINDS = frozenset({dict, list, str})
 
 
 def check_value(
-    value: Any, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
+    value: Any,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    path: str = "$",
+    columns: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Checks a decoded document, at any depth; strings that begin as refs do are refs.
 
     Every image of a conversation is in a spelling that is read; the image itself is not opened.
+
+    Args:
+        value: What was decoded.
+        limits: Of what it holds.
+        path: Of the value itself.
+        columns: Keys of the value that are no input: paths may name them.
     """
     stack: list[tuple[Any, str, Kind | None]] = [(value, path, list_kind(value))]
     conversations: list[Any] = []
@@ -107,7 +117,7 @@ def check_value(
             if kind is not None:
                 yield check_one(kind, fields, place, limits)
             else:
-                stack += _children(fields, place)
+                stack += _children(fields, place, columns if place == path else ())
 
 
 def _is_conversation(item: Any) -> bool:
@@ -136,15 +146,17 @@ def _is_message(row: dict[str, Any]) -> bool:
     return not _MESSAGE.isdisjoint(row) and not _ROLE.isdisjoint(row)
 
 
-def _children(fields: dict[str, Any], place: str) -> Iterator[tuple[Any, str, Kind | None]]:
+def _children(
+    fields: dict[str, Any], place: str, shown: Collection[str]
+) -> Iterator[tuple[Any, str, Kind | None]]:
     """What of an object may be of this protocol, the last first."""
     for name, child in reversed(fields.items()):
         if isinstance(child, (list, dict)):
             kind = LISTS.get(name)
-            yield child, f"{place}.{'*' if kind is None else name}", kind
+            yield child, f"{place}.{name if kind or name in shown else '*'}", kind
         elif isinstance(child, str) and is_ref(child):
             # Other keys are input and stay out of the path.
-            yield child, f"{place}.*", "ref"
+            yield child, f"{place}.{name if name in shown else '*'}", "ref"
 
 
 def list_kind(document: Any) -> ListKind | None:

@@ -26,6 +26,8 @@ TRIALS = {
     "client": "import mmraw_protocol.integrations.client",
     "object-store": "from mmraw_protocol import open_store; s = open_store('memory://'); "
     "assert s.get(s.put(b'x')) == b'x'",
+    "arrow": "from mmraw_protocol.files import batches; import pyarrow as a; "
+    "assert batches.validate_batch(a.record_batch([a.array(['x'])], ['t'])).num_rows == 0",
     "testing": "from mmraw_protocol.testing import refs; refs('v3')",
     "vllm": "from mmraw_protocol.integrations.serving.settings import Settings; Settings.load({})",
     "transformers": "import transformers, mmraw_protocol.integrations.transformers",

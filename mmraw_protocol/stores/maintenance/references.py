@@ -115,6 +115,23 @@ def read_references(
     return found
 
 
+def references_in(
+    texts: Iterable[Text], store: AssetStore, *, limits: Limits = DEFAULT_LIMITS
+) -> References:
+    """What strings refer to; the places have no file.
+
+    Args:
+        texts: Strings of documents, and the number of the line or row of each.
+        store: URLs of this store are mentions of its images.
+        limits: Of refs.
+    """
+    found = References()
+    reader = _Reader(store, (), limits, found)
+    for text in texts:
+        reader.string(text)
+    return found
+
+
 class _Reader:
     def __init__(
         self, store: AssetStore, names: Collection[str], limits: Limits, found: References
@@ -170,13 +187,14 @@ class _Reader:
         packed = JsonText(read_part, with_binary=True) if is_packed else None
         read_line = read_part if packed is None else packed.readline
         for found in strings_in(read_line):
-            self._string(found)
+            self.string(found)
             if before - left >= _TOLD:
                 yield before - left
                 before = left
         yield before - left
 
-    def _string(self, found: Text) -> None:
+    def string(self, found: Text) -> None:
+        """Notes what a string refers to."""
         text = found.text
         if text.startswith("data:"):
             return
@@ -200,7 +218,7 @@ class _Reader:
             if "\\" in spelling:
                 # JSON within a string: its escapes hide names from the search for words.
                 for inner in strings_of(spelling, found.line):
-                    self._string(inner)
+                    self.string(inner)
 
     def _ref(self, text: str, line: int, *, whole: bool) -> None:
         ref: RawMMRef | None = None
@@ -216,7 +234,7 @@ class _Reader:
                 self._mention(name, ref.run_id, ref.mm_hash, line)
             # The payload of a family that is not built in may name other images.
             for inner in strings_in_value(ref.payload, line):
-                self._string(inner)
+                self.string(inner)
         elif whole and failed is not None:
             # In the middle of a sentence it may be talk about refs; as a whole string it is one.
             self._problem(line, failed.code, f"a ref that cannot be read: {failed.message}")

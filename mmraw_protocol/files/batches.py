@@ -1,0 +1,333 @@
+"""What the commands do with files, done with Arrow batches: for Ray, datasets, or another engine.
+
+Each function takes a `pyarrow.RecordBatch` and gives batches. Nothing is kept between two calls but
+an open store, one in each process; a `functools.partial` of a function can be pickled.
+
+Text is found in columns of any layout: refs and data: URLs that are a value of their own, and
+strings in values that are JSON. Each row of a column in `documents` must be a JSON document, or a
+ref without quotes; text of other columns that is neither is passed over.
+
+What was found is a batch of `RESULTS`, behind the columns named in `keep`, which are copied from
+the row. A refusal has a line of its own. Things of one kind with which all is well share a line
+without a row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+from ..families import get_adapter
+from ..stores.maintenance.references import references_in
+from ..stores.maintenance.strings import Text, strings_in_value
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.hashes import sha256_hex
+from ..wire.json import parse_json
+from ..wire.ref import PREFIXES, is_ref, parse_ref
+from .columns import Place, arrow, holds_text, rewritten
+from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
+from .reader import Block
+from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
+from .rewriting import Job, Rewriter, Tally, rewrite, rewrite_block
+from .validation import check_document, check_value
+
+__all__ = [
+    "FACTS",
+    "REFERENCES",
+    "RESULTS",
+    "Rewritten",
+    "convert_batch",
+    "describe_batch",
+    "inline_batch",
+    "offload_batch",
+    "references_batch",
+    "rewrite_batch",
+    "validate_batch",
+]
+
+#: Values that are rewritten together.
+_TOGETHER = 64
+_JSON = (b"{", b"[", b'"')
+_TEXT = (*_JSON, *(prefix.encode() for prefix in PREFIXES))
+
+
+class Rewritten(NamedTuple):
+    """A rewritten batch, and what was done: `changed`, `unchanged`, `image` and refusals."""
+
+    rows: Any
+    results: Any
+
+
+def validate_batch(
+    batch: Any,
+    *,
+    keep: Names = (),
+    documents: Names = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """Checks every ref, envelope, features body and conversation in a batch, as `check` does.
+
+    The columns of a row are looked at together: one may hold the images of another's messages.
+    """
+    results = Results(batch, keep)
+    for row, (fields, texts) in enumerate(_rows(batch, documents)):
+        for column, text in texts.items():
+            for finding in check_document(text, limits=limits):
+                results.add(row, column, finding.kind, finding.error)
+        for finding in check_value(fields, limits=limits, columns=fields.keys()) if fields else ():
+            column, error = _in_column(finding.error, fields)
+            results.add(row, column, finding.kind, error)
+    return results.batch()
+
+
+def convert_batch(
+    batch: Any, *, keep: Names = (), documents: Names = (), **options: Any
+) -> Rewritten:
+    """Moves every ref to another dialect: `rewrite_batch` with `ConvertJob(**options)`."""
+    return rewrite_batch(batch, ConvertJob(**options), keep=keep, documents=documents)
+
+
+def offload_batch(
+    batch: Any, *, keep: Names = (), documents: Names = (), **options: Any
+) -> Rewritten:
+    """Moves every data: image into the store: `rewrite_batch` with `OffloadJob(**options)`."""
+    return rewrite_batch(batch, OffloadJob(**options), keep=keep, documents=documents)
+
+
+def inline_batch(
+    batch: Any, *, keep: Names = (), documents: Names = (), **options: Any
+) -> Rewritten:
+    """Takes every stored image back: `rewrite_batch` with `InlineJob(**options)`."""
+    return rewrite_batch(batch, InlineJob(**options), keep=keep, documents=documents)
+
+
+def rewrite_batch(batch: Any, job: Job, *, keep: Names = (), documents: Names = ()) -> Rewritten:
+    """Rewrites the strings of a batch; schema, metadata, order and every other value stay.
+
+    A refused string stays as it is and has a line in the results.
+
+    Raises:
+        MMRawError: one of `STORE_FAILS`; what `job.open` raises; unsupported_option (text in unions
+            or list views); limit_exceeded (a column's type cannot hold the new texts).
+    """
+    results = Results(batch, keep)
+    rewriter = _opened(cast(Any, job), os.getpid(), threading.get_ident())
+    names = batch.schema.names
+    columns = [
+        rewritten(array, _Rewriting(rewriter, results, name in documents).texts, name)
+        for name, array in zip(names, batch.columns, strict=True)
+    ]
+    rows = arrow.RecordBatch.from_arrays(columns, schema=batch.schema)
+    return Rewritten(rows, results.batch())
+
+
+def references_batch(
+    batch: Any,
+    store: StorePlace,
+    *,
+    documents: Names = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """The stored images that a batch names, each once: a batch of `REFERENCES`."""
+    opened = _opened(cast(Any, store), os.getpid(), threading.get_ident())
+    found = references_in(_texts(batch, documents), opened, limits=limits)
+    rows = [
+        (row, mention.raw_image_id, mention.run_id, mention.mm_hash)
+        for mention, (_, row) in found.mentions.items()
+    ]
+    return batch_of(rows, REFERENCES)
+
+
+def describe_batch(
+    batch: Any,
+    *,
+    keep: Names = (),
+    documents: Names = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """Every ref and data: image of a batch: a batch of `FACTS`, behind the columns in `keep`.
+
+    `tokens` are those of a built-in family at the ref's layout; `bytes` those of an inline image.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for text, _, row in _texts(batch, documents):
+        if is_ref(text):
+            rows.append((row, *_ref_facts(text, limits)))
+        elif text.startswith("data:image/"):
+            rows.append((row, *_image_facts(text, limits)))
+    return with_kept(batch.select(list(keep)), batch_of(rows, FACTS))
+
+
+def _ref_facts(text: str, limits: Limits) -> tuple[Any, ...]:
+    try:
+        ref = parse_ref(text, limits=limits)
+    except MMRawError as error:
+        return "ref", error.code, None, None, None, None, None
+    tokens = size = None
+    with contextlib.suppress(MMRawError):
+        tokens = get_adapter(ref.family).num_tokens(ref.payload)
+    if ref.is_inline:
+        size = len(parse_data_uri(cast(str, ref.raw_uri), limits=limits).data)
+    return "ref", None, ref.dialect, ref.family, ref.mm_hash, tokens, size
+
+
+def _image_facts(text: str, limits: Limits) -> tuple[Any, ...]:
+    try:
+        data = parse_data_uri(text, limits=limits).data
+    except MMRawError as error:
+        return "image", error.code, None, None, None, None, None
+    return "image", None, None, None, sha256_hex(data), None, len(data)
+
+
+@lru_cache(maxsize=8)
+def _opened(what: Any, process: int, thread: int) -> Any:
+    """A rewriter or a store: connections are not shared with children, nor memories by threads."""
+    return what.open()
+
+
+class _Rewriting:
+    """One column, its values and those of its fields on their way."""
+
+    def __init__(self, rewriter: Rewriter, results: Results, is_document: bool) -> None:
+        self._rewriter, self._results, self._is_document = rewriter, results, is_document
+
+    def texts(
+        self, values: Sequence[bytes | None], column: str, key: str, place: Place
+    ) -> Sequence[bytes | None]:
+        """The new texts; those with which nothing happens are the same."""
+        new = list(values)
+        heads = self._rewriter.heads
+        lines: list[int] = []
+        for index, value in enumerate(values):
+            if not value:
+                continue
+            if self._is_document or value.startswith(_JSON):
+                lines.append(index)
+            elif heads.opens(value[: heads.window]):
+                tally = Tally()
+                new[index] = self._whole(value, key, tally)
+                self._note(tally, column, lambda line, index=index: place(index))
+        for first in range(0, len(lines), _TOGETHER):
+            self._lines(new, lines[first : first + _TOGETHER], column, place)
+        return values if new == values else new
+
+    def _whole(self, value: bytes, key: str, tally: Tally) -> bytes:
+        """A value that is a wanted string as it stands."""
+        text = value.decode("utf-8", "replace")
+        try:
+            if len(value) > self._rewriter.most:
+                raise MMRawError("limit_exceeded", "the string is longer than its limits allow")
+            new = self._rewriter.rewrite(text, key).encode()
+        except MMRawError as error:
+            tally.refuse(error, lambda: (1, 1))
+            return value
+        tally.changed, tally.unchanged = int(new != value), int(new == value)
+        tally.notes = self._rewriter.take_notes()
+        return new
+
+    def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
+        """Values that are JSON, together where all are, none spans lines and all can be told."""
+        joined = b"\n".join(cast(bytes, new[index]) for index in at)
+        done = None
+        if joined.count(b"\n") == len(at) - 1:
+            done = rewrite_block(Block(joined, 1, True), self._rewriter, True)
+        data, tally = (None, Tally()) if done is None else (done.data, done.tally)
+        is_told = sum(tally.refused.values()) == len(tally.refusals)
+        if len(at) > 1 and (data is None or not is_told):
+            middle = len(at) // 2
+            self._lines(new, at[:middle], column, place)
+            self._lines(new, at[middle:], column, place)
+            return
+        if data is None:
+            data = self._scanned(joined, tally)
+        texts = [data] if len(at) == 1 else data.split(b"\n")
+        for index, text in zip(at, texts, strict=True):
+            new[index] = text
+        first = len(at) == 1
+        self._note(tally, column, lambda line: place(at[0 if first else line - 1]))
+
+    def _scanned(self, value: bytes, tally: Tally) -> bytes:
+        """A document over many lines; what is no document stays as it is."""
+        parts: list[bytes] = []
+        try:
+            job = _Open(self._rewriter)
+            source = io.BytesIO(value).read
+            report = rewrite(source, parts.append, job, on_error="keep", note=tally.notes.extend)
+            tally.add(report.tally)
+            return b"".join(parts)
+        except MMRawError as error:
+            tally.notes.clear()
+            if self._is_document:
+                tally.refuse(error, lambda: (1, 1))
+            return value
+
+    def _note(self, tally: Tally, column: str, place: Callable[[int], tuple[int, str]]) -> None:
+        results = self._results
+        results.count("changed", tally.changed)
+        results.count("unchanged", tally.unchanged)
+        results.count("image", len(tally.notes), sum(size for _, size in tally.notes))
+        for one in tally.refusals:
+            row, path = place(one.line)
+            error = MMRawError(one.code, one.message, one.path).at(path)
+            results.add(row, column, "refused", error, byte=one.byte)
+
+
+class _Open(NamedTuple):
+    """A job whose rewriter is open already."""
+
+    rewriter: Rewriter
+
+    def open(self) -> Rewriter:
+        """The rewriter."""
+        return self.rewriter
+
+
+def _rows(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
+    """The values of each row that may hold text, JSON text decoded; and its documents."""
+    names = [field.name for field in batch.schema if holds_text(field.type)]
+    columns = [batch.column(name).to_pylist() for name in names]
+    for values in zip(*columns, strict=True):
+        fields: dict[str, Any] = {}
+        texts: dict[str, bytes] = {}
+        for name, value in zip(names, values, strict=True):
+            if name not in documents:
+                fields[name] = _decoded(value)
+            elif value and value.strip():
+                texts[name] = (value.encode() if isinstance(value, str) else value).strip()
+        yield fields, texts
+
+
+def _decoded(value: Any) -> Any:
+    """A value, or what it says as JSON; bytes that cannot be text are None."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace") if value.startswith(_TEXT) else None
+    if not isinstance(value, str) or not value.startswith(("{", "[", '"')):
+        return value
+    try:
+        return parse_json(value)
+    except MMRawError:
+        return value
+
+
+def _texts(batch: Any, documents: Names) -> Iterator[Text]:
+    """Every string of a batch, its line being the row."""
+    for row, (fields, texts) in enumerate(_rows(batch, documents)):
+        yield from strings_in_value([*fields.values(), *map(_decoded, texts.values())], row)
+
+
+def _in_column(error: MMRawError | None, columns: Names) -> tuple[str | None, MMRawError | None]:
+    """The column in which an error of a row stands, and the error as one of its value."""
+    path = "" if error is None else error.path.removeprefix("$.")
+    found = [name for name in columns if re.match(rf"{re.escape(name)}(?![^.\[])", path)]
+    if error is None or not found:
+        return None, error
+    column = max(found, key=len)
+    return column, MMRawError(error.code, error.message, "$" + path[len(column) :])

@@ -1,0 +1,91 @@
+"""Batches of results: what was found in the rows of other batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ..wire.errors import MMRawError
+from .columns import arrow
+
+#: Names of columns.
+Names = Collection[str]
+#: Columns of results: the row in the batch, the column, where within its value (a path, or the byte
+#: from 1); the kind of thing; code and message of a refusal; how many, and bytes of images.
+RESULTS: Any = arrow.schema(
+    [("row", arrow.int64())]
+    + [(name, arrow.string()) for name in ("column", "path", "kind", "code", "message")]
+    + [(name, arrow.int64()) for name in ("byte", "count", "bytes")]
+)
+#: Columns of references: the first row of the batch that names the image.
+REFERENCES: Any = arrow.schema(
+    [("row", arrow.int64())]
+    + [(name, arrow.string()) for name in ("raw_image_id", "run_id", "mm_hash")]
+)
+#: Columns of facts; `mm_hash` of an image without a ref is its sha256.
+FACTS: Any = arrow.schema(
+    [("row", arrow.int64())]
+    + [(name, arrow.string()) for name in ("kind", "code", "dialect", "family", "mm_hash")]
+    + [(name, arrow.int64()) for name in ("tokens", "bytes")]
+)
+
+#: No row is at fault: an engine tries the batch again.
+STORE_FAILS = ("store_unavailable", "store_full", "store_permission")
+
+
+class Results:
+    """Collects the lines of a batch of results."""
+
+    def __init__(self, batch: Any, keep: Names) -> None:
+        self._kept = batch.select(list(keep))
+        self._rows: list[tuple[Any, ...]] = []
+        self._counts: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+
+    def add(
+        self,
+        row: int,
+        column: str | None,
+        kind: str,
+        error: MMRawError | None,
+        size: int = 0,
+        byte: int | None = None,
+    ) -> None:
+        """One thing, and why it is refused."""
+        if error is None:
+            self.count(kind, 1, size)
+            return
+        if error.code in STORE_FAILS:
+            raise error
+        why = (error.path, kind, error.code, error.message)
+        self._rows.append((row, column, *why, byte, 1, size))
+
+    def count(self, kind: str, number: int, size: int = 0) -> None:
+        """Things with which all is well."""
+        self._counts[kind] += number
+        self._bytes[kind] += size
+
+    def batch(self) -> Any:
+        """The results so far."""
+        well = [
+            (None, None, None, kind, None, None, None, number, self._bytes[kind])
+            for kind, number in self._counts.items()
+            if number
+        ]
+        lines = batch_of(self._rows + well, RESULTS)
+        return with_kept(self._kept, lines)
+
+
+def with_kept(kept: Any, lines: Any) -> Any:
+    """Lines of results behind columns of the rows that they are about."""
+    columns = [column.take(lines["row"]) for column in kept.columns]
+    fields = [*(field.with_nullable(True) for field in kept.schema), *lines.schema]
+    return arrow.RecordBatch.from_arrays([*columns, *lines.columns], schema=arrow.schema(fields))
+
+
+def batch_of(rows: Sequence[Sequence[Any]], schema: Any) -> Any:
+    """A batch of rows."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [arrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    return arrow.RecordBatch.from_arrays(arrays, schema=schema)
