@@ -3,7 +3,7 @@
 from .base import GRID_KEY, Adapter, ImageDescription, Layout
 from .checkpoint import read_config
 from .config import typed_config
-from .conventions import EXPANDED, SINGLE, placeholder_lengths
+from .conventions import EXPANDED, SINGLE, payload_lengths, placeholder_lengths
 from .family import FamilyAdapter
 from .fingerprint import layout_fingerprint
 from .owner import WHOLE, as_of_family
@@ -26,6 +26,7 @@ __all__ = [
     "grid_key",
     "layout_fingerprint",
     "named_grid",
+    "payload_lengths",
     "placeholder_lengths",
     "read_config",
     "register_adapter",

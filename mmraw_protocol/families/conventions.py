@@ -6,6 +6,7 @@ A family of spec/families/ lists them where it has several. The span tells them 
 from __future__ import annotations
 
 from ..wire._generated.families import FAMILIES
+from ..wire.ref import Payload
 from .base import Adapter, Layout
 
 #: One token for the whole image.
@@ -19,8 +20,17 @@ def placeholder_lengths(adapter: Adapter, layout: Layout) -> tuple[int, ...]:
 
     A family that has conventions allows those of each, whichever `adapter` was made with.
     """
-    info = FAMILIES.get(adapter.family)
-    if info is None or not info.conventions:
-        return (layout.placeholder_length,)
-    lengths = {SINGLE: 1, EXPANDED: layout.num_tokens}
-    return tuple(lengths[name] for name in info.conventions)
+    return _lengths(adapter.family, layout.num_tokens) or (layout.placeholder_length,)
+
+
+def payload_lengths(adapter: Adapter, payload: Payload) -> tuple[int, ...]:
+    """`placeholder_lengths` of a payload, where the size of the image is not known."""
+    lengths = _lengths(adapter.family, adapter.num_tokens(payload))
+    return lengths or (adapter.placeholder_length(payload),)
+
+
+def _lengths(family: str, num_tokens: int) -> tuple[int, ...]:
+    """By the conventions of a family; empty where it has none."""
+    info = FAMILIES.get(family)
+    lengths = {SINGLE: 1, EXPANDED: num_tokens}
+    return () if info is None else tuple(lengths[name] for name in info.conventions)

@@ -53,13 +53,11 @@ class Checked(Shown, msgspec.Struct):
     def add(self, line: int, finding: Finding) -> None:
         """Counts one thing."""
         self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
-        error = finding.error
-        if error is None:
-            return
-        self.refused[error.code] = self.refused.get(error.code, 0) + 1
-        if len(self.refusals) < MOST_REFUSALS:
-            refusal = Refused(line, finding.kind, error.code, error.path, error.message)
-            self.refusals.append(refusal)
+        for error in () if finding.error is None else (finding.error, *finding.others):
+            self.refused[error.code] = self.refused.get(error.code, 0) + 1
+            if len(self.refusals) < MOST_REFUSALS:
+                refusal = Refused(line, finding.kind, error.code, error.path, error.message)
+                self.refusals.append(refusal)
 
     def merge(self, other: Checked, lines_before: int = 0) -> None:
         """Adds what was found in a later part, whose line 1 has so many lines before it."""
@@ -290,14 +288,10 @@ def _gather(
 
 
 def _check_ref(text: str | None, limits: Limits) -> Finding:
-    failed: MMRawError | None = None
-    try:
-        if text is None:
-            raise MMRawError("limit_exceeded", "the ref is longer than its limits allow")
-        parse_ref(text, limits=limits)
-    except MMRawError as error:
-        failed = error
-    return Finding("ref", failed)
+    if text is None:
+        message = "the ref is longer than its limits allow"
+        return Finding("ref", MMRawError("limit_exceeded", message))
+    return check_one("ref", text, "$", limits)
 
 
 def _check_gathered(kind: Kind, raw: bytes | None, limits: Limits) -> Finding:

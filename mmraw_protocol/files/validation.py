@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator
 from typing import Any, Literal, cast
@@ -9,16 +10,15 @@ from typing import Any, Literal, cast
 import msgspec
 
 from ..conversation.reading import read_conversation
+from ..materialize.documents import verify_document
+from ..materialize.verification import Verifier
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.messages import CONTENTS, CONVERSATIONS
-from ..wire.content_parts import parse_content_parts
 from ..wire.errors import MMRawError
-from ..wire.features import parse_features
-from ..wire.item import KIND, parse_item
+from ..wire.item import KIND
 from ..wire.json import parse_json
-from ..wire.mm_refs import parse_mm_refs
-from ..wire.ref import PREFIXES, is_ref, parse_ref
+from ..wire.ref import PREFIXES, is_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
@@ -38,10 +38,14 @@ URL_HEAD = re.compile("[A-Za-z][A-Za-z0-9+.-]{0,15}:")
 
 
 class Finding(Shown, msgspec.Struct, frozen=True):
-    """One thing that was checked: what it is, and why it was refused (None where it was not)."""
+    """One thing that was checked: what it is, and why it was refused (None where it was not).
+
+    What contradicts itself may have several faults: `others` are all but the first.
+    """
 
     kind: Kind
     error: MMRawError | None = None
+    others: tuple[MMRawError, ...] = ()
 
 
 def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[Finding]:
@@ -202,20 +206,19 @@ def kind_of(fields: dict[str, Any]) -> Kind | None:
 
 def check_one(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
     """Checks a thing of a known kind, decoded or as the bytes of its JSON."""
-    failed: MMRawError | None = None
+    faults: list[MMRawError] = []
     try:
-        if kind == "ref":
-            parse_ref(value, limits=limits)
-        elif kind == "envelope":
-            parse_item(value, limits=limits)
-        elif kind == "content_parts":
-            parse_content_parts(value, limits=limits)
-        elif kind == "mm_refs":
-            parse_mm_refs(value, limits=limits)
-        elif kind == "messages":
+        if kind == "messages":
             read_conversation(value)
         else:
-            parse_features(value, limits=limits)
+            images = verify_document(cast(Any, kind), value, _verifier(limits))
+            faults = [fault for image in images for fault in image.verdict.faults]
     except MMRawError as error:
-        failed = error
-    return Finding(kind, None if failed is None else failed.at(path))
+        faults = [error]
+    placed = [fault.at(path) for fault in faults]
+    return Finding(kind, placed[0], tuple(placed[1:])) if placed else Finding(kind)
+
+
+@functools.lru_cache(4)
+def _verifier(limits: Limits) -> Verifier:
+    return Verifier(limits=limits)

@@ -60,7 +60,7 @@ def compare_layout(
     """
     compare_fingerprint(ref, adapter)
     layout = adapter.layout(width, height, limits=limits)
-    if not _agrees(adapter.parse_payload(ref.payload), layout.payload):
+    if not agrees(adapter.parse_payload(ref.payload), layout.payload):
         message = "the payload is not the one that the image's size gives"
         raise MMRawError("grid_mismatch", message, "$.payload")
     if length is None:
@@ -71,7 +71,7 @@ def compare_layout(
     return length
 
 
-def _agrees(given: Payload, layout: Payload) -> bool:
+def agrees(given: Payload, layout: Payload) -> bool:
     """Whether every field that is given has its value in the layout's payload."""
     if given == layout:
         return True

@@ -120,7 +120,7 @@ GUARDS = [
     Guard(
         "the payload",
         MATERIALIZE,
-        "if not _agrees(adapter.parse_payload(ref.payload), layout.payload):",
+        "if not agrees(adapter.parse_payload(ref.payload), layout.payload):",
         "if False:",
         "tests/test_materialize.py",
     ),

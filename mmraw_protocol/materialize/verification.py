@@ -1,0 +1,242 @@
+"""What can be verified of a ref with what is at hand; every fault, not the first alone.
+
+Without a store: fields that contradict one another, and an inline image against its hash and grid.
+A store, the runs that are expected and a configuration each verify more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeVar, cast
+
+import msgspec
+
+from ..families import Adapter, payload_lengths
+from ..families.published import SCHEMES, known_adapter
+from ..images import decode_rgb, read_header
+from ..stores import AssetStore
+from ..stores.names import digest_in
+from ..stores.verify import verify_source
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.data_url import parse_data_uri
+from ..wire.errors import MMRawError
+from ..wire.item import RawMMItem
+from ..wire.ref import Payload, RawMMRef, normalize_run_id, parse_ref
+from ..wire.ref_stream import read_ref
+from .comparison import agrees, compare_fingerprint, compare_outer
+
+__all__ = ["STEPS", "Step", "Verdict", "Verifier", "names_another_image"]
+
+Step = Literal["run", "fingerprint", "hash", "placeholder", "source", "grid"]
+#: What is verified, in the order of checks.
+STEPS: tuple[Step, ...] = ("run", "fingerprint", "hash", "placeholder", "source", "grid")
+Result = TypeVar("Result")
+
+#: A ref of fewer characters is read at once: an image in it is small.
+_SHORT = 1 << 14
+
+
+class Verdict(msgspec.Struct, kw_only=True, gc=False):
+    """What is right, what is wrong, and what was not verified.
+
+    Attributes:
+        steps: Each step: `ok`, `contradicts` or `unchecked`.
+        faults: What is wrong, in the order of the steps.
+        size: (width, height) of the image in pixels, where its bytes were at hand.
+    """
+
+    steps: dict[Step, str] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(STEPS, "unchecked")
+    )
+    faults: list[MMRawError] = []
+    size: tuple[int, int] | None = None
+
+
+class Verifier:
+    """Verifies refs.
+
+    Args:
+        store: Where stored images are; None leaves their bytes unread.
+        run_ids: The runs that refs may be of; None allows any.
+        adapters: By family: the configuration that refs are compared with. Without one, a ref is
+            compared with the published layout that its fingerprint stands for.
+        decode: Whether the pixels are decoded too.
+        limits: Of images and grids.
+
+    Raises:
+        MMRawError: invalid_run_id.
+    """
+
+    def __init__(
+        self,
+        store: AssetStore | None = None,
+        *,
+        run_ids: Iterable[str] | None = None,
+        adapters: Mapping[str, Adapter] | None = None,
+        decode: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.store = store
+        self.run_ids = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
+        self.adapters = dict(adapters or {})
+        self.decode = decode
+        self.limits = limits
+        self._demands = store is not None or run_ids is not None or bool(self.adapters)
+
+    def verify(
+        self,
+        ref: RawMMRef,
+        *,
+        data: bytes | None = None,
+        mm_hash: str | None = None,
+        modality: str | None = None,
+        placeholder_length: int | None = None,
+    ) -> Verdict:
+        """The verdict on a parsed ref.
+
+        Args:
+            ref: The ref.
+            data: The bytes of its image, where they were read already.
+            mm_hash: The hash beside it, where there is one.
+            modality: The modality under which it stands.
+            placeholder_length: The length of its placeholder, without the tokens around it.
+        """
+        is_alone = not self._demands and placeholder_length is mm_hash is None
+        if is_alone and not ref.is_inline and not names_another_image(ref):
+            # Most refs of files.
+            return Verdict()
+        work = _Work()
+        if self.run_ids is not None and ref.run_id is not None:
+            work.step("run", lambda: self._check_run(ref))
+        adapter = self._adapter(ref, work)
+        work.step("hash", lambda: _check_hashes(ref, mm_hash, modality), proves=False)
+        if adapter is not None and placeholder_length is not None:
+            work.step("placeholder", lambda: _check_length(ref, adapter, placeholder_length))
+        if work.verdict.steps["run"] == "contradicts":
+            return work.verdict
+        data = data if data is not None else work.step("source", lambda: self._read(ref))
+        if data is None:
+            return work.verdict
+        work.step("hash", lambda: verify_source(ref, data))
+        self._verify_image(ref.payload, adapter, data, work)
+        return work.verdict
+
+    def _verify_image(
+        self, payload: Payload, adapter: Adapter | None, data: bytes, work: _Work
+    ) -> None:
+        size = work.verdict.size = work.step("source", lambda: self._size(data))
+        if adapter is not None and size is not None:
+            work.step("grid", lambda: self._check_grid(payload, adapter, size))
+
+    def verify_text(self, text: str) -> tuple[RawMMRef, Verdict]:
+        """The ref that a text is, and the verdict on it; an inline image is decoded once.
+
+        Raises:
+            MMRawError: the codes of `parse_ref`.
+        """
+        if len(text) < _SHORT:
+            ref = parse_ref(text, limits=self.limits)
+            return ref, self.verify(ref)
+        pieces: list[bytes] = []
+        ref, is_read = read_ref(text, pieces.append, limits=self.limits)
+        return ref, self.verify(ref, data=b"".join(pieces) if is_read else None)
+
+    def verify_item(self, item: RawMMItem) -> Verdict:
+        """The verdict on an envelope, whose hash is that of its image."""
+        adapter = self.adapters.get(item.family)
+        if adapter is None and item.layout_fingerprint is not None:
+            adapters = (
+                known_adapter(item.family, item.layout_fingerprint, dialect)
+                for dialect in SCHEMES.values()
+            )
+            adapter = next((one for one in adapters if one is not None), None)
+        work = _Work()
+        if item.raw_uri is not None and item.raw_uri.startswith("data:"):
+            data = parse_data_uri(item.raw_uri, limits=self.limits).data
+            self._verify_image(item.payload, adapter, data, work)
+        return work.verdict
+
+    def _check_run(self, ref: RawMMRef) -> None:
+        if ref.run_id not in cast("frozenset[str]", self.run_ids):
+            message = "the ref is of another run than those that were named"
+            raise MMRawError("run_mismatch", message, "$.run_id")
+
+    def _adapter(self, ref: RawMMRef, work: _Work) -> Adapter | None:
+        """What the ref is compared with; None where nobody here knows its layout parameters."""
+        given = self.adapters.get(ref.family)
+        if given is None:
+            return known_adapter(ref.family, ref.fingerprint, ref.dialect)
+        if ref.fingerprint is None:
+            return given
+        work.step("fingerprint", lambda: compare_fingerprint(ref, given))
+        if work.verdict.steps["fingerprint"] == "ok":
+            return given
+        return known_adapter(ref.family, ref.fingerprint, ref.dialect)
+
+    def _read(self, ref: RawMMRef) -> bytes | None:
+        if ref.is_inline:
+            return parse_data_uri(cast(str, ref.raw_uri), limits=self.limits).data
+        if self.store is None:
+            return None
+        self.store.check_run(ref.run_id)
+        return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
+
+    def _size(self, data: bytes) -> tuple[int, int]:
+        if self.decode:
+            image = decode_rgb(data, limits=self.limits)
+            return image.width, image.height
+        header = read_header(data, limits=self.limits)
+        return header.width, header.height
+
+    def _check_grid(self, payload: Payload, adapter: Adapter, size: tuple[int, int]) -> None:
+        layout = adapter.layout(*size, limits=self.limits)
+        if not agrees(adapter.parse_payload(payload), layout.payload):
+            width, height = size
+            message = f"the payload is not that of an image of {width} x {height} pixels"
+            raise MMRawError("grid_mismatch", message, "$.payload")
+
+
+class _Work:
+    """The steps of one ref."""
+
+    def __init__(self) -> None:
+        self.verdict = Verdict()
+
+    def step(
+        self, name: Step, check: Callable[[], Result], *, proves: bool = True
+    ) -> Result | None:
+        """Runs a check and notes what came of it; one that proves nothing can only contradict."""
+        steps = self.verdict.steps
+        try:
+            result = check()
+        except MMRawError as error:
+            if steps[name] != "contradicts":
+                self.verdict.faults.append(error)
+            steps[name] = "contradicts"
+            return None
+        if proves and steps[name] != "contradicts":
+            steps[name] = "ok"
+        return result
+
+
+def names_another_image(ref: RawMMRef) -> bool:
+    """Whether the name of the stored image promises another hash than mm_hash."""
+    promised = digest_in(ref.stored_name or "")
+    if promised is None:
+        return False
+    return not (promised.startswith(ref.mm_hash) or ref.mm_hash.startswith(promised))
+
+
+def _check_hashes(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> None:
+    compare_outer(ref, mm_hash, modality)
+    if names_another_image(ref):
+        message = "mm_hash contradicts raw_image_id: the two name different images"
+        raise MMRawError("hash_mismatch", message, "$.mm_hash")
+
+
+def _check_length(ref: RawMMRef, adapter: Adapter, length: int) -> None:
+    lengths = payload_lengths(adapter, adapter.parse_payload(ref.payload))
+    if length not in lengths:
+        allowed = " or ".join(map(str, sorted(set(lengths))))
+        message = f"placeholder length {length}, the grid gives {allowed} tokens"
+        raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
