@@ -12,7 +12,14 @@ from .emit_reference import cell, code, head, table
 from .family_text import expansions, placeholder_length, prompt_tokens, refusals, vllm_span
 from .ir import Model
 from .load import Json
-from .published import listed, published
+from .published import (
+    defaults,
+    fingerprint,
+    fingerprint_text,
+    listed,
+    positional_text,
+    published,
+)
 
 _INTRO = """\
 A family is a way to lay out images: from width and height to a grid, a payload and a number of
@@ -83,9 +90,15 @@ def _grid(family: str, info: Json) -> str:
     fields = ", ".join(f"{code(name)} is {code(at)}" for name, at in info["grid"].items())
     return (
         f"## Grid\n\n![A picture under its grid, as {info['title']} lays it out]({family}.svg)\n\n"
-        f"{_LEGEND}\nIn tables of layouts {fields} of the payload. The arithmetic is in\n"
-        "[the protocol](../../../spec/README.md#layout).\n\n"
+        f"{_LEGEND}\nIn tables of layouts {fields} of the payload.\n\n"
+        "## Arithmetic\n\nThe rules for all families, such as how to round, are in\n"
+        f"[the protocol](../../../spec/README.md#layout).\n\n{_arithmetic(info)}\n"
     )
+
+
+def _arithmetic(info: Json) -> str:
+    """layout.md of the family's folder, without its heading."""
+    return str(info["arithmetic"]).partition("\n\n")[2]
 
 
 def _prompt(family: str, info: Json) -> str:
@@ -156,7 +169,15 @@ def _published(model: Model, family: str) -> str:
         (", ".join(one.lines), one.listed, code(one.fingerprint))
         for one in published(model, family)
     ]
-    return f"## Fingerprints\n\n{table(columns, rows)}"
+    parameters, order = defaults(model, family), model.layout_of(family).fingerprint_order
+    texts = {
+        scheme: fingerprint_text(scheme, family, parameters) for scheme in ("v1", "unversioned")
+    }
+    if order:
+        texts["positional"] = positional_text(family, parameters, order)
+    schemes = [(scheme, code(fingerprint(text)), code(text)) for scheme, text in texts.items()]
+    shown = table(("scheme", "fingerprint of the defaults", "text that is hashed"), schemes)
+    return f"## Fingerprints\n\n{table(columns, rows)}{shown}"
 
 
 def _vllm(family: str, info: Json) -> str:

@@ -12,10 +12,8 @@ from textwrap import wrap
 
 from .canonical import string_of
 from .emit_reference import table
-from .family_text import expansions, placeholder_length, prompt_tokens, refusals, vllm_span
 from .ir import Definition, Field, Model, Named, String, Tuple, Type
 from .load import Json, SchemaError
-from .published import defaults, fingerprint, fingerprint_text, positional_text, published
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 #: The last class of characters in a pattern, and how many of them it wants.
@@ -163,50 +161,6 @@ def _families(model: Model) -> str:
     return table(columns, rows)
 
 
-def _lines(model: Model) -> str:
-    rows: list[tuple[str, ...]] = []
-    prompts: list[tuple[str, str]] = []
-    for family, info in model.spec.families.items():
-        for name, line in info["lines"].items():
-            types = ", ".join(f"`{model_type}`" for model_type in line["model_types"])
-            classes = ", ".join(f"`{kind}`" for kind in line["processor_classes"])
-            rows.append((f"`{family}`", name, types, classes))
-            prompts.append((name, _prompt(line["placeholder"], line["token_ids"])))
-    width = max(len(name) for name, _ in prompts)
-    # Not in the table, since a bar within a cell is written in several ways.
-    shown = "In a prompt of each line, with the published ids of the tokens:\n\n"
-    texts = "".join(f"    {name:<{width}}  {prompt}\n" for name, prompt in prompts)
-    return table(("family", "line", "model_type", "processor class"), rows) + shown + texts
-
-
-def _prompt(placeholder: Json, ids: Json) -> str:
-    """The texts of an image in a prompt, n for the number of its tokens or of those in a row."""
-
-    def text(role: str) -> str:
-        given = placeholder[role]
-        return f"{given} ({ids[given]})" if given in ids else str(given)
-
-    span = f"n * {text('token')}"
-    if placeholder["row_end"]:
-        span = f"rows of {span} {text('row_end')}, the last with {text('end')} instead"
-    return " ".join(part for part in (text("before"), span, text("after")) if part)
-
-
-def _prompts(model: Model) -> str:
-    families = model.spec.families
-    rows: list[tuple[str, ...]] = [
-        (f"`{family}`", placeholder_length(info), vllm_span(info))
-        for family, info in families.items()
-    ]
-    columns = ("family", "placeholder_length", "vLLM's span: offset, length")
-    shown = "The tokens of a prompt:\n\n" + prompt_tokens(families) + table(columns, rows)
-    shown += "What vLLM expands; SPAN is the placeholder's span:\n\n" + expansions(families)
-    refused = [
-        f"- {family}, {line}\n" for family, info in families.items() for line in refusals(info)
-    ]
-    return shown + "Not expanded:\n\n" + "".join(refused)
-
-
 def _shape(model: Model, payload: Definition) -> str:
     shown = ", ".join(f'"{part.name}": {_value(model, part.type)}' for part in payload.fields)
     return f"{{{shown}}}"
@@ -235,89 +189,9 @@ def _amount(info: Json) -> str:
     return f"{info['default']:,} {'to 1' if info['unit'] == 'ratio' else info['unit']}"
 
 
-def _modalities(model: Model) -> str:
-    rows: Json = model.spec.modalities["unsupported"]
-    media: Json = model.spec.modalities["media_parts"]
-    shown = table(
-        ("modality", "type, or key of a part without type", "media type"),
-        [(name, _words(row["parts"]), f"`{row['media_type']}…`") for name, row in rows.items()],
-    )
-    types, within, names = (_words(media[name]) for name in ("types", "within", "names"))
-    return (
-        f"{shown}Types of parts that may be any medium: {types}. Media types stand under {names}, "
-        f"in the part itself or below its {within}."
-    )
-
-
-def _messages(model: Model) -> str:
-    document = model.spec.messages
-    names = ("conversations", "contents", "columns", "layout_parameters")
-    lists = [f"{name.upper()}: {_words(document[name])}" for name in names]
-    lists += [
-        f"{name.upper()}: {_words(['.'.join(at) for at in document[name]])}"
-        for name in ("nested", "file_ids")
-    ]
-    lists += [f"COLUMN_TAG: `{document['column_tag']}`"]
-    lists += [f"{name}: {_words(words)}" for name, words in document["looks"].items()]
-    rows = [
-        (
-            one["spelling"],
-            _words([kind or "-" for kind in one["types"]]),
-            f"`{'.'.join(one['at'])}`",
-            _words(one.get("having", [])) or "-",
-            "file id" if one.get("file_id") else "base64" if one.get("encoded") else "any",
-        )
-        for one in document["places"]
-    ]
-    shown = table(("spelling", "types", "at", "having", "source"), rows)
-    return shown + "\n".join(f"- {row}" for row in lists)
-
-
-def _words(words: list[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
-
-
-# Layout parameters and their fingerprints
-
-
-def _fingerprints(model: Model) -> str:
-    rows: list[tuple[str, ...]] = []
-    texts: list[str] = []
-    for family in model.spec.families:
-        parameters = defaults(model, family)
-        order = model.layout_of(family).fingerprint_order
-        rows.append(
-            (
-                family,
-                fingerprint(fingerprint_text("v1", family, parameters)),
-                fingerprint(fingerprint_text("unversioned", family, parameters)),
-                fingerprint(positional_text(family, parameters, order)) if order else "-",
-            )
-        )
-        texts.append(f"    {fingerprint_text('v1', family, parameters)}")
-    shown = table(("family", "v1", "unversioned", "positional"), rows)
-    return shown + "Those of scheme v1 are over:\n\n" + "\n".join(texts)
-
-
-def _presets(model: Model) -> str:
-    columns = ("family", "published with", "layout parameters", "fingerprint (v1)")
-    rows = [
-        (one.family, ", ".join(one.lines), one.listed, one.fingerprint)
-        for family in model.spec.families
-        for one in published(model, family)
-    ]
-    return table(columns, rows)
-
-
 _REGIONS: dict[str, Callable[[Model], str]] = {
     "dialects": _dialects,
     "families": _families,
-    "fingerprints": _fingerprints,
     "grammar": _grammar,
     "limits": _limits,
-    "messages": _messages,
-    "modalities": _modalities,
-    "lines": _lines,
-    "presets": _presets,
-    "prompts": _prompts,
 }

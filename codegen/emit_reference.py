@@ -1,9 +1,10 @@
-"""Emits docs/reference/wire/: a page for each schema, the error catalogue, the limits."""
+"""Emits docs/reference/wire/: a page for each schema, for errors, for limits and for messages."""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from typing import Any, cast
 
 from .emit_bundles import paths, slug
@@ -35,9 +36,15 @@ _ERRORS_INTRO = """\
 A refused input gives an error with a `code`, a `path` (where in the document) and a `message` for a
 person, which never repeats the input. A code keeps its meaning for ever; messages may change.
 """
+#: Lists of messages.json whose items are names, or paths as lists of names.
+_LISTS = ("conversations", "contents", "nested", "columns", "file_ids", "layout_parameters")
 _LIMITS_INTRO = """\
 Defaults of every limit. A reader may set each of them (`Limits` in Python); a writer
 keeps to the defaults.
+"""
+_MESSAGES_INTRO = """\
+Where messages hold images, and how a reader finds them: `messages.md`, `messages.json` and
+`modalities.json` of the specification.
 """
 
 
@@ -49,6 +56,7 @@ def emit(model: Model) -> dict[str, str]:
         "index.md": _index(model),
         "errors.md": _errors(model),
         "limits.md": _limits(model),
+        "messages.md": _messages(model),
     }
 
 
@@ -79,7 +87,10 @@ def _index(model: Model) -> str:
         page = f"[{cell(schema.document['title'])}]({slug(schema.id)}.md)"
         rows.append((page, code(schema.id), cell(schema.document.get("description", ""))))
     tables = table(("schema", "$id", "what it is"), rows)
-    more = "See also the [error catalogue](errors.md) and the [limits](limits.md).\n"
+    more = (
+        "See also the [error catalogue](errors.md), the [limits](limits.md), and\n"
+        "[where messages hold images](messages.md).\n"
+    )
     return head(model, "The wire, schema by schema") + _INTRO + "\n" + tables + more
 
 
@@ -255,3 +266,57 @@ def _limits(model: Model) -> str:
             f"Default: **{limit['default']:,}** {limit['unit']}.\n\n"
         )
     return "".join(parts).rstrip() + "\n"
+
+
+def _messages(model: Model) -> str:
+    document = model.spec.messages
+    rows = [
+        (
+            one["spelling"],
+            _codes(kind or "-" for kind in one["types"]),
+            code(".".join(one["at"])),
+            _codes(one.get("having", [])) or "-",
+            "file id" if one.get("file_id") else "base64" if one.get("encoded") else "any",
+        )
+        for one in document["places"]
+    ]
+    lists = {
+        name: [part if isinstance(part, str) else ".".join(part) for part in document[name]]
+        for name in _LISTS
+    }
+    lists["column_tag"] = [document["column_tag"]]
+    lists |= {f"looks.{name}": words for name, words in document["looks"].items()}
+    return (
+        head(model, "Images in messages", "messages.json", "modalities.json")
+        + f"{_MESSAGES_INTRO}\n{_rules(model)}\n## Places\n\n"
+        + table(("spelling", "types", "at", "having", "source"), rows)
+        + "## Lists\n\n"
+        + table(("list", "values"), [(code(n), _codes(words)) for n, words in lists.items()])
+        + _modalities(model)
+    )
+
+
+def _rules(model: Model) -> str:
+    """messages.md without its heading, its links as they are seen from the page."""
+    text = model.spec.message_rules.partition("\n\n")[2]
+    return text.replace("](README.md", "](../../../spec/README.md")
+
+
+def _modalities(model: Model) -> str:
+    document = model.spec.modalities
+    rows = [
+        (name, _codes(row["parts"]), code(f"{row['media_type']}…"))
+        for name, row in document["unsupported"].items()
+    ]
+    media = [(code(f"media_parts.{n}"), _codes(v)) for n, v in document["media_parts"].items()]
+    columns = ("modality", "type, or key of a part without type", "media type")
+    return (
+        "## Modalities\n\n"
+        + table(columns, rows)
+        + table(("list", "values"), media).rstrip()
+        + "\n"
+    )
+
+
+def _codes(words: Iterable[str]) -> str:
+    return ", ".join(map(code, words))

@@ -108,6 +108,7 @@ class Spec:
     limits: Json
     modalities: Json
     messages: Json
+    message_rules: str
     families: dict[str, Json]
     digests: dict[str, str]
 
@@ -273,7 +274,10 @@ def load_families(root: Path) -> dict[str, Json]:
             raise SchemaError(f"{place}: configuration has no {', '.join(sorted(unknown))}")
         if document["family"] != folder.name:
             raise SchemaError(f"{place}: family must be the folder's name")
-        families[folder.name] = _filled(document)
+        layout = folder / "layout.md"
+        if not layout.exists():
+            raise SchemaError(f"families/{folder.name}: no layout.md with its arithmetic")
+        families[folder.name] = {**_filled(document), "arithmetic": layout.read_text("utf-8")}
     return families
 
 
@@ -312,11 +316,12 @@ def load_spec(root: Path = SPEC) -> Spec:
         schemas[schema.id] = schema
         digests[schema.path] = schema.sha256
     tables: list[Json] = []
-    names = [f"families/{name}/family.json" for name in families]
-    for name in ("errors.json", "limits.json", "modalities.json", "messages.json", *names):
-        data = (root / name).read_bytes()
-        digests[name] = hashlib.sha256(data).hexdigest()
-        tables.append(cast(Json, json.loads(data)))
+    for name in ("errors.json", "limits.json", "modalities.json", "messages.json"):
+        tables.append(cast(Json, json.loads((root / name).read_bytes())))
+        digests[name] = _digest(root / name)
+    for family in families:
+        name = f"families/{family}/family.json"
+        digests[name] = _digest(root / name)
     text = listing(schemas, list(families))
     listed = _schema(cast(Json, json.loads(text)), text.encode(), LISTING)
     schemas[listed.id] = listed
@@ -324,7 +329,13 @@ def load_spec(root: Path = SPEC) -> Spec:
     for schema in schemas.values():
         _check_limits(schema, limits)
     _check_modalities(tables[2])
-    return Spec(schemas, tables[0]["errors"], limits, tables[2], tables[3], families, digests)
+    errors, _, modalities, messages = tables
+    rules = (root / "messages.md").read_text("utf-8")
+    return Spec(schemas, errors["errors"], limits, modalities, messages, rules, families, digests)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_modalities(document: Json) -> None:

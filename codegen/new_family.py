@@ -19,6 +19,7 @@ FILES = {
     "spec/families/FAMILY_NAME/family.json": "family.json",
     "spec/families/FAMILY_NAME/payload.schema.json": "payload.schema.json",
     "spec/families/FAMILY_NAME/layout.schema.json": "layout.schema.json",
+    "spec/families/FAMILY_NAME/layout.md": "layout.md",
     "mmraw_protocol/families/FAMILY_NAME.py": "module.py.txt",
     "typescript/src/families/FAMILY_NAME.ts": "module.ts.txt",
     "tests/test_family_FAMILY_NAME.py": "test.py.txt",

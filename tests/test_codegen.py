@@ -142,6 +142,27 @@ def test_a_limit_that_changes_with_its_bounds_reaches_every_text(checkout: Path)
     assert bundle["$defs"]["Family"]["maxLength"] == 160
 
 
+def test_a_family_without_its_arithmetic_is_no_family(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "spec/families/qwen_vl/layout.md").unlink()
+    assert main([], checkout) == 2
+    assert "families/qwen_vl: no layout.md" in capsys.readouterr().err
+
+
+def test_the_arithmetic_of_a_family_and_the_rules_of_messages_reach_their_pages(
+    checkout: Path,
+) -> None:
+    for source, page in (
+        ("families/qwen_vl/layout.md", "families/qwen_vl.md"),
+        ("messages.md", "wire/messages.md"),
+    ):
+        path = checkout / "spec" / source
+        path.write_text(path.read_text("utf-8") + "\nOne more rule.\n", encoding="utf-8")
+        assert main([], checkout) == 0
+        assert "\nOne more rule.\n" in (checkout / "docs/reference" / page).read_text("utf-8")
+
+
 def test_text_outside_of_the_regions_is_left_as_it_is(checkout: Path) -> None:
     path = checkout / "spec/README.md"
     prose = path.read_text(encoding="utf-8")

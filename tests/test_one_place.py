@@ -81,6 +81,6 @@ def test_a_dialect_is_named_in_the_tables_alone() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_is_a_folder_and_a_module_in_each_language(name: str) -> None:
     folder = {path.name for path in (ROOT / "spec" / "families" / name).iterdir()}
-    assert folder == {"family.json", "payload.schema.json", "layout.schema.json"}
+    assert folder == {"family.json", "layout.md", "layout.schema.json", "payload.schema.json"}
     assert (PACKAGE / "families" / f"{name}.py").is_file()
     assert (ROOT / "typescript" / "src" / "families" / f"{name}.ts").is_file()

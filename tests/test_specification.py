@@ -1,24 +1,41 @@
 """The specification's prose says what its schemas, its limits and the package say."""
 
+import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mmraw_protocol import MMRawError, get_adapter, parse_ref
 from mmraw_protocol.conformance.operations import OPERATIONS
+from mmraw_protocol.families.fingerprint import fingerprint_text
 from mmraw_protocol.wire._generated.dialects import DEFAULT_DIALECT, DIALECTS
 from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
 from mmraw_protocol.wire.data_url import LABEL_CHARACTERS
+from mmraw_protocol.wire.ref import check_raw_image_id
 from mmraw_protocol.wire.schemas import schemas
 
-PROSE = (Path(__file__).parent.parent / "spec" / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parent.parent
+PROSE = (ROOT / "spec/README.md").read_text("utf-8")
 
 
 def section(title: str) -> str:
     """The text under a heading of the specification."""
     return PROSE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def page(family: str) -> str:
+    """The text about fingerprints on a family's page."""
+    text = (ROOT / f"docs/reference/families/{family}.md").read_text("utf-8")
+    return text.split("\n## Fingerprints\n")[1].split("\n## ")[0]
+
+
+def text_of_defaults(family: str, dialect: str) -> str:
+    """What the fingerprint of a family's defaults is computed over."""
+    defaults = msgspec.structs.asdict(FAMILIES[family].layout())
+    return fingerprint_text(family, defaults, dialect)
 
 
 def rows(text: str) -> list[list[str]]:
@@ -54,22 +71,50 @@ def test_every_operation_of_the_conformance_protocol_stands_there() -> None:
 @pytest.mark.parametrize(
     ("scheme", "dialect"), [("v1", "v3"), ("unversioned", "unversioned-uri"), ("positional", "v1")]
 )
-def test_the_fingerprints_of_the_defaults_stand_there(scheme: str, dialect: str) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_page_of_a_family_has_the_fingerprints_of_its_defaults(
+    family: str, scheme: str, dialect: str
+) -> None:
     assert DIALECTS[dialect].fingerprint_scheme == scheme
-    table = [row for row in rows(section("Fingerprint")) if len(row) == 4]
-    column = table[0].index(scheme)
-    for row in table[1:]:
-        if row[column] != "-":
-            assert row[column] == get_adapter(row[0]).fingerprint(dialect)
+    told = {row[0]: row[1:] for row in rows(page(family))}
+    if dialect == "v1" and not FAMILIES[family].fingerprint_order:
+        assert scheme not in told
+        return
+    fingerprint, text = (cell.strip("`") for cell in told[scheme])
+    assert fingerprint == get_adapter(family).fingerprint(dialect)
+    assert text == text_of_defaults(family, dialect)
 
 
-def test_every_preset_stands_there_with_its_fingerprint() -> None:
-    told = {
-        (row[0], name): row[3] for row in rows(section("Layout")) for name in row[1].split(", ")
-    }
-    for family, info in FAMILIES.items():
-        for preset, parameters in info.presets.items():
-            assert told[family, preset] == get_adapter(family, parameters).fingerprint()
+@pytest.mark.parametrize(
+    ("scheme", "dialect"), [("v1", "v3"), ("unversioned", "unversioned-uri"), ("positional", "v1")]
+)
+def test_the_prose_has_one_fingerprint_of_each_scheme_with_its_text(
+    scheme: str, dialect: str
+) -> None:
+    assert f"`{get_adapter('qwen_vl').fingerprint(dialect)}` ({scheme})" in section("Fingerprint")
+    assert f"\n    {text_of_defaults('qwen_vl', dialect)}\n" in section("Fingerprint")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_page_of_a_family_has_every_preset_with_its_fingerprint(family: str) -> None:
+    told = {name: row[2] for row in rows(page(family)) for name in row[0].split(", ")}
+    for preset, parameters in FAMILIES[family].presets.items():
+        assert told[preset] == f"`{get_adapter(family, parameters).fingerprint()}`"
+
+
+def test_the_prose_has_every_code_that_a_vector_expects() -> None:
+    vectors = (ROOT / "spec/vectors").glob("*.jsonl")
+    lines = (line for path in vectors for line in path.read_text("utf-8").splitlines())
+    wanted = {fields["error"]["code"] for fields in map(json.loads, lines) if "error" in fields}
+    assert {code for code in wanted if not re.search(rf"\b{code}\b", PROSE)} == set()
+
+
+def test_the_prose_has_the_names_that_windows_reserves() -> None:
+    (row,) = (row for row in rows(section("Fields")) if row[0] == "raw_image_id")
+    for name in ("CON", "PRN", "AUX", "NUL", "COM1", "COM9", "LPT1", "LPT9"):
+        assert f"`{name}`" in row[2]
+        with pytest.raises(MMRawError, match=row[3]):
+            check_raw_image_id(f"{name}.png")
 
 
 def test_a_label_is_as_long_as_its_schema_allows() -> None:

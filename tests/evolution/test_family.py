@@ -167,6 +167,7 @@ export function layoutOf(
 """
 FILES = {
     "spec/families/tile_vl/family.json": json.dumps(FAMILY),
+    "spec/families/tile_vl/layout.md": "# Layout of `tile_vl`\n\n1. Cut into tiles.\n",
     "spec/families/tile_vl/payload.schema.json": schema(
         "payload", "TileVlPayload", TileSide=SIDE, TileRow=ROW, TileVlPayload=PAYLOAD
     ),
@@ -291,6 +292,7 @@ def test_prose_and_reference_and_the_inspector_explain_it(checkout: Checkout) ->
     assert "`tile_size`" in checkout.read("docs/reference/wire/layout-tile_vl.md")
     page = checkout.read("docs/reference/families/tile_vl.md")
     assert "| tile_vl_large | tile_size 896 |" in page
+    assert "\n1. Cut into tiles.\n" in page
     code = "import drawings; result = drawings.drawing('tile_vl')"
     assert "grid_hw 2x2; 4 tokens" in checkout.python(code)
     for text in ("Tile VL", "tile_vl_large", "How many tiles the image is cut into."):

@@ -1,7 +1,7 @@
 /**
  * Gemma 4 (family `gemma4`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/gemma4/layout.md. The order of the float operations is part of it.
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";

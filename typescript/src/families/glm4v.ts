@@ -1,7 +1,7 @@
 /**
  * GLM-4.1V, GLM-4.5V and GLM-4.6V (family `glm4v`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/glm4v/layout.md. The order of the float operations is part of it.
  */
 import type { Limits } from "../generated/limits.js";
 import type { Glm4vLayout } from "../generated/types.js";

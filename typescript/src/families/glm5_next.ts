@@ -1,7 +1,7 @@
 /**
  * GLM-5 Next (family `glm5_next`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/glm5_next/layout.md. The order of the float operations is part of it.
  */
 import type { Limits } from "../generated/limits.js";
 import type { Glm5NextLayout } from "../generated/types.js";

@@ -1,7 +1,7 @@
 /**
  * Inkling (family `inkling`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/inkling/layout.md. The order of the float operations is part of it.
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";

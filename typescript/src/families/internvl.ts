@@ -1,7 +1,7 @@
 /**
  * InternVL in its Transformers form (family `internvl`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/internvl/layout.md. The order of the float operations is part of it.
  */
 import type { Limits } from "../generated/limits.js";
 import type { InternVlLayout, InternVlPayload } from "../generated/types.js";

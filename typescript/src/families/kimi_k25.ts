@@ -1,7 +1,7 @@
 /**
  * Kimi K2.5 (family `kimi_k25`).
  *
- * Source: spec/README.md, section "Layout".
+ * Source: spec/families/kimi_k25/layout.md.
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";

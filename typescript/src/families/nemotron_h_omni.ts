@@ -1,7 +1,7 @@
 /**
  * Nemotron-H Omni (family `nemotron_h_omni`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/nemotron_h_omni/layout.md. The order of the float operations is part of it.
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";

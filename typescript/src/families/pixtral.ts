@@ -1,7 +1,7 @@
 /**
  * Pixtral and Mistral 3 (family `pixtral`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/pixtral/layout.md. The order of the float operations is part of it.
  */
 import type { Limits } from "../generated/limits.js";
 import type { PixtralLayout } from "../generated/types.js";

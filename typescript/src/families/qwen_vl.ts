@@ -1,7 +1,7 @@
 /**
  * Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen3.5 (family `qwen_vl`).
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/qwen_vl/layout.md. The order of the float operations is part of it.
  */
 import type { Limits } from "../generated/limits.js";
 import type { QwenVlLayout } from "../generated/types.js";

@@ -1,7 +1,8 @@
 /**
  * The smart resize that several families share: the grid nearest to an image, within bounds.
  *
- * Source: spec/README.md, section "Layout"; the order of the float operations is part of it.
+ * Source: spec/families/qwen_vl/layout.md and spec/families/glm4v/layout.md.
+ * The order of the float operations is part of them.
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
