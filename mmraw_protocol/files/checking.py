@@ -15,7 +15,6 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.json import MAX_DEPTH, parse_json
 from ..wire.msgpack_stream import JsonText
-from ..wire.ref import parse_ref
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 from .validation import Finding, Kind, check_document, check_one, check_value
