@@ -155,13 +155,14 @@ PROCESSORS ?=
 bench: install ## measure against the baselines, table and charts into docs/
 	$(PY) -m benchmarks --out docs $(if $(PROCESSORS),--processors $(PROCESSORS))
 
-check: install ## format, lint, types, vectors, released and generated files
+check: install ## format, lint, types, vectors, released and generated files, terms
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(PY)
 	$(PY) -m codegen --check
 	$(PY) -m mmraw_protocol.conformance.lint
 	$(PY) -m mmraw_protocol.specdiff.released
+	$(PY) tests/vocabulary.py
 
 # A venv of its own: atheris has wheels for some Pythons only.
 FUZZ_SECONDS ?= 60

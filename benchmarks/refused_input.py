@@ -57,7 +57,7 @@ def hard(size: int) -> dict[str, str]:
         "two keys in many objects": array('{"a":1,"b":1}'),
         "empty strings": array('""'),
         "escaped keys": "{" + keys + "}",
-        "a key twice and a long integer": "["
+        "a duplicate key and a long integer": "["
         + array("1")[1:-6]
         + ',9007199254740993,{"a":1,"a":2}]',
         "long fractions": "[" + ",".join(["0." + "1" * (size // 40 - 3)] * 40) + "]",

@@ -28,7 +28,7 @@ def open_told_if_short() -> Callable[[Block], Result | None]:
 
 def open_refusing() -> Callable[[Block], Result]:
     def work(block: Block) -> Result:
-        raise MMRawError("limit_exceeded", "refused by a worker")
+        raise MMRawError("limit_exceeded", "rejected by a worker")
 
     return work
 

@@ -32,7 +32,7 @@ def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -
     def pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         objects.append(pairs)
         if len(dict(pairs)) != len(pairs):
-            twice.append("an object holds the same key twice")
+            twice.append("an object has a duplicate key")
         return dict(pairs)
 
     def integer(digits: str) -> int:

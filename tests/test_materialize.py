@@ -232,7 +232,7 @@ def test_of_two_faults_the_earlier_check_tells(store: LocalStore) -> None:
         raw_uri=samples.data_url(broken, "gif"),
         mm_hash=sha256_hex(broken)[:32],
     )
-    stranger: dict[str, Any] = {"family": "nobody", "payload": {}}
+    unknown_family: dict[str, Any] = {"family": "nobody", "payload": {}}
     wrong_print: dict[str, Any] = {"fingerprint": "0" * 32}
     # As many tokens, another shape.
     wrong_grid: dict[str, Any] = {"payload": QWEN.layout(200, 320).payload}
@@ -244,8 +244,8 @@ def test_of_two_faults_the_earlier_check_tells(store: LocalStore) -> None:
         ("run_mismatch", replace(missing, run_id="other"), {}),
         ("source_unavailable", replace(missing, **zero), {}),
         ("hash_mismatch", replace(undecodable, **zero), {}),
-        ("image_undecodable", replace(undecodable, **stranger), {}),
-        ("unknown_family", replace(good, **stranger, **wrong_print), {}),
+        ("image_undecodable", replace(undecodable, **unknown_family), {}),
+        ("unknown_family", replace(good, **unknown_family, **wrong_print), {}),
         ("fingerprint_mismatch", replace(good, **wrong_print, **wrong_grid), {}),
         ("grid_mismatch", replace(good, **wrong_grid), {"placeholder_length": 1}),
         ("placeholder_mismatch", good, {"placeholder_length": 1}),

@@ -87,7 +87,7 @@ def test_a_line_that_is_too_long_for_a_block_has_no_result() -> None:
 def test_what_a_worker_raises_is_raised_here() -> None:
     with pytest.raises(MMRawError) as caught:
         results(LineReader(io.BytesIO(LINE * 1000).read, block=800), pool_work.open_refusing)
-    assert str(caught.value) == "limit_exceeded at $: refused by a worker"
+    assert str(caught.value) == "limit_exceeded at $: rejected by a worker"
 
 
 @pytest.mark.parametrize("open_work", [pool_work.open_dying, pool_work.open_nothing])

@@ -1,4 +1,4 @@
-"""fsck: what is wrong is told, and a check goes on where it was interrupted."""
+"""fsck: faults are reported, and a check continues where it was interrupted."""
 
 from pathlib import Path
 

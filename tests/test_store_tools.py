@@ -1,4 +1,4 @@
-"""fsck, gc and sync: what is wrong is told, what is referred to stays, what was done is kept."""
+"""fsck, gc and sync: faults are reported, objects in use stay, finished work is kept."""
 
 from pathlib import Path
 

@@ -134,7 +134,7 @@ def test_an_image_goes_from_a_message_to_pixels(family: str) -> None:
     (image,) = Materializer(adapters={family: adapter}).materialize_many([slot])
     assert isinstance(image, MaterializedImage)
     assert image.image.size == (672, 1344)
-    # A consumer that resizes is told so, before any grid is compared.
+    # A consumer that resizes gets this error before any grid is compared.
     (error,) = Materializer(adapters={family: get_adapter(family)}).materialize_many([slot])
     assert isinstance(error, MMRawError)
     assert error.code == "fingerprint_mismatch"

@@ -87,7 +87,7 @@ def ref_messages(
         if is_ref(image.source):
             _check_ref(image, limits)
     label = run_id or environment.label_of(store if storage == "offload" else None)
-    # Only a store that holds several runs is told which of them.
+    # Only a store that holds several runs needs to know which one.
     run = run_id if store is None or getattr(store, "run_ids", None) is None else label
     new = [image for image in images if not is_ref(image.source)]
     preparation = Preparation(orientation=orientation, alpha=alpha)

@@ -1,4 +1,4 @@
-"""Three refs that must be refused, and what they are told."""
+"""Three refs that must be rejected, and the errors they get."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class ObjectScanner(Scanner):
         self._closed: list[tuple[OpenValue, Kind, bytes | None]] = []
 
     def _place(self) -> str:
-        # The line is told with each finding, and who reads a part of a file knows no other number.
+        # Each finding has its line: a reader of a part of a file knows no other number.
         self._count(self._position)
         return f"byte {self._column} of the line"
 

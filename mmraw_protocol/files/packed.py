@@ -8,7 +8,7 @@ from ..wire.msgpack_stream import CHUNK, PackedReader, Token
 from .heads import Heads
 from .scan_patterns import Found
 
-#: Bytes of a key that is told to who asks for a string.
+#: Most bytes of a key that is reported with a matched string.
 _KEY_BYTES = 256
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .heads import Heads
 
-#: A key is told to who asks for a string if it has at most this many characters.
+#: Longer keys are not reported with a matched string.
 _KEY_CHARS = 64
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _JPEG = b"\xff\xd8\xff"
 _ALPHA_MODES = ("LA", "PA", "RGBA")
 _EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif"}
-#: First bytes of formats that are refused by name rather than as broken.
+#: First bytes of formats that are rejected by name rather than as broken.
 _OTHER_FORMATS = (
     b"BM",
     b"II*\x00",

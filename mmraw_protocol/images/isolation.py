@@ -1,7 +1,7 @@
 """Decoding in processes of their own, so that a decoder's crash is one error and no more.
 
 A worker that crashes, hangs or outgrows its memory costs its one image; it is ended and another
-takes its place. This guards against faults of decoders. It is no jail: a worker runs with the
+takes its place. This guards against faults of decoders. It is not a sandbox: a worker runs with the
 rights of the user who started it.
 """
 

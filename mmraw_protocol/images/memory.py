@@ -1,7 +1,7 @@
-"""What decoding adds to a process's memory, told from the encoded bytes before a decoder sees them.
+"""What decoding adds to a process's memory, estimated from the encoded bytes before decoding.
 
 The figures are those of Pillow's decoders (docs/reliability.md has the measurements), rounded up:
-who is told that an image fits can rely on it, and some that would fit are sent elsewhere.
+an image that the estimate accepts fits, and some that would fit are rejected.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Answer(msgspec.Struct):
 
 
 class Setup(msgspec.Struct):
-    """What a worker is told when it starts: descriptors, bounds, and the function that decodes."""
+    """What a worker needs at its start: descriptors, bounds, and the function that decodes."""
 
     requests: int
     answers: int

@@ -1,4 +1,4 @@
-"""Layouts that images of a trainer's data have of their own, and how a processor is told.
+"""Layouts that images of a trainer's data have of their own, and how a processor gets them.
 
 A ref names its layout parameters by their fingerprint alone. So a trainer follows those that it
 knows: of its processor, of those that it was given, and of the messages that it reads.

@@ -132,7 +132,7 @@ class SingleFlightCache(Generic[Value]):
         except MMRawError as error:
             flight.outcome = error
             raise
-        # Kept before it is told: who asks from now on finds the one or the other.
+        # Kept before it is announced: a caller from now on finds the one or the other.
         self._keep(key, value, size(value))
         flight.outcome = (value,)
         return value

@@ -97,8 +97,8 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("limit-raised", "writer", "old readers refuse beyond the old limit"),
     ("limit-lowered", "reader", "old documents may be beyond it"),
     ("limit-unit-changed", "both", "the number counts something else"),
-    ("modality-refused", "reader", "a modality is refused by name"),
-    ("modality-carried", "writer", "a modality is no longer refused by name"),
+    ("modality-refused", "reader", "a modality is rejected by name"),
+    ("modality-carried", "writer", "a modality is no longer rejected by name"),
     ("modality-changed", "both", "what a refused modality is recognized by"),
 )  # fmt: skip
 

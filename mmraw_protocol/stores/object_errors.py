@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..wire.errors import ErrorCode, MMRawError
 
-#: Texts of servers and client by which a fault is told that has no class of its own, in order.
+#: Texts of servers and clients that identify a fault without a class of its own, in order.
 _SIGNS: tuple[tuple[tuple[str, ...], ErrorCode, str], ...] = (
     (
         ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"),

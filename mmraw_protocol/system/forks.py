@@ -1,4 +1,4 @@
-"""What the child of a fork forgets: the one place that is told of forks.
+"""What the child of a fork forgets: the one module that handles forks.
 
 A fork copies memory and descriptors, and of the threads the forking one alone. Threads, processes
 and waiting calls that an object knows of are the parent's; the child starts with none.

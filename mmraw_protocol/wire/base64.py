@@ -64,7 +64,7 @@ def decode_base64(text: str, path: str = "$") -> bytes:
 
 
 def _not_canonical(text: str, form: str, path: str) -> MMRawError:
-    message = f"not canonical {form}" if text.isascii() else "base64 is plain ASCII"
+    message = f"not canonical {form}" if text.isascii() else "base64 is ASCII"
     return MMRawError("invalid_base64", message, path)
 
 

@@ -35,7 +35,7 @@ STORE_SCHEMES = ("s3", "gs", "az", "memory")
 #: Values in a document for each image (itself, its URL and two more), and beside them.
 _VALUES_AN_IMAGE, _VALUES_BESIDE = 5, 256
 
-#: Levels of the documents, counted from 0; what is nested deeper is refused by its schema.
+#: Levels of the documents, counted from 0; what is nested deeper is rejected by its schema.
 _MOST_LEVELS = 4
 
 #: Reads the text of a ref.

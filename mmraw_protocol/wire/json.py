@@ -97,7 +97,7 @@ class Document:
             has_tensor = has_tensor or not all(map(TENSOR_KEYS.isdisjoint, objects))
         # Each key has its colon, and of equal keys a reader keeps one.
         if self._facts.colons != keys:
-            raise MMRawError("duplicate_key", "an object holds the same key twice", self._path)
+            raise MMRawError("duplicate_key", "an object has a duplicate key", self._path)
         if has_tensor and not tensors:
             raise processed_payload(self._path)
         return self.value

@@ -1,4 +1,4 @@
-"""Video and audio where images are looked for: refused by name, never skipped.
+"""Video and audio where images are looked for: rejected by name, never skipped.
 
 Source: spec/modalities.json, spec/README.md, section "Modalities".
 """

@@ -141,7 +141,7 @@ class _Reader:
             if not isinstance(key, str):
                 raise MMRawError("invalid_type", "object keys are strings", self._path)
             if key in found:
-                message = "an object holds the same key twice"
+                message = "an object has a duplicate key"
                 raise MMRawError("duplicate_key", message, self._path)
             found[key] = self.value(depth + 1)
         return found

@@ -21,7 +21,7 @@ from .json import to_builtins
 PREFIX = "mmraw:"
 #: Refs of an early branch to processed features.
 FEATURES_PREFIX = "mmfile:"
-#: What a text begins with that is read as a ref, if only to be refused by name.
+#: What a text begins with that is read as a ref, if only to be rejected by name.
 PREFIXES = (PREFIX, FEATURES_PREFIX)
 
 

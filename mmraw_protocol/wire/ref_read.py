@@ -44,7 +44,7 @@ UNDECIDED = (
 #: Characters of `mmraw:v3:` and of every other tag.
 _TAG_LENGTH = 9
 
-#: Dialects by their prefix; those that share one are told by their encoding and their fields.
+#: Dialects by their prefix; those that share one differ in encoding and fields.
 _by_prefix: dict[str, list[WireDialect]] = {}
 for _wire in sorted(DIALECTS.values(), key=lambda wire: len(wire.without)):
     _by_prefix.setdefault(_wire.prefix, []).append(_wire)

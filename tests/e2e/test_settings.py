@@ -19,7 +19,7 @@ LARGEST = 320 * 320
 
 @pytest.fixture
 def route(start: Start, store: LocalStore) -> Route:
-    """Refs for a server whose processor is told to make images smaller."""
+    """Refs for a server whose processor is set to make images smaller."""
     server = start(
         "qwen",
         f"--api-key={KEY}",

@@ -1,4 +1,4 @@
-"""A modality that is refused by name: spec/modalities.json alone is edited."""
+"""A modality that is rejected by name: spec/modalities.json alone is edited."""
 
 from collections.abc import Iterator
 

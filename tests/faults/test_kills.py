@@ -1,4 +1,4 @@
-"""A writer that is killed, or refused by the disk, at every system call of put.
+"""A writer that is killed, or rejected by the disk, at every system call of put.
 
 This shows the death of a process, not the loss of power.
 """

@@ -5,7 +5,7 @@ from places import BATCH, BODY, BUILD, FAULTS, ITEM, LIMITS, MODALITY, MODEL, WR
 
 GUARDS = [
     Guard(
-        "an envelope of a video is refused by name",
+        "an envelope of a video is rejected by name",
         ITEM,
         '    check_modality(document.get("modality"), f"{path}.modality")\n',
         "",
@@ -19,7 +19,7 @@ GUARDS = [
         MODALITY,
     ),
     Guard(
-        "a video is told before an empty slot",
+        "a video is reported before an empty slot",
         BODY,
         "    check_modalities(document)\n    _check_slots",
         "    _check_slots",

@@ -26,7 +26,7 @@ GUARDS = [
         PART_TESTS,
     ),
     Guard(
-        "a video among content parts is refused by name",
+        "a video among content parts is rejected by name",
         PARTS,
         "    _check_media(document)\n",
         "",

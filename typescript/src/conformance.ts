@@ -19,7 +19,7 @@ import { VERSION } from "./version.js";
 
 const PROTOCOL_VERSION = 1;
 const MACHINE = { openStore, readFile };
-/** Documents deeper than a reader may go must still arrive, to be refused by it. */
+/** Documents deeper than a reader may go must still arrive, to be rejected by it. */
 const REQUEST_DEPTH = 1000;
 
 function implementation(): object {

@@ -33,7 +33,7 @@ import type { RawMMRef } from "./refs.js";
 export type { ListKind, PartFinding } from "./imageLists.js";
 export { DEFINITION_TEXTS, ERROR_TEXTS } from "./generated/texts.js";
 
-/** Faults of one thing that are told; more of them say nothing new. */
+/** Faults reported of one thing; more of them say nothing new. */
 const MOST_FAULTS = 50;
 /** A field as it stands there, and what it means. Unknown fields have no text. */
 export interface FieldFinding {

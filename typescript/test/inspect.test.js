@@ -30,7 +30,7 @@ test("each dialect is explained by its own definition, also where only its field
   }
 });
 
-test("every fault is told, not only the first, and the fields all the same", () => {
+test("every fault is reported, not only the first, and the fields all the same", () => {
   const broken = V2.replace("exp42", "run_run_x")
     .replace(":image:", ":im age:")
     .replace("c2f0", "C2F0");
@@ -130,7 +130,7 @@ test("lists are found as documents and, in the array form of mm_refs, at any dep
   assert.deepEqual(kinds({ mm_refs: {} }), ["mm_refs $.mm_refs"]);
 });
 
-test("a ref to processed features is refused by name, wherever it stands", () => {
+test("a ref to processed features is rejected by name, wherever it stands", () => {
   for (const text of ["mmfile:v1:x", '{"image": "mmfile:v1:x"}']) {
     const [found] = inspectText(text);
     assert.equal(found.faults[0].code, "unsupported_dialect");

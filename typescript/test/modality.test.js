@@ -1,4 +1,4 @@
-/** Video and audio are refused by name, with their place, wherever images are looked for. */
+/** Video and audio are rejected by name, with their place, wherever images are looked for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 

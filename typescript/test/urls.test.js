@@ -82,7 +82,7 @@ test("mm_refs as MessagePack are read as strictly as JSON", () => {
   }
 });
 
-test("kinds of URLs are told by their scheme", () => {
+test("the scheme decides the kind of a URL", () => {
   assert.equal(urlKindOf("mmraw:v3:x"), "ref");
   assert.equal(urlKindOf("DATA:image/png;base64,AAAA"), "data");
   assert.equal(urlKindOf("constructor:x"), "other");

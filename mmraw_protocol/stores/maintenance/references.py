@@ -33,7 +33,7 @@ _REF = re.compile(r"mmraw:[A-Za-z0-9_.:-]+")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 #: How often a text may have been written into a URL.
 _MOST_UNQUOTED = 4
-#: Progress is told after so many bytes.
+#: Progress is reported after this many bytes.
 _TOLD = 1 << 20
 
 

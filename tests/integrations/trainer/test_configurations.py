@@ -68,7 +68,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "rescale_image_frac": st.none() | st.floats(0.1, 4.0),
         "rescale_image_max_upscaled_long_edge": st.none() | st.integers(1, 4096),
     },
-    # It resizes whatever it is told, and so do tiles.
+    # It always resizes, and so do tiles.
     "NemotronH_Omni_Reasoning_V3ImageProcessor": RESIZE
     | {
         "patch_size": sides,

@@ -153,7 +153,7 @@ def test_a_model_type_has_the_processors_of_its_line(family: str, name: str) -> 
         if model_type in BY_PROCESSOR_CLASS:
             continue
         assert PROCESSORS.get(model_type) in line.processor_classes
-        # Some model types are told by their files' image_processor_type alone.
+        # For some model types only image_processor_type of their files decides.
         for kind in (IMAGE_PROCESSORS.get(model_type) or {}).values():
             assert kind.removesuffix("Pil") in FAMILIES[family].image_processor_types
 

@@ -337,7 +337,7 @@ class Reader {
       if (char !== ",") throw this.broken();
       this.blanks();
     }
-    if (twice) this.keyFault ??= this.error("duplicate_key", "an object holds the same key twice");
+    if (twice) this.keyFault ??= this.error("duplicate_key", "an object has a duplicate key");
     keepOrder(result, keys);
     return result;
   }

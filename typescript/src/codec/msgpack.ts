@@ -126,7 +126,7 @@ class Reader {
         throw new MMRawError("invalid_type", "object keys are strings");
       }
       if (has(found, key)) {
-        throw new MMRawError("duplicate_key", "an object holds the same key twice");
+        throw new MMRawError("duplicate_key", "an object has a duplicate key");
       }
       keys.push(key);
       found[key] = this.value(depth + 1);

@@ -20,7 +20,7 @@ export function formatOf(data: Uint8Array): Format | null {
   return spells(data, 0, "RIFF") && spells(data, 8, "WEBP") ? "webp" : null;
 }
 
-/** First bytes of formats that are refused by name rather than as broken. */
+/** First bytes of formats that are rejected by name rather than as broken. */
 const OTHER_FORMATS = [
   "BM",
   "II*\x00",
