@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmraw_protocol import MMRawError
+from mmraw_protocol.images.isolation import IsolatedDecoder
 from mmraw_protocol.materialize.awaited import AwaitedCache, in_thread
 
 
@@ -107,3 +109,32 @@ def test_each_who_waited_for_a_refused_picture_gets_an_error_of_its_own() -> Non
     assert (str(one), one is other) == (str(other), False)
     asyncio.run(both())
     assert making.made == ["a", "a"]
+
+
+def test_a_worker_that_decodes_what_nobody_wants_any_more_is_ended() -> None:
+    decoder = IsolatedDecoder(processes=1, seconds=40, decoder="isolation_faults:decode")
+    began = threading.Semaphore(0)
+
+    def decode() -> Any:
+        began.release()
+        return decoder.decode(b"loop")
+
+    async def leave() -> None:
+        # One decodes, the other waits for the worker.
+        with ThreadPoolExecutor(2) as pool:
+            tasks = [asyncio.create_task(in_thread(pool, decode)) for _ in range(2)]
+            for _ in tasks:
+                await asyncio.to_thread(began.acquire)
+            for task in tasks:
+                task.cancel()
+            assert all(
+                isinstance(found, asyncio.CancelledError)
+                for found in await asyncio.gather(*tasks, return_exceptions=True)
+            )
+
+    with decoder:
+        worker = decoder.decode(b"pid").width
+        start = time.monotonic()
+        asyncio.run(leave())
+        assert time.monotonic() - start < 20
+        assert decoder.decode(b"pid").width != worker

@@ -144,10 +144,12 @@ def test_a_client_that_leaves_ends_its_reading_and_frees_what_it_held(
             raise AssertionError("nobody is there")
 
         scope = {"type": "http", "method": "POST", "path": GENERATE, "headers": [JSON]}
+        counted = metric("mmraw_disconnects_total")
         serving = asyncio.create_task(RefRequests(server.app)(scope, receive, send))
         await until(lambda: reads.names)
         gone.set()
         await serving
+        assert metric("mmraw_disconnects_total") == counted + 1
         # The thread that reads cannot be stopped; what it holds is held until it ends.
         assert server.images.admission.bytes.used > 0
         reads.gate.set()

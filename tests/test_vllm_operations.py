@@ -1,6 +1,7 @@
 """What an operator sees of a server with the plugin: a line for each refusal, and counters."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from mmraw_protocol import MMRawError
 from mmraw_protocol.integrations.serving.log import RefusalLog
 from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.integrations.vllm.engine import VLLM
+from mmraw_protocol.integrations.vllm.requests import RefRequests
 from mmraw_protocol.stores import LocalStore
 
 REQUEST = (b"x-request-id", b"r-1")
@@ -109,8 +111,53 @@ def test_each_stage_of_an_image_is_measured_and_what_the_store_gave(
     assert [new - old for new, old in zip(counts(), before, strict=True)] == [1, 2, 2]
 
 
-def test_a_client_that_leaves_is_counted(server: Server) -> None:
-
+def test_a_client_that_leaves_is_counted(
+    server: Server, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its body is read, and while vLLM works; tests/test_vllm_admission.py, between them."""
     before = metric("mmraw_disconnects_total")
     asyncio.run(server.exchange(GENERATE, [JSON], [{"type": "http.disconnect"}]))
     assert metric("mmraw_disconnects_total") == before + 1
+    left = asyncio.Event()
+
+    async def generate(*args: Any, **options: Any) -> Any:
+        left.set()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        # vLLM hears of it, too.
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(server.renderer, "process_for_engine_async", generate)
+    asyncio.run(posted(server, request_of(stored(store)), left))
+    assert metric("mmraw_disconnects_total") == before + 2
+
+
+def test_a_client_that_has_its_answer_is_not_counted(server: Server, store: LocalStore) -> None:
+    before = metric("mmraw_disconnects_total")
+    answered = asyncio.Event()
+    assert asyncio.run(posted(server, request_of(stored(store)), answered)) == 200
+    assert metric("mmraw_disconnects_total") == before
+
+
+async def posted(server: Server, request: Any, over: asyncio.Event) -> int:
+    """Status for a client that leaves when `over` is set, or when it has its answer."""
+    messages = [{"type": "http.request", "body": json.dumps(request).encode()}]
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+        if not message.get("more_body", "status" in message):
+            over.set()
+            # The server tells it at once.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    scope = {"type": "http", "method": "POST", "path": GENERATE, "headers": [JSON]}
+    await RefRequests(server.app)(scope, receive, send)
+    return statuses[0] if statuses else 0

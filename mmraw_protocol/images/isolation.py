@@ -24,8 +24,9 @@ from ..system.descriptors import pipe, shared_file
 from ..system.forks import forget_after_fork
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ERRORS, ErrorCode, MMRawError
+from .abandoned import is_abandoned
 from .pixels import DecodedImage, Frames, image_of_rgb
-from .worker import Answer, Request, Setup, read_all, send, split
+from .worker import Answer, Request, Setup, read_all, send, split, write_all
 from .worker_start import does_not_start, reason_of, start_python
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ _ADVICE = "or decode in this process with isolation='off'"
 _START_SECONDS = 60.0
 #: How long a worker whose pipe is closed may take to end.
 _END_SECONDS = 5.0
+#: How often to look whether somebody still waits; a worker's start takes about as long.
+_LOOK_SECONDS = 0.25
 _MOST_ANSWER = 1 << 16
 _SHARED_SECONDS = 60.0
 #: What a decoder's own faults end a process with. All else comes from outside: SIGKILL is that of
@@ -117,8 +120,8 @@ class IsolatedDecoder:
 
         Raises:
             MMRawError: what `decode_rgb` raises; image_undecodable also where the decoder crashed,
-                decode_timeout, decoder_unavailable (no worker starts, the machine gave out, or
-                this is closed).
+                decode_timeout (also where nobody waits any more), decoder_unavailable (no worker
+                starts, the machine gave out, or this is closed).
         """
         job = self._job(limits or self.limits, frames or self.frames)
         found: DecodedImage | MMRawError
@@ -172,6 +175,8 @@ class IsolatedDecoder:
         """A worker, and whether it decoded before."""
         if self._closed:
             raise MMRawError("decoder_unavailable", "the decoder was closed")
+        if is_abandoned():
+            raise MMRawError("decode_timeout", "nobody waited for the image when its turn came")
         # Taking from a list and adding to it are one step each, which no interrupt divides.
         with contextlib.suppress(IndexError):
             while True:
@@ -280,12 +285,11 @@ class _Worker:
         self.is_spent, self.has_died = True, False
         body: bytes | None = None
         try:
-            body = self._ask(data, job)
+            with contextlib.suppress(BrokenPipeError):
+                body = self._ask(data, job)
         except TimeoutError:
             message = "decoding took longer than the isolated decoder allows"
             return MMRawError("decode_timeout", message)
-        except BrokenPipeError:
-            body = None
         except (OSError, MemoryError) as error:
             # A worker that lost its descriptors to other code is replaced by the next one.
             self.has_died = isinstance(error, OSError) and error.errno == errno.EBADF
@@ -309,7 +313,7 @@ class _Worker:
         request = Request(len(data), job.frames, limits, job.memory_bytes)
         shared = self._shared.number
         os.ftruncate(shared, 0)
-        _write(shared, data)
+        write_all(shared, data)
         send(self._requests.number, msgspec.msgpack.encode(request))
         return self._receive(job.seconds)
 
@@ -355,12 +359,14 @@ class _Worker:
         poll = select.poll()
         poll.register(answers, select.POLLIN)
         while (body := split(self._buffer)) is None:
-            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            left = until - time.monotonic()
+            if poll.poll(1000 * max(0.0, min(left, _LOOK_SECONDS))):
+                part = os.read(answers, 1 << 12)
+                self._buffer += part
+                if not part or len(self._buffer) > _MOST_ANSWER:
+                    return None
+            elif left <= _LOOK_SECONDS or is_abandoned():
                 raise TimeoutError
-            part = os.read(answers, 1 << 12)
-            self._buffer += part
-            if not part or len(self._buffer) > _MOST_ANSWER:
-                return None
         self._buffer = self._buffer[4 + len(body) :]
         return body
 
@@ -378,12 +384,6 @@ def _answer_of(body: bytes | None) -> Answer | None:
 def _machine_error(reason: str) -> MMRawError:
     why = reason or "the machine reported an error"
     return MMRawError("decoder_unavailable", f"the image was not decoded: {why}")
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view, at = memoryview(data), 0
-    while at < len(view):
-        at += os.pwrite(descriptor, view[at:], at)
 
 
 def _stop(process: Any, files: list[Descriptor], owner: int) -> None:

@@ -67,6 +67,13 @@ def read_all(descriptor: int, size: int) -> bytes:
     return data
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """The bytes at the beginning of a file."""
+    view, at = memoryview(data), 0
+    while at < len(view):
+        at += os.pwrite(descriptor, view[at:], at)
+
+
 def split(buffer: bytes) -> bytes | None:
     """The frame that a buffer holds; None while it is not complete."""
     if len(buffer) < _LENGTH.size:
@@ -105,9 +112,7 @@ def _answer(
         data = read_all(shared, request.size)
         found = decode(data, limits=Limits(**request.limits), frames=request.frames)
         os.ftruncate(shared, 0)
-        view, at = memoryview(found.rgb), 0
-        while at < len(view):
-            at += os.pwrite(shared, view[at:], at)
+        write_all(shared, found.rgb)
     except MMRawError as error:
         return Answer(code=error.code, message=error.message)
     except Exception as error:  # noqa: BLE001

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from typing import Any, Generic, TypeVar
 
+from ..images.abandoned import unless_abandoned
 from ..system.forks import forget_after_fork
 from ..wire.errors import MMRawError
 from .cache import SingleFlightCache
@@ -23,14 +25,16 @@ Value = TypeVar("Value")
 async def in_thread(pool: Executor, work: Callable[[], Value]) -> Value:
     """The result of `work`, from a thread; over only when the thread has ended.
 
-    A thread cannot be stopped: who is cancelled meanwhile still holds what the thread does.
+    A thread cannot be stopped, only a worker that decodes for it: who is cancelled meanwhile still
+    holds what the thread does.
 
     Raises:
         MMRawError: decoder_unavailable (no thread starts), what `work` raises.
     """
     begun: Future[Value] | None = None
+    given_up = threading.Event()
     with contextlib.suppress(RuntimeError):
-        begun = pool.submit(work)
+        begun = pool.submit(unless_abandoned, given_up.is_set, work)
     if begun is None:
         message = "the system starts no thread to decode in (ulimit -u)"
         raise MMRawError("decoder_unavailable", message)
@@ -38,6 +42,7 @@ async def in_thread(pool: Executor, work: Callable[[], Value]) -> Value:
     try:
         await asyncio.wait({ended})
     except asyncio.CancelledError:
+        given_up.set()
         # One that has not begun never does.
         if not begun.cancel():
             await asyncio.gather(ended, return_exceptions=True)

@@ -84,9 +84,16 @@ GUARDS = [
     Guard(
         "time in a worker",
         ISOLATION,
-        "max(0.0, until - time.monotonic()) * 1000",
-        "None",
+        "elif left <= _LOOK_SECONDS or is_abandoned():",
+        "elif is_abandoned():",
         "tests/test_isolation.py -k sleep",
+    ),
+    Guard(
+        "a worker that decodes for nobody is ended",
+        "mmraw_protocol/materialize/awaited.py",
+        "given_up.set()",
+        "pass",
+        "tests/test_awaited_cache.py -k nobody_wants",
     ),
     Guard(
         "sizes a worker gives",

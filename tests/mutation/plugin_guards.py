@@ -220,6 +220,13 @@ GUARDS = [
         f"{ADMISSION} -k leaves",
     ),
     Guard(
+        "a client that has its answer has not left",
+        ASGI,
+        "if is_told and not answers.are_sent:",
+        "if is_told:",
+        "tests/test_vllm_operations.py -k has_its_answer",
+    ),
+    Guard(
         "the queue has an end",
         f"{SHARED}/admission.py",
         "if not is_begun and self._slots.locked() and self._waiting >= self._queue:",

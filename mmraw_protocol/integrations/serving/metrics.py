@@ -47,7 +47,7 @@ class Metrics:
             "mmraw_store_bytes", "Bytes of images read from the store", **options
         )
         self._left = client.Counter(
-            "mmraw_disconnects", "Clients that left before their request was answered", **options
+            "mmraw_disconnects", "Clients that left before they had their whole answer", **options
         )
         self._cached = client.Gauge(
             "mmraw_cache_bytes",

@@ -76,13 +76,21 @@ class RefRequests:
             await self._app(scope, asgi.replay(found.body, receive), send)
             return
         token = announced.set(request)
-        # Behind the body, the only message to come is that the client has left.
+        # Behind the body, the only message to come is that the client has left, or has its answer.
         gone = asyncio.ensure_future(receive())
-        gone.add_done_callback(lambda _: request.loads.end(asyncio.CancelledError()))
+        answers = Answers(request, send)
+
+        def left(ended: asyncio.Future[Message]) -> None:
+            request.loads.end(asyncio.CancelledError())
+            is_told = not ended.cancelled() and ended.exception() is None
+            if is_told and not answers.are_sent:
+                default_metrics().disconnected()
+
+        gone.add_done_callback(left)
         try:
             replayed = asgi.replay(found.body, lambda: asyncio.shield(gone))
             inner = asgi.with_length(scope, len(found.body))
-            await self._app(inner, replayed, _with_our_errors(request, send))
+            await self._app(inner, replayed, answers.send)
         except asyncio.CancelledError:
             # Where vLLM does not look for it itself, its loads were cancelled.
             if not gone.done():
@@ -144,30 +152,40 @@ def _document(body: bytes) -> tuple[Document, bool]:
     return {}, False
 
 
-def _with_our_errors(request: Announced, send: Send) -> Send:
-    """A `send` that answers a refused request with features as such, and says when to come again.
+class Answers:
+    """Answers a refused request with features as such, and says when to come again.
 
     vLLM has other errors, and none with a Retry-After.
-    """
-    is_ours = False
 
-    async def guarded(message: Message) -> None:
-        nonlocal is_ours
-        failed = request.first()
+    Args:
+        request: The request.
+        send: Of the server.
+
+    Attributes:
+        are_sent: Whether the client has all of it.
+    """
+
+    def __init__(self, request: Announced, send: Send) -> None:
+        self._request, self._send = request, send
+        self._is_ours = self.are_sent = False
+
+    async def send(self, message: Message) -> None:
+        """Sends what vLLM answers, or ours in its place."""
+        failed = self._request.first()
         starts = message["type"] == "http.response.start"
-        if request.expanded is not None and failed is not None and starts:
-            is_ours = True
-            await asgi.answer(send, *features_error(failed))
-        elif not is_ours:
+        is_body = message["type"] == "http.response.body"
+        self.are_sent |= is_body and not message.get("more_body", False)
+        if self._request.expanded is not None and failed is not None and starts:
+            self._is_ours = self.are_sent = True
+            await asgi.answer(self._send, *features_error(failed))
+        elif not self._is_ours:
             if (
                 starts
                 and failed is not None
                 and message["status"] == HTTPStatus.SERVICE_UNAVAILABLE
             ):
                 message["headers"] = [*message.get("headers", []), asgi.RETRY]
-            await send(message)
-
-    return guarded
+            await self._send(message)
 
 
 def _may_hold_refs(scope: Scope) -> bool:
