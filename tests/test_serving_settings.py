@@ -23,7 +23,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "MMRAW_CACHE_BYTES": "0",
         "MMRAW_FAMILIES": "qwen_vl",
         "MMRAW_REFS_ONLY": "false",
-        "MMRAW_IDENTITY": "mm_hash",
+        "MMRAW_IDENTITY": "secret",
         "MMRAW_EPOCH": "step-7",
         "MMRAW_ISOLATION": "process",
         "MMRAW_LIMITS": '{"image_pixels": 1000}',
@@ -35,7 +35,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         cache_bytes=0,
         families=("qwen_vl",),
         refs_only=False,
-        identity="mm_hash",
+        identity="secret",
         epoch="step-7",
         isolation="process",
         limits=Limits(image_pixels=1000),
@@ -85,6 +85,28 @@ def test_a_setting_that_cannot_be_meant_is_named(name: str, text: str) -> None:
     with pytest.raises(MMRawError, match=f"MMRAW_{name}") as caught:
         Settings.load({f"MMRAW_{name}": text})
     assert text not in str(caught.value)
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    both = {"MMRAW_IDENTITY": "mm_hash", "MMRAW_EPOCH": "step-7"}
+    with pytest.raises(MMRawError, match="MMRAW_EPOCH has no effect where MMRAW_IDENTITY"):
+        Settings.load(both)
+    assert Settings.load({"MMRAW_IDENTITY": "mm_hash"}).identity == "mm_hash"
+
+
+def test_what_all_images_may_hold_is_enough_for_the_largest_one() -> None:
+    Settings().check_room()
+    small = Limits(image_pixels=1_000_000, inline_image_bytes=1_000_000)
+    # While it is decoded, an image takes 8 bytes a pixel; an eighth of all is for files.
+    with pytest.raises(
+        MMRawError, match=r"is 9142856, .* 1000000 pixels .* needs 9142858"
+    ) as found:
+        Settings(inflight_bytes=9_142_856, limits=small).check_room()
+    assert found.value.code == "unsupported_option"
+    enough = Settings(inflight_bytes=9_142_858, limits=small)
+    enough.check_room()
+    with pytest.raises(MMRawError, match="needs 10285715"):
+        enough.check_room(processed=5_000_000)
 
 
 def test_a_setting_with_another_name_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How a server with the plugin starts, and what stops it, with stand-ins for vLLM's parts."""
 
 import asyncio
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from vllm_server_stand_in import ImageProcessor, Renderer, vocabulary_of
 from vllm_stand_in import QWEN
 
 from mmraw_protocol import MMRawError
+from mmraw_protocol.integrations.serving import ref_images
 from mmraw_protocol.integrations.vllm import plugin, process
 from mmraw_protocol.integrations.vllm.endpoint import MMRawEndpoint
 from mmraw_protocol.integrations.vllm.engine import VLLM
@@ -87,9 +89,26 @@ def test_the_log_warns_where_a_full_prompt_would_be_refused(
     caplog.set_level("WARNING", "vllm.mmraw")
     start(monkeypatch, store)
     assert "MMRAW_INFLIGHT_BYTES" not in caplog.text
-    monkeypatch.setenv("MMRAW_INFLIGHT_BYTES", "1000000")
+    monkeypatch.setenv("MMRAW_INFLIGHT_BYTES", "20000000")
+    limits = '{"image_pixels": 1000000, "inline_image_bytes": 1000000}'
+    monkeypatch.setenv("MMRAW_LIMITS", limits)
     start(monkeypatch, store)
     assert "MMRAW_INFLIGHT_BYTES is less" in caplog.text
+
+
+def test_a_server_that_could_never_read_its_largest_image_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore
+) -> None:
+    # Enough to decode it, not for what the processor makes of it.
+    monkeypatch.setenv("MMRAW_INFLIGHT_BYTES", "500000000")
+    limits = {"image_pixels": 50_000_000, "inline_image_bytes": 1_000_000}
+    monkeypatch.setenv("MMRAW_LIMITS", json.dumps(limits))
+    with monkeypatch.context() as patch:
+        patch.setattr(ref_images, "_TOKEN_BYTES", 1 << 16)
+        with pytest.raises(MMRawError, match="MMRAW_INFLIGHT_BYTES is 500000000"):
+            start(patch, store)
+    assert process.served() is None
+    start(monkeypatch, store)
 
 
 def test_what_cannot_serve_does_not_start(

@@ -42,6 +42,7 @@ def server_report(variables: Mapping[str, str], checkpoint: str) -> dict[str, An
     detail: list[str] = []
     try:
         settings = Settings.load(variables)
+        settings.check_room()
         detail.append(_vllm_here())
         # The server would make one that is missing; this command makes nothing.
         store = "to be made" if settings.store_create else repr(settings.open_store())

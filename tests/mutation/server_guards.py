@@ -56,6 +56,27 @@ GUARDS = [
         f"{SET} -k not_allowed",
     ),
     Guard(
+        "the largest image fits into what all may hold",
+        SETTINGS,
+        "if need > self.inflight_bytes - files:",
+        "if False:",
+        f"{SET} -k largest_one",
+    ),
+    Guard(
+        "a server whose largest image never fits does not start",
+        "mmraw_protocol/integrations/vllm/endpoint.py",
+        "served.images.check_room(served.most_tokens)",
+        "pass",
+        f"{START} -k never_read",
+    ),
+    Guard(
+        "no epoch where names are hashes",
+        SETTINGS,
+        'if found.identity == "mm_hash" and found.epoch:',
+        "if False:",
+        f"{SET} -k contradict",
+    ),
+    Guard(
         "an older vLLM does not start",
         ENGINE,
         "if numbers < self.oldest:",

@@ -19,6 +19,18 @@ AT_A_TIME = 8
 FILES = 8
 
 
+def room_for(pixels: int, processed: int) -> tuple[int, int]:
+    """Bytes that an image takes while it is decoded, and from then until it is processed.
+
+    Args:
+        pixels: Width times height.
+        processed: Bytes that the server's processor makes of it.
+    """
+    # Decoders hold up to 8 bytes a pixel, Pillow's RGB has 4.
+    kept = 4 * pixels + processed
+    return max(8 * pixels, kept), kept
+
+
 def busy(why: str) -> MMRawError:
     """The refusal of what may pass later (HTTP 503 with Retry-After)."""
     return MMRawError("server_unavailable", why)

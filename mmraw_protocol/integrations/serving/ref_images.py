@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +21,7 @@ from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
-from .admission import FILES, Admission, Loads, busy
+from .admission import FILES, Admission, Loads, busy, room_for
 from .identity import INFO, Name, Naming
 from .metrics import default_metrics
 from .settings import Settings
@@ -100,6 +102,22 @@ class RefImages:
         adapter = self._materializer.adapter_for(ref.family)
         compare_fingerprint(ref, adapter)
         adapter.parse_payload(ref.payload)
+
+    def check_room(self, most_tokens: int) -> None:
+        """Whether the largest image that the limits allow could ever be read.
+
+        Args:
+            most_tokens: Of a prompt.
+
+        Raises:
+            MMRawError: unsupported_option.
+        """
+        limits = self.settings.limits
+        side = min(math.isqrt(limits.image_pixels), limits.image_side)
+        tokens = most_tokens
+        with contextlib.suppress(MMRawError):
+            tokens = min(tokens, self.adapter.layout(side, side).num_tokens)
+        self.settings.check_room(self.token_bytes * tokens)
 
     async def get(self, text: str, loads: Loads) -> Image:
         """The picture of a ref; threads read and decode it, and only the event loop waits.
@@ -201,9 +219,9 @@ class RefImages:
             header = read_header(data, limits=self.settings.limits)
         except MMRawError:
             return ref, data, len(data), 0  # refused in its turn, without its pixels
-        pixels = header.width * header.height
-        kept = 4 * pixels + self.token_bytes * self.adapter.num_tokens(ref.payload)
-        return ref, data, len(data) + max(8 * pixels, kept), kept
+        processed = self.token_bytes * self.adapter.num_tokens(ref.payload)
+        decoding, kept = room_for(header.width * header.height, processed)
+        return ref, data, len(data) + decoding, kept
 
     def _make(self, text: str, made: list[Picture]) -> Picture:
         # A ref's text says everything that a check depends on besides these settings.

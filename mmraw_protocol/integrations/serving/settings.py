@@ -18,6 +18,7 @@ from ...stores import AssetStore, open_store
 from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
+from .admission import FILES, room_for
 from .environment import PREFIX, given_values
 from .metrics import default_metrics
 
@@ -84,7 +85,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     inflight_images: Count = 64
     queue: Annotated[int, msgspec.Meta(ge=0)] = 256
     image_seconds: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 30.0
-    max_body_bytes: Bytes | None = None
+    max_body_bytes: Count | None = None
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
@@ -106,12 +107,36 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """
         variables = os.environ if environment is None else environment
         values = given_values(variables, cls.__struct_fields__)
-        return cls(**{name: _typed(name, value) for name, value in values.items()})
+        found = cls(**{name: _typed(name, value) for name, value in values.items()})
+        if found.identity == "mm_hash" and found.epoch:
+            message = f"{PREFIX}EPOCH has no effect where {PREFIX}IDENTITY is mm_hash"
+            raise MMRawError("unsupported_option", message)
+        return found
 
     @property
     def body_limit(self) -> int:
         """Most bytes of a request's body."""
         return self.limits.features_bytes if self.max_body_bytes is None else self.max_body_bytes
+
+    def check_room(self, processed: int = 0) -> None:
+        """Whether the largest image that the limits allow fits into what all images may hold.
+
+        Args:
+            processed: Bytes that the server's processor makes of it.
+
+        Raises:
+            MMRawError: unsupported_option.
+        """
+        limits, files = self.limits, self.inflight_bytes // FILES
+        need = room_for(limits.image_pixels, processed)[0]
+        need += max(0, limits.inline_image_bytes - files)
+        if need > self.inflight_bytes - files:
+            least = -(-need * FILES // (FILES - 1))
+            message = (
+                f"{PREFIX}INFLIGHT_BYTES is {self.inflight_bytes}, and an image of "
+                f"{limits.image_pixels} pixels (image_pixels in {PREFIX}LIMITS) needs {least}"
+            )
+            raise MMRawError("unsupported_option", message)
 
     def decoder(self) -> IsolatedDecoder | Isolation:
         """The processes that decode every image, or when others than this one do."""
@@ -200,7 +225,7 @@ _EXPECTED = {
     "inflight_images": "expected a whole number from 1",
     "isolation": "expected auto, process or off",
     "limits": "expected an object of limits from 1, by their names in limits.json",
-    "max_body_bytes": "expected a whole number of bytes from 0",
+    "max_body_bytes": "expected a whole number of bytes from 1",
     "queue": "expected a whole number from 0",
     "refs_only": "expected true or false",
     "run_ids": "expected names of runs",

@@ -50,7 +50,7 @@ class MMRawEndpoint:
 
         Raises:
             MMRawError: unsupported_option (no secret, a renderer that is not ours), what
-                `served_model` raises.
+                `served_model` and `RefImages.check_room` raise.
         """
         with VLLM.starting():
             served = await self._served(state.online_renderer.renderer, args)
@@ -67,6 +67,7 @@ class MMRawEndpoint:
             message = "vLLM made its renderer before this plugin was loaded"
             raise MMRawError("unsupported_option", message)
         served = await served_model(renderer, self._settings, naming)
+        served.images.check_room(served.most_tokens)
         need = served.most_tokens * served.images.token_bytes
         if need > self._settings.inflight_bytes:
             message = (
