@@ -26,8 +26,8 @@ GUARDS = [
     Guard(
         "a uuid beside a ref by url is its hash",
         URLS,
-        "if any(uuid != ref.mm_hash for uuid in uuids):",
-        "if False:",
+        'check_uuid(uuid, ref.mm_hash, "$")',
+        "pass",
         f"{REQUESTS} -k beside",
     ),
     Guard(

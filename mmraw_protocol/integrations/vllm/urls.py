@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ...conversation.request_urls import Document, image_urls, is_ref, prompt_texts
-from ...wire.content_parts import PART_TYPE
+from ...wire.content_parts import PART_TYPE, check_uuid
 from ...wire.errors import MMRawError
 from ...wire.ref import parse_ref
 from .process import Served
@@ -47,8 +47,8 @@ def _check(url: str, uuids: list[Any], path: str, served: Served) -> int:
     try:
         ref = parse_ref(url, limits=served.images.settings.limits)
         served.images.check(ref, served.images.adapter.feature_modality)
-        if any(uuid != ref.mm_hash for uuid in uuids):
-            raise MMRawError("hash_mismatch", "a uuid beside a ref is its mm_hash, or absent")
+        for uuid in uuids:
+            check_uuid(uuid, ref.mm_hash, "$")
         return served.images.adapter.num_tokens(ref.payload)
     except MMRawError as error:
         failed = error
