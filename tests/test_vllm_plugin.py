@@ -99,6 +99,34 @@ def test_everything_else_is_loaded_as_vllm_does(connector: Any, store: LocalStor
         assert asyncio.run(connector.fetch_image_embedding_async("A")) == ("tensor", "A")
 
 
+class Budget:
+    """What the media of one request may decode to, as vLLM 0.33 counts it."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def charge(self, decoded_bytes: int) -> None:
+        """Takes so many."""
+        if decoded_bytes > self.left:
+            raise ValueError("Request decoded media exceeds ...")
+        self.left -= decoded_bytes
+
+
+def test_refs_count_in_vllms_own_bound_on_what_a_request_decodes_to(
+    connector: Any, store: LocalStore
+) -> None:
+    serve(store)
+    ref, io, budget = format_ref(stored(store)), ImageMediaIO(), Budget(4 * 320 * 200)
+    io.decoded_budget = budget
+    assert isinstance(load(connector, ref, media_io=io)[0], MediaWithBytes)
+    assert budget.left == 0
+    # One that is kept, too.
+    (refused,) = load(connector, ref, media_io=io)
+    assert isinstance(refused, VLLMValidationError)
+    assert str(refused).startswith("limit_exceeded: ")
+    assert "VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES (image 0)" in str(refused)
+
+
 def test_refs_only_refuses_every_other_url_and_tensor(connector: Any, store: LocalStore) -> None:
     serve(store, refs_only=True)
     for io in (ImageMediaIO(), VideoMediaIO()):

@@ -26,7 +26,9 @@ class GracefulHTTPError(VLLMError):
 
 
 class ImageMediaIO:
-    """Loads images."""
+    """Loads images; before 0.33 without a budget."""
+
+    decoded_budget: Any = None
 
 
 class VideoMediaIO:

@@ -227,6 +227,13 @@ GUARDS = [
         "tests/test_vllm_operations.py -k has_its_answer",
     ),
     Guard(
+        "refs count in vllm's own bound on what a request decodes to",
+        CONNECTOR,
+        "budget.charge(4 * image.width * image.height)",
+        "pass",
+        f"{LOADING} -k own_bound",
+    ),
+    Guard(
         "the queue has an end",
         f"{SHARED}/admission.py",
         "if not is_begun and self._slots.locked() and self._waiting >= self._queue:",

@@ -44,7 +44,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 _refuse_others()
                 return super().load_from_url(url, media_io, **options)
             try:
-                return _media(_images_now(url).get_now(url))
+                return _media(_images_now(url).get_now(url), media_io)
             except MMRawError as error:
                 failed = error
             raise vllm_error(failed, url)
@@ -56,7 +56,7 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
                 return await super().load_from_url_async(url, media_io, **options)
             try:
                 images, request = process.images_of_request(url)
-                return _media(await images.get(url, request.loads))
+                return _media(await images.get(url, request.loads), media_io)
             except MMRawError as error:
                 failed = error
             raise vllm_error(failed, url)
@@ -74,10 +74,23 @@ def connector_class(base: type[Any], image_io: type[Any]) -> type[Any]:
     return RefConnector
 
 
-def _media(image: Image) -> Any:
-    """An image as vLLM's loaders give it; were its name not looked at, this is hashed for it."""
+def _media(image: Image, media_io: Any) -> Any:
+    """An image as vLLM's loaders give it; were its name not looked at, this is hashed for it.
+
+    Raises:
+        MMRawError: limit_exceeded (vLLM 0.33 bounds what the media of a request decode to).
+    """
     from vllm.multimodal.media import MediaWithBytes
 
+    budget, is_over = getattr(media_io, "decoded_budget", None), False
+    try:
+        if budget is not None:
+            budget.charge(4 * image.width * image.height)
+    except ValueError:
+        is_over = True
+    if is_over:
+        message = "the media of a request decode to more than VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES"
+        raise MMRawError("limit_exceeded", message)
     return MediaWithBytes(image, image.info[INFO].identity.encode())
 
 
