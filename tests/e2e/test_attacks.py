@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from conftest import Models, Start, token_id
+from conftest import Start, token_id
 from exchange import GENERATE, RUN, generate_body
 from pictures import KINDS, encode, picture
 from PIL import Image
@@ -47,12 +47,16 @@ def attack(function: Attack) -> Attack:
 
 
 @pytest.fixture(scope="module")
-def attacked(start: Start, models: Models, store: LocalStore) -> Urls:
+def attacked(start: Start, store: LocalStore) -> Urls:
     """A client of the server that is attacked."""
     settings = {"MMRAW_INFLIGHT_BYTES": str(INFLIGHT), "MMRAW_CACHE_BYTES": str(CACHE)}
     options = ('--limit-mm-per-prompt={"image": 4}', "--mm-processor-cache-gb=0.05")
-    server = start("qwen", *options, **settings)
-    adapter = get_adapter("qwen_vl", models.get("qwen"))
+    return client_of(start("qwen", *options, **settings), store)
+
+
+def client_of(server: VllmServer, store: LocalStore) -> Urls:
+    """A client of a Qwen3-VL."""
+    adapter = get_adapter("qwen_vl", server.model)
     return Urls(server, adapter, token_id(server.model, adapter.pad_token), store)
 
 
@@ -236,3 +240,22 @@ def test_good_clients_get_their_tokens_beside(
     assert server.metric("http_requests_total", status="2xx") >= CLIENTS
     assert server.metric("http_requests_total", status="5xx") == 0
     assert server.is_healthy()
+
+
+def test_past_a_full_queue_clients_are_told_to_come_again(start: Start, store: LocalStore) -> None:
+    urls = client_of(start("qwen", MMRAW_INFLIGHT_IMAGES="1", MMRAW_QUEUE="2"), store)
+    tokens = good(urls)
+    images = [Image.new("RGB", (4096, 4096), (n, n, n)) for n in range(12)]
+    slow = [user(lying(urls, encode(image, "PNG"))) for image in images]
+    with ThreadPoolExecutor(20) as pool:
+        answers = pool.map(lambda message: urls.chat([message]), slow)
+        # What is kept waits for nothing.
+        assert [*pool.map(lambda _: good(urls), range(8))] == [tokens] * 8
+        busy = [answer for answer in answers if "grid_mismatch" not in answer.text]
+    assert 0 < len(busy) < len(slow)
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in busy} == {(503, "1")}
+    refusals = urls.server.metric("mmraw_refused_requests_total", code="server_unavailable")
+    assert refusals == len(busy)
+    assert "grid_mismatch" in refused(urls.chat([slow[0]]))
+    assert urls.server.metric("mmraw_in_flight") == 0
+    assert urls.server.is_healthy()
