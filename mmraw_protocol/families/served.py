@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from ..wire._generated.errors import ErrorCode
 from ..wire._generated.families import FAMILIES, FamilyInfo
 from ..wire.errors import MMRawError
 from .base import GRID_KEY, Adapter, Layout
@@ -15,6 +16,7 @@ from .config import checked_config, found_in
 from .conventions import EXPANDED
 from .given import type_of
 from .owner import as_of_family
+from .readings import differs
 from .registry import get_adapter
 
 #: Pictures that vLLM expands when it starts: one that grows, one that keeps its size, one beside
@@ -136,6 +138,41 @@ def item_names(family: str) -> Mapping[str, str]:
     """What vLLM's items say of the layout, by name, with the reading that each is."""
     info = FAMILIES.get(family)
     return {GRID_KEY: "grid_thw"} if info is None else info.vllm.item
+
+
+def processor_document(processor: Any) -> dict[str, Any]:
+    """The configuration of an image processor, as its preprocessor_config.json has it.
+
+    Args:
+        processor: The server's; None where the model has none apart: then it is empty.
+    """
+    if processor is None:
+        return {}
+    media = getattr(processor, "media_proc_cfg", None)
+    return processor.to_dict() if media is None else {"media_proc_cfg": media}
+
+
+def misfit_of(
+    said: Mapping[str, Any], names: Mapping[str, str | None], tokens: int, layout: Layout
+) -> tuple[ErrorCode, str] | None:
+    """What a server's processor makes of an image otherwise than its layout; None where nothing.
+
+    Args:
+        said: What it says of the image, by name.
+        names: The readings of these names.
+        tokens: How many tokens it counts.
+        layout: The image's.
+    """
+    if differs({name: said[name] for name in names if name in said}, names, layout):
+        return "grid_mismatch", "another grid than the family's layout"
+    return None if tokens == layout.num_tokens else ("placeholder_mismatch", "another token count")
+
+
+def trial_error(misfit: tuple[ErrorCode, str], size: tuple[int, int]) -> MMRawError:
+    """The error that stops a start: what the server counts by is not in its configuration."""
+    where = f"on a trial image of {size[0]}x{size[1]} pixels"
+    rest = "the layout parameters that were found are not all it counts by"
+    return MMRawError(misfit[0], f"{where}, the server's processor gives {misfit[1]}; {rest}")
 
 
 def served_convention(family: str) -> str | None:

@@ -10,16 +10,17 @@ import msgspec
 
 from ...conversation.expansion import expand_prompt
 from ...families import Adapter
-from ...families.readings import differs
 from ...families.served import (
     family_of,
     item_names,
+    misfit_of,
+    processor_document,
     refusal_of,
     server_adapter,
     target_of,
+    trial_error,
     trials,
 )
-from ...wire._generated.errors import ErrorCode
 from ...wire.errors import MMRawError
 from ...wire.ref import RawMMRef
 from ..serving.ref_images import RefImages
@@ -88,10 +89,7 @@ def _image_processor_config(info: Any) -> dict[str, Any]:
         processor = info.get_image_processor()
     if processor is None:
         processor = getattr(info.get_hf_processor(), "image_processor", None)
-    if processor is None:
-        return {}
-    media = getattr(processor, "media_proc_cfg", None)
-    return processor.to_dict() if media is None else {"media_proc_cfg": media}
+    return processor_document(processor)
 
 
 def _forms(config: Any) -> list[str]:
@@ -131,11 +129,10 @@ async def _trial(
     taken = sum(getattr(element.data, "nbytes", 0) for element in item.values())
     images.token_bytes = max(images.token_bytes, -(-taken // layout.num_tokens))
     said = {name: element.data for name, element in item.items() if name in names}
-    if differs(said, names, layout):
-        raise _misfit("grid_mismatch", "another grid than the family's layout", size)
     # vLLM's own span may hold tokens around the image's.
-    if found["mm_placeholders"][modality][0].get_num_embeds() != layout.num_tokens:
-        raise _misfit("placeholder_mismatch", "another count of tokens", size)
+    tokens = found["mm_placeholders"][modality][0].get_num_embeds()
+    if misfit := misfit_of(said, names, tokens, layout):
+        raise trial_error(misfit, size)
     fields: dict[str, Any] = {"family": adapter.family, "fingerprint": adapter.fingerprint()}
     fields |= {"modality": modality, "mm_hash": "0" * 32, "raw_image_id": "trial.png"}
     ref = RawMMRef(run_id="trial", payload=layout.payload, **fields)
@@ -157,10 +154,3 @@ async def _expanded(renderer: Any, modality: str, target: int, size: Size) -> An
     # Kept apart from the caches that the engine relies on.
     (found,) = await renderer.render_cmpl_async([prompt], skip_mm_cache=True)
     return found
-
-
-def _misfit(code: ErrorCode, what: str, size: Size) -> MMRawError:
-    # What the server counts by is then not in its image processor's configuration.
-    where = f"on a trial image of {size[0]}x{size[1]} pixels"
-    rest = "the layout parameters that were found are not all it counts by"
-    return MMRawError(code, f"{where}, the server's processor gives {what}; {rest}")
