@@ -108,7 +108,7 @@ test-mutation-all: ## the same in a thousand places (hours; goes on where it sto
 
 # Beside other people's software: environments of their own, made once (tests/environments/).
 ENVIRONMENT = $(PYTHON) tests/environments/install.py
-test-integrations: test-renderers test-trainer test-verifiers ## run the three that follow
+test-integrations: test-renderers test-trainer test-verifiers test-ray ## run the four that follow
 
 test-renderers: ## beside the released renderers package
 	$$($(ENVIRONMENT) integrations) -m pytest tests/integrations/renderers
@@ -118,6 +118,9 @@ test-trainer: ## beside Transformers and torch
 
 test-verifiers: ## beside the released verifiers package
 	$$($(ENVIRONMENT) verifiers) -m pytest tests/integrations/verifiers
+
+test-ray: ## archives on Ray Data and datasets, with two workers and an S3 server
+	$$($(ENVIRONMENT) ray) -m pytest tests/integrations/ray
 
 # The shim lets the CPU build start where torchvision has none for this torch.
 test-vllm: ## beside vLLM 0.31, the released clients' own, that serves tiny models on the CPU
@@ -259,7 +262,7 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MUTATION_LOCK)
 
-ENVIRONMENTS ?= gcs integrations released verifiers vllm vllm-0.30 vllm-0.33
+ENVIRONMENTS ?= gcs integrations ray released verifiers vllm vllm-0.30 vllm-0.33
 lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \

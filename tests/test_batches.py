@@ -111,6 +111,11 @@ def test_a_refused_row_stays_and_is_told_with_its_place() -> None:
     assert counts(results) == {"refused": 1, "changed": 1}
 
 
+def test_a_column_to_keep_may_not_hide_the_results() -> None:
+    with pytest.raises(MMRawError, match="rename"):
+        validate_batch(batch_of([NEW], pa.string(), "row"), keep=["row"])
+
+
 @given(st.lists(st.sampled_from([OLD, BROKEN, NEW, "{", "text", '"' + OLD + '"', ""])))
 def test_every_line_is_what_the_file_of_it_alone_would_be(texts: list[str]) -> None:
     lines = [text if text in ("{", "") else json_text(text) for text in texts]

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from ..families import get_adapter
-from ..stores.maintenance.references import references_in
+from ..stores.maintenance.references import References, references_in
 from ..stores.maintenance.strings import Text, strings_in_value
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
@@ -119,7 +119,7 @@ def rewrite_batch(batch: Any, job: Job, *, keep: Names = (), documents: Names = 
             or list views); limit_exceeded (a column's type cannot hold the new texts).
     """
     results = Results(batch, keep)
-    rewriter = _opened(cast(Any, job), os.getpid(), threading.get_ident())
+    rewriter = open_once(job)
     names = batch.schema.names
     columns = [
         rewritten(array, _Rewriting(rewriter, results, name in documents).texts, name)
@@ -137,13 +137,17 @@ def references_batch(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Any:
     """The stored images that a batch names, each once: a batch of `REFERENCES`."""
-    opened = _opened(cast(Any, store), os.getpid(), threading.get_ident())
-    found = references_in(_texts(batch, documents), opened, limits=limits)
+    found = references_of(batch, store, documents=documents, limits=limits)
     rows = [
         (row, mention.raw_image_id, mention.run_id, mention.mm_hash)
         for mention, (_, row) in found.mentions.items()
     ]
     return batch_of(rows, REFERENCES)
+
+
+def references_of(batch: Any, store: StorePlace, *, documents: Names, limits: Limits) -> References:
+    """What `read_references` finds in files; the line of a place is the row, from 0."""
+    return references_in(_texts(batch, documents), open_once(store), limits=limits)
 
 
 def describe_batch(
@@ -187,9 +191,13 @@ def _image_facts(text: str, limits: Limits) -> tuple[Any, ...]:
     return "image", None, None, None, sha256_hex(data), None, len(data)
 
 
+def open_once(what: Any) -> Any:
+    """A job's rewriter, or a store: children share no connection, nor do threads a memory."""
+    return _opened(what, os.getpid(), threading.get_ident())
+
+
 @lru_cache(maxsize=8)
 def _opened(what: Any, process: int, thread: int) -> Any:
-    """A rewriter or a store: connections are not shared with children, nor memories by threads."""
     return what.open()
 
 

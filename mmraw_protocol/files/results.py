@@ -35,9 +35,16 @@ STORE_FAILS = ("store_unavailable", "store_full", "store_permission")
 
 
 class Results:
-    """Collects the lines of a batch of results."""
+    """Collects the lines of a batch of results.
+
+    Raises:
+        MMRawError: unsupported_option (the name of a column to keep is taken).
+    """
 
     def __init__(self, batch: Any, keep: Names) -> None:
+        if not set(RESULTS.names).isdisjoint(keep):
+            message = "a column of the batch has the name of one of the results; rename it"
+            raise MMRawError("unsupported_option", message)
         self._kept = batch.select(list(keep))
         self._rows: list[tuple[Any, ...]] = []
         self._counts: Counter[str] = Counter()

@@ -1,0 +1,26 @@
+"""Ray Data: checks and rewrites Datasets, with the functions of `mmraw_protocol.files.batches`.
+
+    import mmraw_protocol.integrations.ray as mmraw_ray
+
+    done = mmraw_ray.convert(ray.data.read_parquet("s3://…/rollouts"), to="v3", run_id="exp42")
+    summary = done.write("s3://…/new", refused="s3://…/refused")
+
+Retries, back-pressure and spilling are Ray's: see its DataContext. Needs the extra `ray`.
+"""
+
+from .lines import read_lines
+from .parts import Parts, Summary
+from .work import Rewriting, convert, fsck, inline, offload, summary, validate
+
+__all__ = [
+    "Parts",
+    "Rewriting",
+    "Summary",
+    "convert",
+    "fsck",
+    "inline",
+    "offload",
+    "read_lines",
+    "summary",
+    "validate",
+]

@@ -1,0 +1,189 @@
+"""JSON lines as a Dataset of Ray: a row for each line, its bytes as they stand in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from ...files.columns import arrow
+from ...wire.errors import MMRawError
+
+#: Bytes of the input in a batch of lines.
+BATCH_BYTES = 1 << 20
+#: Bytes of a file that is not compressed in one task.
+TASK_BYTES = 64 << 20
+#: How a compressed file begins, and what Arrow calls the compression.
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+#: The columns of `read_lines`: where the line begins in its file, decompressed, and the line.
+LINES: Any = arrow.schema(
+    [
+        ("file", arrow.dictionary(arrow.int32(), arrow.string())),
+        ("start", arrow.int64()),
+        ("line", arrow.binary()),
+    ]
+)
+
+
+class Source(NamedTuple):
+    """A file of the input.
+
+    Attributes:
+        path: A path or URL, as given.
+        size: In bytes.
+        head: Its first bytes.
+    """
+
+    path: str
+    size: int
+    head: bytes
+
+
+def located(place: str) -> tuple[Any, str]:
+    """The Arrow file system of a path or URL, and the path there.
+
+    Raises:
+        MMRawError: source_unavailable.
+    """
+    fs: Any = import_module("pyarrow.fs")
+    try:
+        if "://" in place:
+            return fs.FileSystem.from_uri(place)
+        return fs.LocalFileSystem(), place
+    except (OSError, ValueError, arrow.ArrowException):
+        message = "expected a path, or a URL that Arrow reads: s3://, gs://, file://"
+    raise MMRawError("source_unavailable", message)
+
+
+def sources_of(places: Sequence[str]) -> list[Source]:
+    """The files of paths, folders and URLs, in order; names that begin with . or _ are left out.
+
+    Raises:
+        MMRawError: source_unavailable (nothing is there).
+    """
+    return [source for place in places for source in _sources_at(place)]
+
+
+def _sources_at(place: str) -> Iterator[Source]:
+    fs: Any = import_module("pyarrow.fs")
+    system, path = located(place)
+    found: list[Any] = []
+    try:
+        info = system.get_file_info(path)
+        is_folder = info.type == fs.FileType.Directory
+        selector = fs.FileSelector(path, recursive=True)
+        infos = system.get_file_info(selector) if is_folder else [info]
+        found = [one for one in infos if one.type == fs.FileType.File]
+    except OSError:
+        pass
+    if not found:
+        raise MMRawError("source_unavailable", "no file is there that can be read")
+    for info in sorted(found, key=lambda one: one.path):
+        inner = info.path[len(path) :].lstrip("/")
+        if any(part.startswith((".", "_")) for part in inner.split("/")):
+            continue
+        with system.open_input_file(info.path) as file:
+            head = file.read(4)
+        name = f"{place.rstrip('/')}/{inner}" if inner else place
+        yield Source(name, info.size, head)
+
+
+def read_lines(places: Sequence[str] | str, *, task_bytes: int = TASK_BYTES) -> Any:
+    """A Dataset with the columns of `LINES`, over files of JSON lines, also gzip or Zstandard.
+
+    Args:
+        places: Paths, folders, URLs.
+        task_bytes: A longer file is read by several tasks; one that is compressed by one.
+
+    Raises:
+        MMRawError: source_unavailable.
+    """
+    return lines_of(sources_of([places] if isinstance(places, str) else places), task_bytes)
+
+
+def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
+    """The Dataset of files that were looked at."""
+    data: Any = import_module("ray.data")
+    parts = [
+        {"path": one.path, "start": start, "end": min(start + step, one.size), "kind": kind}
+        for one in sources
+        for kind in [_compression(one.head)]
+        for step in [task_bytes if kind is None else one.size]
+        for start in range(0, one.size, max(step, 1))
+    ]
+    items = data.from_items(parts, override_num_blocks=max(len(parts), 1))
+    return items.map_batches(_batches, batch_format="pyarrow", batch_size=1)
+
+
+def _compression(head: bytes) -> str | None:
+    return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
+
+
+def _batches(parts: Any) -> Iterator[Any]:
+    for part in parts.to_pylist():
+        system, path = located(part["path"])
+        with system.open_input_file(path) as file:
+            if part["kind"] is None:
+                blocks = _range(file, part["start"], part["end"])
+            else:
+                unpacked = arrow.CompressedInputStream(file, part["kind"])
+                blocks = _whole_lines(partial(unpacked.read, BATCH_BYTES), 0)
+            for start, block in blocks:
+                yield _table(part["path"], start, block)
+    yield LINES.empty_table()
+
+
+def _range(file: Any, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The lines that begin in a range of a file."""
+    file.seek(max(start - 1, 0))
+    if start:
+        start += len(_line(file)) - 1
+    left = end - start
+
+    def read() -> bytes:
+        nonlocal left
+        data = file.read(min(BATCH_BYTES, max(left, 0)))
+        left -= len(data)
+        if data and not left and data[-1:] != b"\n":
+            data += _line(file)
+        return data
+
+    yield from _whole_lines(read, start)
+
+
+def _line(file: Any) -> bytes:
+    """What is left of a line, its end included."""
+    parts: list[bytes] = []
+    while data := file.read(1 << 16):
+        end = data.find(b"\n") + 1
+        if end:
+            file.seek(file.tell() - len(data) + end)
+            return b"".join([*parts, data[:end]])
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _whole_lines(read: Any, start: int) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole lines, and where each begins."""
+    held: list[bytes] = []
+    while data := read():
+        end = data.rfind(b"\n") + 1
+        if not end:
+            held.append(data)
+            continue
+        block = b"".join([*held, data[:end]])
+        yield start, block
+        start += len(block)
+        held = [data[end:]]
+    if rest := b"".join(held):
+        yield start, rest
+
+
+def _table(path: str, start: int, block: bytes) -> Any:
+    lines = block.removesuffix(b"\n").split(b"\n")
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=start))[:-1]
+    indices = arrow.repeat(arrow.scalar(0, arrow.int32()), len(lines))
+    file = arrow.DictionaryArray.from_arrays(indices, arrow.array([path]))
+    return arrow.table([file, starts, arrow.array(lines, arrow.binary())], schema=LINES)

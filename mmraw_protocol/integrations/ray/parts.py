@@ -1,0 +1,218 @@
+"""The output of a rewriting: a folder of parts, one for each task, and one of what was refused."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import Any, Literal
+
+import msgspec
+
+from ...files.batches import Rewritten
+from ...files.columns import arrow
+from ...system.shown import Shown
+from ...wire.errors import MMRawError
+from .lines import located
+
+#: `lines` writes the last column of JSON lines as it is.
+Form = Literal["parquet", "lines"]
+#: Rows that are rewritten together, and bytes that are written together.
+BATCH_ROWS = 256
+ROW_GROUP = 32 << 20
+#: Refusals that a summary names one by one; it counts them all.
+MOST_REFUSALS = 100
+Datasink: Any = import_module("ray.data").Datasink
+_ENDINGS: dict[str | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
+
+
+class Summary(Shown, msgspec.Struct):
+    """What was done with a Dataset.
+
+    Attributes:
+        counts: Things of each kind, those that were refused left out.
+        bytes: Of images, by kind.
+        refused: Refusals by code.
+        refusals: The first of them, as lines of results.
+        rows: That were written.
+        parts: Files that were written.
+    """
+
+    counts: dict[str, int] = {}
+    bytes: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    refusals: list[dict[str, Any]] = []
+    rows: int = 0
+    parts: int = 0
+
+    def add(self, results: Any) -> None:
+        """Counts a batch or table of results."""
+        names = ("kind", "code", "count", "bytes")
+        columns = [results.column(name).to_pylist() for name in names]
+        for index, (kind, code, count, size) in enumerate(zip(*columns, strict=True)):
+            _add(self.counts if code is None else self.refused, code or kind, count)
+            if size:
+                _add(self.bytes, kind, size)
+            if code is not None and len(self.refusals) < MOST_REFUSALS:
+                self.refusals += results.slice(index, 1).to_pylist()
+
+    def merge(self, other: Summary) -> None:
+        """Adds what another task did."""
+        for name in ("counts", "bytes", "refused"):
+            for key, count in getattr(other, name).items():
+                _add(getattr(self, name), key, count)
+        self.refusals += other.refusals[: MOST_REFUSALS - len(self.refusals)]
+        self.rows += other.rows
+        self.parts += other.parts
+
+
+def _add(counts: dict[str, int], key: str, count: int) -> None:
+    counts[key] = counts.get(key, 0) + count
+
+
+class Parts(Datasink):
+    """Rewrites the blocks of a task and writes them as one part, named by the task's number.
+
+    A task that is done once more, because its worker died, writes the same part again: a part is
+    there whole or not at all, and once. `summary` tells after the end.
+
+    Args:
+        work: Rewrites a batch.
+        out: The folder, a path or URL; it must be empty or absent.
+        refused: The folder of Parquet files with the refusals.
+        form: Of the parts.
+        compression: Of lines: None, gzip or zstd; of Parquet, as pyarrow takes it.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Any], Rewritten],
+        out: str,
+        refused: str,
+        form: Form,
+        compression: str | None,
+    ) -> None:
+        self._work, self._out, self._refused = work, out, refused
+        self._form, self._compression = form, compression
+
+        self.summary = Summary()
+
+    def check(self) -> None:
+        """Makes the folders.
+
+        Raises:
+            MMRawError: source_unavailable, unsupported_option (a folder holds something).
+        """
+        for place in (self._out, self._refused):
+            system, path = located(place)
+            if system.get_file_info(path).is_file or _entries(system, path):
+                message = "the folder of the output, and that of the refusals, must be empty"
+                raise MMRawError("unsupported_option", message)
+            if system.type_name == "local":
+                system.create_dir(path)
+
+    def write(self, blocks: Iterable[Any], ctx: Any) -> Summary:
+        """Writes the part of a task."""
+        summary = Summary()
+        with contextlib.ExitStack() as stack:
+            writers: dict[bool, Any] = {}
+            for rows, results in self._rewritten(blocks):
+                summary.rows += len(rows)
+                summary.add(results)
+                told = results.filter(results["code"].is_valid())
+                for batch, is_part in ((rows, True), (told, False)):
+                    if is_part not in writers and len(batch):
+                        opened = self._writer(is_part, ctx.task_idx, batch.schema)
+                        writers[is_part] = stack.enter_context(opened)
+                    if len(batch):
+                        writers[is_part](batch)
+            summary.parts = int(True in writers)
+        return summary
+
+    def _rewritten(self, blocks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """Tables of rows and results, of up to `ROW_GROUP` bytes or little more."""
+        held: list[Rewritten] = []
+        for block in blocks:
+            table = block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
+            for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+                held.append(self._work(batch))
+                if sum(one.rows.nbytes for one in held) > ROW_GROUP:
+                    yield _tables(held)
+                    held = []
+        if held:
+            yield _tables(held)
+
+    def on_write_complete(self, write_result: Any) -> None:
+        """Adds up what the tasks did."""
+        for one in write_result.write_returns:
+            self.summary.merge(one)
+        self._clear()
+
+    def on_write_failed(self, error: Exception) -> None:
+        """Leaves the parts that are whole."""
+        self._clear()
+
+    def _clear(self) -> None:
+        """Removes what attempts left behind that did not end."""
+        for place in (self._out, self._refused):
+            system, path = located(place)
+            for info in _entries(system, path):
+                if info.base_name.startswith(".mmraw-"):
+                    system.delete_file(info.path)
+
+    @contextmanager
+    def _writer(self, is_part: bool, number: int, schema: Any) -> Generator[Any, None, None]:
+        """What takes the tables of a part, or of its refusals."""
+        parquet: Any = import_module("pyarrow.parquet")
+        place, name = (self._out, "part") if is_part else (self._refused, "refused")
+        kind = self._compression
+        if is_part and self._form == "lines":
+            with _whole(place, f"part-{number:06d}.jsonl{_ENDINGS[kind]}") as file:
+                packed = file if kind is None else arrow.CompressedOutputStream(file, kind)
+                yield partial(_write_lines, packed)
+                if packed is not file:
+                    packed.close()
+            return
+        with (
+            _whole(place, f"{name}-{number:06d}.parquet") as file,
+            parquet.ParquetWriter(file, schema, compression=kind or "snappy") as writer,
+        ):
+            yield writer.write_table
+
+
+def _entries(system: Any, path: str) -> list[Any]:
+    fs: Any = import_module("pyarrow.fs")
+    return system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+
+
+def _tables(held: Sequence[Rewritten]) -> tuple[Any, Any]:
+    rows = arrow.Table.from_batches([one.rows for one in held])
+    return rows, arrow.Table.from_batches([one.results for one in held])
+
+
+def _write_lines(file: Any, table: Any) -> None:
+    for lines in table.column(table.num_columns - 1).chunks:
+        file.write(b"\n".join([*lines.to_pylist(), b""]))
+
+
+@contextmanager
+def _whole(place: str, name: str) -> Generator[Any, None, None]:
+    """A file that is there when it is whole: an object store's are, a directory's are renamed."""
+    system, path = located(place)
+    is_local = system.type_name == "local"
+    begun = f"{path}/.mmraw-{uuid.uuid4().hex}" if is_local else f"{path}/{name}"
+    file = system.open_output_stream(begun, compression=None)
+    try:
+        yield file
+    except BaseException:
+        # An object that is not closed is not made.
+        if is_local:
+            file.close()
+            system.delete_file(begun)
+        raise
+    file.close()
+    if is_local:
+        system.move(begun, f"{path}/{name}")

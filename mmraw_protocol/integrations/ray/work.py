@@ -1,0 +1,153 @@
+"""The work on Datasets: lazily, as Datasets again, or written in one pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import Any
+
+from ...files.batches import Rewritten, open_once, references_of, rewrite_batch, validate_batch
+from ...files.columns import arrow
+from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
+from ...files.results import STORE_FAILS, Names, Results
+from ...files.rewriting import Job
+from ...wire._generated.limits import DEFAULT_LIMITS, Limits
+from ...wire.errors import MMRawError
+from ...wire.hashes import sha256_hex
+from .parts import BATCH_ROWS, Form, Parts, Summary
+
+
+class Rewriting:
+    """A Dataset that is rewritten; nothing runs before it is asked for.
+
+    Attributes:
+        rows: The Dataset of the new rows, with the schema of the old ones.
+        results: The Dataset of what was done: counts and refusals.
+    """
+
+    def __init__(self, ds: Any, job: Job, keep: Names, documents: Names) -> None:
+        self._ds = ds
+        self._work = partial(rewrite_batch, job=job, keep=keep, documents=documents)
+        self.rows = _mapped(ds, partial(_rows_of, self._work))
+        self.results = _mapped(ds, partial(_results_of, self._work))
+
+    def write(
+        self, out: str, *, refused: str, form: Form = "parquet", compression: str | None = None
+    ) -> Summary:
+        """Writes rows and refusals in one pass; see `Parts`.
+
+        Args:
+            out: The folder of the new rows, a path or URL, empty or absent.
+            refused: The folder of the refusals, Parquet files: a data set of their own.
+            form: `parquet`; `lines` for a Dataset of `read_lines`.
+            compression: Of lines gzip or zstd; of Parquet as pyarrow takes it.
+
+        Raises:
+            MMRawError: source_unavailable, unsupported_option. Ray's own errors for what a task
+                raises.
+        """
+        parts = Parts(self._work, out, refused, form, compression)
+        parts.check()
+        self._ds.write_datasink(parts)
+        return parts.summary
+
+
+def convert(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) -> Rewriting:
+    """Every ref goes to another dialect; the options are those of `ConvertJob`."""
+    return Rewriting(ds, ConvertJob(**options), keep, documents)
+
+
+def offload(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) -> Rewriting:
+    """Every data: image goes into the store; the options are those of `OffloadJob`."""
+    return Rewriting(ds, OffloadJob(**options), keep, documents)
+
+
+def inline(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) -> Rewriting:
+    """Every stored image comes back; the options are those of `InlineJob`."""
+    return Rewriting(ds, InlineJob(**options), keep, documents)
+
+
+def validate(
+    ds: Any, *, keep: Names = (), documents: Names = (), limits: Limits = DEFAULT_LIMITS
+) -> Any:
+    """A Dataset of the results of `validate_batch`."""
+    return _mapped(ds, partial(validate_batch, keep=keep, documents=documents, limits=limits))
+
+
+def fsck(
+    ds: Any,
+    store: StorePlace,
+    *,
+    keep: Names = (),
+    documents: Names = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """A Dataset of results: whether the images that rows name are in the store, as they are named.
+
+    A process reads an object once, as long as it is among the last 65,536 that it read. Which
+    objects nothing names, only a listing can tell: `mmraw store fsck`.
+    """
+    work = partial(_fsck_batch, store=store, keep=keep, documents=documents, limits=limits)
+    return _mapped(ds, work)
+
+
+def summary(results: Any) -> Summary:
+    """Runs a Dataset of results and counts what it holds."""
+    found = Summary()
+    for batch in results.iter_batches(batch_format="pyarrow", batch_size=None):
+        found.add(batch)
+    return found
+
+
+def _mapped(ds: Any, work: Callable[[Any], Any]) -> Any:
+    each = partial(_each, work=work)
+    return ds.map_batches(each, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+
+
+def _each(table: Any, *, work: Callable[[Any], Any]) -> Iterator[Any]:
+    """A block in small batches."""
+    for batch in table.to_batches(max_chunksize=BATCH_ROWS) or [_empty(table.schema)]:
+        yield arrow.Table.from_batches([work(batch)])
+
+
+def _empty(schema: Any) -> Any:
+    return arrow.RecordBatch.from_pylist([], schema=schema)
+
+
+def _rows_of(work: Callable[[Any], Rewritten], batch: Any) -> Any:
+    return work(batch).rows
+
+
+def _results_of(work: Callable[[Any], Rewritten], batch: Any) -> Any:
+    return work(batch).results
+
+
+def _fsck_batch(
+    batch: Any, *, store: StorePlace, keep: Names, documents: Names, limits: Limits
+) -> Any:
+    results = Results(batch, keep)
+    found = references_of(batch, store, documents=documents, limits=limits)
+    for problem in found.problems:
+        error = MMRawError(problem.code, problem.message)
+        results.add(problem.line or 0, None, "ref", error)
+    for mention, (_, row) in found.mentions.items():
+        digest, size, error = _stored(store, mention.raw_image_id, mention.run_id, os.getpid())
+        if error is None and not digest.startswith(mention.mm_hash or ""):
+            error = MMRawError("hash_mismatch", "the stored image has another hash than is named")
+        results.add(row, None, "image", error, size)
+    return results.batch()
+
+
+@lru_cache(maxsize=65_536)
+def _stored(
+    store: StorePlace, name: str, run_id: str | None, process: int
+) -> tuple[str, int, MMRawError | None]:
+    """The sha256 and size of a stored image, or what is wrong with it."""
+    try:
+        data = open_once(store).get(name, run_id=run_id)
+        return sha256_hex(data), len(data), None
+    except MMRawError as error:
+        if error.code in STORE_FAILS:
+            raise
+        return "", 0, MMRawError(error.code, error.message)

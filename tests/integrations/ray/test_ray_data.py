@@ -1,0 +1,173 @@
+"""Datasets of Ray, checked and rewritten by two workers."""
+
+import gzip
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+import samples
+import zstandard
+
+import mmraw_protocol.integrations.ray as mmraw_ray
+from mmraw_protocol import MMRawError
+from mmraw_protocol.files import StorePlace
+from mmraw_protocol.stores import LocalStore
+
+OLD, NEW, BROKEN = samples.ref("v2"), samples.ref("v3"), samples.ref("v2")[:-4]
+DOCUMENTS = {"documents": ["line"], "keep": ["file", "start"]}
+PICTURE = samples.data_url(samples.PNG)
+
+
+def rows_of(count: int, first: int = 0) -> list[bytes]:
+    """Lines with a ref each; one in twenty has a broken ref, and one in twenty is no JSON."""
+    lines = []
+    for number in range(first, first + count):
+        ref = BROKEN if number % 20 == 7 else OLD
+        line = json.dumps({"id": number, "ref": ref, "pad": "x" * 100}).encode()
+        lines.append(b"{" + line if number % 20 == 11 else line)
+    return lines
+
+
+def expected(lines: list[bytes]) -> list[bytes]:
+    """What becomes of `rows_of`."""
+    return [
+        line if line.startswith(b"{{") else line.replace(OLD.encode(), NEW.encode())
+        for line in lines
+    ]
+
+
+def lines_in(folder: Path) -> list[bytes]:
+    """The lines of all parts, in the order of their names."""
+    data = b"".join(path.read_bytes() for path in sorted(folder.glob("part-*.jsonl")))
+    return data.removesuffix(b"\n").split(b"\n")
+
+
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    "": lambda data: data,
+    # Several members, several frames.
+    ".gz": lambda data: gzip.compress(data[:5000]) + gzip.compress(data[5000:]),
+    ".zst": lambda data: b"".join(
+        zstandard.ZstdCompressor().compress(part) for part in (data[:5000], data[5000:])
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", COMPRESSIONS)
+def test_every_line_is_read_once_and_where_it_stands(tmp_path: Path, ending: str) -> None:
+    lines = [b"", *rows_of(500), b"", b"x" * 3000, b"no end"]
+    data = b"\n".join(lines)
+    (tmp_path / f"a.jsonl{ending}").write_bytes(COMPRESSIONS[ending](data))
+    (tmp_path / "_SUCCESS").touch()
+    # Ranges that end within lines, at their ends, and within one line.
+    for task_bytes in (len(data), 1000, len(data) // 7):
+        found = mmraw_ray.read_lines([str(tmp_path)], task_bytes=task_bytes).take_all()
+        assert [row["line"] for row in found] == lines
+        assert all(data[row["start"] :].startswith(row["line"]) for row in found)
+
+
+def test_lines_are_converted_in_order_and_refusals_are_a_data_set(tmp_path: Path) -> None:
+    lines = rows_of(2000)
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    ds = mmraw_ray.read_lines(str(tmp_path / "in.jsonl"), task_bytes=40_000)
+    done = mmraw_ray.convert(ds, to="v3", **DOCUMENTS)
+    out, told = tmp_path / "out", tmp_path / "refused"
+    summary = done.write(str(out), refused=str(told), form="lines")
+    assert lines_in(out) == expected(lines)
+    assert summary.counts == {"changed": 1800}
+    assert summary.refused == {"invalid_json": 200}
+    assert (summary.rows, summary.parts) == (2000, len(list(out.iterdir())))
+    refused = pq.read_table(told).to_pylist()
+    data = (tmp_path / "in.jsonl").read_bytes()
+    ids = [
+        json.loads(data[one["start"] :].split(b"\n")[0].replace(b"{{", b"{"))["id"]
+        for one in refused
+    ]
+    assert sorted(ids) == sorted([*range(7, 2000, 20), *range(11, 2000, 20)])
+    # The same without a pass of its own, as Datasets.
+    assert mmraw_ray.summary(done.results).refused == summary.refused
+    assert done.rows.count() == 2000
+
+
+def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
+    kind = pa.list_(pa.struct([("url", pa.string())]))
+    schema = pa.schema([("id", pa.int32()), pa.field("refs", kind)], {"made": "by a test"})
+    refs = [[{"url": OLD}, {"url": None}], None, [{"url": BROKEN}]] * 50
+    pq.write_table(pa.table([list(range(150)), refs], schema=schema), tmp_path / "in.parquet")
+    ds = ray.data.read_parquet(str(tmp_path / "in.parquet"))
+    out, told = str(tmp_path / "out"), str(tmp_path / "refused")
+    summary = mmraw_ray.convert(ds, to="v3", keep=["id"]).write(out, refused=told)
+    written = pq.read_table(out)
+    assert written.schema.equals(schema)
+    assert (
+        written["refs"].to_pylist() == [[{"url": NEW}, {"url": None}], None, [{"url": BROKEN}]] * 50
+    )
+    assert sum(summary.refused.values()) == 50
+    assert pq.read_table(told)["id"].to_pylist() == list(range(2, 150, 3))
+    checked = mmraw_ray.summary(mmraw_ray.validate(ray.data.read_parquet(out)))
+    assert (checked.counts["ref"], sum(checked.refused.values())) == (50, 50)
+
+
+def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    died = tmp_path / "died"
+
+    def die_once(table: Any) -> Any:
+        is_time = any(b'"id": 1500,' in line for line in table["line"].to_pylist())
+        if is_time and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return table
+
+    lines = rows_of(3000)
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    ds = mmraw_ray.read_lines(str(tmp_path / "in.jsonl"), task_bytes=150_000)
+    # Small blocks: part of a task's output is written when it dies.
+    ds = ds.map_batches(die_once, batch_format="pyarrow", batch_size=64)
+    out = tmp_path / "out"
+    done = mmraw_ray.convert(ds, to="v3", **DOCUMENTS)
+    summary = done.write(str(out), refused=str(tmp_path / "refused"), form="lines")
+    assert died.exists()
+    assert lines_in(out) == expected(lines)
+    assert summary.refused == {"invalid_json": 300}
+    assert len(pq.read_table(tmp_path / "refused")) == 300
+    assert not list(out.glob(".*"))
+
+
+def test_images_move_into_a_bucket_and_back(tmp_path: Path) -> None:
+    lines = [json.dumps({"id": n, "url": PICTURE}).encode() for n in range(40)]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
+    store = StorePlace("s3://images/offloaded")
+    ds = mmraw_ray.read_lines(str(tmp_path / "in.jsonl"), task_bytes=100_000)
+    done = mmraw_ray.offload(ds, store=store, **DOCUMENTS)
+    out, told = "s3://images/rollouts", "s3://images/refused"
+    summary = done.write(out, refused=told, form="lines", compression="zstd")
+    assert (summary.counts["image"], summary.refused) == (40, {})
+    moved = mmraw_ray.read_lines(out)
+    checked = mmraw_ray.summary(mmraw_ray.fsck(moved, store, documents=["line"]))
+    assert (set(checked.counts), checked.refused) == ({"image"}, {})
+    mmraw_ray.inline(moved, store=store, **DOCUMENTS).write(
+        str(tmp_path / "back"), refused=str(tmp_path / "refused"), form="lines"
+    )
+    assert lines_in(tmp_path / "back") == lines
+    with pytest.raises(MMRawError, match="must be empty"):
+        done.write(out, refused=told, form="lines")
+
+
+def test_what_is_missing_or_different_in_a_store_is_told(tmp_path: Path) -> None:
+    local = LocalStore(tmp_path / "images")
+    there, other = local.put(samples.PNG), local.put(samples.JPEG)
+    refs = [
+        samples.ref("v3", raw_image_id=there, mm_hash=there[:32]),
+        samples.ref("v3", raw_image_id=other, mm_hash=there[:32]),
+        samples.ref("v3", raw_image_id="0" * 64 + ".png", mm_hash="0" * 32),
+    ]
+    ds = ray.data.from_arrow(pa.table({"id": [5, 6, 7], "ref": refs}))
+    results = mmraw_ray.fsck(ds, StorePlace(str(tmp_path / "images")), keep=["id"]).take_all()
+    found = {row["id"]: row["code"] for row in results if row["code"]}
+    assert found == {6: "hash_mismatch", 7: "source_unavailable"}
