@@ -30,8 +30,10 @@ COMMANDS = {
         "the released renderers package makes the prompt, or --token-ids and --offsets bring "
         "your own"
     ),
-    "inspect": "explain a ref, an envelope or a features body",
+    "inspect": "verify and explain refs and documents, also within logs and other texts",
     "materialize": "turn a ref or a features body back into verified pictures in a folder",
+    "fingerprint": "find the line of checkpoints and the parameters that a fingerprint stands for",
+    "diff-config": "show which layout parameters of two configurations differ",
     "layout": "show the grid and the tokens of a size (640x480) or an image file",
     "validate": (
         "check every ref, envelope and features body in files (JSON or JSON lines, of any size)"
@@ -70,7 +72,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         if only is not None and name != only:
             commands.add_parser(name, help=text)
             continue
-        module = importlib.import_module(f".{name}", __package__)
+        module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
         child = commands.add_parser(
             name, help=text, description=text, epilog=f"example: {module.EXAMPLE}"
         )

@@ -19,20 +19,24 @@ from ..wire.msgpack_stream import json_lines
 from ..wire.ref import PREFIXES
 
 
-def read_text(argument: str | None) -> str:
+def read_text(argument: str | None, *, whole: bool = False) -> str:
     """The text of `-` or nothing (standard input), of a file, or the argument itself.
+
+    Args:
+        argument: As it was given.
+        whole: Whether blanks around the text are kept, which places in it count.
 
     Raises:
         MMRawError: source_unavailable, invalid_encoding, invalid_msgpack, limit_exceeded.
     """
     if argument in (None, "-"):
-        return _decode(sys.stdin.buffer.read(DEFAULT_LIMITS.features_bytes + 1))
+        return _decode(sys.stdin.buffer.read(DEFAULT_LIMITS.features_bytes + 1), whole=whole)
     if argument.startswith((*PREFIXES, "{", "[")):  # pyright: ignore[reportOptionalMemberAccess]
         return str(argument)
-    return read_file(str(argument))
+    return read_file(str(argument), whole=whole)
 
 
-def read_file(name: str) -> str:
+def read_file(name: str, *, whole: bool = False) -> str:
     """The text of a file; MessagePack as the JSON that says the same.
 
     Raises:
@@ -46,23 +50,23 @@ def read_file(name: str) -> str:
         data = None
     if data is None:
         raise MMRawError("source_unavailable", "the file cannot be read")
-    return _decode(data)
+    return _decode(data, whole=whole)
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes, *, whole: bool) -> str:
     if len(data) > DEFAULT_LIMITS.features_bytes:
         raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
     if is_msgpack(data):
         data = b"".join(json_lines(io.BytesIO(data).read))
     try:
-        text = data.decode("utf-8").strip()
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = None
     if text is None:
         raise MMRawError("invalid_encoding", "the input is not UTF-8")
-    if not text:
+    if not text.strip():
         raise MMRawError("invalid_json", "the input is empty")
-    return text
+    return text if whole else text.strip()
 
 
 def read_image(argument: str) -> str | bytes:

@@ -15,6 +15,7 @@ from ..wire.errors import MMRawError
 
 if TYPE_CHECKING:
     from ..families import Adapter
+    from ..materialize.verification import Verifier
     from ..stores import AssetStore
 
 
@@ -59,6 +60,70 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run-id", help="label of the run")
     add_modes(parser)
+
+
+def add_verification(parser: argparse.ArgumentParser) -> None:
+    """--store, --run-id, --runs, --config, --family, --verify."""
+    group = parser.add_argument_group("verification, beyond what needs no store")
+    group.add_argument(
+        "--store", help="images directory or store URL: stored images are read and compared"
+    )
+    group.add_argument("--run-id", help="the run that refs must be of")
+    group.add_argument(
+        "--runs",
+        metavar="A,B",
+        help="the runs that refs may be of; --store is then the root of their directories",
+    )
+    group.add_argument(
+        "--config",
+        help="the configuration that refs must be of: a processor's file, a checkpoint's folder, "
+        "its hub id in the cache, a preset",
+    )
+    group.add_argument("--family", help="the family of --config, where it does not say")
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="decode each image that is at hand too, and name a store for the others",
+    )
+
+
+def runs_of(args: argparse.Namespace) -> list[str] | None:
+    """The runs that --run-id or --runs name; None where neither is given.
+
+    Raises:
+        MMRawError: unsupported_option (both).
+    """
+    runs = getattr(args, "runs", None)
+    if runs is not None and args.run_id is not None:
+        raise MMRawError("unsupported_option", "give --run-id or --runs, not both")
+    if runs is not None:
+        return [run for run in runs.split(",") if run]
+    return None if args.run_id is None else [args.run_id]
+
+
+def verifier_of(args: argparse.Namespace) -> Verifier:
+    """What --store, --run-id, --runs, --config and --verify ask for.
+
+    Raises:
+        MMRawError: store_invalid, invalid_run_id, unsupported_option, and what a configuration
+            raises.
+    """
+    from ..families import AUTO, get_adapter
+    from ..materialize.verification import Verifier
+    from ..stores import open_store
+
+    runs = runs_of(args)
+    store = None
+    place = args.store or (environment.image_dir() if args.verify else None)
+    if place is not None:
+        # Read alone: one that is missing is a mistake, and is not made.
+        scope: dict[str, Any] = {"run_id": args.run_id} if args.runs is None else {"run_ids": runs}
+        store = open_store(place, create=False, **scope)
+    adapters: dict[str, Adapter] = {}
+    if args.config or args.family:
+        adapter = get_adapter(args.family or AUTO, args.config)
+        adapters[adapter.family] = adapter
+    return Verifier(store, run_ids=runs, adapters=adapters, decode=args.verify)
 
 
 def add_preparation(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,9 @@ from typing import IO, Any, Protocol
 
 from ..wire.errors import ERRORS, MMRawError
 
+#: Where each code of an error has its section, in the repository.
+ERROR_PAGE = "docs/reference/wire/errors.md"
+
 
 def print_json(value: Any, to: IO[str] | None = None) -> None:
     """One JSON document, on standard output where nothing else is said."""
@@ -17,12 +20,13 @@ def print_json(value: Any, to: IO[str] | None = None) -> None:
 
 
 def print_error(error: MMRawError, *, as_json: bool = False) -> None:
-    """The refusal: JSON on standard output, or two lines on standard error."""
+    """The refusal: JSON on standard output, or three lines on standard error."""
     if as_json:
         print_json({"error": error_dict(error)})
         return
     print(f"mmraw: {error}", file=sys.stderr)
     print(f"       {ERRORS[error.code].remedy}", file=sys.stderr)
+    print(f"       {ERROR_PAGE}#{error.code}", file=sys.stderr)
 
 
 def error_dict(error: MMRawError) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -13,6 +14,7 @@ from ..wire.content_parts import ContentImage, parse_content_parts
 from ..wire.errors import MMRawError
 from ..wire.image_urls import ImageUrl
 from ..wire.mm_refs import PlacedImage, parse_mm_refs
+from .output import shorten
 
 _KINDS: tuple[ListKind, ...] = ("content_parts", "mm_refs")
 
@@ -33,8 +35,12 @@ class UrlImages(NamedTuple):
     paths: list[str]
 
 
-def find_url_images(document: Any) -> UrlImages | None:
+def find_url_images(document: Any, root: str | None = None) -> UrlImages | None:
     """The images of a document, or of a request, rollout or conversation; None where it has none.
+
+    Args:
+        document: Decoded.
+        root: The path of a list in a request; None for the one that it has there.
 
     Raises:
         MMRawError: what `parse_content_parts` and `parse_mm_refs` raise, with the path.
@@ -46,7 +52,7 @@ def find_url_images(document: Any) -> UrlImages | None:
         fields = cast("Mapping[str, Any]", document)
         for name in _KINDS:
             if fields.get(name) is not None:
-                return _read(name, fields[name], f"$.{name}")
+                return _read(name, fields[name], root or f"$.{name}")
         if any(_is_conversation(fields.get(name)) for name in CONVERSATIONS):
             return _read("messages", fields, "$")
     return _read("messages", document, "$") if _is_conversation(document) else None
@@ -71,6 +77,17 @@ def _read(kind: str, value: Any, path: str) -> UrlImages:
     except MMRawError as error:
         failed = error
     raise failed.at(path)
+
+
+def image_row(image: ImageUrl) -> tuple[str, str, str]:
+    """A row for people: the image's index, what its URL is, where it is and its source."""
+    ref = image.ref
+    if ref is None:
+        text, source = f"{image.url_kind} URL", image.url
+    else:
+        text = f"{ref.dialect} {ref.family} {json.dumps(ref.fields().get('payload'))}"
+        source = "inline" if ref.is_inline else str(ref.stored_name)
+    return (f"[{image.index}]", text, f"{place_of(image)}; {shorten(source)}")
 
 
 def beside(image: ImageUrl) -> dict[str, Any]:

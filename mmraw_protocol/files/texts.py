@@ -38,7 +38,8 @@ _SLASHES = re.compile(r"\\+/")
 _QUOTE_OR_BRACKET = re.compile(r'(\\*)"|[{}]')
 #: So often the lines of a text are read as a ref that ends there.
 _MOST_TRIES = 16
-_TO_URL = str.maketrans("+/", "-_")
+#: The standard alphabet of base64 in that of URLs.
+TO_URL = str.maketrans("+/", "-_")
 _decoder = json.JSONDecoder(strict=False)
 _SEGMENT_PREFIXES = tuple(wire.prefix for wire in DIALECTS.values() if wire.encoding == "segments")
 
@@ -141,12 +142,12 @@ def _length_of_lines(text: str, body: str, start: int) -> int:
 def _may_close(body: str) -> bool:
     """Whether the last byte of base64 is that of a closing bracket; the rest is not looked at."""
     text = body.rstrip("=")
-    data = decode_url(text[-(len(text) % 4 or 4) :].translate(_TO_URL))
+    data = decode_url(text[-(len(text) % 4 or 4) :].translate(TO_URL))
     return data is not None and data.endswith(b"}")
 
 
 def _is_object(body: str) -> bool:
-    data = decode_url(body.rstrip("=").translate(_TO_URL))
+    data = decode_url(body.rstrip("=").translate(TO_URL))
     if data is None or not data.endswith(b"}"):
         return False
     with contextlib.suppress(ValueError, RecursionError):

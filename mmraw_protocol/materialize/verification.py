@@ -32,6 +32,8 @@ Step = Literal["run", "fingerprint", "hash", "placeholder", "source", "grid"]
 STEPS: tuple[Step, ...] = ("run", "fingerprint", "hash", "placeholder", "source", "grid")
 Result = TypeVar("Result")
 
+#: What a step gives that had nothing to read.
+_UNREAD = object()
 #: A ref of fewer characters is read at once: an image in it is small.
 _SHORT = 1 << 14
 
@@ -81,7 +83,7 @@ class Verifier:
         self.adapters = dict(adapters or {})
         self.decode = decode
         self.limits = limits
-        self._demands = store is not None or run_ids is not None or bool(self.adapters)
+        self._demands = any((store is not None, run_ids is not None, self.adapters, decode))
 
     def verify(
         self,
@@ -114,9 +116,10 @@ class Verifier:
             work.step("placeholder", lambda: _check_length(ref, adapter, placeholder_length))
         if work.verdict.steps["run"] == "contradicts":
             return work.verdict
-        data = data if data is not None else work.step("source", lambda: self._read(ref))
-        if data is None:
+        found = data if data is not None else work.step("source", lambda: self._read(ref))
+        if not isinstance(found, bytes):
             return work.verdict
+        data = found
         work.step("hash", lambda: verify_source(ref, data))
         self._verify_image(ref.payload, adapter, data, work)
         return work.verdict
@@ -173,11 +176,14 @@ class Verifier:
             return given
         return known_adapter(ref.family, ref.fingerprint, ref.dialect)
 
-    def _read(self, ref: RawMMRef) -> bytes | None:
+    def _read(self, ref: RawMMRef) -> bytes | object:
         if ref.is_inline:
             return parse_data_uri(cast(str, ref.raw_uri), limits=self.limits).data
         if self.store is None:
-            return None
+            if not self.decode:
+                return _UNREAD
+            message = "the ref names a stored image and no store was given"
+            raise MMRawError("source_unavailable", message, "$.raw_image_id")
         self.store.check_run(ref.run_id)
         return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
 
@@ -214,7 +220,7 @@ class _Work:
                 self.verdict.faults.append(error)
             steps[name] = "contradicts"
             return None
-        if proves and steps[name] != "contradicts":
+        if proves and result is not _UNREAD and steps[name] != "contradicts":
             steps[name] = "ok"
         return result
 

@@ -9,6 +9,7 @@ carries no stray bits; and no character was skipped, since each makes its share 
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -59,13 +60,45 @@ def decode_base64(text: str, path: str = "$") -> bytes:
     """The bytes of canonical standard base64; `invalid_base64` otherwise."""
     data = decode_standard(text)
     if data is None:
-        raise _not_canonical(text, "base64 (standard alphabet, padded)", path)
+        message = f"expected standard base64 with padding; {_fault(text, 0, url=False)}"
+        raise MMRawError("invalid_base64", message, path)
     return data
 
 
-def _not_canonical(text: str, form: str, path: str) -> MMRawError:
-    message = f"not canonical {form}" if text.isascii() else "base64 is ASCII"
-    return MMRawError("invalid_base64", message, path)
+#: What stands at the first character that the alphabet does not have.
+_STRAYS = (
+    ("\r\n", "a line break"),
+    (" \t", "a blank"),
+    ("=", "padding"),
+    ("+/", "a letter of the standard alphabet"),
+    ("-_", "a letter of the URL alphabet"),
+    (".\u2026", "dots, as where a text was cut off,"),
+    ("%", "a percent escape"),
+    ("\\", "an escape"),
+    ("\"'`", "a quote"),
+)
+_URL_CHARACTERS = re.compile(r"[A-Za-z0-9_-]*")
+_STANDARD_CHARACTERS = re.compile(r"[A-Za-z0-9+/]*(?:={1,2}(?=\Z))?")
+
+
+def _fault(text: str, start: int, *, url: bool) -> str:
+    """What keeps text[start:] from being canonical: the kind and the place, never the text.
+
+    Characters are counted from 1, from the beginning of `text`.
+    """
+    match = (_URL_CHARACTERS if url else _STANDARD_CHARACTERS).match(text, start)
+    end = start if match is None else match.end()
+    if end < len(text):
+        stray = text[end]
+        kinds = (kind for letters, kind in _STRAYS if stray in letters)
+        other = "a character of no alphabet" if stray.isascii() else "a character beyond ASCII"
+        return f"got {next(kinds, other)} at character {end + 1}"
+    size = len(text) - start
+    if url and size % 4 != 1:
+        return f"got stray bits in the last character, {end}: it was cut off or altered there"
+    if size % 4:
+        return f"got {size} characters, which is no length of it: it was cut off or altered"
+    return f"got stray bits before the padding, at character {len(text.rstrip('='))}"
 
 
 def decode_standard(text: str, start: int = 0) -> bytes | None:
@@ -93,7 +126,8 @@ def decode_base64url(text: str, path: str = "$", start: int = 0) -> bytes:
     """The bytes of canonical unpadded base64url at text[start:]; `invalid_base64` otherwise."""
     data = decode_url(text, start)
     if data is None:
-        raise _not_canonical(text, "base64url (no padding)", path)
+        message = f"expected base64url without padding; {_fault(text, start, url=True)}"
+        raise MMRawError("invalid_base64", message, path)
     return data
 
 

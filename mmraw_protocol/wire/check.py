@@ -46,6 +46,10 @@ class Patterns(dict[str, Any]):
         return compiled.match
 
 
+#: Characters of an error's message at most.
+_MOST_MESSAGE = 200
+
+
 class Rule(NamedTuple):
     """What breaks when a value is wrong, and what belongs there."""
 
@@ -234,8 +238,7 @@ def closed(
         for key, item in document.items():
             field = fields.get(key)
             if field is None:
-                message = "a field is not defined by the schema"
-                raise MMRawError("unknown_field", message, path)
+                raise _unknown_field(fields, path)
             inner = field.check
             if inner is by_family:
                 family = document.get("family")
@@ -251,6 +254,23 @@ def closed(
             raise MMRawError("missing_source", f"one of {', '.join(one_of)} must be there", path)
 
     return check
+
+
+_ALLOWED = "expected no other fields than "
+
+
+def _unknown_field(fields: Mapping[str, Field], path: str) -> MMRawError:
+    message = _ALLOWED + ", ".join(fields)
+    if len(message) > _MOST_MESSAGE:
+        message = f"expected none but the {len(fields)} fields of the schema"
+    return MMRawError("unknown_field", message, path)
+
+
+def allowed_fields(error: MMRawError) -> list[str]:
+    """The fields that an error of `closed` names; empty where it names none."""
+    if not error.message.startswith(_ALLOWED):
+        return []
+    return error.message.removeprefix(_ALLOWED).split(", ")
 
 
 def check_opaque_payload(value: Any, path: str, limits: Limits) -> None:

@@ -164,7 +164,7 @@ def _check_json(data: str | bytes, path: str) -> None:
         pass
     text = data if isinstance(data, str) else str(data, "utf-8")
     if "\\ud" not in text and "\\uD" not in text:
-        raise not_json(path)
+        raise not_json(path, data)
     # The standard library's reader accepts lone surrogates. It takes long to import.
     import json
 
@@ -176,7 +176,7 @@ def _check_json(data: str | bytes, path: str) -> None:
         pass
     if has_surrogate:
         raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
-    raise not_json(path)
+    raise not_json(path, data)
 
 
 def _refuse(_: str) -> NoReturn:

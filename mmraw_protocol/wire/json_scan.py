@@ -10,6 +10,8 @@ import codecs
 import re
 from typing import NamedTuple
 
+import msgspec
+
 from .errors import MMRawError
 
 #: Integers beyond are rounded by readers that hold numbers as doubles.
@@ -25,6 +27,8 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 #: 16 digits or more, each a 0. A literal beginning is searched for much faster than a repetition.
 _LONG_NUMBER = re.compile(b"0" * 16 + b"0*")
 _FRACTION = (b".", b"e", b"E")
+#: Where msgspec's own message says that a text is wrong.
+_BYTE = re.compile(r"\(byte (\d+)\)\Z")
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -99,7 +103,7 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
         raise MMRawError("limit_exceeded", message, path)
     structure = _outside_strings(data)
     if escaped and (b"\\" in structure or b"\xff" in structure):
-        raise not_json(path)
+        raise not_json(path, text)
     has_big_integer = _has_big_integer(structure)
     # Blanks and digits may be millions: what is counted is cut out of them once.
     signs = structure.translate(None, _NO_SIGNS)
@@ -175,6 +179,15 @@ def too_many(max_values: int, path: str) -> MMRawError:
     return MMRawError("limit_exceeded", f"more than {max_values} JSON values", path)
 
 
-def not_json(path: str) -> MMRawError:
-    """The error for text that is no JSON, NaN and Infinity among it."""
-    return MMRawError("invalid_json", "not a valid JSON document", path)
+def not_json(path: str, data: str | bytes) -> MMRawError:
+    """The error for text that is no JSON, NaN and Infinity among it; it tells where."""
+    told = "a text that is none"
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        place = _BYTE.search(str(error))
+        cut = f"one that is cut off after {len(data)} bytes"
+        told = cut if place is None else f"something else at byte {int(place[1]) + 1}"
+    except (ValueError, RecursionError):
+        pass
+    return MMRawError("invalid_json", f"expected a valid JSON document; got {told}", path)

@@ -107,7 +107,10 @@ def parse_strictly(text: str, limits: Limits) -> RawMMRef:
     if not text.startswith(PREFIX):
         raise MMRawError("not_a_ref", "a ref starts with mmraw:")
     if not text.isascii():
-        raise MMRawError("invalid_encoding", "a ref is ASCII")
+        # The first of them; the text itself is not told.
+        at = next(index for index, letter in enumerate(text, start=1) if letter > "\x7f")
+        message = f"expected ASCII; got a character beyond it at character {at}"
+        raise MMRawError("invalid_encoding", message)
     candidates = _candidates(text)
     wire = candidates[0]
     if wire.encoding == "segments":

@@ -31,7 +31,7 @@ _CHECKS = [
     Guard(
         "unknown fields",
         CHECK,
-        'raise MMRawError("unknown_field", message, path)',
+        "raise _unknown_field(fields, path)",
         "continue",
         "tests/test_items.py -k closed",
     ),
