@@ -27,6 +27,8 @@ PLACE: Json = {
 }
 _TEXTS = {
     "CONVERSATIONS": "Keys of a row under which its conversation stands.",
+    "ANSWERS": "Keys of a row under which messages stand beside its conversation.",
+    "MEDIA_COLUMNS": "Keys of a row or message of videos or audio, and which of them.",
     "CONTENTS": "Keys of a message under which its parts stand.",
     "COLUMNS": "Keys of a row or message under which its images stand beside the text.",
     "COLUMN_TAG": "What stands in a text for an image of such a column.",
@@ -37,9 +39,11 @@ _TEXTS = {
 }
 _LOOKS = {
     "words": "Words within types and keys of what looks like an image.",
+    "kinds": "How keys end that say what a value is, in lower case.",
     "media_types": "How media types of images begin.",
     "heads": "How URLs and refs of images begin, in lower case.",
-    "base64": "How base64 of an image begins.",
+    "signatures": "How images begin: patterns over the hexadecimal digits of their bytes.",
+    "byte_signatures": "The same, where bytes are given and no text of them.",
     "suffixes": "How names of image files end, in lower case.",
     "spoken": "Keys of what is said or done: only whole images are looked for below them.",
 }
@@ -106,10 +110,9 @@ def typescript(model: Model) -> str:
     for name, text, value in _tables(model):
         kind = "string"
         if isinstance(value, list):
-            kind = (
-                "readonly (readonly string[])[]"
-                if name in ("NESTED", "FILE_IDS")
-                else "readonly string[]"
+            inner = {"MEDIA_COLUMNS": "readonly [string, string]"} | dict.fromkeys(
+                ("NESTED", "FILE_IDS"), "readonly string[]"
             )
+            kind = f"readonly ({inner[name]})[]" if name in inner else "readonly string[]"
         out.append(f"{comment(text)}export const {name}: {kind} = {literal(value)};\n")
     return "\n".join(out)

@@ -37,7 +37,15 @@ A refused input gives an error with a `code`, a `path` (where in the document) a
 person, which never repeats the input. A code keeps its meaning for ever; messages may change.
 """
 #: Lists of messages.json whose items are names, or paths as lists of names.
-_LISTS = ("conversations", "contents", "nested", "columns", "file_ids", "layout_parameters")
+_LISTS = (
+    "conversations",
+    "answers",
+    "contents",
+    "nested",
+    "columns",
+    "file_ids",
+    "layout_parameters",
+)
 _LIMITS_INTRO = """\
 Defaults of every limit. A reader may set each of them (`Limits` in Python); a writer
 keeps to the defaults.
@@ -285,6 +293,9 @@ def _messages(model: Model) -> str:
         for name in _LISTS
     }
     lists["column_tag"] = [document["column_tag"]]
+    lists["media_columns"] = [
+        f"{name} ({modality})" for name, modality in document["media_columns"]
+    ]
     lists |= {f"looks.{name}": words for name, words in document["looks"].items()}
     return (
         head(model, "Images in messages", "messages.json", "modalities.json")

@@ -1,10 +1,15 @@
 """No image vanishes: what no reader can look into, or stands at unusual places, is rejected."""
 
 import base64
+from array import array
+from datetime import datetime, timezone
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
+import msgspec
 import pytest
 from samples import PNG
 
@@ -27,6 +32,19 @@ def refusal(messages: Any) -> tuple[str, str] | None:
     except MMRawError as error:
         return error.code, error.path
     return None
+
+
+class Named(NamedTuple):
+    """A part of a tuple with names."""
+
+    type: str
+    path: str
+
+
+class ImageLink(msgspec.Struct):
+    """An object of which its class alone says what it is."""
+
+    link: str
 
 
 class Slotted:
@@ -55,9 +73,39 @@ class Inherited(Slotted):
         object(),
         Inherited(),
         {"type": "custom", "data": memoryview(PNG)},
+        {"type": "custom", "data": BytesIO(b"no image")},
+        {"type": "custom", "data": {URL}},
+        {"type": "custom", "data": iter([URL])},
+        {"type": "custom", "data": array("B", PNG)},
+        {"type": "custom", "data": list(PNG)},
+        {"type": "custom", "data": Path("a.png")},
+        {"type": "custom", "data": b"\xff\x0a" + bytes(40)},
+        {"type": "custom", "data": ImageLink("https://example.invalid/1")},
+        ImageLink("https://example.invalid/1"),
+        Named("custom", "a.png"),
     ],
     ids=lambda part: type(part).__name__,
 )
 def test_what_cannot_be_looked_into_is_rejected(part: Any) -> None:
     for content in (part, [part]):
         assert refusal(user(content)) == ("image_part_unknown", "$[0].content[0]")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2026, 1, 1, tzinfo=timezone.utc),
+        Decimal(1),
+        uuid4(),
+        len,
+        int,
+        {"a"},
+        range(3),
+        1j,
+        b"abc",
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_plain_values_of_a_part_are_none(value: Any) -> None:
+    assert refusal(user([{"type": "custom", "data": value}])) is None
+    assert refusal([{"role": "user", "content": "hi", "extra": value}]) is None

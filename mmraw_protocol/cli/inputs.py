@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..wire._generated.limits import DEFAULT_LIMITS
-from ..wire._generated.messages import CONVERSATIONS
+from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from ..wire.msgpack import is_msgpack
@@ -122,7 +122,7 @@ def read_messages(argument: str | None) -> Any:
     document = parse_json(read_text(argument))
     rows = [document]
     if isinstance(document, dict):
-        rows = [cast("dict[str, Any]", document).get(name) for name in CONVERSATIONS]
+        rows = [cast("dict[str, Any]", document).get(name) for name in (*CONVERSATIONS, *ANSWERS)]
     if not any(isinstance(one, list) for one in rows):
         raise MMRawError("invalid_type", "expected a list of messages, or an object that has one")
     return cast(Any, document)

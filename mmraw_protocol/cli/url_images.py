@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from ..conversation.image_refs import content_parts
 from ..conversation.url_conversion import wire_length
 from ..files.validation import ListKind, list_kind
-from ..wire._generated.messages import CONVERSATIONS
+from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire.content_parts import ContentImage, parse_content_parts
 from ..wire.errors import MMRawError
 from ..wire.image_urls import ImageUrl
@@ -53,7 +53,7 @@ def find_url_images(document: Any, root: str | None = None) -> UrlImages | None:
         for name in _KINDS:
             if fields.get(name) is not None:
                 return _read(name, fields[name], root or f"$.{name}")
-        if any(_is_conversation(fields.get(name)) for name in CONVERSATIONS):
+        if any(_is_conversation(fields.get(name)) for name in (*CONVERSATIONS, *ANSWERS)):
             return _read("messages", fields, "$")
     return _read("messages", document, "$") if _is_conversation(document) else None
 

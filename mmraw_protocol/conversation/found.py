@@ -6,13 +6,14 @@ Source: spec/README.md, section "Messages".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from ..system.shown import Shown
-from ..wire._generated.messages import COLUMNS, CONTENTS, LAYOUT_PARAMETERS
-from .places import COLUMN, Place, changed, field_of, fields_of, value_at
+from ..wire._generated.messages import CONTENTS, LAYOUT_PARAMETERS
+from ..wire.errors import MMRawError
+from .places import COLUMN, Place, changed, field_of, fields_of, items_of, value_at
 
 Steps = tuple[str | int, ...]
 
@@ -28,6 +29,8 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
         path: Where it stands, for errors.
         steps: Keys and indices that lead to `part`.
         place: Where in the part the source stands.
+        slot: What leads to the text whose tag, or to the part, that an image of a column stands
+            for; empty where it stands before the texts of its message.
     """
 
     message_index: int
@@ -37,6 +40,7 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
     path: str = "$"
     steps: Steps = ()
     place: Place = COLUMN
+    slot: Steps = ()
 
     def __hash__(self) -> int:
         return hash((self.message_index, self.part_index, self.path))
@@ -68,6 +72,16 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
         return {"path": self.path, "spelling": self.spelling, "source": self.source}
 
 
+class MessageText(msgspec.Struct, frozen=True):
+    """A text of a conversation, or a piece of it, and what leads to it."""
+
+    text: str
+    steps: Steps
+
+
+Segment = MessageText | MessageImage
+
+
 class Conversation(Shown, msgspec.Struct, frozen=True):
     """A conversation that was read.
 
@@ -75,42 +89,112 @@ class Conversation(Shown, msgspec.Struct, frozen=True):
         given: What was read, with lists in place of iterators.
         steps: Where in it the messages stand.
         segments: For each message its texts and images, in order.
-        images: All of its images, in order.
+        images: All of its images, in order; also those of answers beside the messages.
     """
 
     given: Any
     steps: Steps
-    segments: list[list[str | MessageImage]]
+    segments: list[list[Segment]]
     images: list[MessageImage]
+
+    def check_whole(self) -> None:
+        """Rejects a row whose answers, beside its messages, have images.
+
+        Raises:
+            MMRawError: not_convertible, with the path of such an image.
+        """
+        own = {one.path for row in self.segments for one in row if isinstance(one, MessageImage)}
+        for image in self.images:
+            if image.path not in own:
+                message = "the image stands beside the messages; give one list of messages"
+                raise MMRawError("not_convertible", message, image.path)
 
     def with_images(self, values: Sequence[Any]) -> list[Any]:
         """The messages with these parts in place of their images, in the order of `images`.
 
-        Images of a column become parts of the message whose text has their tags.
+        Images of a column become parts of the message whose text has their tags. All else stays.
+
+        Raises:
+            MMRawError: not_convertible (images of answers beside the messages).
         """
+        self.check_whole()
         parts = dict(zip((image.path for image in self.images), values, strict=True))
         result = list(value_at_steps(self.given, self.steps))
+        depth = len(self.steps) + 1
         for index, segments in enumerate(self.segments):
-            found = [one for one in segments if isinstance(one, MessageImage)]
-            if any(image.in_column for image in found):
-                result[index] = _rebuilt(result[index], segments, parts)
-                continue
-            for image in found:
-                at = image.steps[len(self.steps) + 1 :]
-                result[index] = put(result[index], at, parts[image.path])
+            pieces: dict[Steps, list[Any]] = {}
+            for one in segments:
+                at = one.steps[depth:]
+                piece: Any = one.text if isinstance(one, MessageText) else parts[one.path]
+                if isinstance(one, MessageImage) and one.in_column:
+                    at = one.slot[depth:]
+                    piece = _in_slot(value_at_steps(result[index], at), piece) if at else piece
+                pieces.setdefault(at, []).append(piece)
+            # From the last on, so that indices before stay true.
+            for at, row in reversed(pieces.items()):
+                result[index] = _with_pieces(result[index], at, row)
+            own = (*self.steps, index)
+            columns = [
+                str(one.steps[len(own)])
+                for one in segments
+                if isinstance(one, MessageImage) and one.in_column and one.steps[: len(own)] == own
+            ]
+            result[index] = _emptied(result[index], columns)
         return result
 
 
-def _rebuilt(message: Any, segments: list[str | MessageImage], parts: Mapping[str, Any]) -> Any:
-    """A message whose content is a list of parts; its column is empty."""
-    content = [
-        {"type": "text", "text": one} if isinstance(one, str) else parts[one.path]
-        for one in segments
-    ]
-    key = next((name for name in CONTENTS if field_of(message, name) is not None), CONTENTS[0])
-    columns = [name for name in COLUMNS if field_of(message, name) is not None]
-    made = changed(message, {key: content, **dict.fromkeys(columns)})
-    return without(made, columns) if isinstance(made, Mapping) else made
+def _with_pieces(message: Any, at: Steps, pieces: list[Any]) -> Any:
+    """A message with texts and parts in place of what stands at some steps."""
+    if not at:
+        key = next((name for name in CONTENTS if field_of(message, name) is not None), CONTENTS[0])
+        return put(message, (key,), [*pieces, *_parts_of(field_of(message, key))])
+    old = value_at_steps(message, at)
+    if isinstance(old, str) and pieces == [old]:
+        return message
+    if not isinstance(old, str):
+        return put(message, at, pieces[0])
+    if isinstance(at[-1], int):
+        return _spliced(message, at, pieces)
+    if at[-1] != "text":
+        return put(message, at, [_text_part(one) for one in pieces])
+    part = value_at_steps(message, at[:-1])
+    rows = [changed(part, {"text": one}) if isinstance(one, str) else one for one in pieces]
+    is_item = len(at) > 1 and isinstance(at[-2], int)
+    return _spliced(message, at[:-1], rows) if is_item else put(message, at[:-1], rows)
+
+
+def _spliced(message: Any, at: Steps, rows: list[Any]) -> Any:
+    """A message with items in place of one item of a list."""
+    index = cast("int", at[-1])
+    items = list(value_at_steps(message, at[:-1]))
+    return put(message, at[:-1], [*items[:index], *rows, *items[index + 1 :]])
+
+
+def _in_slot(slot: Any, part: Any) -> Any:
+    """A part in place of one without source, whose other keys stay."""
+    if not isinstance(slot, Mapping) or not isinstance(part, Mapping):
+        return cast("object", part)
+    kept = {name: one for name, one in fields_of(slot) if one is not None and name not in part}
+    return {**cast("Mapping[str, Any]", part), **kept}
+
+
+def _parts_of(content: Any) -> list[Any]:
+    if content is None or content == "":
+        return []
+    rows = items_of(content)
+    return [_text_part(content)] if rows is None else list(rows)
+
+
+def _text_part(piece: Any) -> Any:
+    return {"type": "text", "text": piece} if isinstance(piece, str) else piece
+
+
+def _emptied(message: Any, columns: Sequence[str]) -> Any:
+    """A message without the columns whose images are parts now."""
+    if not columns:
+        return message
+    is_mapping = isinstance(message, Mapping)
+    return without(message, columns) if is_mapping else changed(message, dict.fromkeys(columns))
 
 
 def without(value: Any, names: Sequence[str]) -> dict[str, Any]:

@@ -77,11 +77,13 @@ def ref_messages(
         noted: Counts what became of orientation and alpha, by the `notes` of `pack_images`.
 
     Raises:
-        MMRawError: modality_unsupported (a ref of a video or audio), hash_mismatch (a uuid beside
+        MMRawError: not_convertible (images of answers beside the messages of a row),
+            modality_unsupported (a ref of a video or audio), hash_mismatch (a uuid beside
             an image, which a server refuses beside a ref of another mm_hash), and what
             `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
     """
     conversation = read_conversation(messages, skipped)
+    conversation.check_whole()
     images = conversation.images
     for image in images:
         if is_ref(image.source):

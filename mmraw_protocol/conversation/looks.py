@@ -5,47 +5,74 @@ Source: spec/messages.json (`looks`), spec/README.md, section "Messages".
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
 
-from ..images.encoded import LEAST_TEXT, is_base64_image
+from ..images.encoded import BLANKS, HEAD_BYTES, begins_as_image, is_text_of_image
 from ..wire._generated.messages import (
     LOOKS_HEADS,
+    LOOKS_KINDS,
     LOOKS_MEDIA_TYPES,
     LOOKS_SPOKEN,
     LOOKS_SUFFIXES,
     LOOKS_WORDS,
 )
 from ..wire._generated.modalities import MEDIA_NAMES
-from .places import fields_of, items_of
+from .places import fields_of, is_tuple_with_names, items_of
 
+#: A text is a data: URL rather than a word about such from this many characters on.
+_LEAST_URL = 64
+_LONGEST_NAME = 2048
+#: A list of fewer numbers is none of bytes.
+_LEAST_NUMBERS = 26
 _HEADS = tuple(LOOKS_HEADS)
+_KINDS = tuple(LOOKS_KINDS)
 _SUFFIXES = tuple(LOOKS_SUFFIXES)
 _MEDIA = tuple(LOOKS_MEDIA_TYPES)
 _QUERY = re.compile(r"[?#]")
-_BLANK = re.compile(r"\s")
-_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_BLANK = re.compile(f"[{BLANKS}]")
+#: Values of which no more is to be known than they say.
+_PLAIN = (str, bytes, bytearray, int, float, complex, Decimal, date, time, timedelta, UUID, Enum)
 
 
 def is_picture(value: Any) -> bool:
-    """Whether a value is a whole image: a PIL image, encoded bytes, or text of either."""
+    """Whether a value is a whole image: a PIL image, encoded bytes, or text or numbers of them."""
     if isinstance(value, str):
         # Prose about such URLs has blanks, and is shorter than an image.
-        begins = len(value) >= LEAST_TEXT and value[:40].lower().startswith(_HEADS)
-        return (begins and _BLANK.search(value, 0, LEAST_TEXT) is None) or is_base64_image(value)
-    if _is_byte_array(value):
-        value = bytes(value[:16])
-    if isinstance(value, (bytes, bytearray)):
-        return value.startswith(_MAGIC) or (value[:4] == b"RIFF" and value[8:12] == b"WEBP")
+        start = value[:1024].lstrip(BLANKS)
+        begins = len(start) >= _LEAST_URL and start[:40].lower().startswith(_HEADS)
+        return (begins and _BLANK.search(start, 0, _LEAST_URL) is None) or is_text_of_image(value)
     pillow = sys.modules.get("PIL.Image")
-    return pillow is not None and isinstance(value, pillow.Image)
+    if pillow is not None and isinstance(value, pillow.Image):
+        return True
+    head = _head_of(value)
+    return head is not None and begins_as_image(head)
 
 
-def _is_byte_array(value: Any) -> bool:
+def _head_of(value: Any) -> bytes | None:
+    """The first bytes of what holds bytes: a buffer, a file in memory, a list of their numbers."""
+    if value is None or isinstance(value, (bool, int, float, Mapping)):
+        return None
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value[:HEAD_BYTES])
+    if hasattr(value, "getbuffer"):
+        value = value.getbuffer()
     if isinstance(value, memoryview):
-        return value.ndim == 1
-    return getattr(value, "ndim", None) == 1 and str(getattr(value, "dtype", "")) == "uint8"
+        return bytes(value[:HEAD_BYTES].tobytes()) if value.ndim == 1 else None
+    is_row = getattr(value, "ndim", None) == 1 and hasattr(value, "tolist")
+    rows = value[:HEAD_BYTES].tolist() if is_row else items_of(value)
+    if rows is None or len(rows) < _LEAST_NUMBERS:
+        return None
+    numbers = list(rows[:HEAD_BYTES])
+    is_bytes = all(type(one) is int and 0 <= one < 256 for one in numbers)
+    return bytes(numbers) if is_bytes else None
 
 
 def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
@@ -55,22 +82,42 @@ def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
         value: A part, a message without its parts, or anything else.
         strict: Whether only whole images count, and no words, media types or file names.
     """
+    reasons = (_reason(*one) for one in _walk(value, strict=strict))
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def holds_url(value: Any) -> bool:
+    """Whether a URL of any kind stands somewhere in a value, but not in what is said or done."""
+    return any(isinstance(one, str) and "://" in one for _, one, whole in _walk(value) if not whole)
+
+
+def _walk(value: Any, *, strict: bool = False) -> Iterator[tuple[str, Any, bool]]:
+    """Each value at any depth, with its key and whether it is below what is said or done."""
     stack: list[tuple[str, Any, bool]] = [("", value, strict)]
     seen: dict[int, Any] = {}
     while stack:
         name, one, whole = stack.pop()
-        reason = _reason(name, one, whole)
-        if reason is not None:
-            return reason
+        if isinstance(one, os.PathLike):
+            one = os.fspath(cast("os.PathLike[str]", one))
+        yield name, one, whole
         if one is None or isinstance(one, (str, bytes, int, float)) or id(one) in seen:
             continue
         seen[id(one)] = one
-        rows = items_of(one)
+        rows = _rows_of(one)
         if rows is not None:
             stack += [("", row, whole) for row in rows if not isinstance(row, (int, float))]
             continue
         stack += [(str(key), field, whole or key in LOOKS_SPOKEN) for key, field in fields_of(one)]
-    return None
+
+
+def _rows_of(value: Any) -> Collection[Any] | None:
+    """The items of a list of any kind, also of a set or a view."""
+    rows = items_of(value)
+    is_more = rows is None and isinstance(value, Collection) and not isinstance(value, Mapping)
+    if not is_more or isinstance(value, (memoryview, bytearray)) or is_tuple_with_names(value):
+        return rows
+    is_row: bool = getattr(cast("object", value), "ndim", 1) == 1
+    return list(cast("Collection[Any]", value)) if is_row else None
 
 
 def _reason(name: str, value: Any, whole: bool) -> str | None:
@@ -78,19 +125,46 @@ def _reason(name: str, value: Any, whole: bool) -> str | None:
         return "value"
     if whole or value is None or isinstance(value, (bool, int, float)):
         return None
-    if name in ("type", "kind"):
-        return "type" if _has_word(value) else None
-    if isinstance(value, str) and value[:16].lower().startswith(_MEDIA):
-        return "media type"
-    if isinstance(value, str) and name in MEDIA_NAMES:
-        return None
+    if isinstance(value, str):
+        return _reason_of_text(name, value)
     if _has_word(name) and not _is_empty(value):
         return "key"
-    if isinstance(value, str):
-        # Objects of a store are named by URLs with a signature behind them.
-        is_name = len(value) < 2048 and _QUERY.split(value.lower(), 1)[0].endswith(_SUFFIXES)
-        return "value" if is_name or value[:40].lower().startswith(_HEADS) else None
-    return "value" if getattr(value, "ndim", 0) >= 2 else None
+    if is_named_as_image(value):
+        return "type"
+    return "value" if getattr(value, "ndim", 0) >= 2 or _is_closed(value) else None
+
+
+def _reason_of_text(name: str, text: str) -> str | None:
+    start = text[:_LONGEST_NAME].strip(BLANKS).lower()
+    if name.lower().endswith(_KINDS) and _has_word(text):
+        return "type"
+    if start.startswith(_MEDIA):
+        return "media type"
+    if name in MEDIA_NAMES:
+        return None
+    if _has_word(name) and text:
+        return "key"
+    # Objects of a store are named by URLs with a signature behind them.
+    names = (start, _QUERY.split(start, maxsplit=1)[0]) if len(text) < _LONGEST_NAME else ()
+    is_name = any(one.endswith(_SUFFIXES) for one in names)
+    return "value" if is_name or start.startswith(_HEADS) else None
+
+
+def is_named_as_image(value: Any) -> bool:
+    """Whether an object is of a class that is named as an image, such as `ImageUrl`."""
+    is_object = not isinstance(value, (*_PLAIN, Mapping, type)) and items_of(value) is None
+    return is_object and value is not None and _has_word(type(cast("object", value)).__name__)
+
+
+def _is_closed(value: Any) -> bool:
+    """Whether nothing can be read in an object: an open file, a scalar of Arrow, an iterator."""
+    if (
+        isinstance(value, (*_PLAIN, Mapping, type))
+        or callable(value)
+        or _rows_of(value) is not None
+    ):
+        return False
+    return getattr(value, "ndim", None) is None and next(fields_of(value), None) is None
 
 
 def _has_word(value: Any) -> bool:

@@ -14,7 +14,17 @@ import msgspec
 
 from ..wire._generated.messages import LOOKS_MEDIA_TYPES, PLACES
 
-__all__ = ["Place", "changed", "field_of", "fields_of", "items_of", "place_of", "value_at", "write"]
+__all__ = [
+    "Place",
+    "changed",
+    "field_of",
+    "fields_of",
+    "is_tuple_with_names",
+    "items_of",
+    "place_of",
+    "value_at",
+    "write",
+]
 
 _Template = dict[str, Any]
 
@@ -40,14 +50,25 @@ class Place(msgspec.Struct, frozen=True):
 _PLACES = msgspec.convert(PLACES, tuple[Place, ...])
 #: The images of a column, which stand there themselves.
 COLUMN = Place("images_column", frozenset(), (), (), (), False, False, {}, {}, {})
-_SCALARS = (str, bytes, bytearray, memoryview, int, float, list, tuple)
+_SCALARS = (str, bytes, bytearray, memoryview, int, float, list)
+
+
+def is_tuple_with_names(value: Any) -> bool:
+    """Whether a tuple is an object with fields: one of `NamedTuple`."""
+    return isinstance(value, tuple) and hasattr(cast("tuple[Any, ...]", value), "_fields")
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return not is_tuple_with_names(cast("tuple[Any, ...]", value))
+    return value is None or isinstance(value, _SCALARS)
 
 
 def field_of(part: Any, name: str) -> Any:
     """A key of a mapping or an attribute of an object; None where it is absent."""
     if isinstance(part, Mapping):
         return cast("Mapping[str, Any]", part).get(name)
-    if isinstance(part, _SCALARS) or part is None:
+    if _is_scalar(part):
         return None
     value = getattr(part, name, None)
     # Objects of all kinds may have a method of that name; a method is never a source.
@@ -59,20 +80,22 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         yield from cast("Mapping[str, Any]", value).items()
         return
-    if isinstance(value, (_SCALARS, type)):
+    if _is_scalar(value) or isinstance(value, type):
         return
-    names = [*getattr(value, "__struct_fields__", ()), *getattr(value, "__dict__", {})]
+    names = [*getattr(value, "_fields", ())] if is_tuple_with_names(value) else []
+    names += [*getattr(value, "__struct_fields__", ()), *getattr(value, "__dict__", {})]
     names += getattr(value, "__pydantic_extra__", None) or ()
-    for kind in () if names else cast(Any, type(value)).__mro__:
+    for kind in cast(Any, type(value)).__mro__:
         slots = getattr(kind, "__slots__", ())
         names += (slots,) if isinstance(slots, str) else slots
-    for name in names:
-        yield name, field_of(value, name)
+    for name in dict.fromkeys(names):
+        if not name.startswith("__"):
+            yield name, field_of(value, name)
 
 
 def items_of(value: Any) -> Sequence[Any] | None:
     """The items of a list of any kind (also a NumPy array of objects); None for other values."""
-    if isinstance(value, (str, bytes, bytearray, memoryview)):
+    if isinstance(value, (str, bytes, bytearray, memoryview)) or is_tuple_with_names(value):
         return None
     if isinstance(value, Sequence):
         return cast("Sequence[Any]", value)
@@ -158,6 +181,8 @@ def changed(value: Any, changes: Mapping[str, Any]) -> Any:
         return value.model_copy(
             update={name: _typed(value, name, changes[name]) for name in changes}
         )
+    if is_tuple_with_names(value):
+        return value._replace(**changes)
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.replace(value, **changes)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -16,7 +16,7 @@ import msgspec
 from ..families import Adapter
 from ..system.shown import Shown
 from ..wire._generated.types import PlaceholderRange
-from .found import value_at_steps
+from .found import MessageText, value_at_steps
 from .messages import PackedImage
 from .places import field_of
 from .reading import read_conversation
@@ -39,7 +39,11 @@ def count_tokens(text: str) -> int:
 
 
 def plain_prompt(messages: Any, images: Sequence[PackedImage], adapter: Adapter) -> PlainPrompt:
-    """The conversation as `<|im_start|>role`, content, `<|im_end|>`, images in their places."""
+    """The conversation as `<|im_start|>role`, content, `<|im_end|>`, images in their places.
+
+    Raises:
+        MMRawError: not_convertible (images of answers beside the messages).
+    """
     waiting = iter(images)
     parts: list[str] = []
     placeholders: list[PlaceholderRange] = []
@@ -51,12 +55,13 @@ def plain_prompt(messages: Any, images: Sequence[PackedImage], adapter: Adapter)
         position += count_tokens(text)
 
     conversation = read_conversation(messages, Counter())
+    conversation.check_whole()
     rows = value_at_steps(conversation.given, conversation.steps)
     for message, segments in zip(rows, conversation.segments, strict=True):
         add(f"<|im_start|>{field_of(message, 'role')}\n")
         for segment in segments:
-            if isinstance(segment, str):
-                add(segment)
+            if isinstance(segment, MessageText):
+                add(segment.text)
                 continue
             payload = next(waiting).item.payload
             span = adapter.span(payload)

@@ -6,30 +6,45 @@ Source: spec/README.md, section "Messages", and spec/messages.json.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from ..wire._generated.messages import (
+    ANSWERS,
     COLUMN_TAG,
     COLUMNS,
     CONTENTS,
     CONVERSATIONS,
     FILE_IDS,
     LOOKS_MEDIA_TYPES,
+    MEDIA_COLUMNS,
     NESTED,
 )
 from ..wire._generated.modalities import MEDIA_NAMES, PARTS
 from ..wire.errors import MMRawError
 from ..wire.modality import unsupported
-from .found import Conversation, MessageImage, Steps, path_of, put, without
-from .looks import is_picture, looks_like_image
+from .columns import COLUMN_SLOT, fill
+from .found import (
+    Conversation,
+    MessageImage,
+    MessageText,
+    Segment,
+    Steps,
+    path_of,
+    put,
+    without,
+)
+from .looks import holds_url, is_named_as_image, is_picture, looks_like_image
 from .parts import refused_modality
-from .places import COLUMN, Place, changed, field_of, fields_of, items_of, place_of, value_at
+from .places import Place, changed, field_of, fields_of, items_of, place_of, value_at
 
+#: Keys of a row under which messages stand, and keys that a message has.
+_LISTS = (*CONVERSATIONS, *ANSWERS)
+_ROLES = ("role", "from")
+_NAMES = (*_ROLES, *CONTENTS)
 _SKIPPED = frozenset({"image_part_unknown", "modality_unsupported", "source_unsupported"})
-_MEDIA_COLUMNS = {f"{word}s": word for word in ("video", "audio")} | {"video": "video"}
 
 
 def read_conversation(messages: Any, skipped: Counter[str] | None = None) -> Conversation:
@@ -44,28 +59,57 @@ def read_conversation(messages: Any, skipped: Counter[str] | None = None) -> Con
         MMRawError: invalid_type (no list of messages), image_part_unknown, modality_unsupported,
             source_unsupported (a file id), lengths_differ (a column and its tags), with the path.
     """
-    key = next((name for name in CONVERSATIONS if _is_row(messages, name)), None)
-    steps: Steps = () if key is None else (key,)
-    value = messages if key is None else field_of(messages, key)
-    once = list(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else value
-    given_rows = items_of(once)
-    if given_rows is None:
-        raise MMRawError("invalid_type", "messages are a list")
-    rows = [_settled(row, [(name,) for name in CONTENTS]) for row in given_rows]
     reader = _Reader(skipped)
-    for index, row in enumerate(rows):
-        reader.message(row, (*steps, index))
-    given: Any = rows
-    if key is not None:
-        given = changed(messages, {key: rows})
-        reader.columns(given, (), None)
-        if not reader.images():
-            reader.keys_beside(given)
-    return Conversation(given, steps, reader.segments, reader.images())
+    names = _lists_of(messages)
+    if not names:
+        rows = _settled_rows(messages)
+        reader.conversation(rows, ())
+        return Conversation(rows, (), reader.segments, reader.images())
+    given: Any = messages
+    for name in names:
+        value = field_of(messages, name)
+        rows = _settled_rows(value) if _is_list(value) else _settled_message(value)
+        given = changed(given, {name: rows})
+        reader.conversation(rows, (name,))
+    reader.columns(given, (), None)
+    reader.beside(without(given, names))
+    count = len(reader.lists[0])
+    return Conversation(given, (names[0],), reader.segments[:count], reader.images())
 
 
-def _is_row(value: Any, name: str) -> bool:
-    return items_of(value) is None and items_of(field_of(value, name)) is not None
+def _lists_of(row: Any) -> list[str]:
+    """Keys under which a row has messages: its conversation's, then what stands beside it."""
+    if _is_list(row):
+        return []
+    lists = [name for name in _LISTS if _is_list(field_of(row, name))]
+    read = [name for name in _LISTS if _holds_message(field_of(row, name), _NAMES)]
+    first = next((name for name in lists if name in read), *lists[:1] or [""])
+    return [first, *(name for name in read if name != first)] if lists else []
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Iterator) or items_of(value) is not None
+
+
+def _holds_message(value: Any, names: Sequence[str], depth: int = 1) -> bool:
+    """Whether a value is a message, by one of its keys, or a list that has one."""
+    if isinstance(value, Iterator):
+        return depth > 0
+    rows = items_of(value)
+    if rows is None:
+        return any(field_of(value, name) is not None for name in names)
+    return depth > 0 and any(_holds_message(row, names, depth - 1) for row in rows)
+
+
+def _settled_rows(value: Any) -> list[Any]:
+    rows = list(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else items_of(value)
+    if rows is None:
+        raise MMRawError("invalid_type", "messages are a list")
+    return [_settled_message(row) for row in rows]
+
+
+def _settled_message(message: Any) -> Any:
+    return _settled(message, [(name,) for name in CONTENTS])
 
 
 def _settled(holder: Any, paths: Sequence[Sequence[str]]) -> Any:
@@ -84,21 +128,39 @@ class _Reader:
     """Walks messages; `segments` has what it found in each."""
 
     def __init__(self, skipped: Counter[str] | None) -> None:
-        self.segments: list[list[str | MessageImage]] = []
+        self.segments: list[list[Segment]] = []
+        #: The segments of each list of messages.
+        self.lists: list[range] = []
+        #: The index of each segment's message in its list.
+        self._numbers: list[int] = []
+        self._depth = 0
         self._skipped = skipped
         self._first_user: int | None = None
 
     def images(self) -> list[MessageImage]:
         return [one for row in self.segments for one in row if isinstance(one, MessageImage)]
 
-    def message(self, message: Any, steps: Steps) -> None:
+    def conversation(self, messages: Any, steps: Steps) -> None:
+        """Adds the messages of a list, or a message that stands alone."""
+        start = len(self.segments)
+        rows = cast("list[Any]", messages) if isinstance(messages, list) else None
+        if rows is None:
+            self._message(messages, steps)
+        for index, row in enumerate(rows or ()):
+            self._message(row, (*steps, index))
+        self.lists.append(range(start, len(self.segments)))
+
+    def _message(self, message: Any, steps: Steps) -> None:
         """Adds a message's texts and images."""
         path = path_of(steps)
         is_message = isinstance(message, Mapping) or any(True for _ in fields_of(message))
         if not is_message or items_of(message) is not None:
             raise MMRawError("invalid_type", "expected a message, an object", path)
         self.segments.append([])
-        if self._first_user is None and field_of(message, "role") == "user":
+        self._numbers.append(steps[-1] if isinstance(steps[-1], int) else 0)
+        self._depth = len(steps)
+        is_first = self._first_user is None and not self.lists
+        if is_first and field_of(message, "role") == "user":
             self._first_user = len(self.segments) - 1
         found = [name for name in CONTENTS if field_of(message, name) is not None]
         for name in found:
@@ -115,11 +177,11 @@ class _Reader:
         for index, part in enumerate([] if rows is None else rows):
             self._part(part, (*steps, index), path_of((*steps, index)))
         if isinstance(content, str):
-            self._text(content, path_of(steps))
+            self._text(content, steps, path_of(steps))
 
     def _part(self, part: Any, steps: Steps, path: str) -> None:
         if isinstance(part, str):
-            self._text(part, path)
+            self._text(part, steps, path)
             return
         if items_of(part) is not None:
             self._content(part, steps)
@@ -135,7 +197,7 @@ class _Reader:
         found = place_of(part)
         if found is not None:
             self._found(part, found, steps, path)
-        elif kind in ("image", "image_url", "input_image") and not looks_like_image(_untyped(part)):
+        elif _is_slot(part, kind):
             # A slot for an image of a column; without one it has no source.
             self._add(part, None, COLUMN_SLOT, steps, path)
         else:
@@ -169,20 +231,21 @@ class _Reader:
         rest: Any = without(part, ())
         for at in nested:
             rest = put(rest, at, None)
+        if kind != "text" and is_named_as_image(part):
+            rest = {"type": type(part).__name__}
         self._refuse_looks(rest, path)
         text = field_of(part, "text")
         if isinstance(text, str):
-            self._text(text, path)
+            self._text(text, (*steps, "text"), path)
 
-    def _text(self, text: str, path: str) -> None:
+    def _text(self, text: str, steps: Steps, path: str) -> None:
         self._refuse_looks(text, path, strict=True)
-        self.segments[-1].append(text)
+        self.segments[-1].append(MessageText(text, steps))
 
     def _add(self, part: Any, source: Any, place: Place, steps: Steps, path: str) -> None:
-        message = next(step for step in steps if isinstance(step, int))
-        inner = [step for step in steps if isinstance(step, int)][1:]
-        index = inner[0] if inner else 0
-        self.segments[-1].append(MessageImage(message, index, part, source, path, steps, place))
+        index = next((step for step in steps[self._depth :] if isinstance(step, int)), 0)
+        image = MessageImage(self._numbers[-1], index, part, source, path, steps, place)
+        self.segments[-1].append(image)
 
     def _refuse_looks(self, value: Any, path: str, *, strict: bool = False) -> None:
         reason = looks_like_image(value, strict=strict)
@@ -197,7 +260,7 @@ class _Reader:
 
     def columns(self, holder: Any, steps: Steps, message: int | None) -> None:
         """Adds the images that stand beside the texts of a message, or of a whole row (None)."""
-        for name, modality in _MEDIA_COLUMNS.items():
+        for name, modality in MEDIA_COLUMNS:
             if _filled(field_of(holder, name)):
                 self._refuse(unsupported(modality, path_of((*steps, name))))
         for name in COLUMNS:
@@ -206,80 +269,42 @@ class _Reader:
                 continue
             column, rows = (*steps, name), items_of(value)
             places = [((*column, i), row) for i, row in enumerate(rows or ())]
-            self._column(column, places if rows is not None else [(column, value)], message)
+            entries = places if rows is not None else [(column, value)]
+            lists = self.lists if message is None else [range(message, message + 1)]
+            first = (self._first_user or 0) if message is None else message
+            fill(column, entries, self.segments, lists, first)
+            for number, segments in zip(self._numbers, self.segments, strict=True):
+                segments[:] = [_numbered(one, number) for one in segments]
 
-    def keys_beside(self, row: Any) -> None:
-        """Refuses keys of a row that name images where none was found: its column, named otherwise.
+    def beside(self, others: Mapping[str, Any]) -> None:
+        """Refuses other keys of a row that hold images of its conversation.
 
-        Only the names count: other columns hold what is no part of the conversation.
+        These are lists of messages; and, where no image was found or a tag has none, keys that
+        name images: a column named otherwise. All else is no part of the conversation.
         """
-        names = [name for name, one in fields_of(row) if _filled(one) and name not in COLUMNS]
-        self._refuse_looks({name: name for name in names}, "$")
-
-    def _column(self, column: Steps, places: list[tuple[Steps, Any]], message: int | None) -> None:
-        """Puts the images of a column where the tags of the texts are, else before the texts."""
-        images = [_entry(value, steps) for steps, value in places]
-        chosen = range(len(self.segments)) if message is None else (message,)
-        split = {index: list(_split(self.segments[index])) for index in chosen}
-        slots = sum(one is None for row in split.values() for one in row)
-        others = any(isinstance(one, MessageImage) for row in split.values() for one in row)
-        if others and not slots and all(_is_other(value) for _, value in places):
-            return
-        if slots != len(images) and (slots or others):
-            text = f"{len(images)} images, and {slots} places for them"
-            raise MMRawError("lengths_differ", text, path_of(column))
-        if slots == 0 and split:
-            index = (self._first_user or 0) if message is None else message
-            self.segments[index][:0] = [_placed(image, index) for image in images]
-            return
-        waiting = iter(images)
-        for index, row in split.items():
-            self.segments[index] = [
-                _placed(next(waiting), index) if one is None else one for one in row
-            ]
+        for name, one in others.items():
+            is_list = not isinstance(one, Mapping) and _holds_message(one, _ROLES, depth=3)
+            if is_list or name in _LISTS:
+                path = f"$.{name}" if name in _LISTS else "$"
+                self._refuse_looks(one, path, strict=not is_list)
+        texts = [one for row in self.segments for one in row if isinstance(one, MessageText)]
+        if not self.images() or any(COLUMN_TAG in one.text for one in texts):
+            names = [name for name, one in others.items() if _filled(one) and name not in COLUMNS]
+            self._refuse_looks({name: name for name in names}, "$")
 
 
-def _is_other(value: Any) -> bool:
-    """Whether an entry of a column is a text that names no image, such as a container's."""
-    return isinstance(value, str) and looks_like_image(value) is None
+def _numbered(one: Segment, message: int) -> Segment:
+    """A segment with the index of its message; images of a column get it with their place."""
+    is_beside = isinstance(one, MessageImage) and one.in_column
+    return msgspec.structs.replace(one, message_index=message) if is_beside else one
 
 
-def _entry(value: Any, steps: Steps) -> MessageImage:
-    """An entry of a column."""
-    found = place_of(value)
-    place, source = COLUMN, value
-    if found is not None and not found[0].file_id:
-        place, source = msgspec.structs.replace(found[0], spelling=COLUMN.spelling), found[1]
-    elif isinstance(value, Mapping) or value is None:
-        text = "an entry of the column is no image that is read"
-        raise MMRawError("image_part_unknown", text, path_of(steps))
-    index = steps[-1] if isinstance(steps[-1], int) else 0
-    return MessageImage(0, index, value, source, path_of(steps), steps, place)
-
-
-def _placed(image: MessageImage, message: int) -> MessageImage:
-    return msgspec.structs.replace(image, message_index=message)
-
-
-#: An image part that names no source.
-COLUMN_SLOT = Place("transformers", frozenset(), (), (), (), False, False, {}, {}, {})
-
-
-def _split(segments: Iterable[str | MessageImage]) -> Iterator[str | MessageImage | None]:
-    """Texts cut at their tags; None for each place of a column's image."""
-    for one in segments:
-        if not isinstance(one, str):
-            yield None if one.place is COLUMN_SLOT else one
-            continue
-        for index, text in enumerate(one.split(COLUMN_TAG)):
-            if index:
-                yield None
-            if text:
-                yield text
-
-
-def _untyped(part: Any) -> Any:
-    return {name: one for name, one in fields_of(part) if name != "type"}
+def _is_slot(part: Any, kind: Any) -> bool:
+    """Whether a part is an image without source: by its type, or a cell that holds nothing."""
+    rest = {name: one for name, one in fields_of(part) if name != "type"}
+    if kind in ("image", "image_url", "input_image"):
+        return not looks_like_image(rest) and not holds_url(rest)
+    return not kind and {"bytes", "path"} <= rest.keys() and not any(map(_filled, rest.values()))
 
 
 def _is_closed(part: Any) -> bool:

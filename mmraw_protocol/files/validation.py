@@ -14,7 +14,7 @@ from ..materialize.documents import verify_document
 from ..materialize.verification import Verifier
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
-from ..wire._generated.messages import CONTENTS, CONVERSATIONS
+from ..wire._generated.messages import ANSWERS, CONTENTS, CONVERSATIONS
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.json import parse_json
@@ -136,7 +136,8 @@ def _listed(item: Any) -> list[Any]:
     if not isinstance(item, dict):
         return []
     row = cast("dict[str, Any]", item)
-    return [row[name] for name in CONVERSATIONS if isinstance(row.get(name), list)]
+    lists = (*CONVERSATIONS, *ANSWERS)
+    return [row[name] for name in lists if isinstance(row.get(name), list)]
 
 
 def _are_messages(value: Any) -> bool:

@@ -10,17 +10,25 @@ import re
 from urllib.parse import unquote
 
 from ..wire._generated.limits import Limits
-from ..wire._generated.messages import LOOKS_BASE64
+from ..wire._generated.messages import LOOKS_BYTE_SIGNATURES, LOOKS_SIGNATURES
 from ..wire._generated.modalities import MEDIA_TYPES
 from ..wire.base64 import PADDING, decode_standard
 from ..wire.errors import MMRawError
 from ..wire.modality import unsupported
 
 #: A text is base64 rather than a word or a path from this many characters on.
-LEAST_TEXT = 64
+_LEAST_BASE64 = 48
+#: Hexadecimal digits are an image rather than a hash from this many on.
+_LEAST_HEX = 130
 _LONGEST_HEAD = 1024
-_BEGINNINGS = tuple(LOOKS_BASE64)
-_ALPHABET = re.compile(r"[A-Za-z0-9+/_=\s-]*\Z")
+#: Bytes of an image that its signature is looked for in, and characters of base64 of them.
+HEAD_BYTES = 512
+_HEAD_TEXT = 800
+BLANKS = " \t\r\n\f\v"
+_ALPHABET = re.compile(r"[A-Za-z0-9+/_= \t\r\n\f\v-]*\Z")
+_HEX = re.compile(rf"(?:0x|\\x)?([0-9A-Fa-f]{{{_LEAST_HEX},1024}})")
+_SIGNATURE = re.compile("|".join(LOOKS_SIGNATURES))
+_OF_BYTES = re.compile("|".join((*LOOKS_SIGNATURES, *LOOKS_BYTE_SIGNATURES)))
 _SPACE = {ord(char): None for char in " \t\r\n\f\v"} | {ord("-"): "+", ord("_"): "/"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
@@ -30,11 +38,31 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text, 0, 64) is not None
 
 
+def begins_as_image(head: bytes) -> bool:
+    """Whether bytes begin as those of an image, of a format that is read here or of another."""
+    return _OF_BYTES.match(head[:HEAD_BYTES].hex()) is not None
+
+
 def is_base64_image(text: str) -> bool:
     """Whether a text is base64 that begins as an image does."""
-    if len(text) < LEAST_TEXT or not text.startswith(_BEGINNINGS):
+    start = text[:4096].lstrip(BLANKS)
+    if len(start) < _LEAST_BASE64 or _ALPHABET.match(start) is None:
         return False
-    return _ALPHABET.match(text, 0, 4096) is not None
+    body = start[:_HEAD_TEXT].translate(_SPACE).partition("=")[0]
+    head = decode_standard(body[: len(body) // 4 * 4]) or b""
+    return _SIGNATURE.match(head[:HEAD_BYTES].hex()) is not None
+
+
+def is_text_of_image(text: str) -> bool:
+    """Whether a text is base64, a data: URL or hexadecimal digits of an image."""
+    start = text[:_LONGEST_HEAD].lstrip(BLANKS)
+    digits = _HEX.match(start)
+    if digits is not None:
+        return _SIGNATURE.match(digits.group(1).lower()) is not None
+    if start[:5].lower() == "data:" and "," in start:
+        body = text.index(",") + 1
+        return is_base64_image(text[body : body + 4096])
+    return is_base64_image(text)
 
 
 def decode_data_url(text: str, limits: Limits, path: str) -> bytes:

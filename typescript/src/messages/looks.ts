@@ -3,26 +3,68 @@
  *
  * Source: spec/messages.json (`looks`), spec/README.md, section "Messages".
  */
-import { JsonFloat } from "../codec/values.js";
+import { decodeBase64 } from "../codec/base64.js";
+import { isObject, JsonFloat } from "../codec/values.js";
+import { MMRawError } from "../errors.js";
 import {
-  LOOKS_BASE64,
+  LOOKS_BYTE_SIGNATURES,
   LOOKS_HEADS,
+  LOOKS_KINDS,
   LOOKS_MEDIA_TYPES,
+  LOOKS_SIGNATURES,
   LOOKS_SPOKEN,
   LOOKS_SUFFIXES,
   LOOKS_WORDS,
 } from "../generated/messages.js";
 import { MEDIA_NAMES } from "../generated/modalities.js";
-import { formatOf } from "../images/index.js";
 import { isHolder } from "./places.js";
 
-const LEAST_TEXT = 64;
+/** A text is a data: URL rather than a word about such from this many characters on. */
+const LEAST_URL = 64;
+/** And base64 rather than a word or a path. */
+const LEAST_BASE64 = 48;
+/** A list of fewer numbers is none of bytes. */
+const LEAST_NUMBERS = 26;
 const LONGEST_NAME = 2048;
+const LONGEST_HEAD = 1024;
+/** Bytes of an image that its signature is looked for in, and characters of base64 of them. */
+const HEAD_BYTES = 512;
+const HEAD_TEXT = 800;
+const SIGNATURE = new RegExp(`^(?:${LOOKS_SIGNATURES.join("|")})`);
+const OF_BYTES = new RegExp(`^(?:${[...LOOKS_SIGNATURES, ...LOOKS_BYTE_SIGNATURES].join("|")})`);
+
+function hexOf(head: Uint8Array): string {
+  return Array.from(head.subarray(0, HEAD_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function startOf(text: string, length: number): string {
+  return text.slice(0, length).replace(/^[ \t\r\n\f\v]+/, "");
+}
 
 /** Whether a text is base64 that begins as an image does. */
 export function isBase64Image(text: string): boolean {
-  if (text.length < LEAST_TEXT || !LOOKS_BASE64.some((start) => text.startsWith(start))) return false;
-  return /^[A-Za-z0-9+/_=\s-]*$/.test(text.slice(0, 4096));
+  const start = startOf(text, 4096);
+  if (start.length < LEAST_BASE64 || !/^[A-Za-z0-9+/_= \t\r\n\f\v-]*$/.test(start)) return false;
+  const [body = ""] = start.slice(0, HEAD_TEXT).replace(/[ \t\r\n\f\v]/g, "").split("=", 1);
+  const canonical = body.replace(/-/g, "+").replace(/_/g, "/");
+  try {
+    return SIGNATURE.test(hexOf(decodeBase64(canonical.slice(0, canonical.length - (canonical.length % 4)))));
+  } catch (error) {
+    if (error instanceof MMRawError) return false;
+    throw error;
+  }
+}
+
+/** Whether a text is base64, a data: URL or hexadecimal digits of an image. */
+function isTextOfImage(text: string): boolean {
+  const start = startOf(text, LONGEST_HEAD);
+  const digits = /^(?:0x|\\x)?([0-9A-Fa-f]{130,1024})/.exec(start);
+  if (digits?.[1] !== undefined) return SIGNATURE.test(digits[1].toLowerCase());
+  if (/^data:/i.test(start) && start.includes(",")) {
+    const body = text.indexOf(",") + 1;
+    return isBase64Image(text.slice(body, body + 4096));
+  }
+  return isBase64Image(text);
 }
 
 function hasHead(text: string): boolean {
@@ -30,16 +72,30 @@ function hasHead(text: string): boolean {
   return LOOKS_HEADS.some((head) => start.startsWith(head));
 }
 
-/** Whether a value is a whole image: encoded bytes, or text of them. */
+/** Whether a value is a whole image: encoded bytes, or text or numbers of them. */
 export function isPicture(value: unknown): boolean {
   if (typeof value === "string") {
     // Prose about such URLs has blanks, and is shorter than an image.
-    const begins = value.length >= LEAST_TEXT && hasHead(value);
-    return (begins && !/\s/.test(value.slice(0, LEAST_TEXT))) || isBase64Image(value);
+    const start = startOf(value, LONGEST_HEAD);
+    const begins = start.length >= LEAST_URL && hasHead(start);
+    return (begins && !/[ \t\r\n\f\v]/.test(start.slice(0, LEAST_URL))) || isTextOfImage(value);
   }
-  if (value instanceof ArrayBuffer) return formatOf(new Uint8Array(value)) !== null;
-  if (!ArrayBuffer.isView(value)) return false;
-  return formatOf(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) !== null;
+  const head = headOf(value);
+  return head !== null && OF_BYTES.test(hexOf(head));
+}
+
+/** The first bytes of what holds bytes: a buffer, a view, a list of their numbers. */
+function headOf(value: unknown): Uint8Array | null {
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (!Array.isArray(value) || value.length < LEAST_NUMBERS) return null;
+  const rows = value.slice(0, HEAD_BYTES).map(Number);
+  const isByte = (one: unknown, at: number): boolean =>
+    (typeof value[at] === "number" || typeof value[at] === "bigint") &&
+    Number.isInteger(one) &&
+    (one as number) >= 0 &&
+    (one as number) < 256;
+  return rows.every(isByte) ? Uint8Array.from(rows) : null;
 }
 
 /**
@@ -48,51 +104,88 @@ export function isPicture(value: unknown): boolean {
  * With `strict`, only whole images count, and no words, media types or file names.
  */
 export function looksLikeImage(value: unknown, strict = false): string | null {
+  for (const [name, one, whole] of walk(value, strict)) {
+    const reason = reasonOf(name, one, whole);
+    if (reason !== null) return reason;
+  }
+  return null;
+}
+
+/** Whether a URL of any kind stands somewhere in a value, but not in what is said or done. */
+export function holdsUrl(value: unknown): boolean {
+  for (const [, one, whole] of walk(value, false)) {
+    if (!whole && typeof one === "string" && one.includes("://")) return true;
+  }
+  return false;
+}
+
+/** Each value at any depth, with its key and whether it is below what is said or done. */
+function* walk(value: unknown, strict: boolean): Generator<[string, unknown, boolean]> {
   const stack: [string, unknown, boolean][] = [["", value, strict]];
   const seen = new Set<unknown>();
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const [name, one, whole] = top;
-    const reason = reasonOf(name, one, whole);
-    if (reason !== null) return reason;
+    yield top;
+    const [, one, whole] = top;
     if (typeof one !== "object" || one === null || seen.has(one)) continue;
     seen.add(one);
-    if (Array.isArray(one)) for (const row of one) stack.push(["", row, whole]);
+    if (Array.isArray(one) || one instanceof Set) for (const row of one) stack.push(["", row, whole]);
     else if (isHolder(one)) {
-      for (const key of Object.keys(one)) {
-        stack.push([key, one[key], whole || LOOKS_SPOKEN.includes(key)]);
+      for (const [key, field] of entriesOf(one)) {
+        stack.push([key, field, whole || LOOKS_SPOKEN.includes(key)]);
       }
     }
   }
-  return null;
+}
+
+function entriesOf(value: object): [string, unknown][] {
+  if (!(value instanceof Map)) return Object.entries(value);
+  return [...value].map(([key, field]: [unknown, unknown]) => [String(key), field]);
 }
 
 function reasonOf(name: string, value: unknown, whole: boolean): string | null {
   if (isPicture(value)) return "value";
   if (whole || value === null || value === undefined || value instanceof JsonFloat) return null;
-  if (typeof value !== "string" && typeof value !== "object") return null;
-  if (name === "type" || name === "kind") return hasWord(value) ? "type" : null;
-  if (typeof value === "string") {
-    const declared = value.slice(0, 16).toLowerCase();
-    if (LOOKS_MEDIA_TYPES.some((start) => declared.startsWith(start))) return "media type";
-    if (MEDIA_NAMES.includes(name)) return null;
-  }
+  if (typeof value === "string") return reasonOfText(name, value);
+  if (typeof value !== "object") return null;
   if (hasWord(name) && !isEmpty(value)) return "key";
-  if (typeof value !== "string") return null;
-  return isFileName(value) || hasHead(value) ? "value" : null;
+  if (isNamedAsImage(value)) return "type";
+  return isClosed(value) ? "value" : null;
 }
 
-function isFileName(text: string): boolean {
-  if (text.length >= LONGEST_NAME) return false;
+function reasonOfText(name: string, text: string): string | null {
+  const start = startOf(text, LONGEST_NAME).replace(/[ \t\r\n\f\v]+$/, "").toLowerCase();
+  if (LOOKS_KINDS.some((end) => name.toLowerCase().endsWith(end)) && hasWord(text)) return "type";
+  if (LOOKS_MEDIA_TYPES.some((begin) => start.startsWith(begin))) return "media type";
+  if (MEDIA_NAMES.includes(name)) return null;
+  if (hasWord(name) && text !== "") return "key";
   // Objects of a store are named by URLs with a signature behind them.
-  const [name = ""] = text.toLowerCase().split(/[?#]/, 1);
-  return LOOKS_SUFFIXES.some((end) => name.endsWith(end));
+  const names = text.length < LONGEST_NAME ? [start, start.split(/[?#]/, 1)[0] ?? ""] : [];
+  const isName = names.some((one) => LOOKS_SUFFIXES.some((end) => one.endsWith(end)));
+  return isName || LOOKS_HEADS.some((head) => start.startsWith(head)) ? "value" : null;
+}
+
+/** Whether an object is of a class that is named as an image, such as `ImageUrl`. */
+export function isNamedAsImage(value: unknown): boolean {
+  if (!isHolder(value) || isObject(value)) return false;
+  return hasWord((value.constructor as { name?: unknown } | undefined)?.name);
+}
+
+/** Whether nothing can be read in an object: a file, a stream, a URL. */
+function isClosed(value: object): boolean {
+  if (isObject(value) || !isHolder(value) || value instanceof Date) return false;
+  if (value instanceof Map || value instanceof Set) return false;
+  return Object.keys(value).length === 0;
 }
 
 function hasWord(value: unknown): boolean {
   return typeof value === "string" && LOOKS_WORDS.some((word) => value.toLowerCase().includes(word));
 }
 
-function isEmpty(value: string | object): boolean {
-  if (typeof value === "string" || Array.isArray(value)) return value.length === 0;
-  return isHolder(value) ? Object.keys(value).length === 0 : (value as Uint8Array).length === 0;
+function isEmpty(value: object): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return isHolder(value) ? isObject(value) && Object.keys(value).length === 0 : byteCount(value) === 0;
+}
+
+function byteCount(value: object): number {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer ? value.byteLength : 1;
 }

@@ -6,18 +6,20 @@
 import { isObject, JsonFloat } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
 import {
+  ANSWERS,
   COLUMN_TAG,
   COLUMNS,
   CONTENTS,
   CONVERSATIONS,
   FILE_IDS,
   LOOKS_MEDIA_TYPES,
+  MEDIA_COLUMNS,
   NESTED,
 } from "../generated/messages.js";
 import type { Place } from "../generated/messages.js";
 import { MEDIA_NAMES, PARTS } from "../generated/modalities.js";
 import { unsupported } from "../modality.js";
-import { isPicture, looksLikeImage } from "./looks.js";
+import { holdsUrl, isNamedAsImage, isPicture, looksLikeImage } from "./looks.js";
 import { refusedModality } from "./parts.js";
 import { field, isHolder, isSet, placeOf, put, valueAt } from "./places.js";
 
@@ -49,11 +51,10 @@ export interface MessageImage {
 type Segment = string | MessageImage;
 
 const SKIPPED = ["image_part_unknown", "modality_unsupported", "source_unsupported"];
-const MEDIA_COLUMNS = [
-  ["videos", "video"],
-  ["audios", "audio"],
-  ["video", "video"],
-] as const;
+/** Keys of a row under which messages stand, and keys that a message has. */
+const LISTS = [...CONVERSATIONS, ...ANSWERS];
+const ROLES = ["role", "from"];
+const NAMES = [...ROLES, ...CONTENTS];
 const NOWHERE = { types: [], at: [], having: [], media_type: [], url: {}, data: {}, ref: {} };
 /** The images of a column, which stand there themselves. */
 export const COLUMN: Place = { ...NOWHERE, spelling: "images_column", encoded: false, file_id: false };
@@ -64,39 +65,71 @@ const SLOT: Place = { ...COLUMN, spelling: "transformers" };
  * Every image of a conversation, in order, in any spelling of spec/messages.json.
  *
  * @param messages A list of messages, or a row that has one under `messages`, `prompt` or
- *   `conversations` with its images beside.
+ *   `conversations`, with answers and images beside.
  * @param skipped Without it, what looks like an image and cannot be read is rejected; with it, such
  *   parts are left out and counted there by error code.
  * @throws MMRawError invalid_type, image_part_unknown, modality_unsupported, source_unsupported (a
  *   file id), lengths_differ (a column and the places for its images), with the part's path.
  */
 export function findImages(messages: unknown, skipped: Skipped | null = null): MessageImage[] {
-  const isRow = (name: string): boolean =>
-    !Array.isArray(messages) && Array.isArray(field(messages, name));
-  const key = CONVERSATIONS.find(isRow);
-  const rows = key === undefined ? messages : field(messages, key);
-  if (!Array.isArray(rows)) throw new MMRawError("invalid_type", "messages are a list");
+  const names = listsOf(messages);
   const reader = new Reader(skipped);
-  rows.forEach((row, index) => reader.message(row, key === undefined ? [index] : [key, index]));
-  if (key !== undefined) reader.columns(messages, [], null);
-  if (key !== undefined && reader.images().length === 0) reader.keysBeside(messages);
+  if (names.length === 0) {
+    if (!Array.isArray(messages)) throw new MMRawError("invalid_type", "messages are a list");
+    reader.conversation(messages, []);
+    return reader.images();
+  }
+  for (const name of names) reader.conversation(field(messages, name), [name]);
+  reader.columns(messages, [], null);
+  reader.beside(without(messages, names));
   return reader.images();
+}
+
+/** Keys under which a row has messages: its conversation's, then what stands beside it. */
+function listsOf(row: unknown): string[] {
+  const lists = LISTS.filter((name) => Array.isArray(field(row, name)));
+  const read = LISTS.filter((name) => holdsMessage(field(row, name), NAMES, 1));
+  const first = lists.find((name) => read.includes(name)) ?? lists[0];
+  return first === undefined ? [] : [first, ...read.filter((name) => name !== first)];
+}
+
+/** Whether a value is a message, by one of its keys, or a list that has one. */
+function holdsMessage(value: unknown, names: readonly string[], depth: number): boolean {
+  if (!Array.isArray(value)) return names.some((name) => field(value, name) !== null);
+  return depth > 0 && value.some((row) => holdsMessage(row, names, depth - 1));
 }
 
 class Reader {
   readonly segments: Segment[][] = [];
+  /** The segments of each list of messages. */
+  private readonly lists: (readonly number[])[] = [];
+  /** The index of each segment's message in its list. */
+  private readonly numbers: number[] = [];
+  private depth = 0;
   private firstUser: number | null = null;
 
   constructor(private readonly skipped: Skipped | null) {}
 
-  message(message: unknown, steps: Steps): void {
+  /** Adds the messages of a list, or a message that stands alone. */
+  conversation(messages: unknown, steps: Steps): void {
+    const start = this.segments.length;
+    if (Array.isArray(messages)) {
+      messages.forEach((row, index) => this.message(row, [...steps, index]));
+    } else this.message(messages, steps);
+    this.lists.push([...this.segments.keys()].slice(start));
+  }
+
+  private message(message: unknown, steps: Steps): void {
     const path = pathOf(steps);
-    if (!isHolder(message)) {
+    if (!isMessage(message)) {
       throw new MMRawError("invalid_type", "expected a message, an object", path);
     }
     this.segments.push([]);
     const index = this.segments.length - 1;
-    if (field(message, "role") === "user") this.firstUser ??= index;
+    const last = steps.at(-1);
+    this.numbers.push(typeof last === "number" ? last : 0);
+    this.depth = steps.length;
+    if (this.lists.length === 0 && field(message, "role") === "user") this.firstUser ??= index;
     const found = CONTENTS.filter((name) => field(message, name) !== null);
     for (const name of found) this.content(field(message, name), [...steps, name]);
     // Attachments, or no message but a part: nothing of it may vanish.
@@ -126,10 +159,21 @@ class Reader {
     return this.segments.flat().filter((one) => typeof one !== "string");
   }
 
-  /** Refuses keys of a row that name images where none was found: its column, named otherwise. */
-  keysBeside(row: unknown): void {
-    const filled = Object.entries(without(row, COLUMNS)).filter(([, value]) => isFilled(value));
-    this.refuseLooks(Object.fromEntries(filled.map(([name]) => [name, name])), "$");
+  /**
+   * Refuses other keys of a row that hold images of its conversation: lists of messages; and, where
+   * no image was found or a tag has none, keys that name images, a column named otherwise.
+   */
+  beside(others: object): void {
+    const rows = Object.entries(others) as [string, unknown][];
+    for (const [name, value] of rows) {
+      const isList = Array.isArray(value) && holdsMessage(value, ROLES, 3);
+      if (!isList && !LISTS.includes(name)) continue;
+      this.refuseLooks(value, LISTS.includes(name) ? `$.${name}` : "$", !isList);
+    }
+    const isTagged = (one: Segment): boolean => typeof one === "string" && one.includes(COLUMN_TAG);
+    if (this.images().length > 0 && !this.segments.flat().some(isTagged)) return;
+    const names = rows.filter(([name, value]) => isFilled(value) && !COLUMNS.includes(name));
+    this.refuseLooks(Object.fromEntries(names.map(([name]) => [name, name])), "$");
   }
 
   private content(content: unknown, steps: Steps): void {
@@ -153,8 +197,7 @@ class Reader {
       // A second image in the same part would stay behind.
       return this.refuseLooks(without(part, found.place.at.slice(0, 1)), path, true);
     }
-    const isImage = ["image", "image_url", "input_image"].includes(kind as string);
-    if (isImage && looksLikeImage(without(part, ["type"])) === null) {
+    if (isSlot(part, kind)) {
       // A slot for an image of a column; without one it has no source.
       return this.add(part, null, SLOT, steps, path);
     }
@@ -174,7 +217,8 @@ class Reader {
       if (isFilled(field(part, name))) return this.refuse(unsupported(modality, path));
     }
     const rest = nested.reduce((held: unknown, at) => put(held, at, null), without(part, []));
-    this.refuseLooks(rest, path);
+    const isNamed = kind !== "text" && isNamedAsImage(part);
+    this.refuseLooks(isNamed ? { type: "image" } : rest, path);
     const text = field(part, "text");
     if (typeof text === "string") this.text(text, path);
   }
@@ -185,7 +229,8 @@ class Reader {
   }
 
   private add(part: unknown, source: unknown, place: Place, steps: Steps, path: string): void {
-    const [messageIndex = 0, partIndex = 0] = steps.filter((step) => typeof step === "number");
+    const messageIndex = this.numbers.at(-1) ?? 0;
+    const partIndex = steps.slice(this.depth).find((step) => typeof step === "number") ?? 0;
     const { spelling } = place;
     const image = { messageIndex, partIndex, part, source, path, steps, spelling, place };
     this.segments.at(-1)?.push(image);
@@ -205,10 +250,22 @@ class Reader {
 
   /** Puts the images of a column where the tags of the texts are, else before the texts. */
   private column(images: readonly MessageImage[], message: number | null, path: string): void {
-    const chosen = message === null ? [...this.segments.keys()] : [message];
-    const split = chosen.map((index) => splitAtTags(this.segments[index] ?? []));
-    const slots = split.flat().filter((one) => one === null).length;
-    const others = split.flat().some((one) => one !== null && typeof one !== "string");
+    const lists = message === null ? this.lists : [[message]];
+    const split = new Map(
+      lists.flat().map((index) => [index, splitAtTags(this.segments[index] ?? [])]),
+    );
+    const slotsOf = (rows: readonly number[]): number =>
+      rows.flatMap((index) => split.get(index) ?? []).filter((one) => one === null).length;
+    let slots = slotsOf(lists.flat());
+    if (slots !== images.length && lists.every((rows) => slotsOf(rows) === images.length)) {
+      // Answers that repeat the prompt: each has its places for the same images.
+      for (const index of lists.slice(1).flat()) {
+        this.segments[index] = (split.get(index) ?? []).filter((one) => one !== null);
+        split.delete(index);
+      }
+      slots = images.length;
+    }
+    const others = [...split.values()].flat().some((one) => one !== null && typeof one !== "string");
     // A text that names no image, such as a container's.
     const isOther = ({ part }: MessageImage): boolean =>
       typeof part === "string" && looksLikeImage(part) === null;
@@ -217,18 +274,18 @@ class Reader {
       const reason = `${images.length} images, and ${slots} places for them`;
       throw new MMRawError("lengths_differ", reason, path);
     }
-    if (slots === 0 && chosen.length > 0) {
+    const placed = (one: MessageImage, index: number): MessageImage => {
+      return { ...one, messageIndex: this.numbers[index] ?? 0 };
+    };
+    if (slots === 0 && split.size > 0) {
       const index = message ?? this.firstUser ?? 0;
-      this.segments[index]?.unshift(...images.map((one) => ({ ...one, messageIndex: index })));
+      this.segments[index]?.unshift(...images.map((one) => placed(one, index)));
       return;
     }
     const waiting = images.values();
-    split.forEach((row, at) => {
-      const index = chosen[at] ?? 0;
-      this.segments[index] = row.map(
-        (one) => one ?? { ...(waiting.next().value as MessageImage), messageIndex: index },
-      );
-    });
+    for (const [index, row] of split) {
+      this.segments[index] = row.map((one) => one ?? placed(waiting.next().value as MessageImage, index));
+    }
   }
 }
 
@@ -248,8 +305,10 @@ function entryOf(value: unknown, steps: Steps): MessageImage {
   const found = placeOf(value);
   const path = pathOf(steps);
   const known = found !== null && !found.place.file_id;
-  if (!known && (isHolder(value) || value === null)) {
-    throw new MMRawError("image_part_unknown", "an entry of the column is no image that is read", path);
+  const hasTwo = known && looksLikeImage(without(value, found.place.at.slice(0, 1)), true) !== null;
+  if (hasTwo || (!known && (isHolder(value) || value === null))) {
+    const reason = "an entry of the column is no image that is read, or holds two";
+    throw new MMRawError("image_part_unknown", reason, path);
   }
   const last = steps.at(-1);
   return {
@@ -273,6 +332,23 @@ function without(value: unknown, names: readonly string[]): object {
 function isFilled(value: unknown): boolean {
   if (typeof value === "string" || Array.isArray(value)) return value.length > 0;
   return isHolder(value) ? isSet(value) : value instanceof Uint8Array;
+}
+
+/** Whether a value is an object that a message's keys can be read of. */
+function isMessage(value: unknown): boolean {
+  if (!isHolder(value)) return false;
+  const hasNames = NAMES.some((name) => field(value, name) !== null);
+  return isObject(value) || hasNames || Object.keys(value).length > 0;
+}
+
+/** Whether a part is an image without source: by its type, or a cell that holds nothing. */
+function isSlot(part: unknown, kind: unknown): boolean {
+  const rest = without(part, ["type"]);
+  if (["image", "image_url", "input_image"].includes(kind as string)) {
+    return looksLikeImage(rest) === null && !holdsUrl(rest);
+  }
+  const isCell = (kind === null || kind === "") && "bytes" in rest && "path" in rest;
+  return isCell && !Object.values(rest).some(isFilled);
 }
 
 /** Whether a part is an object of which nothing can be read: a set, a stream, a buffer. */
