@@ -200,7 +200,7 @@ $(BROWSER_INSTALLED): tests/browser/package-lock.json
 	@touch $@
 
 test-browser: docs $(BROWSER_INSTALLED) ## the site and its inspector in a real Chromium (CHROMIUM names another)
-	cd tests/browser && node --test
+	cd tests/browser && node --test --test-concurrency=1
 
 generate: install ## write the generated files from spec/
 	$(PY) -m codegen

@@ -133,7 +133,7 @@ def check_names() -> None:
 
 
 def inspector(target: Path) -> None:
-    """The inspector's page, its script bundled with the TypeScript implementation."""
+    """The inspector's page, its scripts bundled with the TypeScript implementation."""
     source = DOCS / "inspector"
     target.mkdir()
     for name in ("index.html", "inspector.css"):
@@ -141,8 +141,9 @@ def inspector(target: Path) -> None:
     tools = ROOT / "typescript" / "node_modules" / ".bin"
     subprocess.run([tools / "tsc", "-p", source / "tsconfig.json"], check=True)
     options = ["--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=ascii"]
-    script = f"--outfile={target / 'inspector.js'}"
-    bundle = [tools / "esbuild", source / "main.ts", *options, "--log-level=warning", script]
+    scripts = [f"inspector={source / 'main.ts'}", f"theme={source / 'theme.ts'}"]
+    where = f"--outdir={target}"
+    bundle = [tools / "esbuild", *scripts, *options, "--log-level=warning", where]
     subprocess.run(bundle, check=True)
 
 

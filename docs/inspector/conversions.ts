@@ -1,32 +1,15 @@
 /** A ref or envelope in every form that it can take. */
-import {
-  DEFAULT_DIALECT,
-  DIALECTS,
-  MMRawError,
-  convertRef,
-  itemToJson,
-  makeItem,
-  mmHashOf,
-  parseDataUri,
-  refFromFields,
-  sha256Hex,
-} from "../../typescript/src/index.js";
+import { DEFAULT_DIALECT, DIALECTS, MMRawError, canonicalJson, convertRef, featureModality, itemToJson, makeItem } from "../../typescript/src/index.js";
+import { mmHashOf, parseDataUri, refFromFields, sha256Hex, writeAny } from "../../typescript/src/index.js";
 import type { RawMMItem, RawMMRef } from "../../typescript/src/index.js";
-import { canonicalJson, featureModality, writeAny } from "../../typescript/src/index.js";
-import { el, row, shorten, table } from "./dom.js";
+import { code, el, rule } from "./dom.js";
 
-/** Longer texts are offered by a button and not laid out. */
-const MOST_SHOWN = 600;
+type Make = () => string;
 
 /** The ref in each dialect, or why it cannot be written there. */
 export function refConversions(text: string, ref: RawMMRef, runId: string | null): HTMLElement {
-  const rows = Object.keys(DIALECTS).map((to) => {
-    const own = to === ref.dialect ? " (this one)" : "";
-    const cell = attempt(() => convertRef(text, { to, runId: runId ?? ref.run_id }));
-    return row(`${to}${own}`, cell);
-  });
-  rows.push(row("envelope", attempt(() => canonicalJson(itemToJson(envelopeOf(ref))))));
-  return el("details", {}, el("summary", {}, "In all other dialects"), table(["dialect", "text"], rows));
+  const rows = Object.keys(DIALECTS).map((to): [string, boolean, Make] => [to, to === ref.dialect, () => convertRef(text, { to, runId: ref.run_id ?? runId })]);
+  return list("In all dialects", [...rows, ["envelope", false, () => canonicalJson(itemToJson(envelopeOf(ref)))]]);
 }
 
 function envelopeOf(ref: RawMMRef): RawMMItem {
@@ -45,8 +28,8 @@ function envelopeOf(ref: RawMMRef): RawMMItem {
 
 /** The refs that an envelope becomes; an inline one has its hash in itself. */
 export function itemConversions(item: RawMMItem, runId: string | null): HTMLElement {
-  const rows = Object.keys(DIALECTS).map((to) => row(to, attempt(() => refText(item, to, runId))));
-  return el("details", {}, el("summary", {}, "As a ref, in all dialects"), table(["dialect", "text"], rows));
+  const rows = Object.keys(DIALECTS).map((to): [string, boolean, Make] => [to, false, () => refText(item, to, runId)]);
+  return list("As a ref, in all dialects", rows);
 }
 
 function refText(item: RawMMItem, to: string, runId: string | null): string {
@@ -69,15 +52,26 @@ function refText(item: RawMMItem, to: string, runId: string | null): string {
   return to === DEFAULT_DIALECT ? text : convertRef(text, { to, runId: run_id });
 }
 
-/** The text that `make` gives with a button to copy it, or its refusal. */
-function attempt(make: () => string): HTMLElement {
+/** Closed until it is asked for: the conversions are made then. */
+function list(title: string, rows: readonly (readonly [string, boolean, Make])[]): HTMLElement {
+  const body = el("dl", { class: "fields dialects" });
+  const details = el("details", { class: "more-of" }, el("summary", {}, title), body);
+  details.addEventListener("toggle", () => {
+    if (!details.open || body.childElementCount > 0) return;
+    for (const [name, own, make] of rows) {
+      const term = el("dt", {}, el("code", {}, name), ...(own ? [el("span", { class: "tag" }, "this one")] : []));
+      body.append(el("div", {}, term, el("dd", {}, attempt(name, make))));
+    }
+  });
+  return details;
+}
+
+/** The text that `make` gives with a button to copy it, or why there is none. */
+function attempt(name: string, make: Make): HTMLElement {
   try {
-    const text = make();
-    const copy = el("button", { type: "button" }, "Copy");
-    copy.addEventListener("click", () => void navigator.clipboard.writeText(text));
-    return el("div", { class: "row" }, el("code", {}, shorten(text, MOST_SHOWN)), copy);
+    return code(make(), `the ${name} form`);
   } catch (error) {
     if (!(error instanceof MMRawError)) throw error;
-    return el("span", { class: "soft" }, `${error.code}: ${error.reason}`);
+    return el("span", { class: "soft small" }, rule(error.code), ` ${error.reason}`);
   }
 }

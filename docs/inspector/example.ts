@@ -1,5 +1,8 @@
+/** What the page shows to those who have nothing at hand. */
+import { formatRef, parseRef } from "../../typescript/src/index.js";
+
 /** A ref with a small picture of its own: the cup of examples/images/coffee.jpg. */
-export const EXAMPLE =
+const CUP =
   "mmraw:v3:eyJmYW1pbHkiOiJxd2VuX3ZsIiwiZmluZ2VycHJpbnQiOiJjMmYwOTYzNDViMGQ4NGU2YmQyZWUzOGI4MTVjYzMyOSIsIm1tX2hhc" +
   "2giOiI2OTY0ODk4ZTk0MzdkMTNmMjU4MjZjNjgwOTdlMWU3MSIsIm1vZGFsaXR5IjoiaW1hZ2UiLCJwYXlsb2FkIjp7ImltYWdlX2dyaWRfdGh" +
   "3IjpbWzEsMTQsMjBdXX0sInJhd191cmkiOiJkYXRhOmltYWdlL2pwZWc7YmFzZTY0LC85ai80QUFRU2taSlJnQUJBUUFBQVFBQkFBRC8yd0JEQ" +
@@ -43,3 +46,52 @@ export const EXAMPLE =
   "2NkNxRnpxRnpkZkt6N1UvdUlNQ29jYWs5OUMxVW9VdFZxelV2OEFVMGhYeUxRaDVqd1pCMFg2ZTlHbXhiRU1qY3VSMVA4QU9xRmhhTzhxNFRje" +
   "DZBOUI3bXVtdGJXSkhSWkdPYzVZaitkVEpSZ3VWQzU1MUh6U0pmS0NSZzRPU29PTzlOQy93Z0RQZjJxYVRybU1ZQTRBOXFVZ0pDZW1mNTFnMmF" +
   "vaUM3T0ZJSUhKb3BydVZUMHowRkZGcmxILzJRPT0iLCJydW5faWQiOiJleHA0MiJ9";
+
+/** The tokens of its grid. */
+const TOKENS = 70;
+
+/** So many characters are left of a ref that is cut off: one more than base64 can end with. */
+const CUT_AT = 301;
+
+/** The same ref, but with the hash and the name of another picture. */
+function broken(): string {
+  return formatRef({ ...parseRef(CUP), mm_hash: "67f463a70fcc80e6b6c13d2563a723f2" });
+}
+
+/** A stored picture, as most refs name theirs. */
+function stored(): string {
+  const ref = parseRef(CUP);
+  return formatRef({ ...ref, raw_image_id: `${ref.mm_hash}.jpg`, raw_uri: null });
+}
+
+function features(): string {
+  const { mm_hash } = parseRef(CUP);
+  const body = {
+    kwargs_data: { image: [CUP, stored()] },
+    mm_hashes: { image: [mm_hash, mm_hash] },
+    mm_placeholders: { image: [{ offset: 15, length: TOKENS }, { offset: 92, length: TOKENS }] },
+  };
+  return JSON.stringify({ features: body });
+}
+
+/** One row: the first turn is well, the second lost the end of its ref. */
+function rollout(): string {
+  const ref = stored();
+  const cut = ref.slice(0, ref.lastIndexOf(":") + 1 + CUT_AT);
+  const turns = [{ mm_refs: [[[ref, 15, TOKENS]]] }, { mm_refs: [[[cut, 15, TOKENS]]] }];
+  return JSON.stringify({ id: 17, reward: 0.5, turns });
+}
+
+export interface Example {
+  readonly id: string;
+  readonly title: string;
+  readonly text: string;
+  readonly make: () => string;
+}
+
+export const EXAMPLES: readonly Example[] = [
+  { id: "valid", title: "A valid ref", text: "One ref with its picture inline: every check that needs no store.", make: () => CUP },
+  { id: "broken", title: "A broken ref", text: "It reads well, but its hash is that of another picture.", make: broken },
+  { id: "features", title: "A features body", text: "Two images of a generate request, with hashes and placeholders.", make: features },
+  { id: "rollout", title: "A rollout line", text: "Two turns of one row. In one of them a ref is cut off.", make: rollout },
+];

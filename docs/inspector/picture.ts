@@ -1,8 +1,10 @@
 /** A picture at the size its family gives it, under its grid of patches. */
-import type { Adapter, Layout } from "../../typescript/src/index.js";
+import { MMRawError, getAdapter, isBuiltIn } from "../../typescript/src/index.js";
+import type { Adapter, ImageHeader, Layout, RawMMRef } from "../../typescript/src/index.js";
 import { namedGrid } from "../../typescript/src/families/index.js";
 import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
-import { el, svg } from "./dom.js";
+import { publishedAdapter } from "../../typescript/src/verdict.js";
+import { el, rule, svg } from "./dom.js";
 
 const MEDIA = { png: "image/png", jpeg: "image/jpeg", webp: "image/webp", gif: "image/gif" } as const;
 
@@ -21,8 +23,24 @@ export function pictureUrl(data: Uint8Array, format: keyof typeof MEDIA): string
   return url;
 }
 
+/** A ref's inline picture under the grid of its layout parameters, or of the family's defaults. */
+export function pictureOf(ref: RawMMRef, data: Uint8Array, header: ImageHeader | null): HTMLElement[] {
+  if (header === null || !isBuiltIn(ref.family)) return [];
+  const { format, width, height } = header;
+  try {
+    const adapter = publishedAdapter(ref) ?? getAdapter(ref.family);
+    const layout = adapter.layout(width, height);
+    const [across, down] = layout.resized;
+    const caption = el("figcaption", { class: "soft small" }, `${width}×${height} ${format}, laid out on ${across}×${down} pixels`);
+    return [el("figure", {}, drawing(pictureUrl(data, format), layout, adapter), caption)];
+  } catch (error) {
+    if (!(error instanceof MMRawError)) throw error;
+    return [el("p", { class: "soft" }, `${width}×${height} ${format}: `, rule(error.code), ` ${error.reason}`)];
+  }
+}
+
 /** The drawing; thin lines are patches, strong lines tokens or tiles, a shaded rim is padding. */
-export function drawing(url: string, layout: Layout, adapter: Adapter): HTMLElement {
+export function drawing(url: string | null, layout: Layout, adapter: Adapter): HTMLElement {
   const [width, height] = layout.resized;
   const [wide, high] = layout.content;
   const [, rows, columns] = layout.grid_thw;
@@ -31,12 +49,12 @@ export function drawing(url: string, layout: Layout, adapter: Adapter): HTMLElem
   const beside = [...thumbnails(url, layout, adapter), ...rowEnds(layout, adapter)];
   const cell = width / columns;
   const [across, down] = [width + 1.25 * cell * thumbnailCount(layout, adapter) + rim(layout, adapter), height];
-  const label = `the picture under a grid of ${rows} by ${columns}`;
+  const label = `${url === null ? "a picture" : "the picture"} under a grid of ${rows} by ${columns}`;
   const box = svg(
     "svg",
     { viewBox: `0 0 ${across} ${down}`, role: "img", "aria-label": label },
     svg("rect", { class: "rim", width: `${width}`, height: `${height}` }),
-    svg("image", { href: url, width: `${wide}`, height: `${high}`, preserveAspectRatio: "none" }),
+    image(url, "whole", { width: `${wide}`, height: `${high}` }),
     svg("path", { class: "thin", d: thin }),
     svg("path", { class: "shade", d: strong }),
     svg("path", { class: "strong", d: strong }),
@@ -45,19 +63,25 @@ export function drawing(url: string, layout: Layout, adapter: Adapter): HTMLElem
   return el("div", { class: "picture" }, box);
 }
 
+/** The picture in a place; where there is none, the place alone. */
+function image(url: string | null, kind: string, place: Readonly<Record<string, string>>): SVGElement {
+  if (url === null) return svg("rect", { class: `${kind} blank`, ...place });
+  return svg("image", { class: kind, href: url, ...place, preserveAspectRatio: "none" });
+}
+
 /** How many tiles the payload counts beside the grid: the whole picture, made small. */
 function thumbnailCount({ grid_thw: [, rows, columns], payload }: Layout, { family }: Adapter): number {
   const { num_patches, tiles_hw } = namedGrid(family, payload);
   return tiles_hw === undefined ? 0 : Number(num_patches) - rows * columns;
 }
 
-function thumbnails(url: string, layout: Layout, adapter: Adapter): SVGElement[] {
+function thumbnails(url: string | null, layout: Layout, adapter: Adapter): SVGElement[] {
   const [width, height] = layout.resized;
   const [, rows, columns] = layout.grid_thw;
   const [wide, high] = [width / columns, height / rows];
   return Array.from({ length: thumbnailCount(layout, adapter) }, (_, index) => {
     const place = { x: `${width + 0.25 * wide + 1.25 * wide * index}`, y: "0", width: `${wide}`, height: `${high}` };
-    return svg("image", { class: "thumbnail", href: url, ...place, preserveAspectRatio: "none" });
+    return image(url, "thumbnail", place);
   });
 }
 

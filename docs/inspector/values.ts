@@ -13,8 +13,8 @@ export function plainText(value: JsonValue): string {
   }
 }
 
-/** The grid under the names of its family. */
+/** The grid under the names of its family, the sides of each row with a cross between them. */
 export function gridText(family: BuiltInFamily, payload: Payload): string {
   const rows = Object.entries(namedGrid(family, payload));
-  return rows.map(([name, value]) => `${name} ${Array.isArray(value) ? value.join("x") : value}`).join(", ");
+  return rows.map(([name, value]) => `${name} ${Array.isArray(value) ? value.join("×") : value}`).join(", ");
 }

@@ -48,6 +48,8 @@ export interface FieldFinding {
 interface Common {
   /** Where it stands in the document; `$` is the whole. */
   readonly path: string;
+  /** The value as it stands there; the text of a ref. */
+  readonly json: JsonValue;
   /** Its definition in spec/, for example `RefV3`; null where that cannot be told. */
   readonly definition: string | null;
   readonly fields: readonly FieldFinding[];
@@ -85,6 +87,7 @@ export function inspectText(text: string, limits: Limits = DEFAULT_LIMITS): Find
       {
         kind: "document",
         path: "$",
+        json: null,
         definition: null,
         fields: [],
         faults: [asFault(error)],
@@ -144,6 +147,7 @@ export function inspectRef(text: string, path = "$", limits: Limits = DEFAULT_LI
   return {
     kind: "ref",
     path,
+    json: text,
     text,
     definition,
     fields: explain(definition, fields),
@@ -159,7 +163,8 @@ export function inspectItem(
 ): Finding {
   const [value, faults] = attempt((noted) => readItem(item, limits, "$", noted));
   const definition = itemWireOf(item).schema;
-  return { kind: "envelope", path, definition, fields: explain(definition, item), faults, value };
+  const fields = explain(definition, item);
+  return { kind: "envelope", path, json: item, definition, fields, faults, value };
 }
 
 export function inspectFeatures(
@@ -171,6 +176,7 @@ export function inspectFeatures(
   return {
     kind: "features",
     path,
+    json: body,
     definition: "Features",
     fields: explain("Features", body),
     faults,
@@ -200,7 +206,7 @@ export function inspectList(
   const array = isArray(list) ? "MmRefsArray" : "MmRefs";
   const definition = kind === "content_parts" ? "ContentParts" : array;
   const fields = isObject(list) ? explain(definition, list) : [];
-  return { kind, path, definition, fields, faults, value, parts };
+  return { kind, path, json: list, definition, fields, faults, value, parts };
 }
 
 /** The fields of a ref as far as they can be made out, also of one that is refused. */
