@@ -193,6 +193,10 @@ docs: $(DOCS_STAMP) $(TS_INSTALLED) ## build the docs site into build/site, offl
 	PYTHONPATH=. $(VENV)/docs/bin/python docs/build.py
 	$(VENV)/docs/bin/python docs/check_links.py build/site
 
+DOCS_PORT ?= 8000
+docs-serve: docs ## build the docs site and serve it on 127.0.0.1, port 8000 (DOCS_PORT)
+	$(VENV)/docs/bin/python -m http.server --bind 127.0.0.1 --directory build/site $(DOCS_PORT)
+
 BROWSER_INSTALLED := tests/browser/node_modules/.installed
 
 $(BROWSER_INSTALLED): tests/browser/package-lock.json

@@ -91,15 +91,25 @@ def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _index(model: Model) -> str:
     rows: list[tuple[str, ...]] = []
+    bundles = paths(model.spec)
     for schema in model.spec.schemas.values():
         page = f"[{cell(schema.document['title'])}]({slug(schema.id)}.md)"
-        rows.append((page, code(schema.id), cell(schema.document.get("description", ""))))
-    tables = table(("schema", "$id", "what it is"), rows)
+        files = [_download("schema", schema.path)]
+        if schema.id in bundles:
+            files.append(_download("bundle", bundles[schema.id]))
+        about = cell(schema.document.get("description", ""))
+        rows.append((page, code(schema.id), about, ", ".join(files)))
+    tables = table(("schema", "$id", "what it is", "download"), rows)
     more = (
         "See also the [error catalogue](errors.md), the [limits](limits.md), and\n"
         "[where messages hold images](messages.md).\n"
     )
     return head(model, "The wire, schema by schema") + _INTRO + "\n" + tables + more
+
+
+def _download(label: str, path: str) -> str:
+    """A link to a published file that browsers save."""
+    return f'[{label}](../../schemas/{path}){{ download="" }}'
 
 
 def _schema_page(model: Model, schema_id: str) -> str:
@@ -115,11 +125,13 @@ def _schema_page(model: Model, schema_id: str) -> str:
         ),
     ]
     bundle = paths(model.spec).get(schema_id)
+    parts.append(f"Download: {_download('the schema', schema.path)}")
     if bundle is not None:
-        path = f"schemas/{bundle}"
-        parts.append(f"With all that it refers to, in one file: [`{path}`](../../{path}).\n\n")
+        file = _download("the bundle", bundle)
+        parts.append(f", or {file}, one file with all that the schema refers to")
+    parts.append(".\n\n")
     definitions = [d for d in model.definitions.values() if d.schema_id == schema_id]
-    parts += [_definition(model, definition) for definition in definitions]
+    parts += [_definition(model, definition, document["title"]) for definition in definitions]
     if any("x-mmraw-tag" in node for node in document.get("$defs", {}).values()):
         parts.append(_variants(model))
     return "".join(parts).rstrip() + "\n"
@@ -133,8 +145,10 @@ def _variants(model: Model) -> str:
     return "## Families\n\n" + table(("family", "payload"), rows)
 
 
-def _definition(model: Model, item: Definition) -> str:
-    parts = [f"## {item.title} {{#{item.name}}}\n\n", f"{item.description}\n\n"]
+def _definition(model: Model, item: Definition, page: str) -> str:
+    # A definition of the page's own title says no more by repeating it.
+    title = "Definition" if item.title == page else item.title
+    parts = [f"## {title} {{#{item.name}}}\n\n", f"{item.description}\n\n"]
     if item.since:
         parts.append(f"Since specification {item.since}.\n\n")
     if item.wire is not None:

@@ -1,4 +1,4 @@
-"""Checks the built site: every link, image, script and anchor leads somewhere, nothing is fetched.
+"""Checks the built site: every link leads somewhere, nothing is fetched, no title stands twice.
 
 `python docs/check_links.py build/site`; exit code 1 where anything is broken.
 """
@@ -22,18 +22,21 @@ ALLOWED_HOSTS = {
 
 
 class Page(HTMLParser):
-    """The links of a page, those that load something apart, and the ids that a link can name."""
+    """The title of a page, its links, those that load something apart, and its ids."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: list[str] = []
         self.loads: list[str] = []
         self.ids: set[str] = set()
+        self.titles: list[str] = []
+        self._in_title = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Collects href, src and id."""
         found = {name: value for name, value in attrs if value}
+        self._in_title = tag == "title"
         if tag == "a" and "href" in found:
             self.links.append(found["href"])
         elif tag == "link" and found.get("rel") != "canonical" and "href" in found:
@@ -42,11 +45,17 @@ class Page(HTMLParser):
             self.loads.append(found["src"])
         self.ids |= {found[name] for name in ("id", "name") if name in found}
 
+    def handle_data(self, data: str) -> None:
+        """Collects the title."""
+        if self._in_title:
+            self.titles.append(data.strip())
+            self._in_title = False
+
 
 def check(site: Path) -> list[str]:
     """One line for each broken link."""
     pages = {path: Page(path.read_text("utf-8")) for path in site.rglob("*.html")}
-    faults: list[str] = []
+    faults = _repeated_titles(site, pages)
     for path, page in pages.items():
         if path.name == "404.html":
             continue  # its links are absolute, for whatever path was not found
@@ -58,6 +67,18 @@ def check(site: Path) -> list[str]:
             fault = _fault(link, path, pages)
             if fault:
                 faults.append(f"{where}: {link[:80]}: {fault}")
+    return faults
+
+
+def _repeated_titles(site: Path, pages: dict[Path, Page]) -> list[str]:
+    """One line for each page whose title another page has already."""
+    first: dict[str, Path] = {}
+    faults: list[str] = []
+    for path, page in pages.items():
+        title = page.titles[0] if page.titles else ""
+        other = first.setdefault(title, path)
+        if other != path:
+            faults.append(f"{path.relative_to(site)}: has the title of {other.relative_to(site)}")
     return faults
 
 
