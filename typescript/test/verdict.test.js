@@ -37,7 +37,7 @@ test("an inline ref is checked against its own bytes", () => {
   assert.deepEqual(ofRef(grid), ["contradicts", "ok", "ok", "grid_mismatch", "unchecked", "ok"]);
 });
 
-test("without bytes the hash is held against the stored name, and nothing is called verified", () => {
+test("without bytes the hash is compared with the stored name, and nothing is called verified", () => {
   assert.deepEqual(ofRef(STORED), ["ok", "ok", "unchecked", "unchecked", "unchecked", "unchecked"]);
   const named = { ...STORED, raw_image_id: "0123456789abcdef.png" };
   assert.equal(ofRef(named)[2], "hash_mismatch");
