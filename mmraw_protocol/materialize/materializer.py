@@ -67,7 +67,8 @@ class Materializer:
             process, and in workers that the whole process shares what would take more than 8 bytes
             a pixel and 32 MiB here (see `decode_rgb`). `off` starts no process, whatever memory
             an image takes.
-        stage: Entered with `verify` and with `decode` around each, for who measures them.
+        stage: Entered with `read` (from the store), `verify` and `decode` around each, for who
+            measures them.
 
     Safe to share between threads. `close` ends the threads, and the workers of `process`; those
     that are shared end with the process.
@@ -246,14 +247,14 @@ class Materializer:
             adapter = self._adapters[family] = get_adapter(family)
         return adapter
 
-    def read(self, ref: RawMMRef | str) -> tuple[RawMMRef, bytes]:
+    def read(self, ref: RawMMRef | str, *, modality: str) -> tuple[RawMMRef, bytes]:
         """The ref and its encoded bytes, not yet verified: the first half of `materialize`.
 
         Raises:
-            MMRawError: the codes of `parse_ref`, run_mismatch, source_unavailable, and those of the
-                store.
+            MMRawError: as `materialize`, until the bytes are there.
         """
         parsed, data = self._parsed(ref)
+        compare_outer(parsed, None, modality)
         return parsed, self._read(parsed) if data is None else data
 
     def decode(self, ref: RawMMRef, data: bytes) -> MaterializedImage:
@@ -352,7 +353,8 @@ class Materializer:
             message = "the ref names a stored image and no store was configured"
             raise MMRawError("source_unavailable", message, "$.raw_image_id")
         self.store.check_run(ref.run_id)
-        return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
+        with self._stage("read"):
+            return self.store.get(cast(str, ref.stored_name), run_id=ref.run_id)
 
 
 def _no_counts() -> Stats:

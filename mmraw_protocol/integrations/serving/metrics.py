@@ -5,10 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from ...stores import AssetStore
+from typing import Any
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -43,7 +40,7 @@ class Metrics:
             buckets=_BUCKETS,
             **options,
         )
-        self.store_bytes = client.Counter(
+        self._read = client.Counter(
             "mmraw_store_bytes", "Bytes of images read from the store", **options
         )
         self._left = client.Counter(
@@ -87,30 +84,13 @@ class Metrics:
         """Measures `read`, `verify` or `decode` of an image; what is refused counts too."""
         return self._stages.labels(name).time()
 
-    def store(self, store: AssetStore) -> AssetStore:
-        """The store, its reads measured."""
-        return cast("AssetStore", _MeasuredStore(store, self))
+    def read(self, size: int) -> None:
+        """So many bytes came from the store."""
+        self._read.inc(size)
 
     def timed(self) -> AbstractContextManager[None]:
         """Measures one image; refused ones count too."""
         return self._seconds.time()
-
-
-class _MeasuredStore:
-    def __init__(self, store: AssetStore, metrics: Metrics) -> None:
-        self._store, self._metrics = store, metrics
-
-    def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
-        with self._metrics.stage("read"):
-            data = self._store.get(raw_image_id, run_id=run_id)
-        self._metrics.store_bytes.inc(len(data))
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def __repr__(self) -> str:
-        return repr(self._store)
 
 
 @cache

@@ -197,7 +197,7 @@ class RefImages:
                         first = min(self.settings.limits.inline_image_bytes, budget.most // FILES)
                         await budget.take(first)
                         held = first
-                        read = functools.partial(self._read, text)
+                        read = functools.partial(self._measured, text)
                         ref, data, need, kept = await in_thread(self._threads, read)
                         held = min(first, len(data))
                         budget.give(first - held)
@@ -212,9 +212,15 @@ class RefImages:
         made.append(self._picture(image))
         return made[0]
 
-    def _read(self, text: str) -> tuple[RawMMRef, bytes, int, int]:
+    def _read(self, text: str) -> tuple[RawMMRef, bytes]:
+        ref, data = self._materializer.read(text, modality=self.adapter.feature_modality)
+        if not ref.is_inline:
+            default_metrics().read(len(data))
+        return ref, data
+
+    def _measured(self, text: str) -> tuple[RawMMRef, bytes, int, int]:
         """A file, and what its picture takes while it is decoded and until it is processed."""
-        ref, data = self._materializer.read(text)
+        ref, data = self._read(text)
         try:
             header = read_header(data, limits=self.settings.limits)
         except MMRawError:
@@ -226,8 +232,7 @@ class RefImages:
     def _make(self, text: str, made: list[Picture]) -> Picture:
         # A ref's text says everything that a check depends on besides these settings.
         with default_metrics().timed():
-            found = self._materializer.materialize(text, modality=self.adapter.feature_modality)
-            made.append(self._picture(found))
+            made.append(self._picture(self._materializer.decode(*self._read(text))))
         return made[0]
 
     def _picture(self, image: MaterializedImage) -> Picture:

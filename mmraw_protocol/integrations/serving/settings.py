@@ -24,7 +24,7 @@ from .metrics import default_metrics
 
 Identity = Literal["secret", "mm_hash"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Amount = Annotated[int, msgspec.Meta(ge=0)]
 #: Characters of a secret, at least.
 _SECRET = 16
 _DAY = 86_400.0
@@ -32,6 +32,8 @@ _DAY = 86_400.0
 
 class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a server; each is MMRAW_<NAME> in the environment.
+
+    docs/vllm.md says more of each, in "Settings".
 
     Attributes:
         store: Directory or URL of the image store. Without it, VF_RENDERER_IMAGE_OFFLOAD_DIR or
@@ -45,23 +47,18 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         families: The families that are allowed; None allows the one that the model is of.
         family: The model's family, where it cannot be told from the model's type.
         refs_only: Refuse every other URL that loads media, and tensors.
-        isolation: `process` decodes in processes of their own, one for each worker, so that a
-            decoder that crashes or hangs costs one image and not the server. `auto` decodes in
-            threads of the server's process, and in other processes only what would take more than
-            8 bytes a pixel and 32 MiB in this one. `off` starts no process.
+        isolation: Which images are decoded in processes of their own: `process` all, `auto` those
+            that would take more memory here than `decode_rgb` promises, `off` none.
         frames: `single` refuses animations, `first` takes their first frame.
-        secret: What the names of pictures in the server's caches are made with; the same for all
-            servers that share a cache. None makes one when a server starts, if it is alone.
+        secret: What the names of pictures in the server's caches are made with; None makes one.
         epoch: Enters those names; changed where the model's vision tower changes.
         identity: `mm_hash` names a picture by its hash instead, for routers that know no other.
         workers: Threads that read and decode images.
-        inflight_bytes: Most bytes of images on their way to the model, over all requests: encoded,
-            decoded, and what its processor makes of them.
+        inflight_bytes: Most bytes of images on their way to the model, over all requests.
         inflight_images: Most images that are read and decoded at a time.
         queue: Most images that wait for that; past it, requests get HTTP 503 with Retry-After.
         image_seconds: Most seconds that an image may take, waiting for others included.
-        max_body_bytes: Most bytes of a request, refused while reading; None takes the limit
-            `features_bytes`.
+        max_body_bytes: Most bytes of a request; None takes the limit `features_bytes`.
         limits: Limits by their names in limits.json (JSON in the environment); others keep their
             defaults.
     """
@@ -71,7 +68,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     run_id: str | None = None
     run_ids: tuple[str, ...] | None = None
     store_options: dict[str, Any] = {}
-    cache_bytes: Bytes | None = None
+    cache_bytes: Amount | None = None
     families: tuple[str, ...] | None = None
     family: str | None = None
     refs_only: bool = False
@@ -83,7 +80,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 4
     inflight_bytes: Count = 2 << 30
     inflight_images: Count = 64
-    queue: Annotated[int, msgspec.Meta(ge=0)] = 256
+    queue: Amount = 256
     image_seconds: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 30.0
     max_body_bytes: Count | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -156,16 +153,15 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             MMRawError: what `check_family` and `open_store` raise.
         """
         self.check_family(adapter.family)
-        store, metrics = self.open_store(), default_metrics()
         return Materializer(
-            None if store is None else metrics.store(store),
+            self.open_store(),
             limits=self.limits,
             cache_bytes=0,
             adapters={adapter.family: adapter},
             families=[adapter.family],
             frames=self.frames,
             isolation=self.decoder(),
-            stage=metrics.stage,
+            stage=default_metrics().stage,
         )
 
     def check_family(self, family: str) -> None:
