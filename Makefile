@@ -14,7 +14,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements-dev.lock
 CORE_LOCK := tests/environments/core.lock
 MUTATION_LOCK := tests/environments/mutation.lock
-EXTRAS := arrow aws-profile cli client object-store testing vision
+EXTRAS := arrow aws-profile cli client object-store testing vision zstd
 
 .DEFAULT_GOAL := help
 # Every target with a help text is a command and no file.

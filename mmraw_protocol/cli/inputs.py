@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,11 +14,13 @@ from typing import IO, Any, cast
 
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
+from ..wire.compression import decompressed
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from ..wire.msgpack import is_msgpack
 from ..wire.msgpack_stream import json_lines
 from ..wire.ref import PREFIXES
+from .output import Progress, progress_bar
 
 
 def read_text(argument: str | None, *, whole: bool = False) -> str:
@@ -84,25 +88,73 @@ def read_image(argument: str) -> str | bytes:
     return data
 
 
+class Input:
+    """An input that is read once, from its beginning.
+
+    Attributes:
+        file: Its bytes as they are.
+        read: Gives up to so many bytes of what it says, and none at the end.
+        compression: How it is compressed; None where it is not.
+    """
+
+    def __init__(self, file: IO[bytes], name: str, progress: Progress) -> None:
+        self.file = file
+        self._name = name
+        self._progress = progress
+        self._before = _status(file.fileno()) if name != "-" else None
+        self._done = 0
+        self.read, self.compression = decompressed(self._counted)
+
+    def _counted(self, size: int) -> bytes:
+        # What is appended meanwhile may have no end; it is a change, and refused.
+        left = size if self._before is None else self._before[2] - self._done
+        data = self.file.read(min(size, left))
+        self._done += len(data)
+        self._progress(self._done)
+        return data
+
+    def check_unchanged(self) -> None:
+        """Refuses where another process wrote to the file, or put another in its place, meanwhile.
+
+        Raises:
+            MMRawError: source_unavailable.
+        """
+        if self._before is not None and self._before != _status(self._name):
+            message = "the file was changed while it was read; wait until its writer is done"
+            raise MMRawError("source_unavailable", message)
+
+
+def _status(file: int | str) -> tuple[int, ...] | None:
+    """What changes with a regular file; None of all else."""
+    with contextlib.suppress(OSError, ValueError):
+        status = os.stat(file)
+        # Files that the system makes up as they are read have no size.
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return None
+
+
 @contextmanager
-def opened(name: str) -> Generator[tuple[IO[bytes], int | None], None, None]:
-    """A file (or - for standard input) and its size where that is known.
+def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, None, None]:
+    """A file (or - for standard input), decompressed; how far it is read is shown meanwhile.
+
+    Args:
+        name: Its path, or -.
+        title: What is done with it.
+        quiet: Shows nothing.
 
     Raises:
-        MMRawError: source_unavailable.
+        MMRawError: source_unavailable, missing_dependency.
     """
-    if name == "-":
-        yield sys.stdin.buffer, None
-        return
-    file: IO[bytes] | None = None
-    try:
-        file = Path(name).open("rb")  # noqa: SIM115 (closed below; the error must leave no context)
-    except (OSError, ValueError):
-        file = None
+    file: IO[bytes] | None = sys.stdin.buffer if name == "-" else None
+    with contextlib.suppress(OSError, ValueError):
+        file = file or Path(name).open("rb")  # noqa: SIM115 (closed below)
     if file is None:
         raise MMRawError("source_unavailable", "the file cannot be read")
-    with file:
-        yield file, Path(name).stat().st_size
+    with contextlib.nullcontext() if name == "-" else file:
+        size = os.fstat(file.fileno()).st_size if name != "-" else None
+        with progress_bar(f"{title} {Path(name).name}", size, quiet=quiet) as progress:
+            yield Input(file, name, progress)
 
 
 def is_file(argument: str) -> bool:

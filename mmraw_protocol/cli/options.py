@@ -206,6 +206,11 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """--quiet."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+
+
 def _processes(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 256:

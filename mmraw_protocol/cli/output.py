@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
@@ -12,6 +13,8 @@ from ..wire.errors import ERRORS, MMRawError
 
 #: Where each code of an error has its section, in the repository.
 ERROR_PAGE = "docs/reference/wire/errors.md"
+#: Where progress is printed in lines.
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def print_json(value: Any, to: IO[str] | None = None) -> None:
@@ -76,20 +79,38 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress_bar(title: str, total: int | None) -> Generator[Progress, None, None]:
-    """A progress bar on standard error where that is a terminal and rich is there."""
-    if not sys.stderr.isatty():
+def progress_bar(
+    title: str, total: int | None, *, quiet: bool = False
+) -> Generator[Progress, None, None]:
+    """Progress on standard error: a bar on a terminal with rich, else a line each ten seconds."""
+    if quiet:
         yield lambda done: None
         return
     try:
+        if not sys.stderr.isatty():
+            raise ImportError
         from rich.console import Console
         from rich.progress import Progress as Bar
     except ImportError:
-        yield lambda done: None
+        yield _lines(title, total)
         return
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def _lines(title: str, total: int | None) -> Progress:
+    told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= SECONDS_BETWEEN_LINES:
+            told = now
+            how_far = f"{done:,} of {total:,}" if total else f"{done:,}"
+            print(f"mmraw: {title}: {how_far}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def shorten(text: str, most: int = 60) -> str:

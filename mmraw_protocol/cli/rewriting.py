@@ -14,10 +14,11 @@ from ..conversation import environment
 from ..files.jobs import StorePlace
 from ..files.output import whole_output
 from ..files.rewriting import Job, Report, rewrite
+from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
 from .inputs import opened
-from .options import add_processes, modes_of
-from .output import error_dict, print_json, progress_bar, size_of
+from .options import add_processes, add_quiet, modes_of
+from .output import error_dict, print_json, size_of
 from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 #: Distinct images that are recognized when duplicates are counted.
@@ -41,6 +42,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     )
     add_allow_empty(parser)
     add_processes(parser)
+    add_quiet(parser)
     parser.set_defaults(wrong=parser.error)
 
 
@@ -151,24 +153,25 @@ def _rewrite_file(
     started = time.perf_counter()
     try:
         with (
-            opened(name) as (source, size),
-            whole_output(_target(args, name), source) as output,
+            opened(name, args.command, quiet=args.quiet) as source,
+            whole_output(_target(args, name), source.file) as output,
         ):
             notes = output.notes
             tee = Seen(source.read, others or DATA_IMAGES)
-            with progress_bar(f"{args.command} {Path(name).name}", size) as progress:
-                report = rewrite(
-                    tee.read,
-                    output.write,
-                    job,
-                    on_error=args.on_error,
-                    processes=args.processes,
-                    progress=progress,
-                    note=None if images is None else images.note,
-                )
+            write, finish = compressed(output.write, source.compression)
+            report = rewrite(
+                tee.read,
+                write,
+                job,
+                on_error=args.on_error,
+                processes=args.processes,
+                note=None if images is None else images.note,
+            )
             if not _has_looked(report) and not (others and tee.found):
                 seen = tee.text("images" if images else "refs")
             if report.complete and (seen is None or args.allow_empty):
+                finish()
+                source.check_unchanged()
                 output.commit()
                 written = not args.dry_run
     except MMRawError as error:

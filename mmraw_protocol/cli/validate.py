@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +13,8 @@ from ..files.validation import Finding
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
 from .inputs import opened
-from .options import add_processes
-from .output import print_json, print_table, progress_bar
+from .options import add_processes, add_quiet
+from .output import print_json, print_table
 from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
@@ -26,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", default=["-"], help="files, or - for standard input")
     add_allow_empty(parser)
     add_processes(parser)
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     total = Checked()
     refusals: list[dict[str, Any]] = []
     for name in args.files:
-        checked = _check_file(name, args.processes)
+        checked = _check_file(args, name)
         total.merge(checked)
         refusals += [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
     summary: dict[str, Any] = {
@@ -55,22 +55,23 @@ def run(args: argparse.Namespace) -> int:
 def _seen(name: str) -> str:
     """What a file without anything of this protocol looks like; standard input is gone by now."""
     seen = Seen(lambda size: b"", DATA_IMAGES)
-    with contextlib.suppress(MMRawError), opened(name) as (source, _):
-        if name == "-":
-            return "0 refs"
+    if name == "-":
+        return "0 refs"
+    with contextlib.suppress(MMRawError), opened(name, "look at", quiet=True) as source:
         seen = Seen(JsonText(source.read).read, DATA_IMAGES)
         while seen.read(1 << 20):
             pass
     return seen.text("refs")
 
 
-def _check_file(name: str, processes: int) -> Checked:
+def _check_file(args: argparse.Namespace, name: str) -> Checked:
     """What is in a file; one that cannot be read is a refusal, and the others are still checked."""
     failed: MMRawError | None = None
     try:
-        title = f"validate {Path(name).name}"
-        with opened(name) as (source, size), progress_bar(title, size) as progress:
-            return check(source.read, processes=processes, progress=progress)
+        with opened(name, "validate", quiet=args.quiet) as source:
+            checked = check(source.read, processes=args.processes)
+            source.check_unchanged()
+            return checked
     except MMRawError as error:
         failed = error
     checked = Checked()

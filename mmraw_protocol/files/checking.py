@@ -72,7 +72,6 @@ def check(
     read: Callable[[int], bytes],
     *,
     processes: int = 1,
-    progress: Callable[[int], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     block: int | None = None,
     start_seconds: float = START_SECONDS,
@@ -88,7 +87,6 @@ def check(
     Args:
         read: Gives up to so many bytes, and none at the end.
         processes: Workers that share the lines, if more than one.
-        progress: Told how many bytes are read.
         limits: Of refs, envelopes and features.
         block: Bytes of lines that are taken at once; None is what suits the number of processes.
         start_seconds: Workers start where this process alone is not done so soon.
@@ -96,7 +94,7 @@ def check(
     Raises:
         MMRawError: decoder_unavailable, where a worker does not start or ends early.
     """
-    text = JsonText(_counting(read, progress))
+    text = JsonText(read)
     reader = LineReader(text.read, block=block or (BLOCK if processes > 1 else OWN_BLOCK))
     checked = Checked()
     failed: MMRawError | None = None
@@ -127,23 +125,6 @@ def _check_input(
     with contextlib.closing(blocks):
         for block, found in blocks:
             checked.merge(_check_long_line(block, reader, limits) if found is None else found)
-
-
-def _counting(
-    read: Callable[[int], bytes], progress: Callable[[int], None] | None
-) -> Callable[[int], bytes]:
-    if progress is None:
-        return read
-    done = 0
-
-    def counted(size: int) -> bytes:
-        nonlocal done
-        data = read(size)
-        done += len(data)
-        progress(done)
-        return data
-
-    return counted
 
 
 def is_part_of_a_document(block: Block) -> bool:

@@ -116,7 +116,6 @@ def rewrite(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    progress: Callable[[int], None] | None = None,
     note: Callable[[list[tuple[str, int]]], None] | None = None,
     block: int = BLOCK,
     start_seconds: float = START_SECONDS,
@@ -133,7 +132,6 @@ def rewrite(
             leaves it as it is.
         processes: Workers that share the blocks of a file of lines, if more than one; the output's
             order is the input's. Documents that span lines, and very long lines, are scanned here.
-        progress: Told how many bytes are read.
         note: Given what the rewriter notes, in order.
         block: Bytes of a block of lines.
         start_seconds: Workers start where this process alone is not done so soon.
@@ -142,9 +140,7 @@ def rewrite(
         MMRawError: invalid_json, invalid_encoding, invalid_msgpack, limit_exceeded: the documents
             themselves cannot be read; the message names the place.
     """
-    return _Rewriting(read, write, job, on_error, progress, note, block).run(
-        processes, start_seconds
-    )
+    return _Rewriting(read, write, job, on_error, note, block).run(processes, start_seconds)
 
 
 class _Stop(Exception):  # noqa: N818 (no error: the report says what happened)
@@ -158,7 +154,6 @@ class _Rewriting:
         write: Callable[[bytes], object],
         job: Job,
         on_error: OnError,
-        progress: Callable[[int], None] | None,
         note: Callable[[list[tuple[str, int]]], None] | None,
         block: int,
     ) -> None:
@@ -168,7 +163,6 @@ class _Rewriting:
         self._job = job
         self._rewriter = job.open()
         self._keep = on_error == "keep"
-        self._progress = progress
         self._note = note
 
     def run(self, processes: int, start_seconds: float) -> Report:
@@ -199,7 +193,7 @@ class _Rewriting:
             self._scan(block)
             return
         self._add(done.tally)
-        self._read_so_far(len(block.data))
+        self.report.bytes_read += len(block.data)
         self._write(done.data)
 
     def _add(self, tally: Tally) -> None:
@@ -208,11 +202,6 @@ class _Rewriting:
             self._note(tally.notes)
         if tally.refused and not self._keep:
             raise _Stop
-
-    def _read_so_far(self, count: int) -> None:
-        self.report.bytes_read += count
-        if self._progress is not None:
-            self._progress(self.report.bytes_read)
 
     def _write(self, data: bytes) -> None:
         self.report.bytes_written += len(data)
@@ -232,14 +221,14 @@ class _Rewriting:
         """Writes pieces of documents, their strings rewritten."""
         for piece in pieces:
             if isinstance(piece, bytes):
-                self._read_so_far(len(piece))
+                self.report.bytes_read += len(piece)
                 self._write(piece)
                 continue
             tally = Tally()
             data = _replaced(piece, self._rewriter, tally, spelt)
             tally.notes = self._rewriter.take_notes()
             self._add(tally)
-            self._read_so_far(len(piece.raw))
+            self.report.bytes_read += len(piece.raw)
             self._write(data)
 
 

@@ -31,6 +31,8 @@ TRIALS = {
     "testing": "from mmraw_protocol.testing import refs; refs('v3')",
     "vllm": "from mmraw_protocol.integrations.serving.settings import Settings; Settings.load({})",
     "transformers": "import transformers, mmraw_protocol.integrations.transformers",
+    "zstd": "from mmraw_protocol.wire.compression import compression_of as c; "
+    "assert c(b'\\x28\\xb5\\x2f\\xfd').name == 'zstd'",
     "renderers": "import renderers, mmraw_protocol.integrations.renderers",
 }
 

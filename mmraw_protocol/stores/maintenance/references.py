@@ -19,6 +19,7 @@ import msgspec
 from ...system.descriptors import open_above
 from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
+from ...wire.compression import as_file, decompressed
 from ...wire.errors import ErrorCode, MMRawError
 from ...wire.msgpack import is_msgpack
 from ...wire.msgpack_stream import JsonText
@@ -95,7 +96,7 @@ def read_references(
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] = lambda count: None,
 ) -> References:
-    """Reads rollout files (JSON, JSON lines, a ref on each line, or MessagePack).
+    """Reads rollout files: JSON, JSON lines, a ref a line, or MessagePack, compressed or not.
 
     Args:
         files: Their names.
@@ -174,18 +175,18 @@ class _Reader:
     def _scan(self, stream: BufferedReader, left: int) -> Iterator[int]:
         """Reads as many bytes as the file had: one that a run appends to may have no end."""
         before = left
-        is_packed = is_msgpack(stream.peek(1)[:1])
 
-        def read_part(size: int) -> bytes:
+        def read_file(size: int) -> bytes:
             nonlocal left
-            size = min(size, left)
-            data = stream.read(size) if is_packed else stream.readline(size)
+            data = stream.read(min(size, left))
             left -= len(data)
             return data
 
+        text = as_file(decompressed(read_file)[0])
         # A name may stand in binary data, too.
-        packed = JsonText(read_part, with_binary=True) if is_packed else None
-        read_line = read_part if packed is None else packed.readline
+        is_packed = is_msgpack(text.peek(1)[:1])
+        packed = JsonText(text.read, with_binary=True) if is_packed else None
+        read_line = text.readline if packed is None else packed.readline
         for found in strings_in(read_line):
             self.string(found)
             if before - left >= _TOLD:

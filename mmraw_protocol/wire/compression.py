@@ -1,0 +1,189 @@
+"""Compressed files, known by their first bytes: gzip and Zstandard, in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zlib
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from .errors import MMRawError
+
+Read = Callable[[int], bytes]
+Write = Callable[[bytes], object]
+
+_CHUNK = 1 << 20
+_HEAD = 4
+_ZSTD_STEP = 1 << 9
+
+
+class Compression(NamedTuple):
+    """How a file is compressed.
+
+    Attributes:
+        name: `gzip` or `zstd`.
+        decompressor: Opens one member: `decompress`, `eof` and `unused_data` as in zlib.
+        compressor: Writes one: `compress` and `flush`.
+        error: What the decompressor raises for what it cannot read.
+        step: Compressed bytes that are opened at once, so that they never open to more than some
+            16 MiB: gzip says a thousand bytes in one, Zstandard 128 KiB in four.
+    """
+
+    name: str
+    decompressor: Callable[[], Any]
+    compressor: Callable[[], Any]
+    error: type[Exception]
+    step: int
+
+
+def decompressed(read: Read) -> tuple[Read, Compression | None]:
+    """The bytes that a file says, and how it is compressed (None where it is not).
+
+    Several members, one behind the other, are one file. zstd needs Python 3.14 or the extra
+    `zstd`.
+
+    Args:
+        read: Gives up to so many bytes of the file, and none at the end.
+
+    Raises:
+        MMRawError: missing_dependency. Reading raises source_unavailable for data that are broken
+            or cut off.
+    """
+    head = b""
+    while len(head) < _HEAD and (more := read(_HEAD - len(head))):
+        head += more
+    compression = compression_of(head)
+    pushed = _Pushed(head, read)
+    if compression is None:
+        return pushed.read, None
+    return _Decompressed(pushed.read, compression).read, compression
+
+
+def compression_of(head: bytes) -> Compression | None:
+    """The compression of a file that begins with these bytes.
+
+    Raises:
+        MMRawError: missing_dependency.
+    """
+    if head.startswith(b"\x1f\x8b"):
+        opener = lambda: zlib.decompressobj(wbits=31)  # noqa: E731
+        return Compression("gzip", opener, lambda: zlib.compressobj(wbits=31), zlib.error, 1 << 14)
+    # A frame, or one to be skipped, as some tools begin with.
+    if head == b"\x28\xb5\x2f\xfd" or (head[1:] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50):
+        return _zstd()
+    return None
+
+
+def compressed(write: Write, compression: Compression | None) -> tuple[Write, Callable[[], object]]:
+    """Writes a file with the compression of another one.
+
+    Returns:
+        What takes the bytes, and what writes the end.
+    """
+    if compression is None:
+        return write, lambda: None
+    compressor = compression.compressor()
+    return lambda data: write(compressor.compress(data)), lambda: write(compressor.flush())
+
+
+def _zstd() -> Compression:
+    library: Any = None
+    with contextlib.suppress(ImportError):
+        library = import_module("compression.zstd")
+        opener, packer = library.ZstdDecompressor, library.ZstdCompressor
+        return Compression("zstd", opener, packer, library.ZstdError, _ZSTD_STEP)
+    with contextlib.suppress(ImportError):
+        library = import_module("zstandard")
+        return Compression(
+            "zstd",
+            lambda: library.ZstdDecompressor().decompressobj(),
+            lambda: library.ZstdCompressor().compressobj(),
+            library.ZstdError,
+            _ZSTD_STEP,
+        )
+    message = "the file is compressed by zstd: install mmraw-protocol[zstd]"
+    raise MMRawError("missing_dependency", message)
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, read: Read) -> None:
+        super().__init__()
+        self._read = read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def as_file(read: Read) -> io.BufferedReader:
+    """A file that gives what `read` does."""
+    return io.BufferedReader(_Raw(read), _CHUNK)
+
+
+class _Pushed:
+    """A stream with bytes put back before it."""
+
+    def __init__(self, held: bytes, read: Read) -> None:
+        self._held, self._read = held, read
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, and none at the end."""
+        if not self._held:
+            return self._read(size)
+        data, self._held = self._held[:size], self._held[size:]
+        return data
+
+
+class _Decompressed:
+    def __init__(self, read: Read, compression: Compression) -> None:
+        self._read = read
+        self._compression = compression
+        self._member: Any = None
+        self._packed = memoryview(b"")
+        self._held = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, and none at the end."""
+        parts: list[bytes] = []
+        missing = size
+        while missing and (self._held or self._fill()):
+            parts.append(bytes(self._held[:missing]))
+            self._held = self._held[missing:]
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def _fill(self) -> bool:
+        """Whether there is more."""
+        while not self._held:
+            if not self._packed:
+                self._packed = memoryview(self._read(_CHUNK))
+            if not self._packed:
+                if self._member is not None:
+                    raise self._broken("ends before its end")
+                return False
+            self._open(bytes(self._packed[: self._compression.step]))
+        return True
+
+    def _open(self, data: bytes) -> None:
+        if self._member is None:
+            self._member = self._compression.decompressor()
+        failed = False
+        try:
+            self._held = memoryview(self._member.decompress(data))
+        except self._compression.error:
+            failed = True
+        if failed:
+            raise self._broken("cannot be read")
+        ended = self._member.eof
+        self._packed = self._packed[len(data) - (len(self._member.unused_data) if ended else 0) :]
+        if ended:
+            self._member = None
+
+    def _broken(self, what: str) -> MMRawError:
+        return MMRawError("source_unavailable", f"the {self._compression.name} data {what}")
