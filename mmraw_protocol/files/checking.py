@@ -17,7 +17,14 @@ from ..wire.json import MAX_DEPTH, parse_json
 from ..wire.msgpack_stream import JsonText
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
-from .validation import Finding, Kind, check_document, check_one, check_value
+from .validation import (
+    Finding,
+    Kind,
+    check_document,
+    check_one,
+    check_value,
+    is_conversation,
+)
 
 if TYPE_CHECKING:
     from .objects import ObjectScanner
@@ -82,7 +89,8 @@ def check(
 
     A line that is no document is a refusal of its own, and the next one is read. Documents of up to
     8 MB keep every rule of the protocol's JSON; in longer ones, which are scanned as they
-    stream by, the rules hold within refs, envelopes and features bodies, and paths begin there.
+    stream by, the rules hold within refs, envelopes, features bodies and conversations, and paths
+    begin there.
 
     Args:
         read: Gives up to so many bytes, and none at the end.
@@ -229,8 +237,8 @@ def check_stream(
 ) -> Iterator[tuple[int, Finding]]:
     """(line, finding) of everything in documents that stream by.
 
-    An envelope, a features body, content parts and mm_refs are gathered whole, up to their limits;
-    refs inside belong to them.
+    An envelope, a features body, content parts, mm_refs and conversations are gathered whole, up to
+    their limits; refs inside belong to the first four.
     """
     from .objects import ObjectScanner
 
@@ -262,9 +270,12 @@ def _gather(
     scanner: ObjectScanner, waiting: list[tuple[int, int, Finding]], limits: Limits
 ) -> None:
     for one, kind, raw in scanner.take_closed():
-        while waiting and waiting[-1][0] > one.start:
+        # What is within a conversation is checked by itself, too.
+        while kind != "messages" and waiting and waiting[-1][0] > one.start:
             waiting.pop()
-        waiting.append((one.start, one.line, _check_gathered(kind, raw, limits)))
+        finding = _check_gathered(kind, raw, limits)
+        if finding is not None:
+            waiting.append((one.start, one.line, finding))
 
 
 def _check_ref(text: str | None, limits: Limits) -> Finding:
@@ -274,8 +285,21 @@ def _check_ref(text: str | None, limits: Limits) -> Finding:
     return check_one("ref", text, "$", limits)
 
 
-def _check_gathered(kind: Kind, raw: bytes | None, limits: Limits) -> Finding:
+def _check_gathered(kind: Kind, raw: bytes | None, limits: Limits) -> Finding | None:
     if raw is None:
         message = "the value is too long to be gathered and checked"
         return Finding(kind, MMRawError("limit_exceeded", message))
-    return check_one(kind, raw, "$", limits)
+    return _check_messages(raw, limits) if kind == "messages" else check_one(kind, raw, "$", limits)
+
+
+def _check_messages(raw: bytes, limits: Limits) -> Finding | None:
+    """Checks a conversation, or a row that seems to have one; None where it has none."""
+    failed: MMRawError | None = None
+    try:
+        document = parse_json(raw)
+    except MMRawError as error:
+        failed = error
+    else:
+        is_found = is_conversation(document)
+        return check_one("messages", document, "$", limits) if is_found else None
+    return Finding("messages", failed)

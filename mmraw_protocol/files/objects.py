@@ -15,7 +15,7 @@ from ..wire.ref import PREFIXES, is_ref
 from .heads import Heads
 from .scan_patterns import NO_RUN, Found, State
 from .scanner import ARRAY, MORE, OBJECT, Scanner
-from .validation import LISTS, URL_HEAD, Kind, ListKind, list_kind
+from .validation import LISTS, ROW_LISTS, URL_HEAD, Kind, ListKind, are_messages, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
 HEADS = Heads([*PREFIXES, KIND], bare=PREFIXES, keys=True)
@@ -23,6 +23,7 @@ HEADS = Heads([*PREFIXES, KIND], bare=PREFIXES, keys=True)
 _MARKS = {"kwargs_data": 1, "mm_hashes": 2}
 _FEATURES = 3
 _ENVELOPE = 4
+_ROW = 8
 #: Bytes after which an object that shows none of the marks is no longer kept.
 UNMARKED_BYTES = 16 << 20
 
@@ -34,6 +35,8 @@ _DOCUMENT_HEAD = re.compile(
     + b"|"
     + _SPACE.join([rb"\{", rb'"images"', b":", rb"\[", rb"(?:\]|\{", rb'"(?:url|offset|length)")'])
 )
+_MESSAGES_HEAD = re.compile(_SPACE.join([rb"\[", rb"\{", rb'"(?:role|from|content|value)"', b":"]))
+_ROW_HEAD = re.compile(rb"\[" + _SPACE + rb"\{")
 #: Bytes in which such a beginning is seen, indentation included.
 _HEAD_WINDOW = 256
 
@@ -66,7 +69,9 @@ class OpenValue(msgspec.Struct):
             return self.named
         if self.marks & _ENVELOPE:
             return "envelope"
-        return "features" if self.marks & _FEATURES == _FEATURES else None
+        if self.marks & _FEATURES == _FEATURES:
+            return "features"
+        return "messages" if self.marks & _ROW else None
 
     @property
     def is_unmarked(self) -> bool:
@@ -75,7 +80,7 @@ class OpenValue(msgspec.Struct):
 
 
 class ObjectScanner(Scanner):
-    """A scanner that also gathers envelopes, features bodies, content parts and mm_refs.
+    """A scanner that also gathers envelopes, features bodies, lists of images and conversations.
 
     Args:
         read, line: As for `Scanner`.
@@ -125,6 +130,8 @@ class ObjectScanner(Scanner):
 
     def _push(self, bracket: int) -> None:
         named = LISTS.get(self._key or "")
+        if self._open and self._key in ROW_LISTS and self._begins(_ROW_HEAD):
+            self._open[-1].marks |= _ROW
         may_be_list = named is None and self._begins_as_list()
         if bracket == OBJECT or named is not None or may_be_list:
             one = OpenValue(self.offset, self.line, len(self._stack), named, may_be_list)
@@ -132,10 +139,15 @@ class ObjectScanner(Scanner):
         super()._push(bracket)
 
     def _begins_as_list(self) -> bool:
-        is_array = self._buffer[self._position] == ARRAY
-        if is_array and _ARRAY_HEAD.match(self._buffer, self._position):
+        if self._begins(_ARRAY_HEAD):
             return True
-        return not self._stack and _DOCUMENT_HEAD.match(self._buffer, self._position) is not None
+        # Those under a key of a row are checked with the row, and the images beside them.
+        if self._key not in ROW_LISTS and self._begins(_MESSAGES_HEAD):
+            return True
+        return not self._stack and self._begins(_DOCUMENT_HEAD)
+
+    def _begins(self, head: re.Pattern[bytes]) -> bool:
+        return head.match(self._buffer, self._position) is not None
 
     def _pop(self) -> None:
         super()._pop()
@@ -190,8 +202,9 @@ class ObjectScanner(Scanner):
         return UNMARKED_BYTES if one.is_unmarked else self._most_object
 
 
-def _kind_of_list(raw: bytes | None) -> ListKind | None:
-    """What a value is that began as a list of images."""
+def _kind_of_list(raw: bytes | None) -> Kind | None:
+    """What a value is that began as a list of images, or of messages."""
     with contextlib.suppress(MMRawError):
-        return None if raw is None else list_kind(parse_json(raw))
+        value = None if raw is None else parse_json(raw)
+        return "messages" if are_messages(value) else list_kind(value)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Collection, Iterator
@@ -9,16 +10,19 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from ..conversation.found import Conversation
+from ..conversation.places import field_of
 from ..conversation.reading import read_conversation
 from ..materialize.documents import verify_document
 from ..materialize.verification import Verifier
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.messages import ANSWERS, CONTENTS, CONVERSATIONS
+from ..wire.content_parts import check_uuid
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.json import parse_json
-from ..wire.ref import PREFIXES, is_ref
+from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
@@ -27,6 +31,8 @@ Kind = Literal[
     "ref", "envelope", "features", "content_parts", "mm_refs", "messages", "document", "file"
 ]
 
+#: The keys of a row under which its messages stand.
+ROW_LISTS = (*CONVERSATIONS, *ANSWERS)
 #: The keys under which images stand by their URLs.
 LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_refs"}
 
@@ -66,8 +72,21 @@ def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Ite
     yield from check_value(document, limits=limits)
 
 
+def _check_uuids(conversation: Conversation, limits: Limits) -> None:
+    """A uuid beside a ref is its mm_hash, as servers demand; a ref itself is checked as such."""
+    for image in conversation.images:
+        uuid = field_of(image.part, "uuid")
+        if uuid is None or not is_ref(image.source):
+            continue
+        ref: RawMMRef | None = None
+        with contextlib.suppress(MMRawError):
+            ref = parse_ref(image.source, limits=limits)
+        if ref is not None:
+            check_uuid(uuid, ref.mm_hash, f"{image.path}.uuid")
+
+
 _ROLE = frozenset({"role", "from"})
-_LISTS = frozenset(CONVERSATIONS)
+_LISTS = frozenset(ROW_LISTS)
 _MESSAGE = frozenset({*CONTENTS, "tool_calls"})
 #: Types of values that may be of this protocol, or hold some.
 _KINDS = frozenset({dict, list, str})
@@ -94,7 +113,7 @@ def check_value(
     conversations: list[Any] = []
     while stack:
         item, place, kind = stack.pop()
-        if kind is None and _is_conversation(item) and not any(c is item for c in conversations):
+        if kind is None and is_conversation(item) and not any(c is item for c in conversations):
             conversations += _listed(item)
             yield check_one("messages", item, place, limits)
         if kind is not None:
@@ -124,11 +143,11 @@ def check_value(
                 stack += _children(fields, place, columns if place == path else ())
 
 
-def _is_conversation(item: Any) -> bool:
+def is_conversation(item: Any) -> bool:
     """Whether a value is a list of messages, or a row that has one."""
     if isinstance(item, dict):
-        return not _LISTS.isdisjoint(cast("Any", item)) and any(map(_are_messages, _listed(item)))
-    return _are_messages(item)
+        return not _LISTS.isdisjoint(cast("Any", item)) and any(map(are_messages, _listed(item)))
+    return are_messages(item)
 
 
 def _listed(item: Any) -> list[Any]:
@@ -136,11 +155,11 @@ def _listed(item: Any) -> list[Any]:
     if not isinstance(item, dict):
         return []
     row = cast("dict[str, Any]", item)
-    lists = (*CONVERSATIONS, *ANSWERS)
-    return [row[name] for name in lists if isinstance(row.get(name), list)]
+    return [row[name] for name in ROW_LISTS if isinstance(row.get(name), list)]
 
 
-def _are_messages(value: Any) -> bool:
+def are_messages(value: Any) -> bool:
+    """Whether a value is a list of messages."""
     rows = cast("list[Any]", value) if isinstance(value, list) else []
     return bool(rows) and all(
         isinstance(row, dict) and _is_message(cast("dict[str, Any]", row)) for row in rows
@@ -210,7 +229,7 @@ def check_one(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
     faults: list[MMRawError] = []
     try:
         if kind == "messages":
-            read_conversation(value)
+            _check_uuids(read_conversation(value), limits)
         else:
             images = verify_document(cast(Any, kind), value, _verifier(limits))
             faults = [fault for image in images for fault in image.verdict.faults]

@@ -21,6 +21,7 @@ import generated_guards
 import image_guards
 import json_guards
 import limit_guards
+import message_guards
 import plugin_guards
 import process_guards
 import prompt_guards
@@ -35,6 +36,7 @@ WORKERS = os.cpu_count() or 1
 GUARDS = [
     *json_guards.GUARDS,
     *limit_guards.GUARDS,
+    *message_guards.GUARDS,
     *wire_guards.GUARDS,
     *features_guards.GUARDS,
     *file_guards.GUARDS,
