@@ -46,6 +46,29 @@ test("each family has a page with the drawing of its grid", async () => {
   await page.close();
 });
 
+test("each how-to has its diagram, with words for those who do not see it", async () => {
+  const page = await browser.newPage();
+  for (const file of readdirSync(join(ROOT, "docs", "diagrams"))) {
+    const name = file === "flow.svg" ? "index" : file.replace(".svg", "");
+    await page.goto(`${site.url}/${name}.html`);
+    const drawing = page.locator(`img[src$="diagrams/${file}"]`);
+    assert.ok(await drawing.evaluate((image) => image.decode().then(() => image.naturalWidth > 0)), name);
+    assert.ok((await drawing.getAttribute("alt")).length > 30, name);
+  }
+  await page.close();
+});
+
+test("a schema and its bundle are downloaded from the schema's page", async () => {
+  const page = await browser.newPage();
+  await page.goto(`${site.url}/reference/wire/ref-v3.html`);
+  const files = [["the schema", "ref/v3.schema.json"], ["the bundle", "bundled/ref-v3.schema.json"]];
+  for (const [label, path] of files) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: label }).click()]);
+    assert.deepEqual(readFileSync(await download.path()), readFileSync(join(ROOT, "spec", path)));
+  }
+  await page.close();
+});
+
 test("search finds an error code", async () => {
   const page = await browser.newPage();
   await page.goto(`${site.url}/index.html`);
