@@ -265,3 +265,41 @@ def test_two_configurations_are_compared(
     assert json.loads(capsys.readouterr().out)["same"] is False
     assert main(["diff-config", "qwen2_vl", str(tmp_path / "missing.json")]) == 1
     assert "configuration B: " in capsys.readouterr().err
+
+
+def test_materialize_refuses_refs_of_other_runs(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUN_ID", raising=False)
+    root = tmp_path / "outputs"
+    place = root / "run_exp42" / "assets" / "images"
+    LocalStore(place).put(samples.PNG)
+
+    def pictures(text: str, *options: str) -> tuple[int, str]:
+        return answer(text, "--out", str(tmp_path / "out"), *options, command="materialize")
+
+    here = ("--store", str(place))
+    assert pictures(REF, *here, "--run-id", "exp42")[0] == 0
+    assert pictures(REF, *here, "--run-id", "run_exp42")[0] == 0
+    for text in (REF, inline()):
+        code, told = pictures(text, *here, "--run-id", "exp43")
+        assert code == 1
+        assert "run_mismatch at $.run_id" in told
+    assert pictures(REF, "--store", str(root), "--runs", "exp42,exp43")[0] == 0
+    assert "run_mismatch" in pictures(REF, "--store", str(root), "--runs", "exp43")[1]
+    assert "unsupported_option" in pictures(REF, *here, "--runs", "a", "--run-id", "b")[1]
+
+
+def test_materialize_reads_json_lines_and_logs(answer: Answer, tmp_path: Path) -> None:
+    rows = [{"features": features(inline())}, {"body": json.dumps({"ref": inline()})}]
+    out = tmp_path / "out"
+    options = ("--out", str(out))
+    text = "\n".join(map(json.dumps, rows))
+    assert answer(text, *options, command="materialize")[0] == 0
+    assert {name.name[:8] for name in out.iterdir()} == {"000-000-", "001-imag"}
+    assert answer(f"log {inline()} end", *options, command="materialize")[0] == 0
+    rows.append({"mm_refs": [[[inline(), 5, PICTURE.num_tokens + 1]]]})
+    code, told = answer("\n".join(map(json.dumps, rows)), *options, command="materialize")
+    assert code == 1
+    assert "placeholder_mismatch at $.mm_refs[0][0][0]" in told
+    assert "(line 3)" in told

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..families import Adapter
     from ..materialize.verification import Verifier
     from ..stores import AssetStore
+    from ..stores.runs import RunScope
 
 
 def add_family(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -245,9 +246,13 @@ def adapters_of(args: argparse.Namespace) -> list[Adapter]:
 
 
 def store_of(
-    args: argparse.Namespace, *, required: bool = False, create: bool = True
+    args: argparse.Namespace,
+    *,
+    required: bool = False,
+    create: bool = True,
+    scope: RunScope | None = None,
 ) -> AssetStore | None:
-    """The store that the options or the environment name.
+    """The store that the options or the environment name, for the runs of `scope`.
 
     Raises:
         MMRawError: store_invalid, store_permission.
@@ -263,4 +268,7 @@ def store_of(
     options = modes_of(args)
     if not create:
         options["create"] = False
+    if scope is not None:
+        runs = None if scope.run_ids is None else sorted(scope.run_ids)
+        options |= {"run_id": scope.run_id, "run_ids": runs}
     return open_store(place, **options)
