@@ -35,7 +35,7 @@ export interface Progress {
 /** So many of each outcome are kept; a page with more of them helps nobody. */
 const MOST_KEPT = 50;
 const ORDER: readonly Outcome[] = ["rejected", "contradicts", "ok"];
-/** Bytes between two reports of progress. */
+/** How often progress is reported, in bytes. */
 const STEP = 1 << 20;
 
 /** Lines that are meant as JSON; others without a ref are words of a log. */

@@ -219,5 +219,5 @@ def _compacted(
 
 
 def _stray(position: int) -> MMRawError:
-    message = "a token of images stands outside of every image's place"
+    message = "a target or placeholder token is outside of every image"
     return MMRawError("span_mismatch", message, f"$.token_ids[{position}]")

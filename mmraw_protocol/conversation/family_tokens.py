@@ -32,7 +32,7 @@ class FamilyTokens:
         self, adapter: Adapter, vocabulary: Mapping[str, int] | None, form: str | None
     ) -> None:
         if not isinstance(adapter, BuiltInAdapter):
-            message = "only a family with a folder in spec/families says how its prompts expand"
+            message = "only a built-in family says how its prompts expand"
             raise MMRawError("unknown_family", message, "$.family")
         self._adapter = cast("BuiltInAdapter[Any, Any]", adapter)
         info, tokens = self._adapter.info, self._adapter.tokens

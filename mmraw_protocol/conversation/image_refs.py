@@ -166,7 +166,7 @@ def mm_refs(
     check_one_span_each(parts, spans)
     for image in parts.images:
         if image.ref is None and image.uuid is not None:
-            message = "mm_refs would lose uuid, the key that the request names beside the URL"
+            message = "mm_refs would lose uuid, the key that the request gives with the URL"
             raise MMRawError("not_convertible", message, f"$[{image.index}].uuid")
     rows = [
         [image.url, span.offset, span.length]
@@ -210,7 +210,7 @@ def check_one_span_each(parts: ContentParts, spans: Sequence[tuple[str, Placehol
         raise MMRawError("lengths_differ", message, "$.mm_placeholders")
     for image, (modality, _) in zip(parts.images, spans, strict=True):
         if image.ref is not None and image.ref.modality != modality:
-            message = "the ref's modality differs from the key that its placeholder stands under"
+            message = "the ref's modality differs from the key that its placeholder is listed under"
             path = f"$.mm_placeholders{key_in_path(modality)}"
             raise MMRawError("modality_mismatch", message, path)
 

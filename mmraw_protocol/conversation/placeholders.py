@@ -216,7 +216,7 @@ def check_placeholder_tokens(
     every = [place for ranges in placeholders.values() for place in ranges]
     pads = pads_of(token_ids, every, pad_token_id) or (tokens.pads if tokens else frozenset())
     for position in stray_tokens(token_ids, every, pads):
-        message = "a placeholder token stands outside of every image's placeholder"
+        message = "a placeholder token is outside of every placeholder range"
         raise MMRawError("span_mismatch", message, f"$.token_ids[{position}]")
 
 

@@ -104,7 +104,7 @@ def _holds_message(value: Any, names: Sequence[str], depth: int = 1) -> bool:
 def _settled_rows(value: Any) -> list[Any]:
     rows = list(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else items_of(value)
     if rows is None:
-        raise MMRawError("invalid_type", "messages are a list")
+        raise MMRawError("invalid_type", "messages must be a list")
     return [_settled_message(row) for row in rows]
 
 

@@ -205,7 +205,7 @@ def _offset(slot: Slot) -> int:
 
 def _ref_of(image: ImageUrl, path: str) -> RawMMRef:
     if image.ref is None:
-        message = "a ref is missing: modality, hash and family of another URL nobody knows"
+        message = "expected a ref: another URL gives no modality, hash or family"
         raise MMRawError("not_convertible", message, path)
     return image.ref
 
@@ -213,7 +213,7 @@ def _ref_of(image: ImageUrl, path: str) -> RawMMRef:
 def _info_of(ref: RawMMRef, path: str) -> FamilyInfo:
     info = FAMILIES.get(ref.family)
     if info is None:
-        message = "the spans of this family are missing: it has no folder in spec/families"
+        message = "the spans of this family are unknown: it is not built in"
         raise MMRawError("not_convertible", message, f"{path}.family")
     return info
 

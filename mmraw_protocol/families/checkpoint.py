@@ -105,14 +105,14 @@ def _model_type(folder: Path) -> Any:
         # Published ones have floats that strict JSON has not, such as Infinity.
         document = json.loads(data)
     if not isinstance(document, dict):
-        raise MMRawError("invalid_config", f"{MODEL} of the folder is no JSON object")
+        raise MMRawError("invalid_config", f"{MODEL} of the folder is not a JSON object")
     return cast("dict[str, Any]", document).get("model_type")
 
 
 def _object(path: Path) -> dict[str, Any]:
     document = parse_json(_read(path, MAX_CONFIG_BYTES))
     if not isinstance(document, dict):
-        raise MMRawError("invalid_config", "the configuration is no JSON object")
+        raise MMRawError("invalid_config", "the configuration is not a JSON object")
     return cast("dict[str, Any]", document)
 
 

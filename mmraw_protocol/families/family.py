@@ -97,7 +97,7 @@ class FamilyAdapter(Shown, Generic[Config]):
         image = ImageSource.open(source, limits=limits)
         header = image.header
         if header.frames != 1:
-            raise MMRawError("multiple_frames", "an animation has no one layout")
+            raise MMRawError("multiple_frames", "an animation has no single layout")
         layout = self.layout(header.width, header.height, limits=limits)
         if not layout.num_tokens:
             raise MMRawError("layout_refused", "the image is so thin that it becomes no token")
@@ -127,4 +127,4 @@ class FamilyAdapter(Shown, Generic[Config]):
             if side < 1:
                 raise MMRawError("invalid_value", "a side has at least one pixel", f"$.{name}")
             if side > MAX_SIDE:
-                raise MMRawError("limit_exceeded", "no image is that large", f"$.{name}")
+                raise MMRawError("limit_exceeded", "a side is too large for any image", f"$.{name}")

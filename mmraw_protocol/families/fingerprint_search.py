@@ -57,7 +57,7 @@ def find_layout(
     Args:
         fingerprint: 32 hex digits.
         family: The ref's, where it is known.
-        near: The configuration at hand; what is found is reported as a difference from it.
+        near: The configuration at hand; the result is given as a difference from it.
     """
     rows = [row for row in published_layouts().values() if family in (None, row.family)]
     if near is not None:

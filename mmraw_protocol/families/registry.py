@@ -73,7 +73,7 @@ def family_of(config: ConfigLike) -> str:
     fitting = [name for name in FAMILIES if _fits(given._replace(mapping=False), name)]
     if len(fitting) == 1:
         return fitting[0]
-    raise MMRawError("unknown_family", "the configuration is that of no one built-in family")
+    raise MMRawError("unknown_family", "the configuration matches no single built-in family")
 
 
 def _fits(given: Given, family: str) -> bool:
@@ -127,7 +127,9 @@ def get_adapter(
     """
     if family == AUTO:
         if config is None:
-            raise MMRawError("invalid_config", "the family is found by a configuration: pass one")
+            raise MMRawError(
+                "invalid_config", "expected a configuration, by which the family is found"
+            )
         family = family_of(config)
     factory = _factories.get(family) or plugin_factory(family)
     if factory is None:

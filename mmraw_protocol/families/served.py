@@ -38,7 +38,7 @@ def family_of(model_type: str) -> str:
     """
     family = FAMILY_BY_MODEL_TYPE.get(model_type)
     if family is None:
-        message = "the model is of no known family; MMRAW_FAMILY names the one that it is of"
+        message = "the model's family is unknown; name it in MMRAW_FAMILY"
         raise MMRawError("unknown_family", message)
     return family
 

@@ -176,7 +176,7 @@ class IsolatedDecoder:
         if self._closed:
             raise MMRawError("decoder_unavailable", "the decoder was closed")
         if is_abandoned():
-            raise MMRawError("decode_timeout", "nobody waited for the image when its turn came")
+            raise MMRawError("decode_timeout", "no caller was waiting for the image at its turn")
         # Taking from a list and adding to it are one step each, which no interrupt divides.
         with contextlib.suppress(IndexError):
             while True:

@@ -78,7 +78,7 @@ def start_python(
 def does_not_start(reason: str, advice: str) -> MMRawError:
     """The error for a worker that does not start."""
     why = reason or "see that this Python can run itself"
-    return MMRawError("decoder_unavailable", f"no worker process starts: {why}; {advice}")
+    return MMRawError("decoder_unavailable", f"no worker process can start: {why}; {advice}")
 
 
 def reason_of(error: BaseException) -> str:
@@ -94,13 +94,13 @@ def _interpreter(advice: str) -> str:
     name: Any = sys.executable
     reason = ""
     if os.environ.get(_MARK):
-        reason = "this process is itself one that was started to decode"
+        reason = "this process is itself a decoding worker"
     elif not isinstance(name, str) or not name:
         reason = "sys.executable names no Python"
     elif getattr(sys, "frozen", False) or hasattr(sys.modules.get("__main__"), "__compiled__"):
         reason = "sys.executable is a frozen application"
     elif not _INTERPRETER.fullmatch(os.path.basename(name)):
-        reason = "sys.executable is an application and no Python"
+        reason = "sys.executable is an application, not Python"
     if reason:
         raise does_not_start(reason, advice)
     return name

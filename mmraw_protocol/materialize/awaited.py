@@ -36,7 +36,7 @@ async def in_thread(pool: Executor, work: Callable[[], Value]) -> Value:
     with contextlib.suppress(RuntimeError):
         begun = pool.submit(unless_abandoned, given_up.is_set, work)
     if begun is None:
-        message = "the system starts no thread to decode in (ulimit -u)"
+        message = "the system cannot start a thread for decoding (ulimit -u)"
         raise MMRawError("decoder_unavailable", message)
     ended = asyncio.wrap_future(begun)
     try:

@@ -23,10 +23,12 @@ def compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> N
     """
     check_modality(ref.modality, "$.modality")
     if modality is not None and ref.modality != modality:
-        message = "the ref stands under another modality than its own"
+        message = "the ref's modality differs from the key it is listed under"
         raise MMRawError("modality_mismatch", message, "$.modality")
     if mm_hash is not None and ref.mm_hash != mm_hash:
-        raise MMRawError("hash_mismatch", "the ref's mm_hash is not the one beside it", "$.mm_hash")
+        raise MMRawError(
+            "hash_mismatch", "the ref's mm_hash differs from the given one", "$.mm_hash"
+        )
 
 
 def compare_fingerprint(ref: RawMMRef, adapter: Adapter) -> None:

@@ -370,7 +370,9 @@ def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.
     """
     with contextlib.suppress(RuntimeError):
         return asyncio.get_running_loop().run_in_executor(pool, work)
-    raise MMRawError("decoder_unavailable", "the system starts no thread to decode in (ulimit -u)")
+    raise MMRawError(
+        "decoder_unavailable", "the system cannot start a thread for decoding (ulimit -u)"
+    )
 
 
 def cache_bytes_from_environment() -> int:

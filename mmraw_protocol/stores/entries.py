@@ -47,7 +47,7 @@ def read(directory: int, name: str, most: int) -> bytes:
     if data is None:
         if number is not None and number not in NO_OBJECT:
             raise disk.store_error(number)
-        message = "no stored image of that name (or it is no regular file)"
+        message = "no stored image of that name (or it is not a regular file)"
         raise MMRawError("source_unavailable", message, "$.raw_image_id")
     if len(data) > most:
         raise MMRawError("limit_exceeded", f"a stored image has more than {most} bytes")

@@ -40,7 +40,7 @@ def delete_older(
     """
     remove = _offered(store, "delete_older")
     if remove is None:
-        message = "this store does not tell how old its objects are, so none can be collected"
+        message = "this store does not report the age of its objects, so none can be collected"
         raise MMRawError("unsupported_option", message)
     return bool(remove(raw_image_id, older_than=older_than, run_id=run_id))
 
@@ -61,7 +61,7 @@ def put_named(
     digest = sha256_hex(data)
     verify_object(data, raw_image_id, digest)
     if name_for(data, digest) != raw_image_id:
-        message = "this store gives names of its own and cannot hold those of older writers"
+        message = "this store chooses its own names and cannot keep those of older writers"
         raise MMRawError("unsupported_option", message)
     store.put(data, run_id=run_id)
 

@@ -146,7 +146,7 @@ class ObjectStore(Shown):
                 return
             # "Not found" on writing: servers over a file system drop the directory that a deletion
             # emptied, under the write's feet.
-        raise MMRawError("store_unavailable", "the object store loses what is written to it")
+        raise MMRawError("store_unavailable", "the object store does not keep what is written")
 
     def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
         """The bytes of a stored image, verified against the hex digits of its name.

@@ -51,5 +51,5 @@ def store_error(error: Exception) -> MMRawError:
     kind = type(error).__name__
     if kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
         return MMRawError("store_permission", "the object store refuses these credentials")
-    message = "the object store did not answer well within the time and retries allowed"
+    message = "the object store gave no valid answer within the allowed time and retries"
     return MMRawError("store_unavailable", message)

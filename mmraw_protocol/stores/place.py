@@ -49,7 +49,7 @@ def local_place(place: str | os.PathLike[str]) -> LocalPlace | None:
     if scheme == "file" and place[len(scheme) :][:2] == ":/":
         return _of_file_url(place)
     if place != place.strip() or not place.isprintable() or place.startswith("$"):
-        message = "a store's path has no blanks around it, and no variable is put into it here"
+        message = "a store's path must not have blanks around it or variables in it"
         raise MMRawError("store_invalid", message)
     if not place or _URL.match(place) or (":" in place and scheme in (*SCHEMES, "file")):
         message = "expected a directory, or a file:///, s3://, gs://, az:// or memory:// URL"
@@ -117,7 +117,7 @@ def parse_place(url: str) -> Place:
     # Taken apart by hand: urlsplit drops what it does not like, newlines for example.
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket:
-        message = "credentials do not belong into the URL; set the environment's variables"
+        message = "credentials must not be in the URL; set the environment's variables"
         raise MMRawError("store_invalid", message)
     if scheme != "memory" and not _BUCKET.fullmatch(bucket):
         raise MMRawError("store_invalid", "expected a bucket's name, as in s3://bucket/prefix")

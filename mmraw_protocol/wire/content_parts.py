@@ -118,5 +118,5 @@ def check_uuid(uuid: Any, mm_hash: str, path: str) -> None:
         MMRawError: hash_mismatch.
     """
     if uuid not in (None, mm_hash):
-        message = "a uuid beside a ref is the ref's mm_hash: it is the image's key in every cache"
+        message = "a ref's uuid must be its mm_hash: it is the image's key in every cache"
         raise MMRawError("hash_mismatch", message, path)

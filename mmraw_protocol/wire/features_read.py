@@ -169,7 +169,7 @@ def _refs(
             failed = MMRawError("modality_mismatch", message)
             break
         if ref.mm_hash != mm_hash:
-            message = "the ref's mm_hash is not the one beside it"
+            message = "the ref's mm_hash differs from the given one"
             failed = MMRawError("hash_mismatch", message)
             break
         refs.append(ref)

@@ -79,7 +79,7 @@ class _Reader:
         if first in _NUMBERS:
             return self._number(_NUMBERS[first])
         if first in _NOT_JSON:
-            message = "binary data and extensions are no values of this protocol"
+            message = "binary data and extensions are not values of this protocol"
             raise MMRawError("invalid_type", message, self._path)
         return self._long(first, depth)
 

@@ -168,6 +168,6 @@ function parsedRefs(refs: readonly (RawMMRef | string)[], limits: Limits): RawMM
 }
 
 function stray(position: number): MMRawError {
-  const reason = "a token of images stands outside of every image's place";
+  const reason = "a target or placeholder token is outside of every image";
   return new MMRawError("span_mismatch", reason, `$.token_ids[${position}]`);
 }

@@ -328,7 +328,7 @@ function refsOf(body: FeaturesBody, modality: string, limits: Limits): RawMMRef[
       throw new MMRawError("modality_mismatch", reason, place);
     }
     if (ref.mm_hash !== body.mm_hashes[modality]?.[index]) {
-      const reason = "the ref's mm_hash is not the one beside it";
+      const reason = "the ref's mm_hash differs from the given one";
       throw new MMRawError("hash_mismatch", reason, place);
     }
     return ref;

@@ -55,7 +55,7 @@ export function readMmRefs(value: unknown, limits: Limits, faults: Faults): Plac
   return rows.map(([url, offset, length], index) => {
     const path = inArray ? `$[0][${index}]` : `$.images[${index}]`;
     if (offset < end) {
-      const reason = "spans stand in the order of the prompt and do not overlap";
+      const reason = "spans must be in the order of the prompt and must not overlap";
       throw new MMRawError("placeholder_invalid", reason, path);
     }
     end = offset + length;

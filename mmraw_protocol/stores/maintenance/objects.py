@@ -112,7 +112,7 @@ class StateFile:
                     key, value = line  # pyright: ignore[reportUnknownVariableType]
                     self._known[str(key)] = str(value)  # pyright: ignore[reportUnknownArgumentType]
         if path.stat().st_size and head != self._head:
-            message = "the state file is not of this work: other stores, or another tool"
+            message = "the state file belongs to other stores or another tool"
             raise MMRawError("store_invalid", message)
 
     def _line(self, value: Any) -> None:

@@ -56,7 +56,7 @@ class Reader {
     if (first === 0xc2 || first === 0xc3) return first === 0xc3;
     if (first >= 0xca && first <= 0xd3) return this.number(first);
     if ((first >= 0xc4 && first <= 0xc9) || (first >= 0xd4 && first <= 0xd8)) {
-      const reason = "binary data and extensions are no values of this protocol";
+      const reason = "binary data and extensions are not values of this protocol";
       throw new MMRawError("invalid_type", reason);
     }
     if (first >= 0xa0 && first <= 0xbf) return this.text(first - 0xa0);

@@ -70,7 +70,7 @@ export function openStore(directory: string, create: boolean): AssetStore {
     get: (name) => {
       const data = read(name);
       if (data === null) {
-        const reason = "no stored image of that name (or it is no regular file)";
+        const reason = "no stored image of that name (or it is not a regular file)";
         throw new MMRawError("source_unavailable", reason, "$.raw_image_id");
       }
       return verified(data, name);

@@ -45,7 +45,7 @@ export function configured(info: FamilyInfo, config?: ConfigLike): Configured {
 /** The built-in family that a configuration is of, by what it names or by its parameters. */
 export function familyOf(config: ConfigLike): BuiltInFamily {
   if (config === null || config === undefined) {
-    const reason = "the family is found by a configuration: pass one";
+    const reason = "expected a configuration, by which the family is found";
     throw new MMRawError("invalid_config", reason);
   }
   const infos = Object.values(FAMILY_TABLE);
@@ -60,7 +60,7 @@ export function familyOf(config: ConfigLike): BuiltInFamily {
   // Without a name it is of the one family that finds all of its parameters.
   const [family, ...others] = infos.filter((info) => fits(given, info));
   if (family !== undefined && others.length === 0) return family.family;
-  throw new MMRawError("unknown_family", "the configuration is that of no one built-in family");
+  throw new MMRawError("unknown_family", "the configuration matches no single built-in family");
 }
 
 function fits(given: Given, info: FamilyInfo): boolean {

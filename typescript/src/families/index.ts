@@ -115,7 +115,7 @@ function checkSides(width: number, height: number): void {
       throw new MMRawError("invalid_type", "expected an integer", path);
     }
     if (side < 1) throw new MMRawError("invalid_value", "a side has at least one pixel", path);
-    if (side > MAX_SIDE) throw new MMRawError("limit_exceeded", "no image is that large", path);
+    if (side > MAX_SIDE) throw new MMRawError("limit_exceeded", "a side is too large for any image", path);
   }
 }
 

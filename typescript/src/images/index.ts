@@ -62,7 +62,7 @@ export function describeImage(
 ): ImageDescription {
   const data = typeof source === "string" ? parseDataUri(source, limits, "$").data : source;
   const { width, height, format, frames } = readHeader(data, limits);
-  if (frames !== 1) throw new MMRawError("multiple_frames", "an animation has no one layout");
+  if (frames !== 1) throw new MMRawError("multiple_frames", "an animation has no single layout");
   const sha256 = sha256Hex(data);
   const layout = adapter.layout(width, height, limits);
   return { width, height, format, sha256, mm_hash: mmHashOf(sha256), ...layout };

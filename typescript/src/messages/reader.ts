@@ -75,7 +75,7 @@ export function findImages(messages: unknown, skipped: Skipped | null = null): M
   const names = listsOf(messages);
   const reader = new Reader(skipped);
   if (names.length === 0) {
-    if (!Array.isArray(messages)) throw new MMRawError("invalid_type", "messages are a list");
+    if (!Array.isArray(messages)) throw new MMRawError("invalid_type", "messages must be a list");
     reader.conversation(messages, []);
     return reader.images();
   }
