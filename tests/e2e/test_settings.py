@@ -1,12 +1,14 @@
-"""Other settings: decoding in processes, a processor told otherwise, an API key, an identity."""
+"""Other settings: decoding in processes, a processor told otherwise, an API key, an identity;
+vLLM's own bound on what the media of a request decode to."""
 
 import json
+from importlib import metadata
 
 import pytest
 from conftest import Start, token_id
 from exchange import GENERATE, Route, chat_tokens, generate_tokens, render, user
 from pictures import KINDS, picture
-from urls import Urls
+from urls import Urls, data_url
 from urls import user as url_user
 
 from mmraw_protocol.families import get_adapter
@@ -64,3 +66,20 @@ def test_a_server_may_file_pictures_under_their_hashes_for_a_router(route: Route
     data = KINDS["jpeg"](picture(300, 200, 2))
     rendered = render(route.server, [url_user(urls.ref(data), "who?")])
     assert rendered["features"]["mm_hashes"]["image"] == [sha256_hex(data)[:32]]
+
+
+def test_refs_count_in_what_the_media_of_a_request_may_decode_to(
+    start: Start, store: LocalStore
+) -> None:
+    (package,) = metadata.packages_distributions()["vllm"]
+    if tuple(map(int, metadata.version(package).split(".")[:2])) < (0, 33):
+        pytest.skip("vLLM bounds it from 0.33 on")
+    server = start("qwen", VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES=str(2 * 4 * 320 * 200))
+    adapter = get_adapter("qwen_vl", server.model)
+    urls = Urls(server, adapter, token_id(server.model, adapter.pad_token), store)
+    one, two, three = (KINDS["png"](picture(320, 200, seed)) for seed in range(3))
+    urls.chat_tokens([url_user(urls.ref(one), urls.ref(two))])
+    for images in ([urls.ref(one), urls.ref(two), urls.ref(three)], [data_url(one)] * 2):
+        answer = urls.chat([url_user(*images, urls.ref(one))])
+        assert answer.status_code == 400
+        assert "VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES" in answer.json()["error"]["message"]
