@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import stat
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
+from ..files.tables import Table, is_table
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire.compression import decompressed
@@ -93,6 +95,7 @@ class Input:
 
     Attributes:
         file: Its bytes as they are.
+        table: Its rows, where it is Parquet or Arrow; there is nothing to read then.
         read: Gives up to so many bytes of what it says, and none at the end.
         compression: How it is compressed; None where it is not.
     """
@@ -103,6 +106,9 @@ class Input:
         self._progress = progress
         self._before = _status(file.fileno()) if name != "-" else None
         self._done = 0
+        self.table: Table | None = None
+        if self._before is not None and is_table(os.pread(file.fileno(), 4, 0)):
+            self.table = Table(file, lambda: progress(file.tell()))
         self.read, self.compression = decompressed(self._counted)
 
     def _counted(self, size: int) -> bytes:
@@ -155,6 +161,40 @@ def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, No
         size = os.fstat(file.fileno()).st_size if name != "-" else None
         with progress_bar(f"{title} {Path(name).name}", size, quiet=quiet) as progress:
             yield Input(file, name, progress)
+
+
+class Named(NamedTuple):
+    """A file that an argument names.
+
+    Attributes:
+        path: Its path, or -.
+        within: Its path within the folder or pattern that was named; None for the argument itself.
+    """
+
+    path: str
+    within: Path | None = None
+
+
+def expanded(arguments: Sequence[str]) -> list[Named]:
+    """The files that arguments name: themselves, all in a folder, or all that fit a pattern.
+
+    Hidden files, and those of hidden folders, are left out.
+    """
+    found: list[Named] = []
+    for argument in arguments:
+        if os.path.isdir(argument):
+            folder, pattern = argument, "**/*"
+        elif glob.has_magic(argument) and not os.path.exists(argument):
+            parts = Path(argument).parts
+            fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
+            folder, pattern = str(Path(*parts[:fixed])), str(Path(*parts[fixed:]))
+        else:
+            found.append(Named(argument))
+            continue
+        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+        paths = [(os.path.join(folder, name), Path(name)) for name in names]
+        found += [Named(path, name) for path, name in paths if os.path.isfile(path)]
+    return found
 
 
 def is_file(argument: str) -> bool:

@@ -6,7 +6,8 @@ import json
 import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import IO, Any, Protocol
 
 from ..wire.errors import ERRORS, MMRawError
@@ -83,20 +84,18 @@ def progress_bar(
     title: str, total: int | None, *, quiet: bool = False
 ) -> Generator[Progress, None, None]:
     """Progress on standard error: a bar on a terminal with rich, else a line each ten seconds."""
+    rich: Any = None
+    if sys.stderr.isatty():
+        with suppress(ImportError):
+            rich = import_module("rich.progress"), import_module("rich.console")
     if quiet:
         yield lambda done: None
-        return
-    try:
-        if not sys.stderr.isatty():
-            raise ImportError
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-    except ImportError:
+    elif rich is None:
         yield _lines(title, total)
-        return
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
+    else:
+        with rich[0].Progress(console=rich[1].Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda done: bar.update(task, completed=done)
 
 
 def _lines(title: str, total: int | None) -> Progress:

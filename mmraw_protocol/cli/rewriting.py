@@ -7,16 +7,20 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
+
+import msgspec
 
 from ..conversation import environment
 from ..files.jobs import StorePlace
 from ..files.output import whole_output
 from ..files.rewriting import Job, Report, rewrite
+from ..files.tables import rewrite_table
 from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
-from .inputs import opened
+from .inputs import Named, expanded, opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of
 from .seen import DATA_IMAGES, Seen, add_allow_empty
@@ -27,10 +31,15 @@ _DISTINCT = 262_144
 
 def add_rewriting(parser: argparse.ArgumentParser) -> None:
     """Files, --out, --in-place, --dry-run, --on-error, --processes."""
-    parser.add_argument("files", nargs="*", default=["-"], help="files, or - for standard input")
+    parser.add_argument(
+        "files", nargs="*", default=["-"], help="files, folders, patterns, or - for standard input"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "-o", "--out", type=Path, help="the output: a file, a FIFO, or - for standard output"
+        "-o",
+        "--out",
+        type=Path,
+        help="the output: a file, a FIFO, - for standard output; for a folder, a folder",
     )
     where.add_argument("-i", "--in-place", action="store_true", help="replace each file")
     where.add_argument("-n", "--dry-run", action="store_true", help="report only; write nothing")
@@ -114,37 +123,68 @@ def run_rewriting(
     Returns:
         0, or 1 where a string or a document was refused, or nothing was found to work on.
     """
-    _check(args)
+    files = expanded(args.files)
+    _check(args, files)
     rows: list[dict[str, Any]] = []
-    for name in args.files:
-        row = _rewrite_file(args, name, job, done, Images() if images else None, others or {})
+    left = [file for file in files if not _is_done(args, file)]
+    if len(left) < len(files):
+        print(f"mmraw: {len(files) - len(left)} files were done before", file=sys.stderr)
+    for file in left:
+        if file.within is not None and not (args.in_place or args.dry_run):
+            (args.out / file.within).parent.mkdir(parents=True, exist_ok=True)
+        row = _rewrite_file(args, file, job, done, Images() if images else None, others or {})
         rows.append(row)
-        if "error" in row:
+        if "error" in row and file.within is None:
             break
     to_stdout = not (args.in_place or args.dry_run) and _is_stdout(args.out)
     _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
-    is_empty = all("seen" in row for row in rows) and not args.allow_empty
+    is_empty = all("seen" in row for row in rows) and len(left) == len(files)
+    is_empty = is_empty and not args.allow_empty
     return 1 if is_empty or any(row["refused"] or "error" in row for row in rows) else 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    if len(args.files) > 1 and not (args.in_place or args.dry_run):
-        args.wrong("several files need --in-place or --dry-run")
-    if args.in_place and "-" in args.files:
+def _check(args: argparse.Namespace, files: list[Named]) -> None:
+    names = [file.path for file in files]
+    is_own = args.in_place or args.dry_run
+    into_folder = not _is_stdout(args.out) and all(file.within is not None for file in files)
+    if (len(files) > 1 or any(file.within for file in files)) and not (is_own or into_folder):
+        args.wrong("several files need --in-place or --dry-run, and a folder a folder as --out")
+    if into_folder and any(_is_within(args.out, file) for file in files):
+        args.wrong("the folder of the output lies in that of the input")
+    if args.in_place and "-" in names:
         args.wrong("standard input cannot be replaced in place")
-    if args.in_place and any(os.path.exists(n) and not os.path.isfile(n) for n in args.files):
+    if args.in_place and any(os.path.exists(n) and not os.path.isfile(n) for n in names):
         args.wrong("only regular files can be replaced in place")
+
+
+def _is_within(out: Path, file: Named) -> bool:
+    if file.within is None:
+        return False
+    folder = Path(file.path).resolve().parents[len(file.within.parts) - 1]
+    return out.resolve().is_relative_to(folder)
+
+
+def _is_done(args: argparse.Namespace, file: Named) -> bool:
+    """Whether a run before wrote a file of a folder: what is there is whole."""
+    target = _target(args, file)
+    if file.within is None or args.in_place or not isinstance(target, Path):
+        return False
+    try:
+        return target.stat().st_mtime_ns >= os.stat(file.path).st_mtime_ns
+    except FileNotFoundError:
+        return False
 
 
 def _rewrite_file(
     args: argparse.Namespace,
-    name: str,
+    file: Named,
     job: Job,
     done: str,
     images: Images | None,
     others: Mapping[bytes, str],
 ) -> dict[str, Any]:
     """Rewrites one file; its row in the report."""
+    name = file.path
     report = Report()
     failed: MMRawError | None = None
     written = False
@@ -154,13 +194,15 @@ def _rewrite_file(
     try:
         with (
             opened(name, args.command, quiet=args.quiet) as source,
-            whole_output(_target(args, name), source.file) as output,
+            whole_output(_target(args, file), source.file) as output,
         ):
             notes = output.notes
             tee = Seen(source.read, others or DATA_IMAGES)
             write, finish = compressed(output.write, source.compression)
-            report = rewrite(
-                tee.read,
+            do = partial(rewrite, tee.read)
+            if source.table is not None:
+                do = partial(rewrite_table, source.table)
+            report = do(
                 write,
                 job,
                 on_error=args.on_error,
@@ -169,7 +211,9 @@ def _rewrite_file(
             )
             if not _has_looked(report) and not (others and tee.found):
                 seen = tee.text("images" if images else "refs")
-            if report.complete and (seen is None or args.allow_empty):
+            # A folder's files without a ref or image go along.
+            is_along = file.within is not None and args.out is not None
+            if report.complete and (seen is None or args.allow_empty or is_along):
                 finish()
                 source.check_unchanged()
                 output.commit()
@@ -184,10 +228,7 @@ def _rewrite_file(
         "unchanged": tally.unchanged,
         "refused": sum(tally.refused.values()),
         "refused_by_code": tally.refused,
-        "refusals": [
-            {"line": r.line, "byte": r.byte, "code": r.code, "path": r.path, "message": r.message}
-            for r in tally.refusals
-        ],
+        "refusals": [msgspec.to_builtins(one) for one in tally.refusals],
         "bytes_read": report.bytes_read,
         "bytes_written": report.bytes_written,
         "seconds": round(time.perf_counter() - started, 3),
@@ -209,12 +250,14 @@ def _has_looked(report: Report) -> bool:
     return bool(tally.changed or tally.unchanged or tally.refused)
 
 
-def _target(args: argparse.Namespace, name: str) -> Path | IO[bytes] | None:
+def _target(args: argparse.Namespace, file: Named) -> Path | IO[bytes] | None:
     if args.dry_run:
         return None
     if args.in_place:
-        return Path(name)
-    return sys.stdout.buffer if _is_stdout(args.out) else cast(Path, args.out)
+        return Path(file.path)
+    if _is_stdout(args.out):
+        return sys.stdout.buffer
+    return cast(Path, args.out if file.within is None else args.out / file.within)
 
 
 def _is_stdout(out: Path | None) -> bool:
@@ -227,7 +270,7 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
         return
     for row in rows:
         for one in row["refusals"]:
-            where = f"{row['file']}:{one['line']}:{one['byte']}"
+            where = f"{row['file']}:{one['line']}:{one['column'] or one['byte']}"
             path = "" if one["path"] == "$" else f" at {one['path']}"
             print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
         print(f"{row['file']}: {_summary(args, row, done)}", file=to)

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from ..files.checking import MOST_REFUSALS, Checked, check
+from ..files.tables import check_table
 from ..files.validation import Finding
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
-from .inputs import opened
+from .inputs import expanded, opened
 from .options import add_processes, add_quiet
 from .output import print_json, print_table
 from .seen import DATA_IMAGES, Seen, add_allow_empty
@@ -22,7 +23,9 @@ EXAMPLE = "mmraw validate rollouts.jsonl --json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument("files", nargs="*", default=["-"], help="files, or - for standard input")
+    parser.add_argument(
+        "files", nargs="*", default=["-"], help="files, folders, patterns, or - for standard input"
+    )
     add_allow_empty(parser)
     add_processes(parser)
     add_quiet(parser)
@@ -32,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
     total = Checked()
     refusals: list[dict[str, Any]] = []
-    for name in args.files:
+    names = [one.path for one in expanded(args.files)]
+    for name in names:
         checked = _check_file(args, name)
         total.merge(checked)
         refusals += [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
@@ -44,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     }
     is_empty = not total.counts
     if is_empty:
-        summary["seen"] = {name: _seen(name) for name in args.files}
+        summary["seen"] = {name: _seen(name) for name in names}
     if args.json:
         print_json(summary)
     else:
@@ -58,6 +62,8 @@ def _seen(name: str) -> str:
     if name == "-":
         return "0 refs"
     with contextlib.suppress(MMRawError), opened(name, "look at", quiet=True) as source:
+        if source.table is not None:
+            return f"0 refs; columns {', '.join(source.table.schema.names)}"
         seen = Seen(JsonText(source.read).read, DATA_IMAGES)
         while seen.read(1 << 20):
             pass
@@ -69,7 +75,10 @@ def _check_file(args: argparse.Namespace, name: str) -> Checked:
     failed: MMRawError | None = None
     try:
         with opened(name, "validate", quiet=args.quiet) as source:
-            checked = check(source.read, processes=args.processes)
+            if source.table is not None:
+                checked = check_table(source.table, processes=args.processes)
+            else:
+                checked = check(source.read, processes=args.processes)
             source.check_unchanged()
             return checked
     except MMRawError as error:
@@ -81,7 +90,7 @@ def _check_file(args: argparse.Namespace, name: str) -> Checked:
 
 def _print(summary: dict[str, Any]) -> None:
     for row in summary["refusals"]:
-        where = f"{row['file']}:{row['line']}" if row["line"] else row["file"]
+        where = ":".join(str(row[name]) for name in ("file", "line", "column") if row[name])
         print(f"{where}: {row['kind']} refused: {row['code']} at {row['path']}: {row['message']}")
     for name, seen in summary.get("seen", {}).items():
         print(f"{name}: found nothing to check: {seen}")

@@ -40,13 +40,14 @@ _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Refused(Shown, msgspec.Struct, frozen=True):
-    """One thing that was refused, and the line on which it begins."""
+    """One thing that was refused, and the line on which it begins, or the row and column."""
 
     line: int
     kind: str
     code: ErrorCode
     path: str
     message: str
+    column: str = ""
 
 
 class Checked(Shown, msgspec.Struct):

@@ -61,13 +61,14 @@ class Job(Protocol):
 
 
 class Refusal(Shown, msgspec.Struct, frozen=True):
-    """A string that was refused: where it opens (line and byte from 1), and why."""
+    """A string that was refused: where it opens (line or row, column, byte from 1), and why."""
 
     line: int
     byte: int
     code: ErrorCode
     path: str
     message: str
+    column: str = ""
 
 
 class Tally(Shown, msgspec.Struct):
