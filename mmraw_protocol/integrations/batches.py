@@ -40,19 +40,18 @@ def collate(
     Raises:
         MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
     """
-    samples = [sample for sample in samples if sample is not None]
-    if not samples:
+    kept, prompts = _kept(samples)
+    if not kept:
         return {}
     torch: Any = import_module("torch")
-    prompts = [sample["input_ids"] for sample in samples]
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     batch: dict[str, Any] = {
         "input_ids": _padded(torch, prompts, pad_token_id),
         "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
     }
-    for name, rows in _rows_of_tokens(torch, samples, padding).items():
+    for name, rows in _rows_of_tokens(torch, kept, padding).items():
         batch[name] = _padded(torch, rows, padding.get(name, 0))
-    return _with_others(torch, batch, samples)
+    return _with_others(torch, batch, kept)
 
 
 def pack(
@@ -78,23 +77,22 @@ def pack(
     Raises:
         MMRawError: lengths_differ (a field of `padding` with another length than the prompt).
     """
-    samples = [sample for sample in samples if sample is not None]
-    if not samples:
+    kept, prompts = _kept(samples)
+    if not kept:
         return {}
     torch: Any = import_module("torch")
-    prompts = [sample["input_ids"] for sample in samples]
-    positions = [tensors.position_ids(sample) for sample in samples]
+    positions = [tensors.position_ids(sample) for sample in kept]
     joined = torch.cat(positions, dim=-1)
     batch: dict[str, Any] = {
         "input_ids": torch.cat(prompts)[None],
         "position_ids": joined[None] if joined.ndim == 1 else joined[:, None],
         "boundaries": list(accumulate(map(len, prompts), initial=0)),
     }
-    for name, rows in _rows_of_tokens(torch, samples, padding).items():
+    for name, rows in _rows_of_tokens(torch, kept, padding).items():
         batch[name] = torch.cat(rows)[None]
     if "labels" in batch:
         batch["labels"][0, batch["boundaries"][:-1]] = -100
-    return _with_others(torch, batch, samples)
+    return _with_others(torch, batch, kept)
 
 
 def split_images(batch: Mapping[str, Any]) -> list[Tensors]:
@@ -115,6 +113,12 @@ def split_images(batch: Mapping[str, Any]) -> list[Tensors]:
             if stop > start:
                 tensors[name] = batch[name][start:stop]
     return split
+
+
+def _kept(samples: Sequence[Mapping[str, Any] | None]) -> tuple[list[Mapping[str, Any]], list[Any]]:
+    """The samples that were not left out, and their prompts."""
+    kept = [sample for sample in samples if sample is not None]
+    return kept, [sample["input_ids"] for sample in kept]
 
 
 def _rows_of_tokens(

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from itertools import accumulate
 from typing import Any, cast
 
 from ..conversation.expansion import expand_prompt
-from ..conversation.messages import PackedImage, mm_data, pack_images
+from ..conversation.found import Conversation
+from ..conversation.messages import PackedImage, mm_data, pack_found
 from ..conversation.placeholders import stray_tokens
 from ..conversation.reading import read_conversation
 from ..conversation.url_conversion import content_parts_to_features, mm_refs_to_features
+from ..families.conventions import payload_lengths
+from ..wire._generated.messages import ANSWERS, CONVERSATIONS
+from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.features import MAPS, Features, build_features, parse_features
 from .batches import IMAGE_ROWS
+from .single_tokens import MASKED, expand_row, has_single_tokens
 from .tensors import TENSOR_NAMES
 from .transformers import TensorMaker
 
@@ -28,7 +34,7 @@ __all__ = ["RowReader"]
 _RUN = "messages"
 _IN_TOKENS = "$.token_ids"
 #: Where errors of a row with messages stand.
-_BESIDE = ("$.messages", "$.image", "$.video", "$.audio")
+_BESIDE = tuple(f"$.{name}" for name in (*CONVERSATIONS, *ANSWERS, "image", "video", "audio"))
 
 
 class RowReader:
@@ -71,7 +77,7 @@ class RowReader:
         }
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row as `collate` takes it.
+        """The row as `collate` takes it; one with one token for an image is expanded.
 
         Returns:
             `input_ids` (int64, one for each token), `num_images`, `image_rows` (how many rows each
@@ -92,6 +98,10 @@ class RowReader:
             parsed = parse_features(found or _none(), limits=self.maker.limits)
             rest.pop(self.features, None)
             rest, tokens = self._masked(rest, tokens, parsed)
+            if has_single_tokens(parsed, self.maker.adapter):
+                # Positions in errors are those of the row.
+                self.maker.check_tokens(parsed, tokens, self.pad_token_id)
+                rest, tokens, parsed = expand_row(rest, tokens, parsed, self.maker.adapter)
             return {**rest, **self._sample(tokens, parsed)}
         except MMRawError as error:
             failed = error
@@ -155,47 +165,65 @@ class RowReader:
     def _of_messages(self, row: dict[str, Any], tokens: list[int]) -> dict[str, Any]:
         """Refs of the images in the messages, placed where the prompt has their tokens."""
         maker = self.maker
-        # The whole row: a column beside the messages has images too.
-        packed = pack_images(
-            row,
+        beside = {*CONVERSATIONS, *ANSWERS} - {"messages"} if tokens else {""}
+        # A column beside the messages has images too. Images of answers are in a prompt that is
+        # given, or in none; one that is made of the messages would lose them.
+        conversation = read_conversation({k: v for k, v in row.items() if k not in beside})
+        packed = pack_found(
+            conversation.images,
             maker.adapter,
             storage="inline",
             store=maker.materializer.store,
+            run_id=None,
             limits=maker.limits,
-            orientation=maker.preparation.orientation,
-            alpha=maker.preparation.alpha,
+            preparation=maker.preparation,
         )
         for image in packed:
             maker.layouts.add(image.where.layout_parameters)
         if not tokens and self.tokenize is not None:
-            return self._expanded(packed, self.tokenize(_messages_of(row)), tokens)
+            return self._expanded(packed, self.tokenize(_messages_of(conversation)), tokens)
         pads = maker.image_tokens(parse_features(_none()), [], self.pad_token_id).pads
-        offsets: list[int] = []
+        spans: list[PlaceholderRange] = []
         position = 0
         for image in packed:
             found = next((at for at in range(position, len(tokens)) if tokens[at] in pads), None)
             if found is None:
                 message = "the prompt has fewer placeholders than the messages have images"
                 raise MMRawError("lengths_differ", message, image.where.path)
-            offsets.append(found)
-            position = found + image.description.placeholder_length
-        return build_features(mm_data(packed, offsets), run_id=_RUN, limits=maker.limits)
+            lengths = payload_lengths(maker.adapter, image.description.payload)
+            is_expanded = tokens[found + 1 : found + 2] and tokens[found + 1] in pads
+            length = max(lengths) if is_expanded else min(lengths)
+            spans.append(PlaceholderRange(offset=found, length=length))
+            position = found + length
+        return self._body(packed, spans)
 
     def _expanded(
         self, packed: Sequence[PackedImage], compact: Sequence[int], tokens: list[int]
     ) -> dict[str, Any]:
         """Fills `tokens` with a prompt whose targets are replaced by their images' tokens."""
-        maker, offsets = self.maker, [0]
-        for image in packed:
-            offsets.append(offsets[-1] + image.description.placeholder_length)
-        body = build_features(mm_data(packed, offsets[:-1]), run_id=_RUN, limits=maker.limits)
+        maker = self.maker
+        body = self._body(packed, None)
         refs = [ref for texts in body["kwargs_data"].values() for ref in texts]
         prompt = expand_prompt(
             list(compact), refs, maker.adapter, vocabulary=maker.vocabulary, limits=maker.limits
         )
         tokens += prompt.token_ids
-        spans = [{"length": place.length, "offset": place.offset} for place in prompt.placeholders]
-        return {**body, "mm_placeholders": dict.fromkeys(body["mm_placeholders"], spans)}
+        return self._body(packed, prompt.placeholders)
+
+    def _body(
+        self, packed: Sequence[PackedImage], spans: Sequence[PlaceholderRange] | None
+    ) -> dict[str, Any]:
+        """Refs of images with their spans, which may be of another convention than the adapter's.
+
+        None puts the images one behind another.
+        """
+        lengths = [image.description.placeholder_length for image in packed]
+        offsets = list(accumulate(lengths, initial=0))[:-1]
+        body = build_features(mm_data(packed, offsets), run_id=_RUN, limits=self.maker.limits)
+        if spans is None:
+            return body
+        places = [{"length": span.length, "offset": span.offset} for span in spans]
+        return {**body, "mm_placeholders": dict.fromkeys(body["mm_placeholders"], places)}
 
     def _masked(
         self, row: dict[str, Any], tokens: list[int], features: Features
@@ -208,7 +236,7 @@ class RowReader:
         strays = [at for at in stray_tokens(tokens, places, known) if _is_sampled(row, at)]
         if not strays:
             return row, tokens
-        tokens, row = list(tokens), {**row, "masked_tokens": strays}
+        tokens, row = list(tokens), {**row, MASKED: strays}
         for name, none in (("loss_mask", 0), ("labels", -100)):
             if name in row:
                 row[name] = list(row[name])
@@ -219,11 +247,8 @@ class RowReader:
         return row, tokens
 
 
-def _messages_of(row: Mapping[str, Any]) -> list[Any]:
+def _messages_of(conversation: Conversation) -> list[Any]:
     """The messages of a row; images of a column are parts in them, as chat templates read them."""
-    conversation = read_conversation(row)
-    if not any(image.in_column for image in conversation.images):
-        return cast("list[Any]", row["messages"])
     parts = [
         {"type": "image", "image": image.source} if image.in_column else image.part
         for image in conversation.images

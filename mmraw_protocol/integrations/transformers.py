@@ -175,14 +175,18 @@ class TensorMaker:
                 message = "the images are of another modality than the processor's family"
                 path = f"$.kwargs_data{key_in_path(modality)}"
                 raise MMRawError("modality_mismatch", message, path)
-        self._check_tokens(features, token_ids, pad_token_id)
+        self.check_tokens(features, token_ids, pad_token_id)
         slots = list(features.slots())
         return [_slot_row(slot) for slot in slots], [slot.placeholder for slot in slots]
 
-    def _check_tokens(
+    def check_tokens(
         self, features: Features, token_ids: Sequence[int] | None, pad_token_id: int | None
     ) -> None:
-        """The prompt's placeholder tokens are those of the features, and no others."""
+        """The prompt's placeholder tokens are those of the features, and no others.
+
+        Raises:
+            MMRawError: what `check_placeholder_tokens` raises.
+        """
         spans = {
             modality: [span_texts(ref.family, ref.payload, self.adapter) for ref in refs]
             for modality, refs in features.refs.items()

@@ -199,3 +199,17 @@ def test_a_chat_template_gets_a_column_as_parts(
         RowReader(maker, tokenize=tokenize)(in_a_column(messages))
     ((message,),) = given
     assert [part["type"] for part in message["content"]] == ["text", "image", "image"]
+
+
+def test_answers_beside_the_messages(
+    maker: TensorMaker, row: dict[str, Any], messages: list[dict[str, Any]]
+) -> None:
+    read = RowReader(maker, pad_token_id=PAD)
+    fields = {"messages": messages, "prompt": messages, "completion": messages}
+    same(read(without_features(row, **fields)), read(row))
+    with pytest.raises(MMRawError) as caught:
+        RowReader(maker, tokenize=lambda messages: [1])(fields)
+    assert (caught.value.code, caught.value.path) == (
+        "not_convertible",
+        "$.prompt[0].content[1]",
+    )
