@@ -1,7 +1,7 @@
 /**
  * The smart resize that several families share: the grid nearest to an image, within bounds.
  *
- * Source: spec/families/qwen_vl/layout.md and spec/families/glm4v/layout.md.
+ * Source: layout.md in the folders of the families that resize so, in spec/families/.
  * The order of the float operations is part of them.
  */
 import { MMRawError } from "../errors.js";
