@@ -3,7 +3,7 @@ import { DEFAULT_DIALECT, gridOf, isBuiltIn } from "../../typescript/src/index.j
 import type { MMRawError, RawMMItem, RawMMRef } from "../../typescript/src/index.js";
 import { ERROR_TEXTS, inlineFacts } from "../../typescript/src/inspect.js";
 import type { Finding, ListFinding, PartFinding } from "../../typescript/src/inspect.js";
-import { publishedAdapter, verdictOf } from "../../typescript/src/verdict.js";
+import { publishedAdapters, verdictOf } from "../../typescript/src/verdict.js";
 import { itemConversions, refConversions } from "./conversions.js";
 import { code, el, pairs, prose, row, rule, shorten, size, table } from "./dom.js";
 import type { Child } from "./dom.js";
@@ -100,9 +100,11 @@ function itemFacts(item: RawMMItem): HTMLElement[] {
 
 function layoutFacts(ref: RawMMRef): [string, Child][] {
   if (!isBuiltIn(ref.family)) return [["Family", `${shorten(ref.family, 60)}, not built in: its payload is opaque here`]];
-  const adapter = publishedAdapter(ref);
-  const layout = ref.fingerprint === null ? "not named" : adapter === null ? "of no published configuration" : `published for ${adapter.line}`;
-  const tokens = adapter === null ? [] : [["Tokens", adapter.expandedSpan(ref.payload).length.toLocaleString("en")] as [string, Child]];
+  const found = publishedAdapters(ref);
+  const [adapter] = found;
+  const lines = found.map(({ line }) => line).join(", ");
+  const layout = ref.fingerprint === null ? "not named" : adapter === undefined ? "of no published configuration" : `published for ${lines}`;
+  const tokens = adapter === undefined ? [] : [["Tokens", adapter.expandedSpan(ref.payload).length.toLocaleString("en")] as [string, Child]];
   return [["Family", ref.family], ["Grid", gridText(ref.family, ref.payload)], ...tokens, ["Layout parameters", layout]];
 }
 

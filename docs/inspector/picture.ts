@@ -3,7 +3,7 @@ import { MMRawError, getAdapter, isBuiltIn } from "../../typescript/src/index.js
 import type { Adapter, ImageHeader, Layout, RawMMRef } from "../../typescript/src/index.js";
 import { namedGrid } from "../../typescript/src/families/index.js";
 import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
-import { publishedAdapter } from "../../typescript/src/verdict.js";
+import { publishedAdapters } from "../../typescript/src/verdict.js";
 import { el, rule, svg } from "./dom.js";
 
 const MEDIA = { png: "image/png", jpeg: "image/jpeg", webp: "image/webp", gif: "image/gif" } as const;
@@ -28,7 +28,7 @@ export function pictureOf(ref: RawMMRef, data: Uint8Array, header: ImageHeader |
   if (header === null || !isBuiltIn(ref.family)) return [];
   const { format, width, height } = header;
   try {
-    const adapter = publishedAdapter(ref) ?? getAdapter(ref.family);
+    const [adapter = getAdapter(ref.family)] = publishedAdapters(ref);
     const layout = adapter.layout(width, height);
     const [across, down] = layout.resized;
     const caption = el("figcaption", { class: "soft small" }, `${width}×${height} ${format}, laid out on ${across}×${down} pixels`);

@@ -3,9 +3,11 @@
  * do its hash, grid, run and source agree with each other.
  */
 import { canonicalJson } from "./codec/canonical.js";
+import { has } from "./codec/values.js";
+import type { JsonObject, JsonValue } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
-import { getAdapter, isBuiltIn, namedGrid, presets } from "./families/index.js";
-import type { Adapter, BuiltInFamily } from "./families/index.js";
+import { getAdapter, isBuiltIn, presets } from "./families/index.js";
+import type { Adapter } from "./families/index.js";
 import { FAMILY_TABLE } from "./generated/families.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
@@ -126,7 +128,7 @@ function hashCheck(ref: RawMMRef, facts: InlineFacts | null, path: string): Chec
   const name = storedName(ref);
   const [, stem] = DIGEST_STEM.exec(name ?? "") ?? [];
   if (stem !== undefined && !stem.startsWith(ref.mm_hash) && !ref.mm_hash.startsWith(stem)) {
-    const reason = "mm_hash contradicts raw_image_id, which is named after another digest";
+    const reason = "mm_hash contradicts raw_image_id: the two name different images";
     return contradicts("hash", new MMRawError("hash_mismatch", reason, `${path}.mm_hash`));
   }
   if (facts !== null) return ok("hash", "the inline bytes have this sha256");
@@ -142,9 +144,10 @@ function gridCheck(
   limits: Limits,
 ): Check {
   if (!isBuiltIn(ref.family)) return unchecked("grid", "the payload of this family is opaque");
-  const adapter = publishedAdapter(ref);
-  if (adapter === null) {
-    return unchecked("grid", "the fingerprint is of no published configuration");
+  const [adapter] = publishedAdapters(ref);
+  if (adapter === undefined) {
+    const why = ref.fingerprint === null ? "no fingerprint is named" : "the fingerprint is not published";
+    return unchecked("grid", why);
   }
   const fault = caught(() => checkLength(adapter, ref, length, path, limits));
   if (fault instanceof MMRawError) return contradicts("grid", fault);
@@ -153,9 +156,9 @@ function gridCheck(
   if (header === null) return unchecked("grid", `${placed}the picture's sides are in the store`);
   const layout = caught(() => adapter.layout(header.width, header.height, limits));
   if (layout instanceof MMRawError) return contradicts("grid", layout.at(path));
-  if (!sameGrid(adapter.family, layout.payload, ref.payload)) {
-    const [, h, w] = layout.grid_thw;
-    const reason = `this picture has ${h} by ${w}, which is not the grid of the payload`;
+  if (!agrees(ref.payload, layout.payload)) {
+    const { width, height } = header;
+    const reason = `the payload is not that of an image of ${width} x ${height} pixels`;
     return contradicts("grid", new MMRawError("grid_mismatch", reason, `${path}.payload`));
   }
   const tokens = layout.num_tokens.toLocaleString("en");
@@ -173,12 +176,16 @@ function checkLength(
   const expected = adapter.expandedSpan(ref.payload, limits).length;
   const single = FAMILY_TABLE[adapter.family].conventions.length > 0 && length === 1;
   if (length === expected || single) return null;
-  const reason = `the placeholder has ${length} tokens, and the grid gives ${expected}`;
+  const reason = `placeholder length ${length}, the grid gives ${expected} tokens`;
   throw new MMRawError("placeholder_mismatch", reason, path);
 }
 
-function sameGrid(family: BuiltInFamily, first: Payload, second: Payload): boolean {
-  return canonicalJson(namedGrid(family, first)) === canonicalJson(namedGrid(family, second));
+/** Whether every field of a payload has its value in that of the layout. */
+function agrees(given: Payload, expected: Payload): boolean {
+  const [fields, wanted] = [given, expected] as unknown as [JsonObject, JsonObject];
+  return Object.entries(fields).every(
+    ([name, value]) => has(wanted, name) && canonicalJson(wanted[name] as JsonValue) === canonicalJson(value),
+  );
 }
 
 function runCheck(ref: RawMMRef, runId: string | null, path: string): Check {
@@ -194,12 +201,9 @@ function sourceCheck(ref: RawMMRef, facts: InlineFacts | null): Check {
   if (facts === null) return unchecked("source", `stored as ${storedName(ref) ?? "nothing"}`);
   const fault = facts.faults.find(({ code }) => code !== "hash_mismatch");
   if (fault !== undefined) return contradicts("source", fault);
-  const { format = "", frames = 1 } = facts.header ?? {};
-  if (frames !== 1) {
-    const reason = "the inline image has several frames";
-    return contradicts("source", new MMRawError("multiple_frames", reason));
-  }
-  return ok("source", `inline ${format}, ${facts.data.length.toLocaleString("en")} bytes`);
+  const { format = "image", frames = 1 } = facts.header ?? {};
+  const many = frames === 1 ? "" : ` of ${frames} frames`;
+  return ok("source", `inline ${format}${many}, ${facts.data.length.toLocaleString("en")} bytes`);
 }
 
 /** What an envelope says of its image, as a ref that names neither hash nor run. */
@@ -210,16 +214,12 @@ function refOf(item: RawMMItem): RawMMRef {
   return { ...BLANK_REF, ...fields, dialect: DEFAULT_DIALECT, mm_hash: "", run_id: null };
 }
 
-/** The published configuration whose fingerprint a ref names; null where there is none. */
-export function publishedAdapter({ family, fingerprint, dialect }: RawMMRef): Adapter | null {
-  if (!isBuiltIn(family)) return null;
-  if (fingerprint === null) return getAdapter(family);
-  const found = caught(() =>
-    presets(family)
-      .map((preset) => getAdapter(family, preset))
-      .find((adapter) => adapter.fingerprint(dialect) === fingerprint),
-  );
-  return found instanceof MMRawError ? null : (found ?? null);
+/** The published configurations whose fingerprint a ref names; none of a family without layouts. */
+export function publishedAdapters({ family, fingerprint, dialect }: RawMMRef): Adapter[] {
+  if (!isBuiltIn(family) || fingerprint === null) return [];
+  return presets(family)
+    .map((preset) => getAdapter(family, preset))
+    .filter((adapter) => adapter.fingerprint(dialect) === fingerprint);
 }
 
 function caught<T>(work: () => T): T | MMRawError {
