@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from ..files.texts import find_refs
 from ..files.validation import LISTS, is_placed_array, kind_of, list_kind
-from ..wire._generated.messages import CONVERSATIONS
+from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire.errors import MMRawError
 from ..wire.features import MAPS
 from ..wire.item import KIND
@@ -21,6 +21,8 @@ from ..wire.ref import PREFIX, is_ref
 _OPENS_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 #: JSON in strings is read to this depth.
 _MOST_STRINGS = 4
+#: Where a row has its messages.
+LISTED = (*CONVERSATIONS, *ANSWERS)
 EXPECTED = "expected a ref, an envelope, a features body, content parts or mm_refs"
 
 
@@ -149,12 +151,12 @@ def _is_conversation(value: Any) -> bool:
 
 
 def _in_object(fields: dict[str, Any], path: str, strings: int) -> Iterator[Thing]:
-    if any(_is_conversation(fields.get(name)) for name in CONVERSATIONS):
+    if any(_is_conversation(fields.get(name)) for name in LISTED):
         # The row: columns of images may stand beside the messages.
         yield Thing("messages", fields, path)
     for key, child in fields.items():
         place = f"{path}.{key}" if re.fullmatch(r"[A-Za-z_]\w*", key) else f"{path}[{key!a}]"
-        if key in CONVERSATIONS and _is_conversation(child):
+        if key in LISTED and _is_conversation(child):
             continue
         if key in LISTS and child is not None:
             yield Thing(LISTS[key], child, place)

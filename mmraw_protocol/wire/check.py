@@ -69,13 +69,40 @@ def key_in_path(key: object) -> str:
     return f".{key}" if key in MODALITIES else "[...]"
 
 
-def _wrong(rule: Rule, path: str) -> MMRawError:
-    return MMRawError(rule.code, f"expected {rule.hint}", path)
+def kind_in_words(value: Any) -> str:
+    """What kind of value was got: its JSON type and its length, never what it says."""
+    if isinstance(value, str):
+        return f"a string of {len(value)} characters"
+    if isinstance(value, (list, tuple)):
+        return f"an array of {len(cast('list[Any]', value))} values"
+    if isinstance(value, Mapping):
+        return f"an object of {len(cast('dict[Any, Any]', value))} fields"
+    return _KINDS.get(cast("type[object]", type(value)), "a value of no JSON type")
 
 
-def _wrong_type(rule: Rule, path: str) -> MMRawError:
+_KINDS: dict[type[object], str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+}
+
+
+def expected(what: str, value: Any) -> str:
+    """The message that says what was expected and what kind of value was got."""
+    message = f"expected {what}, got {kind_in_words(value)}"
+    return message if len(message) <= _MOST_MESSAGE else f"expected {what}"
+
+
+def _wrong(rule: Rule, path: str, value: Any) -> MMRawError:
+    # Of an integer nothing but its value is wrong, and that is not repeated.
+    message = expected(rule.hint, value).replace("got an integer", "got another integer")
+    return MMRawError(rule.code, message, path)
+
+
+def _wrong_type(rule: Rule, path: str, value: Any) -> MMRawError:
     code: ErrorCode = "invalid_type" if rule.code == "invalid_value" else rule.code
-    return MMRawError(code, f"expected {rule.hint}", path)
+    return MMRawError(code, expected(rule.hint, value), path)
 
 
 def check_limit(length: int, limits: Limits, limit: str, path: str) -> None:
@@ -86,7 +113,8 @@ def check_limit(length: int, limits: Limits, limit: str, path: str) -> None:
     """
     most: int = getattr(limits, limit)
     if length > most:
-        raise MMRawError("limit_exceeded", f"longer than {most} characters", path)
+        message = f"expected at most {most} characters, got {length}"
+        raise MMRawError("limit_exceeded", message, path)
 
 
 def string(
@@ -96,10 +124,10 @@ def string(
 
     def check(value: Any, path: str, limits: Limits) -> None:
         if not isinstance(value, str):
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
         # Compiled patterns are kept by `re`; compiling all of them would slow every import.
         if (longest is not None and len(value) > longest) or re.match(pattern, value) is None:
-            raise _wrong(rule, path)
+            raise _wrong(rule, path, value)
         if limit is not None:
             check_limit(len(value), limits, limit, path)
 
@@ -111,9 +139,9 @@ def integer(rule: Rule, least: int, most: int, *, multiple_of: int = 1) -> Check
 
     def check(value: Any, path: str, _: Limits) -> None:
         if type(value) is not int:
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
         if not least <= value <= most or value % multiple_of:
-            raise _wrong(rule, path)
+            raise _wrong(rule, path, value)
 
     return check
 
@@ -125,7 +153,7 @@ def choice(rule: Rule, choices: tuple[int, ...]) -> Check:
     def check(value: Any, path: str, limits: Limits) -> None:
         within(value, path, limits)
         if value not in choices:
-            raise _wrong(rule, path)
+            raise _wrong(rule, path, value)
 
     return check
 
@@ -135,7 +163,7 @@ def number(rule: Rule) -> Check:
 
     def check(value: Any, path: str, _: Limits) -> None:
         if type(value) is not int and type(value) is not float:
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
 
     return check
 
@@ -145,7 +173,7 @@ def boolean(rule: Rule) -> Check:
 
     def check(value: Any, path: str, _: Limits) -> None:
         if type(value) is not bool:
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
 
     return check
 
@@ -155,9 +183,9 @@ def constant(rule: Rule, wanted: str | int | None) -> Check:
 
     def check(value: Any, path: str, _: Limits) -> None:
         if type(value) is not type(wanted):
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
         if value != wanted:
-            raise _wrong(rule, path)
+            raise _wrong(rule, path, value)
 
     return check
 
@@ -177,14 +205,14 @@ def array(rule: Rule, items: Sequence[Check], *, product: str | None = None) -> 
 
     def check(value: Any, path: str, limits: Limits) -> None:
         if not isinstance(value, (list, tuple)) or len(cast("list[Any]", value)) != len(items):
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
         whole = 1
         for index, (item, inner) in enumerate(zip(cast("list[Any]", value), items, strict=True)):
             inner(item, f"{path}[{index}]", limits)
             if product is not None:
                 whole *= item
         if product is not None and whole > getattr(limits, product):
-            message = f"the product is more than {getattr(limits, product)}"
+            message = f"expected a product of at most {getattr(limits, product)}"
             raise MMRawError("limit_exceeded", message, path)
 
     return check
@@ -195,7 +223,7 @@ def list_of(rule: Rule, inner: Check) -> Check:
 
     def check(value: Any, path: str, limits: Limits) -> None:
         if not isinstance(value, (list, tuple)):
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
         for index, item in enumerate(cast("list[Any]", value)):
             inner(item, f"{path}[{index}]", limits)
 
@@ -207,7 +235,7 @@ def map_of(rule: Rule, inner: Check) -> Check:
 
     def check(value: Any, path: str, limits: Limits) -> None:
         if not isinstance(value, Mapping):
-            raise _wrong_type(rule, path)
+            raise _wrong_type(rule, path, value)
         for key, item in cast("Mapping[Any, Any]", value).items():
             inner(item, path + key_in_path(key), limits)
 
@@ -233,7 +261,7 @@ def closed(
 
     def check(value: Any, path: str, limits: Limits) -> None:
         if not isinstance(value, Mapping):
-            raise MMRawError("invalid_type", "expected a JSON object", path)
+            raise MMRawError("invalid_type", expected("a JSON object", value), path)
         document = cast("Mapping[Any, Any]", value)
         for key, item in document.items():
             field = fields.get(key)
@@ -248,10 +276,11 @@ def closed(
             inner(item, f"{path}.{key}", limits)
         for name, field in fields.items():
             if field.required and name not in document:
-                message = f"required field {name} is absent"
+                message = f"expected field {name}, which is absent"
                 raise MMRawError("missing_field", message, path)
         if one_of and all(document.get(name) is None for name in one_of):
-            raise MMRawError("missing_source", f"one of {', '.join(one_of)} must be there", path)
+            message = f"expected one of {', '.join(one_of)}, got none"
+            raise MMRawError("missing_source", message, path)
 
     return check
 
@@ -283,7 +312,7 @@ def check_opaque_payload(value: Any, path: str, limits: Limits) -> None:
             processed_payload.
     """
     if not isinstance(value, dict):
-        raise MMRawError("invalid_type", "expected a JSON object", path)
+        raise MMRawError("invalid_type", expected("a JSON object", value), path)
     depth, values = limits.payload_depth, limits.payload_nodes
     check_json_value(value, max_depth=depth, max_values=values, path=path)
     if has_tensor_key(value):

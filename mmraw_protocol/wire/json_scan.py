@@ -179,15 +179,23 @@ def too_many(max_values: int, path: str) -> MMRawError:
     return MMRawError("limit_exceeded", f"more than {max_values} JSON values", path)
 
 
+def _place_in(fault: str, size: int) -> str:
+    """Where a text of `size` bytes is wrong, by msgspec's message."""
+    place = _BYTE.search(fault)
+    if place is None:
+        return f"one that is cut off after {size} bytes"
+    # It counts from 0, but behind the first byte of what follows a document.
+    is_behind = "trailing characters" in fault
+    return f"something else at byte {int(place[1]) + (not is_behind)}"
+
+
 def not_json(path: str, data: str | bytes) -> MMRawError:
     """The error for text that is no JSON, NaN and Infinity among it; it tells where."""
     told = "a text that is none"
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
     except msgspec.DecodeError as error:
-        place = _BYTE.search(str(error))
-        cut = f"one that is cut off after {len(data)} bytes"
-        told = cut if place is None else f"something else at byte {int(place[1]) + 1}"
+        told = _place_in(str(error), len(data))
     except (ValueError, RecursionError):
         pass
     return MMRawError("invalid_json", f"expected a valid JSON document; got {told}", path)

@@ -13,6 +13,9 @@ import { get, has, isArray, isInteger, isObject, JsonFloat, keysOf } from "./val
 /** Notes in `faults` what is wrong with a value that stands at `path`. */
 export type Check = (value: unknown, path: string, limits: Limits, faults: Faults) => void;
 
+/** Characters of an error's message at most. */
+const MOST_MESSAGE = 200;
+
 /** What breaks when a value is wrong, and what belongs there. */
 export interface Rule {
   readonly code: ErrorCode;
@@ -67,12 +70,32 @@ export function enforce(check: Check, value: unknown, path: string, limits: Limi
   faults.raise();
 }
 
-function wrong({ code, hint }: Rule, path: string, faults: Faults): void {
-  faults.add(code, `expected ${hint}`, path);
+/** What kind of value was got: its JSON type and its length, never what it says. */
+function kindInWords(value: unknown): string {
+  if (typeof value === "string") return `a string of ${codePoints(value)} characters`;
+  if (isArray(value)) return `an array of ${value.length} values`;
+  if (isObject(value)) return `an object of ${keysOf(value).length} fields`;
+  if (value === null) return "null";
+  if (typeof value === "boolean") return "a boolean";
+  if (typeof value === "bigint" || isInteger(value)) return "an integer";
+  const isFloat = value instanceof JsonFloat || typeof value === "number";
+  return isFloat ? "a float" : "a value of no JSON type";
 }
 
-function wrongType({ code, hint }: Rule, path: string, faults: Faults): void {
-  faults.add(code === "invalid_value" ? "invalid_type" : code, `expected ${hint}`, path);
+/** The message that says what was expected and what kind of value was got. */
+function expected(what: string, value: unknown): string {
+  const message = `expected ${what}, got ${kindInWords(value)}`;
+  return message.length <= MOST_MESSAGE ? message : `expected ${what}`;
+}
+
+function wrong({ code, hint }: Rule, path: string, faults: Faults, value: unknown): void {
+  // Of an integer nothing but its value is wrong, and that is not repeated.
+  const message = expected(hint, value).replace("got an integer", "got another integer");
+  faults.add(code, message, path);
+}
+
+function wrongType({ code, hint }: Rule, path: string, faults: Faults, value: unknown): void {
+  faults.add(code === "invalid_value" ? "invalid_type" : code, expected(hint, value), path);
 }
 
 export interface StringOptions {
@@ -86,12 +109,12 @@ export interface StringOptions {
 export function string(rule: Rule, options: StringOptions = {}): Check {
   const { pattern, limit, longest = Infinity } = options;
   return (value, path, limits, faults) => {
-    if (typeof value !== "string") return wrongType(rule, path, faults);
+    if (typeof value !== "string") return wrongType(rule, path, faults, value);
     if (isLonger(value, longest) || pattern?.test(value) === false) {
-      return wrong(rule, path, faults);
+      return wrong(rule, path, faults, value);
     }
     if (limit !== undefined && isLonger(value, limits[limit])) {
-      faults.add("limit_exceeded", `longer than ${limits[limit]} characters`, path);
+      faults.add("limit_exceeded", `expected at most ${limits[limit]} characters, got ${codePoints(value)}`, path);
     }
   };
 }
@@ -102,9 +125,9 @@ function isLonger(text: string, most: number): boolean {
 
 export function integer(rule: Rule, least: number, most: number, multipleOf = 1): Check {
   return (value, path, _, faults) => {
-    if (typeof value === "bigint") wrong(rule, path, faults);
-    else if (!isInteger(value)) wrongType(rule, path, faults);
-    else if (value < least || value > most || value % multipleOf !== 0) wrong(rule, path, faults);
+    if (typeof value === "bigint") wrong(rule, path, faults, value);
+    else if (!isInteger(value)) wrongType(rule, path, faults, value);
+    else if (value < least || value > most || value % multipleOf !== 0) wrong(rule, path, faults, value);
   };
 }
 
@@ -112,7 +135,7 @@ export function integer(rule: Rule, least: number, most: number, multipleOf = 1)
 export function choice(rule: Rule, choices: readonly number[]): Check {
   const within = integer(rule, Math.min(...choices), Math.max(...choices));
   return (value, path, limits, faults) => {
-    if (isInteger(value) && !choices.includes(value)) wrong(rule, path, faults);
+    if (isInteger(value) && !choices.includes(value)) wrong(rule, path, faults, value);
     else within(value, path, limits, faults);
   };
 }
@@ -120,13 +143,13 @@ export function choice(rule: Rule, choices: readonly number[]): Check {
 export function number(rule: Rule): Check {
   return (value, path, _, faults) => {
     const fits = value instanceof JsonFloat || ["bigint", "number"].includes(typeof value);
-    if (!fits) wrongType(rule, path, faults);
+    if (!fits) wrongType(rule, path, faults, value);
   };
 }
 
 export function boolean(rule: Rule): Check {
   return (value, path, _, faults) => {
-    if (typeof value !== "boolean") wrongType(rule, path, faults);
+    if (typeof value !== "boolean") wrongType(rule, path, faults, value);
   };
 }
 
@@ -139,8 +162,8 @@ export function constant(rule: Rule, wanted: string | number | null): Check {
       wanted === null
         ? value === null
         : kind === typeof wanted && (kind === "string" || isNumber);
-    if (!fits) wrongType(rule, path, faults);
-    else if (value !== wanted) wrong(rule, path, faults);
+    if (!fits) wrongType(rule, path, faults, value);
+    else if (value !== wanted) wrong(rule, path, faults, value);
   };
 }
 
@@ -153,14 +176,14 @@ export function nullable(inner: Check): Check {
 /** A list of fixed length; the product of its integers is at most the limit `product`. */
 export function array(rule: Rule, items: readonly Check[], product?: keyof Limits): Check {
   return (value, path, limits, faults) => {
-    if (!isArray(value) || value.length !== items.length) return wrongType(rule, path, faults);
+    if (!isArray(value) || value.length !== items.length) return wrongType(rule, path, faults, value);
     const before = faults.found.length;
     items.forEach((item, index) => item(value[index], `${path}[${index}]`, limits, faults));
     if (product === undefined || faults.found.length > before) return;
     // Rounding of a product beyond 2^53 cannot bring it below the limit.
     const whole = (value as readonly number[]).reduce((sum, side) => sum * side, 1);
     if (whole > limits[product]) {
-      faults.add("limit_exceeded", `the product is more than ${limits[product]}`, path);
+      faults.add("limit_exceeded", `expected a product of at most ${limits[product]}`, path);
     }
   };
 }
@@ -168,7 +191,7 @@ export function array(rule: Rule, items: readonly Check[], product?: keyof Limit
 /** A list of any length. */
 export function listOf(rule: Rule, item: Check): Check {
   return (value, path, limits, faults) => {
-    if (!isArray(value)) return wrongType(rule, path, faults);
+    if (!isArray(value)) return wrongType(rule, path, faults, value);
     for (let index = 0; index < value.length && !faults.full; index++) {
       item(value[index], `${path}[${index}]`, limits, faults);
     }
@@ -178,7 +201,7 @@ export function listOf(rule: Rule, item: Check): Check {
 /** An object with any keys. */
 export function mapOf(rule: Rule, item: Check): Check {
   return (value, path, limits, faults) => {
-    if (!isObject(value)) return wrongType(rule, path, faults);
+    if (!isObject(value)) return wrongType(rule, path, faults, value);
     for (const key of keysOf(value)) {
       if (faults.full) return;
       item(value[key], path + keyInPath(key), limits, faults);
@@ -190,6 +213,13 @@ export function mapOf(rule: Rule, item: Check): Check {
 export const byFamily: Check = () => {
   throw new Error("the family decides this check");
 };
+
+/** The message of a field that an object does not have; the field itself is input. */
+function unknownField(names: readonly string[]): string {
+  const message = `expected no other fields than ${names.join(", ")}`;
+  if (message.length <= MOST_MESSAGE) return message;
+  return `expected none but the ${names.length} fields of the schema`;
+}
 
 export interface ClosedOptions {
   /** Fields of which one is there and not null. */
@@ -206,12 +236,12 @@ export function closed(
   { oneOf = [], payloads = {}, other = byFamily }: ClosedOptions = {},
 ): Check {
   return (value, path, limits, faults) => {
-    if (!isObject(value)) return faults.add("invalid_type", "expected a JSON object", path);
+    if (!isObject(value)) return faults.add("invalid_type", expected("a JSON object", value), path);
     for (const name of keysOf(value)) {
       if (faults.full) return;
       const field = has(fields, name) ? fields[name] : undefined;
       if (field === undefined) {
-        faults.add("unknown_field", "a field is not defined by the schema", path);
+        faults.add("unknown_field", unknownField(Object.keys(fields)), path);
         continue;
       }
       let { check } = field;
@@ -224,11 +254,11 @@ export function closed(
     }
     for (const [name, { required }] of Object.entries(fields)) {
       if (required && !has(value, name)) {
-        faults.add("missing_field", `required field ${name} is absent`, path);
+        faults.add("missing_field", `expected field ${name}, which is absent`, path);
       }
     }
     if (oneOf.length > 0 && oneOf.every((name) => (get(value, name) ?? null) === null)) {
-      faults.add("missing_source", `one of ${oneOf.join(", ")} must be there`, path);
+      faults.add("missing_source", `expected one of ${oneOf.join(", ")}, got none`, path);
     }
   };
 }

@@ -1,0 +1,117 @@
+"""What errors say: what was expected and what kind of thing was got, never what it says."""
+
+from typing import Any
+
+import pytest
+import samples
+
+from mmraw_protocol import MMRawError
+from mmraw_protocol.wire.base64 import decode_base64, decode_base64url, encode_base64
+from mmraw_protocol.wire.json import parse_json
+from mmraw_protocol.wire.ref import parse_ref
+
+#: Nothing of it may be repeated.
+SECRET = "Kp7-secret"
+FIELDS = sorted(samples.ref_fields())
+
+
+def error_of(text: str) -> MMRawError:
+    """Why a ref is rejected."""
+    with pytest.raises(MMRawError) as caught:
+        parse_ref(text)
+    message = caught.value.message
+    assert len(message) <= 200
+    assert message.isascii()
+    assert message.isprintable()
+    assert SECRET not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (None, "null"),
+        (True, "a boolean"),
+        (7, "an integer"),
+        (1.5, "a float"),
+        ([SECRET], "an array of 1 values"),
+        ({SECRET: SECRET}, "an object of 1 fields"),
+    ],
+)
+@pytest.mark.parametrize("field", ["family", "fingerprint", "mm_hash", "run_id"])
+def test_the_type_and_the_length_that_were_got(field: str, value: Any, kind: str) -> None:
+    error = error_of(samples.v3_text({**samples.ref_fields(), field: value}))
+    assert error.path == f"$.{field}"
+    assert error.message.startswith("expected ")
+    assert error.message.endswith(f", got {kind}")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_field_is_repeated(field: str) -> None:
+    error = error_of(samples.v3_text({**samples.ref_fields(), field: f"{SECRET}/{SECRET}" * 9}))
+    assert error.path.startswith(f"$.{field}")
+    if field in ("fingerprint", "mm_hash", "family", "run_id"):
+        assert "got a string of 189 characters" in error.message
+
+
+def test_the_fields_that_are_allowed() -> None:
+    error = error_of(samples.v3_text({**samples.ref_fields(), SECRET: 1}))
+    assert error.message == "expected no other fields than " + ", ".join(
+        sorted([*FIELDS, "raw_uri"])
+    )
+    assert error_of(samples.v3_text({"family": "qwen_vl"})).message.startswith("expected field ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("e30=", "padding at character 4"),
+        ("e3\n0", "a line break at character 3"),
+        ("e3 0", "a blank at character 3"),
+        ("+30A", "a letter of the standard alphabet at character 1"),
+        ("e3...", "dots, as where a text was cut off, at character 3"),
+        ("e3%2F", "a percent escape at character 3"),
+        ('e30"', "a quote at character 4"),
+        ("e3\\/", "an escape at character 3"),
+        ("e3,0", "a character of no alphabet at character 3"),
+        ("e3é0", "a character beyond ASCII at character 3"),
+        ("e30ee", "5 characters, which is no length of it"),
+        ("e31", "stray bits in the last character, 3"),
+    ],
+)
+def test_base64url_is_told_by_kind_and_place(text: str, told: str) -> None:
+    with pytest.raises(MMRawError, match=f"expected base64url without padding; got {told}"):
+        decode_base64url(text)
+    with pytest.raises(MMRawError, match="got "):
+        decode_base64url(f"mmraw:{text}", start=6)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("e30", "3 characters, which is no length of it"),
+        ("e3=0", "padding at character 3"),
+        ("e_0=", "a letter of the URL alphabet at character 2"),
+        ("e31=", "stray bits before the padding, at character 3"),
+    ],
+)
+def test_standard_base64_is_told_by_kind_and_place(text: str, told: str) -> None:
+    with pytest.raises(MMRawError, match=f"expected standard base64 with padding; got {told}"):
+        decode_base64(text)
+    assert decode_base64(encode_base64(b"{}")) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": 1', "one that is cut off after 7 bytes"),
+        ('{"a": 1,}', "something else at byte 9"),
+        ("{'a': 1}", "something else at byte 2"),
+        ('{"a": NaN}', "something else at byte 7"),
+        ("[1] [2]", "something else at byte 5"),
+    ],
+)
+def test_json_is_told_by_place(text: str, told: str) -> None:
+    for given in (text, text.encode()):
+        with pytest.raises(MMRawError, match=f"expected a valid JSON document; got {told}$"):
+            parse_json(given)
