@@ -1,4 +1,4 @@
-"""Images that stand in a column beside the texts, and their places in these.
+"""Images in a column outside of the texts, and their positions in these.
 
 Source: spec/README.md, section "Messages".
 """

@@ -77,7 +77,7 @@ def run_label(
 def label_of(store: AssetStore | None) -> str:
     """The run that the refs of a store name: its own, else `run_label` of its place.
 
-    None stands for inline refs.
+    None means inline refs.
 
     Raises:
         MMRawError: invalid_run_id.

@@ -26,7 +26,7 @@ class ImagePrompt(NamedTuple):
 
     Attributes:
         token_ids: The whole prompt.
-        placeholders: Where the images stand in it, in order: the spans as they are on the wire, or
+        placeholders: Where the images are in it, in order: the spans as they are on the wire, or
             the targets, one token each.
     """
 
@@ -54,7 +54,7 @@ def expand_prompt(
         adapter: The family's; None takes the defaults of the family that the refs name.
         vocabulary: Ids by token, as a tokenizer's `get_vocab()` gives them; None takes those that
             are published for the adapter's line of checkpoints.
-        form: A form of prompts that the family also has in vLLM, to be told why it cannot be.
+        form: A further form of prompts of the family in vLLM; the error says why it cannot be.
         limits: Of refs and their count.
 
     Returns:
@@ -107,7 +107,7 @@ def compact_prompt(
 ) -> ImagePrompt:
     """The prompt that vLLM expands to this one; inverse of `expand_prompt`.
 
-    Ids that are not known are learned from the prompt: tokens beside the spans are then dropped by
+    Ids that are not known are learned from the prompt: tokens around the spans are then dropped by
     their position alone, and a token has one id throughout.
 
     Args:
@@ -127,7 +127,7 @@ def compact_prompt(
     Raises:
         MMRawError: placeholder_invalid (spans that overlap, are out of order, or reach beyond the
             prompt), placeholder_mismatch (a length that the ref does not give), span_mismatch (a
-            span with other tokens, without the tokens that vLLM writes beside it, and targets or
+            span with other tokens, without the tokens that vLLM writes around it, and targets or
             placeholder tokens outside of every span), lengths_differ (as many refs are given as
             there are placeholders, or none), what the schema of placeholders says, and what
             `expand_prompt` raises for options and refs.

@@ -23,7 +23,7 @@ class PartsPrompt(NamedTuple):
     Attributes:
         token_ids: The prompt, with one target for each image.
         content_parts: The images, in the order of the prompt.
-        places: The path of each ref in the features, by its text; of one that stands there twice,
+        places: The path of each ref in the features, by its text; of one that is there twice,
             that of the first in the prompt.
     """
 

@@ -59,12 +59,12 @@ def ref_messages(
 ) -> list[Any]:
     """The messages with the URL of each image replaced by its ref; `messages` is never changed.
 
-    Parts keep their kind. Images of a column become image_url parts where their tags stand, since
+    Parts keep their kind. Images of a column become image_url parts in place of their tags, since
     servers read parts alone. Parts that carry a ref already stay, after it was read. All images are
     read, described and stored before anything is rewritten.
 
     Args:
-        messages: The conversation, or a row that has one with its images beside.
+        messages: The conversation, or a row that has one with a column of images.
         adapter: The family and its configuration.
         store: Where the images go; needed for `offload`.
         storage: `offload` puts the bytes into `store`; `inline` keeps them in the ref.
@@ -78,8 +78,8 @@ def ref_messages(
 
     Raises:
         MMRawError: not_convertible (images of answers beside the messages of a row),
-            modality_unsupported (a ref of a video or audio), hash_mismatch (a uuid beside
-            an image, which a server refuses beside a ref of another mm_hash), and what
+            modality_unsupported (a ref of a video or audio), hash_mismatch (an image's
+            uuid, which a server rejects for a ref of another mm_hash), and what
             `pack_images`, `parse_ref` and `format_ref` raise, with the part's path.
     """
     conversation = read_conversation(messages, skipped)

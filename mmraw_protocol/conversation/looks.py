@@ -87,7 +87,7 @@ def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
 
 
 def holds_url(value: Any) -> bool:
-    """Whether a URL of any kind stands somewhere in a value, but not in what is said or done."""
+    """Whether a value has a URL of any kind, except in what is said or done."""
     return any(isinstance(one, str) and "://" in one for _, one, whole in _walk(value) if not whole)
 
 
@@ -144,7 +144,7 @@ def _reason_of_text(name: str, text: str) -> str | None:
         return None
     if _has_word(name) and text:
         return "key"
-    # Objects of a store are named by URLs with a signature behind them.
+    # Objects of a store have URLs with a signature at the end.
     names = (start, _QUERY.split(start, maxsplit=1)[0]) if len(text) < _LONGEST_NAME else ()
     is_name = any(one.endswith(_SUFFIXES) for one in names)
     return "value" if is_name or start.startswith(_HEADS) else None

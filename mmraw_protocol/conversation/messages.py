@@ -54,7 +54,7 @@ class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
         item: The envelope.
         description: Size, hash and layout.
         data: The encoded bytes.
-        notes: What became of orientation and alpha, where there is something to tell.
+        notes: What was done with orientation and alpha, if anything.
     """
 
     where: MessageImage
@@ -73,7 +73,7 @@ class PackedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mm_hash(self) -> str:
-        """The hash that goes beside the ref."""
+        """The hash that is listed with the ref."""
         return self.description.mm_hash
 
 
@@ -90,7 +90,7 @@ def offload_messages(
     An image that carries such a URL or a ref already is read and verified, and stays where it is.
     All images are read and stored before anything is rewritten; `messages` is never changed, and
     parts keep their kind (dict, dataclass, pydantic model, msgspec struct, plain object) and their
-    spelling. A row with its images beside gives a row.
+    spelling. A row with a column of images gives a row.
 
     Raises:
         MMRawError: what `find_images`, reading an image or storing it raises, with the part's path.
@@ -126,10 +126,10 @@ def inline_messages(
 ) -> Any:
     """The messages with every image in them, as its spelling has it; `messages` is never changed.
 
-    That is a data: URL, base64 beside its media type, or bytes.
+    That is a data: URL, base64 with its media type, or bytes.
 
     Args:
-        messages: The conversation, or a row that has one with its images beside.
+        messages: The conversation, or a row that has one with a column of images.
         store: Where images were offloaded to. Its URLs are read through it, which an object store's
             need; file: URLs are read without it, too.
         run_id: The run, where the store holds several; None looks at what the URL says.
@@ -196,7 +196,7 @@ def find_images(messages: Any, *, skipped: Counter[str] | None = None) -> list[M
 
     Args:
         messages: A list of messages, or a row that has one under `messages`, `prompt` or
-            `conversations` with its images beside. An iterator is used up.
+            `conversations` with a column of images. An iterator is used up.
         skipped: None rejects what looks like an image and is in no spelling that is read, videos,
             audio and file ids; a counter leaves them out and counts them by error code.
 
@@ -236,11 +236,11 @@ def pack_images(
         limits: Of images and grids.
         multimodal_output: `raw` gives envelopes. `processed` (tensors for SFT) is made by
             mmraw_protocol.integrations.transformers.
-        orientation: `as-stored` packs a picture that its EXIF says is turned as it stands; `apply`
+        orientation: `as-stored` packs a picture with EXIF orientation as it is stored; `apply`
             turns it.
         alpha: `refuse` rejects an image that is not fully opaque; `drop` leaves its alpha out, and
             `white` puts it on white. What is turned or put on white is encoded again, as PNG, and
-            stored; the ref names that image. `notes` of each image tell what became of it.
+            stored; the ref names that image. `notes` of each image say what was done.
         skipped: As for `find_images`.
 
     Raises:
@@ -330,7 +330,7 @@ def mm_data(images: Sequence[PackedImage], offsets: Sequence[int]) -> MultiModal
 
     Args:
         images: What `pack_images` gave.
-        offsets: Where the first pad of each image stands in the whole prompt's tokens.
+        offsets: Position of each image's first placeholder token in the whole prompt.
 
     Raises:
         MMRawError: lengths_differ.

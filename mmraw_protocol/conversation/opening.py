@@ -1,4 +1,4 @@
-"""The bytes of a message's image, whatever its part says of them."""
+"""The bytes of a message's image, independent of its declared type."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check_source(image: MessageImage) -> None:
 
 
 def _bytes_of(image: MessageImage, limits: Limits) -> Any:
-    """The source; decoded where it is base64 that stands where base64 belongs."""
+    """The source; decoded if it is base64 where base64 belongs."""
     source = image.source
     if image.place.encoded and isinstance(source, str) and not is_url(source):
         return decode_text(source, limits, image.path)

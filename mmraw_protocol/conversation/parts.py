@@ -82,5 +82,5 @@ def image_source(part: Any) -> Any:
 
 
 def is_container(value: Any) -> bool:
-    """Whether a source stands within an object, under `url`."""
+    """Whether a source is within an object, under `url`."""
     return isinstance(value, Mapping) or hasattr(value, "url")

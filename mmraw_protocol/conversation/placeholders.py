@@ -31,7 +31,7 @@ _PAD = ""
 class TokenIds:
     """The ids that a family's tokens have in one prompt.
 
-    An id that is not known is learned from the first place where its token must stand. From then on
+    An id that is not known is learned from the first position where its token must be. From then on
     the token has that id, and no other token has it.
 
     Args:
@@ -67,12 +67,12 @@ class TokenIds:
 
 
 class ImageTokens(NamedTuple):
-    """Ids of the tokens that stand for an image in the prompts of one checkpoint.
+    """Ids of the tokens that represent an image in the prompts of one checkpoint.
 
     Attributes:
         pads: The placeholder token; several where it is not known which checkpoint it is.
-        before, after: What stands right before and behind a span; None where it is not known, is no
-            single token, or where nothing stands there.
+        before, after: The tokens right before and after a span; None if unknown, not a
+            single token, or absent.
     """
 
     pads: frozenset[int]
@@ -91,7 +91,7 @@ def image_tokens(
 
     Args:
         family: One with a folder; of others nothing but `pad_token_id` is known.
-        pad_token_id: The placeholder token; None where neither caller nor prompt tells it.
+        pad_token_id: The placeholder token; None if neither caller nor prompt gives it.
         vocabulary: Ids by token; None takes those published for the line of checkpoints whose
             placeholder token is `pad_token_id`, and without it, that of every line.
         line: The line of checkpoints whose tokens `vocabulary` has; None for the first.
@@ -157,7 +157,7 @@ def check_spans(
         pad_token_id: The family's pad; None takes the token that the first placeholder begins with.
         modality: For the error's path.
         spans: The tokens of each placeholder as texts, as `span_texts` gives them; None, for all or
-            one, means that the pad alone stands there. Texts that are alike have one id.
+            one, means that the pad alone is there. Texts that are alike have one id.
 
     Raises:
         MMRawError: placeholder_invalid, span_mismatch.

@@ -48,7 +48,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 _PLACES = msgspec.convert(PLACES, tuple[Place, ...])
-#: The images of a column, which stand there themselves.
+#: The images of a column, which are its entries themselves.
 COLUMN = Place("images_column", frozenset(), (), (), (), False, False, {}, {}, {})
 _SCALARS = (str, bytes, bytearray, memoryview, int, float, list)
 
@@ -107,7 +107,7 @@ def items_of(value: Any) -> Sequence[Any] | None:
 
 
 def value_at(part: Any, at: Sequence[str]) -> Any:
-    """What stands at a path of keys; None where it is absent."""
+    """The value at a path of keys; None if it is absent."""
     for name in at:
         part = field_of(part, name)
     return part

@@ -20,7 +20,7 @@ _NO_PROMPT = frozenset({"chat_template"})
 
 
 def image_urls(document: Any) -> Iterator[tuple[Any, list[Any]]]:
-    """Every image URL of a request in its order, with the uuids that stand beside it."""
+    """Every image URL of a request in its order, with its uuids."""
     for node in _nodes(document):
         value, source = node.get(PART_TYPE), node.get("source")
         if isinstance(value, dict):
@@ -50,7 +50,7 @@ def _uuids(*nodes: Any) -> list[Any]:
 
 
 def _nodes(document: Any) -> Iterator[Document]:
-    """All objects of a document in their order; no recursion, whatever its depth."""
+    """All objects of a document in their order; no recursion, at any depth."""
     waiting = [document]
     while waiting:
         value = waiting.pop()

@@ -34,7 +34,7 @@ __all__ = [
     "wire_length",
 ]
 
-#: The convention by which one token stands for a whole image.
+#: The convention by which one token represents a whole image.
 _ONE_TOKEN = "single"
 
 
@@ -60,12 +60,12 @@ def features_to_content_parts(
 
     Args:
         features: The body.
-        adapters: The adapter of a family, where its configuration decides how many tokens stand for
+        adapters: The adapter of a family, where its configuration decides how many tokens represent
             an image; by default that of its defaults.
         limits: As for `parse_features`.
 
     Raises:
-        MMRawError: not_convertible (a family without a folder, whose spans nobody knows),
+        MMRawError: not_convertible (a family without a folder, whose spans are unknown),
             placeholder_invalid (no room for the tokens around a span), and what `parse_features`
             raises.
     """
@@ -103,14 +103,14 @@ def content_parts_to_features(
     Args:
         parts: The content parts of the request; all are refs.
         placeholders: `mm_placeholders` of the answer.
-        placeholder: `single` gives offsets in the prompt in which one token stands for an image, of
+        placeholder: `single` gives offsets in the prompt in which one token represents an image, of
             families with that convention; None leaves the prompt as the server expanded it.
         adapters: As for `features_to_content_parts`.
         limits: As for `parse_features`.
 
     Raises:
         MMRawError: not_convertible (a URL that is no ref; a family without a folder; a span that
-            its ref does not give, which one token cannot stand for), lengths_differ,
+            its ref does not give, which one token cannot represent), lengths_differ,
             modality_mismatch, placeholder_invalid, and what the parsers raise.
     """
     if placeholder not in (None, _ONE_TOKEN):
@@ -180,7 +180,7 @@ def mm_refs_to_content_parts(value: Any, *, limits: Limits = DEFAULT_LIMITS) -> 
     """The content parts and the answer's placeholders that mm_refs were made of.
 
     Raises:
-        MMRawError: not_convertible (a URL that is no ref, whose modality nobody knows), and what
+        MMRawError: not_convertible (a URL that is not a ref, whose modality is unknown), and what
             `parse_mm_refs` raises.
     """
     places: dict[str, list[dict[str, int]]] = {}
@@ -219,7 +219,7 @@ def _info_of(ref: RawMMRef, path: str) -> FamilyInfo:
 
 
 def _around(info: FamilyInfo) -> tuple[int, int]:
-    """How many tokens the server writes before and behind a span: one or none."""
+    """How many tokens the server writes before and after a span: one or none."""
     return int(bool(info.vllm.before)), int(bool(info.vllm.after))
 
 

@@ -24,7 +24,7 @@ class Layout(Shown, msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         grid_thw: [t, h, w] in patches.
         num_tokens: Tokens that the image becomes in the model.
-        placeholder_length: Tokens that stand for it in the prompt.
+        placeholder_length: Tokens that represent it in the prompt.
         payload: The family's payload.
         resized: (width, height) in pixels that the processor resizes (and pads) to.
         content: (width, height) in pixels that the picture fills of it, from the top left.
@@ -116,13 +116,13 @@ class Adapter(Protocol):
         ...
 
     def placeholder_length(self, payload: Payload) -> int:
-        """Tokens that stand for it in the prompt."""
+        """Tokens that represent it in the prompt."""
         ...
 
     def span(self, payload: Payload) -> list[str]:
-        """The tokens that stand for it in the prompt, as texts; `placeholder_length` of them."""
+        """The tokens that represent it in the prompt, as texts; `placeholder_length` of them."""
         ...
 
     def prompt_text(self, payload: Payload) -> str:
-        """The text that stands for it in the prompt."""
+        """The text that represents it in the prompt."""
         ...

@@ -130,11 +130,11 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
         return t * h * w // self.merge_size**2
 
     def placeholder_length(self, payload: Payload) -> int:
-        """Tokens that stand for it in the prompt, by the placeholder convention of the adapter."""
+        """Tokens that represent it in the prompt, by the placeholder convention of the adapter."""
         return len(self.span(payload))
 
     def prompt_text(self, payload: Payload) -> str:
-        """The text that stands for it in the prompt."""
+        """The text that represents it in the prompt."""
         return f"{self.tokens.before}{''.join(self.span(payload))}{self.tokens.after}"
 
     def span(self, payload: Payload) -> list[str]:

@@ -26,7 +26,7 @@ _SIDES = ("height", "width")
 
 
 def parameters_in(given: Given, info: FamilyInfo) -> dict[str, Any]:
-    """The layout parameters that a configuration of the family stands for, unchecked.
+    """The layout parameters of a configuration of the family, unchecked.
 
     Raises:
         MMRawError: invalid_config.
@@ -62,7 +62,7 @@ def _only_parameters(given: Given, info: FamilyInfo) -> bool:
 
 
 def _without_nulls(document: Object, info: FamilyInfo) -> dict[str, Any]:
-    """What a document says, where null stands for an absent key or for another value."""
+    """The document's values, with null read as an absent key or as another value."""
     given = dict(document)
     for name, value in info.configuration.null.items():
         if name in given and given[name] is None:
@@ -88,7 +88,7 @@ def _check_size(document: Object, info: FamilyInfo, path: str) -> None:
     configuration = info.configuration
     keys = _keys_of(document["size"], square=configuration.square)
     if keys is not None:
-        # A bound at the top level stands for the key of `size`, and for its own name there.
+        # A bound at the top level means the key of `size`, and its own name there.
         for places in info.config_names.values():
             top = next((place for place in places if "." not in place), None)
             inner = next((p[5:] for p in places if p.startswith("size.")), None)
@@ -100,7 +100,7 @@ def _check_size(document: Object, info: FamilyInfo, path: str) -> None:
 
 
 def _keys_of(size: Any, *, square: bool) -> set[str] | None:
-    """The keys that a value of `size` has or stands for; None for no size."""
+    """The keys that a value of `size` has or means; None for no size."""
     if isinstance(size, Mapping):
         return {key for key, value in cast(Object, size).items() if value is not None}
     if isinstance(size, (list, tuple)):
@@ -141,7 +141,7 @@ def _found(document: Object, whole: Object, info: FamilyInfo, path: str) -> dict
 
 
 def _value(document: Object, places: tuple[str, ...], path: str, *, square: bool) -> Any:
-    """What stands at the first of some places where something stands.
+    """The value at the first place that has one.
 
     Raises:
         MMRawError: invalid_config (two sides that differ, or something of another form).
@@ -169,7 +169,7 @@ def _value(document: Object, places: tuple[str, ...], path: str, *, square: bool
 
 
 def _at(document: Object, place: str, *, square: bool) -> Any:
-    """The value under a path of keys, which may also stand as one key."""
+    """The value under a path of keys, which may also be one key."""
     if place in document:
         return document[place]
     node: Any = document

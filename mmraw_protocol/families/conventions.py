@@ -1,6 +1,6 @@
-"""The placeholder conventions of a family: how many tokens of a prompt stand for an image.
+"""The placeholder conventions of a family: how many tokens of a prompt represent an image.
 
-A family of spec/families/ lists them where it has several. The span tells them apart.
+A family of spec/families/ lists them if it has several. The span's length distinguishes them.
 """
 
 from __future__ import annotations

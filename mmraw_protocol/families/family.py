@@ -25,7 +25,7 @@ class FamilyAdapter(Shown, Generic[Config]):
     """One family under one configuration; a class of a family adds its layout and its payload.
 
     Args:
-        config: The layout parameters: whatever changes the layout, and nothing else.
+        config: The layout parameters: everything that changes the layout, and nothing else.
     """
 
     family: str
@@ -70,7 +70,7 @@ class FamilyAdapter(Shown, Generic[Config]):
         raise NotImplementedError
 
     def span(self, payload: Payload) -> list[str]:
-        """The tokens that stand for an image in the prompt, as texts: its pad tokens."""
+        """The tokens that represent an image in the prompt, as texts: its pad tokens."""
         return [self.pad_token] * self.placeholder_length(payload)
 
     @property
@@ -79,7 +79,7 @@ class FamilyAdapter(Shown, Generic[Config]):
         raise NotImplementedError
 
     def placeholder_length(self, payload: Payload) -> int:
-        """Tokens that stand for an image in the prompt."""
+        """Tokens that represent an image in the prompt."""
         raise NotImplementedError
 
     def describe(self, source: Any, *, limits: Limits = DEFAULT_LIMITS) -> ImageDescription:

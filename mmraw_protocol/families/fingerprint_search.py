@@ -1,4 +1,4 @@
-"""What a fingerprint stands for: a hash is not undone, but few layouts are in use.
+"""The layout of a fingerprint: a hash cannot be inverted, but few layouts are in use.
 
 Published layouts come first, then a configuration at hand mixed with them, then one or two layout
 parameters of either with another value that people set.
@@ -31,7 +31,7 @@ _SENTINEL = 987654321987
 
 
 class FoundLayout(NamedTuple):
-    """What a fingerprint stands for.
+    """The layout of a fingerprint.
 
     Attributes:
         family: The family.
@@ -52,7 +52,7 @@ class FoundLayout(NamedTuple):
 def find_layout(
     fingerprint: str, *, family: str | None = None, near: Adapter | None = None
 ) -> FoundLayout | None:
-    """What a fingerprint stands for; None where no layout in use has it.
+    """The layout of a fingerprint; None if no layout in use has it.
 
     Args:
         fingerprint: 32 hex digits.

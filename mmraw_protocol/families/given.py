@@ -22,7 +22,7 @@ class Given(NamedTuple):
         whole: The object of the whole processor; None where there is the image processor alone.
         processor_class: The class of the whole processor, where it is named.
         model_type: Of the model's own configuration, where there is one.
-        path: Where `processor` stands.
+        path: The path of `processor`.
         complete: Whether it stands where a checkpoint has it, so that the model's type tells the
             image processor where the configuration does not.
         mapping: Whether it may be layout parameters and nothing else.

@@ -95,7 +95,7 @@ def named_family(given: Given) -> str | None:
 def as_of_family(document: Mapping[str, Any], family: str) -> dict[str, Any]:
     """An image processor's configuration, said to be of a family's processor where it names none.
 
-    For a caller who knows the model: a class of image processors may serve several.
+    For callers that know the model: a class of image processors may serve several.
     """
     info = FAMILIES.get(family)
     named = type_of(document) is None or document.get("processor_class") is not None

@@ -1,4 +1,4 @@
-"""Published layouts by their fingerprint: whose layout parameters a fingerprint stands for."""
+"""Published layout parameters by their fingerprint."""
 
 from __future__ import annotations
 

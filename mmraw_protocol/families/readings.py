@@ -4,7 +4,7 @@ spec/families/<name>/family.json names what they say and which reading each is:
 
     grid_hw         h and w of the grid
     grid_thw        t, h and w of the grid
-    last_patch_xy   where the last patch stands, (w - 1, h - 1); of many positions, the greatest
+    last_patch_xy   position of the last patch, (w - 1, h - 1); of many positions, the greatest
     num_tokens      the tokens that the image becomes
     size_hw         height and width in pixels that the image is resized to
 
@@ -26,14 +26,14 @@ _READINGS: dict[str, Callable[[Layout], Any]] = {
     "num_tokens": lambda layout: layout.num_tokens,
     "size_hw": lambda layout: list(layout.resized[::-1]),
 }
-#: Those that tell the whole grid.
+#: Those that give the whole grid.
 _OF_THE_GRID = frozenset(_READINGS) - {"num_tokens"}
 
 
 def answers_of(family: str) -> Mapping[str, str | None]:
     """What the family's image processors answer, by name, with the reading that each is.
 
-    None where an answer tells nothing of the layout, as pixels do.
+    None if an answer says nothing about the layout, as pixels do.
     """
     info = FAMILIES.get(family)
     return {"pixel_values": None, GRID_KEY: "grid_thw"} if info is None else info.answers
@@ -54,7 +54,7 @@ def differs(said: Mapping[str, Any], names: Mapping[str, str | None], layout: La
         layout: The image's layout.
 
     Returns:
-        True too where no name tells the grid and one of `names` should.
+        True too if no name gives the grid and one of `names` should.
     """
     readings = {
         name: reading

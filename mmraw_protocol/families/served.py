@@ -72,7 +72,7 @@ def server_adapter(
     document = as_of_family(processor, family)
     parameters = {**found_in(processor, info), **changes}
     if type_of(processor) is None and {*info.required} <= {*parameters}:
-        # vLLM's own classes do not say their names; what they lack stands elsewhere.
+        # vLLM's own classes do not have these names; the missing values are elsewhere.
         document, changes = {}, parameters
     found = get_adapter(family, document, placeholder=placeholder)
     adapter = cast("BuiltInAdapter[Any, Any]", found)

@@ -1,4 +1,4 @@
-"""Decoding that nobody waits for any more: a thread cannot be stopped, a worker process can."""
+"""Decoding without a waiting caller: a thread cannot be stopped, a worker process can."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _asked: ContextVar[Callable[[], bool] | None] = ContextVar("mmraw_abandoned", de
 
 
 def is_abandoned() -> bool:
-    """Whether nobody waits for what this thread decodes."""
+    """Whether no caller waits for what this thread decodes."""
     asked = _asked.get()
     return asked is not None and asked()
 

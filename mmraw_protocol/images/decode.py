@@ -43,7 +43,7 @@ def decode_rgb(
         data: The encoded image.
         limits: Bytes, parts, scans, pixels and sides, checked before decoding.
         frames: `single` refuses animations, `first` takes their first frame.
-        isolation: `process` decodes every image in the workers; `off` decodes here, whatever
+        isolation: `process` decodes every image in the workers; `off` decodes here, however much
             memory it takes, for where no process can be started.
         path: For errors.
 

@@ -66,7 +66,7 @@ def is_text_of_image(text: str) -> bool:
 
 
 def decode_data_url(text: str, limits: Limits, path: str) -> bytes:
-    """The bytes of a data: URL, whatever its media type says; one of a video or audio is rejected.
+    """The bytes of a data: URL of any media type but that of a video or audio.
 
     Raises:
         MMRawError: invalid_raw_uri (no comma, or no base64), modality_unsupported, and what
@@ -75,7 +75,7 @@ def decode_data_url(text: str, limits: Limits, path: str) -> bytes:
     comma = text.find(",", 0, _LONGEST_HEAD)
     media_type, *parameters = text[len("data:") : max(comma, 0)].lower().split(";")
     if comma < 0 or "base64" not in (one.strip() for one in parameters):
-        what = "no comma behind its head" if comma < 0 else "no ;base64 before its comma"
+        what = "no comma after its head" if comma < 0 else "no ;base64 before its comma"
         message = f"only data: URLs in base64 are read, and this one has {what}"
         raise MMRawError("invalid_raw_uri", message, path)
     for start, modality in MEDIA_TYPES.items():
@@ -90,7 +90,7 @@ def decode_text(text: str, limits: Limits, path: str, start: int = 0) -> bytes:
     Raises:
         MMRawError: empty_source, invalid_base64, limit_exceeded.
     """
-    # Blanks, and the three characters of a percent escape, at most double what stands there.
+    # Blanks, and the three characters of a percent escape, at most triple the length.
     if (len(text) - start) // 2 > limits.inline_image_bytes // 3 * 4 + 4:
         raise _too_large(limits, path)
     data = decode_standard(text, start)

@@ -108,7 +108,7 @@ def _decoders() -> dict[Format, Any]:
 
 
 def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$") -> ImageHeader:
-    """The header of an encoded image; a file cut off behind its header still has one.
+    """The header of an encoded image; a file cut off after its header still has one.
 
     Raises:
         MMRawError: empty_source, unsupported_format, image_undecodable, limit_exceeded,
@@ -161,7 +161,7 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
 
 
 def _open(data: bytes, kind: Format, decoder: Any) -> tuple[Image, int] | None:
-    """The opened image and its number of frames; None for whatever the decoder throws."""
+    """The opened image and its number of frames; None for any exception of the decoder."""
     try:
         image = decoder(io.BytesIO(data))
         # The walk has counted the frames of a GIF and a PNG.

@@ -2,7 +2,7 @@
 
 A worker that crashes, hangs or outgrows its memory costs its one image; it is ended and another
 takes its place. This guards against faults of decoders. It is not a sandbox: a worker runs with the
-rights of the user who started it.
+rights of the user that started it.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class IsolatedDecoder:
 
         Raises:
             MMRawError: what `decode_rgb` raises; image_undecodable also where the decoder crashed,
-                decode_timeout (also where nobody waits any more), decoder_unavailable (no worker
+                decode_timeout (also if no caller waits any more), decoder_unavailable (no worker
                 starts, the machine gave out, or this is closed).
         """
         job = self._job(limits or self.limits, frames or self.frames)
@@ -143,7 +143,7 @@ class IsolatedDecoder:
         try:
             found = worker.decode(data, job)
             if worker.has_died and reused:
-                # It may have died before this image came to it: a fresh worker tells.
+                # It may have died before this image reached it: try a fresh worker.
                 worker.stop()
                 worker = self._start()
                 found = worker.decode(data, job)

@@ -18,7 +18,7 @@ BYTES_PER_PIXEL = 8
 BYTES_BESIDES = 32 << 20
 #: A decoder's tables, and what allocators round up: 3 MiB measured.
 _OVERHEAD = 4 << 20
-#: The converted picture beside the one that the file holds.
+#: The converted picture in addition to the one of the file.
 _RGB = 4
 #: Two canvases, the copy of one of them, and the picture, at four bytes each.
 _WEBP = 16
@@ -46,8 +46,8 @@ def fits_bound(data: bytes, limits: Limits) -> bool:
 def _growth_of(data: bytes, limits: Limits) -> tuple[int, int]:
     """Pixels, and most bytes that decoding adds.
 
-    The pixels of PNG and GIF take 8 bytes at the most, which the promise covers whatever their
-    number: of these formats only what stands beside the pixels is counted.
+    The pixels of PNG and GIF take 8 bytes at the most, which the estimate covers for any
+    number: of these formats only the data outside of the pixels is counted.
     """
     kind = format_of(data)
     if kind == "png":
@@ -94,7 +94,7 @@ def _coefficients(data: bytes, head: Jpeg) -> int:
 
 
 def _png_texts(data: bytes, limits: Limits) -> int:
-    """Most bytes that chunks beside the picture data take: text is unpacked, decoded and copied."""
+    """Most bytes that chunks other than picture data take: text is unpacked, decoded and copied."""
     at, growth, first = 8, 0, 0
     for _ in range(2 * limits.image_parts + len(data) // 1024):
         if at + 8 > len(data):

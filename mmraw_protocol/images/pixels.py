@@ -31,7 +31,7 @@ class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         width, height: In pixels, equal to the header's.
         format: png, jpeg, webp or gif.
-        picture: The pixels as a PIL image of mode RGB. All who hold this object share it and
+        picture: The pixels as a PIL image of mode RGB. All holders of this object share it and
             change nothing in it; `image` gives one's own.
     """
 
@@ -81,7 +81,7 @@ def decode_here(
     path: str = "$",
     picture_of: Callable[[Image], Image] | None = None,
 ) -> DecodedImage:
-    """`decode_rgb` in this process, whatever memory it takes.
+    """`decode_rgb` in this process, without a memory bound.
 
     `picture_of` makes another RGB picture of the loaded image than its pixels without alpha.
 
@@ -102,7 +102,7 @@ def decode_here(
 
 
 def _load(image: Image, header: ImageHeader, picture_of: Callable[[Image], Image]) -> Image | None:
-    """The pixels, or None for whatever the decoder throws because of the image."""
+    """The pixels, or None for any exception that the image causes in the decoder."""
     try:
         image.load()
         if image.size != (header.width, header.height):

@@ -30,15 +30,15 @@ __all__ = [
     "prepare",
 ]
 
-#: `as-stored`: the pixels as they stand in the file; `apply`: turned as its EXIF says.
+#: `as-stored`: the pixels as stored in the file; `apply`: turned as its EXIF says.
 Orientation = Literal["as-stored", "apply"]
 #: Of an image that is not fully opaque: reject it, drop its alpha, or put it on white.
 Alpha = Literal["refuse", "drop", "white"]
-#: What there is to tell of an image that was packed.
+#: Notes on a packed image.
 Note = Literal["orientation_kept", "orientation_applied", "alpha_dropped", "alpha_on_white"]
 
 _ORIENTATION = 0x0112
-#: Where one of these stands, a file may say how it is turned.
+#: A file with one of these may have an orientation.
 _SAYS = (b"Exif\x00", b"eXIf", b"EXIF", b"ns.adobe.com/xap", b"Raw profile type")
 #: How each EXIF orientation is undone: names of Pillow's Transpose.
 _TURNS = {
@@ -72,7 +72,7 @@ class Preparation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def prepare(
     source: ImageSource, preparation: Preparation, path: str
 ) -> tuple[ImageSource, tuple[Note, ...]]:
-    """The image that is packed, and what there is to tell of it.
+    """The image that is packed, and notes on it.
 
     It is the same source, or, where it was turned or put on white, a PNG of its RGB pixels. Pixels
     are decoded only where the header declares alpha, and where they change.
@@ -113,7 +113,7 @@ def orientation_of(source: ImageSource, path: str = "$") -> int:
         with closing(image):
             try:
                 _take_late_exif(source.data, image)
-                # Not the method of PNG files, which decodes the picture to look behind it.
+                # Not the method of PNG files, which decodes the picture to look after it.
                 base: Any = type(image).__mro__[-2]
                 found = base.getexif(image).get(_ORIENTATION, 1)
             except Exception as error:
@@ -127,7 +127,7 @@ def orientation_of(source: ImageSource, path: str = "$") -> int:
 
 
 def _take_late_exif(data: bytes, image: Any) -> None:
-    """A PNG may have its EXIF behind the picture, where opening it does not look."""
+    """A PNG may have its EXIF after the picture, which opening does not read."""
     at = data.rfind(b"eXIf")
     if "exif" not in image.info and image.format == "PNG" and at >= 4:
         size = int.from_bytes(data[at - 4 : at], "big")

@@ -78,7 +78,7 @@ class ImageSource(Shown):
             value: Encoded bytes; a path as str or PathLike; a local file: URL; a data: URL in any
                 spelling; base64 of an image; a PIL image; or an ImageSource. A str that begins
                 like a URL is one: a path of that form goes in as a PathLike. A PIL image is encoded
-                as PNG, without metadata, whatever it was loaded from: its pixels (of its current
+                as PNG, without metadata, independent of its origin: its pixels (of its current
                 frame) are what counts, and one build of Pillow always gives the same bytes for
                 them.
             limits: Most bytes, and what the header may say.
@@ -214,7 +214,7 @@ def _encode(image: Any) -> bytes | None:
 def _orientation_alone(image: Any) -> bytes:
     """EXIF that says how a picture is turned and nothing else; empty where it is not turned.
 
-    Packing applies it or tells of it, as for the file that the picture was opened from.
+    Packing applies or reports it, as for the file that the picture was opened from.
     """
     try:
         turn = image.getexif().get(0x0112)

@@ -23,11 +23,11 @@ _CHUNK = struct.Struct(">I4s")
 _WORD = struct.Struct(">I")
 #: Bit depths of each colour type of a PNG.
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-#: A JPEG segment behind its 0xFF: marker and length.
+#: A JPEG segment after its 0xFF: marker and length.
 _SEGMENT = struct.Struct(">BH").unpack_from
 #: An EXIF block fits one segment; decoders join several at a cost that is quadratic.
 _MOST_EXIF = 16
-#: Markers that stand alone, without a length: TEM, RSTn, SOI, EOI.
+#: Markers without a length: TEM, RSTn, SOI, EOI.
 _ALONE = frozenset([0x01, *range(0xD0, 0xDA)])
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Segments that no image uses, and whose insides decoders search byte by byte.
@@ -41,7 +41,7 @@ _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
 
 
 class Parts(NamedTuple):
-    """What the walk over a file's head tells.
+    """What the walk over a file's head finds.
 
     Attributes:
         size: (width, height), where the walk reads them and a decoder would allocate by them.
@@ -76,7 +76,7 @@ def check_head(data: bytes, format: Format, limits: Limits, path: str = "$") -> 
     if format == "jpeg":
         if walk_jpeg_head(data, limits, path) is None:
             # Decoders differ in whether such a file has a header.
-            raise _broken("there is no scan behind whole segments", path)
+            raise _broken("there is no scan after whole segments", path)
     elif format == "gif":
         return walk_gif(data, limits, path)
     else:
@@ -97,7 +97,7 @@ def check_whole(data: bytes, format: Format, limits: Limits, path: str = "$") ->
 
 
 def _too_many(limits: Limits, path: str) -> MMRawError:
-    message = f"an image has at most {limits.image_parts} parts beside its picture data"
+    message = f"an image has at most {limits.image_parts} parts other than its picture data"
     return MMRawError("limit_exceeded", message, path)
 
 
@@ -165,7 +165,7 @@ def _walk_png(data: bytes, limits: Limits, path: str, *, whole: bool) -> int:
 
 
 class Jpeg(NamedTuple):
-    """A JPEG's head: where the first scan's marker stands, and the frame's marker and segment."""
+    """A JPEG's head: position of the first scan's marker, and the frame's marker and segment."""
 
     scan: int
     marker: int
@@ -294,7 +294,7 @@ def _is_extension(data: bytes, at: int) -> bool:
     """Whether decoders that read an extension by its kind find its end where it is.
 
     They ask no comment for its length, but take the first block of any other for granted, the four
-    bytes of a control block, and the count of loops behind NETSCAPE2.0.
+    bytes of a control block, and the count of loops after NETSCAPE2.0.
     """
     if len(data) < at + 3:
         return False

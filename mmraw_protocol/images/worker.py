@@ -1,6 +1,6 @@
-"""The process that decodes images for another one; `isolation.py` starts it, nobody else.
+"""The process that decodes images for another one; only `isolation.py` starts it.
 
-Requests and answers are msgpack behind four bytes of length. Image and pixels travel in a file
+Requests and answers are msgpack after four bytes of length. Image and pixels travel in a file
 without a name that both processes hold open.
 """
 
@@ -145,7 +145,7 @@ def _end_with_parent(life: int) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has when it is idle; 0 where nobody says it."""
+    """Bytes of address space that this process has when it is idle; 0 if unknown."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -174,7 +174,7 @@ def _bound_memory(base: int, more: int) -> bool:
 
 
 def _bound_time(seconds: float) -> None:
-    """Ends an endless loop even where nobody is left to stop it."""
+    """Ends an endless loop even if no other process is left to stop it."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

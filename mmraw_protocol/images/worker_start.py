@@ -21,7 +21,7 @@ _BOOT = (
     "from {module} import main; main(sys.argv[2])"
 )
 #: Set in every process that is started here. A process that has it starts none: if it is not the
-#: worker that was meant but a whole application, it would go on for ever.
+#: worker that was meant but a whole application, it would run forever.
 _MARK = "MMRAW_STARTED_WORKER"
 _INTERPRETER = re.compile(
     r"(?:python|pypy|graalpy)[0-9.]*(?:[dmtuw]{0,3}|-?(?:dbg|debug|intel64|arm64))(?:\.exe)?",
@@ -70,7 +70,7 @@ def start_python(
         )
         return started
     except Exception as error:  # noqa: BLE001
-        # What does not start, for whatever reason, is one and the same to the caller.
+        # To the caller, every reason why it does not start is the same.
         failed = error
     raise does_not_start(reason_of(failed), advice)
 

@@ -1,8 +1,8 @@
 """Values that requests wait for on the event loop, while threads make them.
 
 `SingleFlightCache` lets threads wait for each other; a server would then lose a thread for every
-request that waits for the same slow image, and stop others. Here all who want a value wait on the
-event loop.
+request that waits for the same slow image, and stop others. Here all callers wait on the event
+loop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 async def in_thread(pool: Executor, work: Callable[[], Value]) -> Value:
     """The result of `work`, from a thread; over only when the thread has ended.
 
-    A thread cannot be stopped, only a worker that decodes for it: who is cancelled meanwhile still
+    A thread cannot be stopped, only a worker that decodes for it: a cancelled caller still
     holds what the thread does.
 
     Raises:
@@ -93,10 +93,10 @@ class AwaitedCache(Generic[Value]):
     ) -> Value:
         """The value of `key`; one that is kept is given at once.
 
-        Who is cancelled takes nothing from others. What nobody waits for any more is cancelled.
+        A cancelled caller does not affect others. Work without a waiting caller is cancelled.
 
         Raises:
-            MMRawError: what `make` raises, an error of its own for each who waited.
+            MMRawError: what `make` raises, a separate error for each caller.
         """
         flight = self._flights.get(key)
         if flight is None:
@@ -142,7 +142,7 @@ class AwaitedCache(Generic[Value]):
         def ended(task: asyncio.Task[Value]) -> None:
             self._drop(key, flight)
             if not task.cancelled():
-                # Looked at, so that asyncio does not report what nobody waited for.
+                # Looked at, so that asyncio does not report an unawaited result.
                 task.exception()
 
         flight.task.add_done_callback(ended)

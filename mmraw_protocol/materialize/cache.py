@@ -2,7 +2,7 @@
 
 There is no lock: an interrupt or a fork may come between any two steps, and a lock would then stay
 taken. Each change is one call into a dict, which nothing divides; what several steps would keep in
-order (counters, the order of use) may be off by one afterwards, and no caller waits for ever.
+order (counters, the order of use) may be off by one afterwards, and no caller waits forever.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class SingleFlightCache(Generic[Value]):
     def get(self, key: str, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
         """The value of `key`; made by this thread, or by the one that is already at it.
 
-        A refusal of the making thread is that of all who waited, each with an error of its own.
+        An error of the making thread is raised to all waiting callers, each as a separate error.
         Where that thread was interrupted instead, the next one tries.
 
         Raises:
@@ -82,7 +82,7 @@ class SingleFlightCache(Generic[Value]):
         try:
             while True:
                 flight = self._flights.setdefault(key, mine)
-                # Looked at only now: who made it keeps it before the flight ends.
+                # Checked only now: the maker keeps it before the flight ends.
                 kept = self._values.get(key)
                 if kept is not None:
                     self._renew(key)

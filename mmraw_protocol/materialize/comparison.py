@@ -1,4 +1,4 @@
-"""What a ref says, compared with what stands beside it and with the decoded image.
+"""Comparison of a ref with its entries in the body and with the decoded image.
 
 Source: spec/README.md, section "Order of checks".
 """
@@ -16,7 +16,7 @@ from ..wire.ref import Payload, RawMMRef
 
 
 def compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> None:
-    """The ref has the modality and the hash that stand beside it.
+    """The ref has the modality and the hash that are listed with it.
 
     Raises:
         MMRawError: modality_unsupported, modality_mismatch, hash_mismatch.

@@ -16,7 +16,7 @@ class MaterializedImage(DecodedImage, frozen=True, kw_only=True):
     Attributes:
         ref: The ref it came from.
         sha256: 64 hex digits over the encoded bytes.
-        placeholder_length: Tokens that stand for the image in the prompt.
+        placeholder_length: Tokens that represent the image in the prompt.
         adapter: The adapter whose layout was compared.
     """
 

@@ -65,10 +65,10 @@ class Materializer:
             outgrows its memory costs one image and not the server; an `IsolatedDecoder` does so
             with settings of one's own (its limits and frames count). `auto` decodes in this
             process, and in workers that the whole process shares what would take more than 8 bytes
-            a pixel and 32 MiB here (see `decode_rgb`). `off` starts no process, whatever memory
+            a pixel and 32 MiB here (see `decode_rgb`). `off` starts no process, however much memory
             an image takes.
-        stage: Entered with `read` (from the store), `verify` and `decode` around each, for who
-            measures them.
+        stage: Entered with `read` (from the store), `verify` and `decode` around each, to
+            measure them.
 
     Safe to share between threads. `close` ends the threads, and the workers of `process`; those
     that are shared end with the process.
@@ -143,8 +143,8 @@ class Materializer:
 
         Args:
             ref: A ref, parsed or as text.
-            mm_hash: The hash that stands beside the ref in the features body, where there is one.
-            modality: The modality under which the ref stands there.
+            mm_hash: The ref's hash in the features body, if there is one.
+            modality: The modality under which the ref is listed there.
             placeholder_length: The length of its placeholder there.
 
         Raises:
@@ -173,7 +173,7 @@ class Materializer:
     ) -> MaterializedImage:
         """`materialize` in a thread of this object; the event loop is never blocked.
 
-        A caller that is cancelled takes nothing from others who wait for the same image.
+        A cancelled caller does not affect others that wait for the same image.
         """
         work = functools.partial(
             self.materialize,

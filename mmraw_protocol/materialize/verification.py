@@ -61,7 +61,7 @@ class Verifier:
         store: Where stored images are; None leaves their bytes unread.
         run_ids: The runs that refs may be of; None allows any.
         adapters: By family: the configuration that refs are compared with. Without one, a ref is
-            compared with the published layout that its fingerprint stands for.
+            compared with the published layout of its fingerprint.
         decode: Whether the pixels are decoded too.
         limits: Of images and grids.
 
@@ -99,8 +99,8 @@ class Verifier:
         Args:
             ref: The ref.
             data: The bytes of its image, where they were read already.
-            mm_hash: The hash beside it, where there is one.
-            modality: The modality under which it stands.
+            mm_hash: The hash that is listed with it, if any.
+            modality: The modality under which it is listed.
             placeholder_length: The length of its placeholder, without the tokens around it.
         """
         is_alone = not self._demands and placeholder_length is mm_hash is None
@@ -165,7 +165,7 @@ class Verifier:
             raise MMRawError("run_mismatch", message, "$.run_id")
 
     def _adapter(self, ref: RawMMRef, work: _Work) -> Adapter | None:
-        """What the ref is compared with; None where nobody here knows its layout parameters."""
+        """What the ref is compared with; None if its layout parameters are unknown here."""
         given = self.adapters.get(ref.family)
         if given is None:
             return known_adapter(ref.family, ref.fingerprint, ref.dialect)

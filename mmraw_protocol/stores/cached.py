@@ -31,7 +31,7 @@ class CachedStore(Shown):
     reading.
 
     Args:
-        store: The store behind it.
+        store: The underlying store.
         directory: Where images are kept. It is made and marked by a CACHEDIR.TAG; one that holds
             anything and is not marked so is refused.
         max_bytes: Most bytes to keep.
@@ -63,18 +63,18 @@ class CachedStore(Shown):
         return {"store": self.store, "directory": self.directory}
 
     def check_run(self, run_id: str | None) -> None:
-        """Refuses a run that the store behind was not opened for."""
+        """Rejects a run that the underlying store was not opened for."""
         self.store.check_run(run_id)
 
     def put(self, data: bytes, *, run_id: str | None = None) -> str:
-        """Stores an image in the store behind; it is kept here once it is read."""
+        """Stores an image in the underlying store; it is kept here once it is read."""
         return self.store.put(data, run_id=run_id)
 
     def get(self, raw_image_id: str, *, run_id: str | None = None) -> bytes:
-        """The bytes of a stored image, verified, from here or from the store behind.
+        """The bytes of a stored image, verified, from here or from the underlying store.
 
         Raises:
-            MMRawError: what the store behind raises.
+            MMRawError: what the underlying store raises.
         """
         self.store.check_run(run_id)
         name = self._name(raw_image_id, run_id)
@@ -92,22 +92,22 @@ class CachedStore(Shown):
         return data
 
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
-        """Whether the store behind has an object of that name."""
+        """Whether the underlying store has an object of that name."""
         return self.store.has(raw_image_id, run_id=run_id)
 
     def delete(self, raw_image_id: str, *, run_id: str | None = None) -> None:
-        """Removes an object from the store behind and from here."""
+        """Removes an object from the underlying store and from here."""
         self.store.delete(raw_image_id, run_id=run_id)
         name = self._name(raw_image_id, run_id)
         if name is not None:
             self._kept.drop(name)
 
     def list(self, *, run_id: str | None = None) -> Iterator[str]:
-        """The names of all objects of the store behind."""
+        """The names of all objects of the underlying store."""
         return self.store.list(run_id=run_id)
 
     def url(self, raw_image_id: str, *, run_id: str | None = None) -> str:
-        """The URL of the store behind."""
+        """The URL in the underlying store."""
         return self.store.url(raw_image_id, run_id=run_id)
 
     def evict(self) -> int:

@@ -35,7 +35,7 @@ _MEDIA_TYPES = {"jpg": "jpeg", "png": "png", "webp": "webp", "gif": "gif"}
 
 
 class ConversionLoss:
-    """What stands between a ref and its target dialect."""
+    """What a ref lacks or would lose in its target dialect."""
 
     def __init__(self) -> None:
         self.missing: list[str] = []

@@ -51,7 +51,7 @@ def io(work: Callable[[], Result]) -> Result:
 
 
 def make_directory(path: str, mode: int, *, durable: bool) -> None:
-    """`path` and what is missing above it, whatever the umask; the new entries are synced.
+    """`path` and its missing parents, independent of the umask; the new entries are synced.
 
     Where something is there already, what it is shows when it is opened.
 

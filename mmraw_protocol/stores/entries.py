@@ -21,7 +21,7 @@ _TEMPORARY = ".mmraw-"
 _TEMPORARY_LENGTH = len(_TEMPORARY) + 32 + len(".tmp")
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-#: What opening a name tells where there is no object: absent, a link, a socket, an absent device.
+#: Errors of opening a name without an object: absent, a link, a socket, an absent device.
 NO_OBJECT = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
 
 

@@ -36,7 +36,7 @@ def delete_older(
         Whether it was removed.
 
     Raises:
-        MMRawError: unsupported_option (the store does not tell ages), what deleting raises.
+        MMRawError: unsupported_option (the store does not report ages), what deleting raises.
     """
     remove = _offered(store, "delete_older")
     if remove is None:

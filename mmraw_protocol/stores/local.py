@@ -46,9 +46,9 @@ class LocalStore(Shown):
         create: Make the directory where it is missing.
         durable: Wait for file and directory to reach the disk before `put` returns. Without it a
             crash of the machine, not of the process, can lose what was just put.
-        file_mode: Permissions of the files that are made, whatever the umask; None takes
+        file_mode: Permissions of new files, independent of the umask; None takes
             MMRAW_STORE_FILE_MODE (octal digits), or 0640.
-        dir_mode: Permissions of the directories that are made, whatever the umask; None takes
+        dir_mode: Permissions of new directories, independent of the umask; None takes
             MMRAW_STORE_DIR_MODE, or 0750. Below a directory that hands its group down (setgid),
             directories do so too.
         limits: Most bytes of an image.

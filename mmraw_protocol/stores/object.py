@@ -49,7 +49,7 @@ class ObjectStore(Shown):
 
     Nothing is requested before the first call. Threads may share a store, and it can be pickled;
     a process that was forked off one that already used an object store is refused, since the
-    client would wait there for ever.
+    client would wait there forever.
 
     Raises:
         MMRawError: store_invalid, store_permission, invalid_run_id, missing_dependency.
@@ -87,7 +87,7 @@ class ObjectStore(Shown):
         return {"url": self.place.url(), **self.scope.shown()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Credentials stay behind: the other process takes them from its own environment.
+        # Without credentials: the other process takes them from its own environment.
         if self.place.scheme == "memory" and self._options["client"] is None:
             raise TypeError("a store in memory belongs to its process")
         return _reopen, (self.place.url(), self._options)

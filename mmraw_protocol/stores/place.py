@@ -19,7 +19,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]{1,255}")
 
 
-#: What looks like a URL. A directory of that form is named as a PathLike, or behind `./`.
+#: What looks like a URL. A directory of that form is given as a PathLike, or with `./` before it.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MODES = ("file_mode", "dir_mode")
@@ -97,11 +97,11 @@ class Place(msgspec.Struct, frozen=True):
     prefix: tuple[str, ...]
 
     def url(self, *parts: str) -> str:
-        """The URL of what stands at `parts` below the place."""
+        """The URL of `parts` below the place."""
         return f"{self.scheme}://" + "/".join((self.bucket, *self.prefix, *parts))
 
     def key(self, *parts: str) -> str:
-        """The key, within the bucket, of what stands at `parts` below the place."""
+        """The key, within the bucket, of `parts` below the place."""
         return "/".join((*self.prefix, *parts))
 
 

@@ -1,9 +1,9 @@
 """Canonical base64: a text is accepted only if it is what an encoder would have written.
 
-Decoders accept stray trailing bits, some skip what is not of the alphabet, some read on behind
-the padding: several texts would stand for the same bytes. Three checks without a second pass stop
-all of that, whichever decoder is installed: padding stands at the end alone; the last character
-carries no stray bits; and no character was skipped, since each makes its share of the bytes.
+Decoders accept stray trailing bits, some skip characters outside the alphabet, some read on
+after the padding: several texts would represent the same bytes. Three checks without a second pass
+prevent this with any decoder: padding is only at the end; the last character carries no stray
+bits; and no character was skipped, since each makes its share of the bytes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def decode_base64(text: str, path: str = "$") -> bytes:
     return data
 
 
-#: What stands at the first character that the alphabet does not have.
+#: Kinds of first characters outside the alphabet.
 _STRAYS = (
     ("\r\n", "a line break"),
     (" \t", "a blank"),

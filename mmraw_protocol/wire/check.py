@@ -1,7 +1,7 @@
 """What the generated checks are made of: each raises the error of the first rule that is broken.
 
-A check takes a decoded document, the path at which it stands, and the limits. Keys are checked in
-the order in which they stand, then absent fields are named.
+A check takes a decoded document, its path, and the limits. Keys are checked in
+the document's order, then absent fields are reported.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ def allowed_fields(error: MMRawError) -> list[str]:
 def check_opaque_payload(value: Any, path: str, limits: Limits) -> None:
     """A payload of an unlisted family: a JSON object within limits, without processed tensors.
 
-    Its canonical text counts, whatever spelling was received: what can be read can be written.
+    Its canonical text counts, not the received one, so that everything readable is writable.
 
     Raises:
         MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded,

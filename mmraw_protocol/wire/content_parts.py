@@ -79,7 +79,7 @@ def parse_content_parts(
 
     Raises:
         MMRawError: modality_unsupported (a video or audio), missing_slot, limit_exceeded,
-            hash_mismatch (a uuid beside a ref that is not its mm_hash), what the
+            hash_mismatch (a ref's uuid that is not its mm_hash), what the
             schema says, and the codes of refs, with the path of the part.
     """
     given: Any = parts.to_list() if isinstance(parts, ContentParts) else parts
@@ -112,7 +112,7 @@ def _image(index: int, row: dict[str, Any], read: ReadRef) -> ContentImage:
 
 
 def check_uuid(uuid: Any, mm_hash: str, path: str) -> None:
-    """A uuid beside a ref is absent or the ref's mm_hash.
+    """A ref's uuid is absent or its mm_hash.
 
     Raises:
         MMRawError: hash_mismatch.

@@ -74,7 +74,7 @@ def check_data_uri(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$
 
 
 def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
-    """Media type and where the base64 begins; its length tells a size that is too large."""
+    """Media type and start of the base64, whose length shows whether it is too large."""
     _check_string(text, path)
     # Only a fixed window is searched: the text may be tens of megabytes without any comma.
     head = text[: text.find(",", 0, _LONGEST_HEAD) + 1]
@@ -85,7 +85,7 @@ def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
     size = len(text) - len(head)
     if size == 0:
         raise MMRawError("empty_source", "the data: URL holds no bytes", path)
-    # The length tells the size before anything is decoded; padding hides at most two bytes.
+    # The length gives the size before decoding; padding hides at most two bytes.
     _check_size(size // 4 * 3 - 2, limits, path)
     return media_type, len(head)
 
@@ -138,7 +138,7 @@ SYNTAXES: dict[str, Callable[[Any, str, Limits], None]] = {
 
 
 def fits_source(syntax: str, uri: str, stored_name: str | None, limits: Limits) -> bool:
-    """Whether a URL has its syntax; a label beside the name of a stored image ends in that name."""
+    """Whether a URL has its syntax; a label next to a stored image's name ends in that name."""
     if stored_name is not None and not uri.startswith("data:"):
         # The name itself has a check of its own.
         return syntax == "raw_uri" and uri.endswith(f"/{stored_name}") and _is_label(uri)
@@ -152,7 +152,7 @@ def fits_source(syntax: str, uri: str, stored_name: str | None, limits: Limits) 
 def check_label_names(
     uri: str | None, stored_name: str | None, named: bool, path: str = "$"
 ) -> None:
-    """A file: label ends in the name of the stored image beside it.
+    """A file: label ends in the raw_image_id next to it.
 
     Args:
         uri: raw_uri, already checked by itself.
@@ -183,7 +183,7 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
 
 
 def _is_label(text: str) -> bool:
-    """Whether it has the form of a label, whatever its name; a pattern takes 100 times as long."""
+    """Whether it has the form of a label with any name; a pattern takes 100 times as long."""
     return (
         len(text) <= LABEL_LENGTH
         and text.startswith(_LABEL_HEADS)

@@ -35,5 +35,5 @@ class MMRawError(ValueError):
         return ERRORS[self.code].http_status
 
     def at(self, prefix: str) -> MMRawError:
-        """The same error, seen from a document in which this one's root stands at `prefix`."""
+        """The same error, with `prefix` before its path."""
         return MMRawError(self.code, self.message, prefix + self.path.removeprefix("$"))

@@ -120,7 +120,7 @@ def format_described(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> 
     wire = DIALECTS.get(dialect) if isinstance(dialect, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     is_label = ref.raw_image_id is not None and not ref.is_inline
     if wire is not None and is_label and "raw_uri" not in wire.attributes:
-        # A file: URL beside raw_image_id is only a label, which such a dialect does not carry.
+        # A file: URL next to raw_image_id is only a label, which such a dialect does not carry.
         ref = msgspec.structs.replace(ref, raw_uri=None)
     failed: MMRawError | None = None
     try:

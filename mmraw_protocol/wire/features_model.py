@@ -176,7 +176,7 @@ def check_count(count: int, limits: Limits) -> None:
 
 
 def check_overlap(ranges: Mapping[str, Sequence[PlaceholderRange]]) -> None:
-    """No two placeholders may share a token, whatever their modalities.
+    """No two placeholders may share a token, across all modalities.
 
     Raises:
         MMRawError: placeholder_invalid.

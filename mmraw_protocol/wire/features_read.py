@@ -21,7 +21,7 @@ from .ref import RawMMRef, parse_ref
 if TYPE_CHECKING:
     from .ref_memory import RefMemory
 
-#: Values in a body for each image (hash, ref, placeholder and its two numbers), and beside them.
+#: Values in a body for each image (hash, ref, placeholder and its two numbers), and others.
 _VALUES_AN_IMAGE, _VALUES_BESIDE = 5, 256
 
 

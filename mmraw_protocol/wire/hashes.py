@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def sha256_hex(data: bytes | bytearray | memoryview) -> str:
     """The 64 lower-case hex digits of the sha256 over `data`."""
-    import hashlib  # here, since many who import this package never hash
+    import hashlib  # here, since many importers of this package never hash
 
     return hashlib.sha256(data).hexdigest()
 

@@ -32,7 +32,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}(?=:)")
 _KINDS: dict[str, UrlKind] = {"data": "data", "file": "file"}
 #: Schemes of object stores, whose URLs name a store's objects.
 STORE_SCHEMES = ("s3", "gs", "az", "memory")
-#: Values in a document for each image (itself, its URL and two more), and beside them.
+#: Values in a document for each image (itself, its URL and two more), and others.
 _VALUES_AN_IMAGE, _VALUES_BESIDE = 5, 256
 
 #: Levels of the documents, counted from 0; what is nested deeper is rejected by its schema.

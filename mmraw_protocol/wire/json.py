@@ -43,7 +43,7 @@ _OUT_OF_RANGE = object()
 
 
 class Document:
-    """A JSON text that was read, and what of it only the text tells.
+    """A JSON text that was read, with facts that only the text has.
 
     Attributes:
         value: The decoded value; something else where a number in it is out of range.
@@ -293,7 +293,7 @@ def canonical_json(value: Any, *, path: str = "$") -> str:
     """Canonical JSON: keys sorted by code point, `,` and `:`, non-ASCII escaped, finite numbers.
 
     Floats are written as Python's repr does (`1e+16`, `1.0`); an integer stays an integer. msgspec
-    structs are written as the objects they stand for.
+    structs are written as the objects they represent.
 
     Raises:
         MMRawError: invalid_type, invalid_value, invalid_encoding, limit_exceeded (nesting).

@@ -1,6 +1,6 @@
-"""What a JSON text tells before anything is built of it.
+"""Facts about a JSON text that need no decoding.
 
-A text is cut at its quotes. What is outside of strings tells how many values and keys it has, how
+A text is cut at its quotes. The text outside of strings shows how many values and keys it has, how
 deep they nest, and whether a number is long: a value takes many times the memory of its text.
 """
 
@@ -33,12 +33,12 @@ _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 class Facts(NamedTuple):
-    """What the text outside of strings tells.
+    """Facts about the text outside of strings.
 
     Attributes:
         marks: Commas and opening brackets: about as many as values.
         colons: As many as keys.
-        has_big_integer: Whether an integer is beyond 2^53-1, whatever its key.
+        has_big_integer: Whether an integer is beyond 2^53-1, under any key.
     """
 
     marks: int
@@ -85,7 +85,7 @@ def _check_utf8(data: bytes) -> None:
 
 
 def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Facts:
-    """What a text tells without its strings.
+    """Facts about a text without its strings.
 
     Raises:
         MMRawError: invalid_json (a backslash outside of strings), limit_exceeded (values, nesting,
@@ -190,7 +190,7 @@ def _place_in(fault: str, size: int) -> str:
 
 
 def not_json(path: str, data: str | bytes) -> MMRawError:
-    """The error for text that is no JSON, NaN and Infinity among it; it tells where."""
+    """The error for text that is not JSON, also NaN and Infinity, with the position."""
     told = "a text that is none"
     try:
         msgspec.json.decode(data, type=msgspec.Raw)

@@ -25,7 +25,7 @@ CHUNK = 1 << 16
 
 Kind = Literal["text", "binary", "array", "map", "scalars"]
 
-#: Bytes of a number behind its first byte.
+#: Bytes of a number after its first byte.
 _NUMBERS = {
     0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
 }  # fmt: skip
@@ -45,7 +45,7 @@ _SCALAR = re.compile(
     re.DOTALL,
 )
 _SCALARS = re.compile(rb"(?:" + _SCALAR.pattern + rb")+", re.DOTALL)
-#: Bytes in which numbers that stand one behind the other are taken together.
+#: Bytes in which consecutive numbers are taken together.
 _RUN = 1 << 14
 
 
@@ -53,7 +53,7 @@ class Token(NamedTuple):
     """The next thing in the input.
 
     Attributes:
-        kind: `scalars` are numbers and literals that stand one behind the other.
+        kind: `scalars` are consecutive numbers and literals.
         raw: Its bytes; of a text or binary data those before the content.
         size: Bytes of the content; members of an array, pairs of a map, numbers of the scalars.
         at: Its first byte in the input, from 0.
@@ -72,7 +72,7 @@ class Level(msgspec.Struct):
         is_map: Whether it is a map.
         members: How many it has; keys count too.
         done: How many of them were begun.
-        key: The key whose value comes next, where it was short enough to be told.
+        key: The key whose value comes next, if it was short enough to be reported.
     """
 
     is_map: bool
@@ -87,13 +87,13 @@ class Level(msgspec.Struct):
 
 
 class PackedReader:
-    """Reads the tokens of documents that stand one behind the other.
+    """Reads the tokens of consecutive documents.
 
     Args:
         read: Gives up to so many bytes, and none at the end.
 
     Attributes:
-        levels: What is open, the outermost first; who reads tokens takes off what is done.
+        levels: Open levels, the outermost first; the reader of tokens removes finished ones.
     """
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
@@ -265,7 +265,7 @@ def _quoted(reader: PackedReader, token: Token, encoding: str) -> Iterator[bytes
 
 
 class JsonText:
-    """A stream that gives JSON whatever it reads: MessagePack becomes lines of JSON.
+    """A stream that always gives JSON: MessagePack becomes lines of JSON.
 
     Args:
         read: Gives up to so many bytes, and none at the end.

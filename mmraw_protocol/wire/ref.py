@@ -1,4 +1,4 @@
-"""Refs: the text that stands for one image on the wire.
+"""Refs: the text that represents one image on the wire.
 
 Source: spec/README.md, sections "Refs" and "Order of checks"; schemas urn:mmraw:ref:*.
 """

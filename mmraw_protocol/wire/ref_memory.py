@@ -10,7 +10,7 @@ from .ref import RawMMRef, parse_ref
 
 
 class RefMemory:
-    """Remembers the refs that short texts stand for, for as long as one conversation is read.
+    """Remembers the parsed refs of short texts while one conversation is read.
 
     It saves reading a text again, and is no cache of images: what a text means never depends on it.
     Long texts carry their image and are read each time; hashing them would cost as much.
@@ -34,7 +34,7 @@ class RefMemory:
         return len(self._refs)
 
     def parse_ref(self, text: str) -> RawMMRef:
-        """`parse_ref(text)`, which is a value that nobody can change.
+        """`parse_ref(text)`, which is immutable.
 
         Raises:
             MMRawError: what `parse_ref` raises; an error is not remembered.

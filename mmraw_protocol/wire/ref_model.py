@@ -1,4 +1,4 @@
-"""What a ref says, whatever its dialect.
+"""What a ref says, in any dialect.
 
 Source: spec/README.md, section "Fields"; schemas urn:mmraw:ref:*.
 """

@@ -27,9 +27,9 @@ from .ref_model import FEATURES_PREFIX, PREFIX, RawMMRef, wire_of
 
 #: A longer text is canonical only where an inline image makes it so long.
 _LONGEST_SHORT = 1 << 14
-#: Values in a ref or an envelope beside those of its payload.
+#: Values in a ref or an envelope outside its payload.
 _VALUES_BESIDE = 64
-#: Bytes of a ref's JSON beside its image and payload.
+#: Bytes of a ref's JSON outside its image and payload.
 _BYTES_BESIDE = 8192
 _GRID = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
 #: What a text raises that is not canonical: the strict reader decides it.
@@ -107,7 +107,7 @@ def parse_strictly(text: str, limits: Limits) -> RawMMRef:
     if not text.startswith(PREFIX):
         raise MMRawError("not_a_ref", "a ref starts with mmraw:")
     if not text.isascii():
-        # The first of them; the text itself is not told.
+        # The first of them; the text itself is not repeated.
         at = next(index for index, letter in enumerate(text, start=1) if letter > "\x7f")
         message = f"expected ASCII; got a character beyond it at character {at}"
         raise MMRawError("invalid_encoding", message)

@@ -19,7 +19,7 @@ from .ref_read import UNDECIDED, parse_ref
 
 Sink = Callable[[bytes], object]
 
-#: Dialects that carry an image beside a run's label, in the base64url of JSON.
+#: Dialects that carry an image and a run's label, in the base64url of JSON.
 _WIRES = [
     wire
     for wire in DIALECTS.values()

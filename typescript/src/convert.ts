@@ -53,7 +53,7 @@ const STORAGES: readonly string[] = ["offload", "inline"];
 /** Fields whose loss depends on more than the table of dialects. */
 const HANDLED = ["fingerprint", "payload", "raw_image_id", "raw_uri", "run_id"];
 
-/** What stands between a ref and its target dialect. */
+/** What a ref lacks or would lose in its target dialect. */
 interface Losses {
   readonly missing: string[];
   readonly lost: string[];

@@ -7,7 +7,7 @@ import { MMRawError } from "./errors.js";
 import { isBuiltIn } from "./families/table.js";
 import type { Limits } from "./generated/limits.js";
 
-/** Values in a ref or an envelope beside those of its payload. */
+/** Values in a ref or an envelope outside its payload. */
 const VALUES_BESIDE = 64;
 /** A tensor key that is spelled without escapes: no backslash precedes the quote before a string. */
 const TENSOR_KEY = new RegExp(`(?<!\\\\)"(?:${TENSOR_KEYS.join("|")})"[ \\t\\r\\n]*:`);

@@ -23,7 +23,7 @@ export class MMRawError extends Error {
     return HTTP_STATUS[this.code];
   }
 
-  /** The same error, seen from a document in which this one's root stands at `prefix`. */
+  /** The same error, with `prefix` before its path. */
   at(prefix: string): MMRawError {
     return new MMRawError(this.code, this.reason, prefix + this.path.replace(/^\$/, ""));
   }

@@ -16,7 +16,7 @@ import type { Vocabulary } from "./tokens.js";
 
 export type { Vocabulary } from "./tokens.js";
 
-/** A prompt, and where the images stand in it: their spans on the wire, or one target for each. */
+/** A prompt, and where the images are in it: their spans on the wire, or one target for each. */
 export interface ImagePrompt {
   readonly tokenIds: number[];
   readonly placeholders: PlaceholderRange[];
@@ -25,7 +25,7 @@ export interface ImagePrompt {
 export interface ExpandOptions {
   /** Ids by token; by default those that are published for the adapter's line of checkpoints. */
   readonly vocabulary?: Vocabulary | undefined;
-  /** A form of prompts that the family also has in vLLM, to be told why it cannot be. */
+  /** A further form of prompts that the family has in vLLM; the error says why it cannot be. */
   readonly form?: string | undefined;
   readonly limits?: Limits;
 }

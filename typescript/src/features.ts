@@ -26,7 +26,7 @@ import { isInline } from "./sources.js";
 export type { FeaturesBody, PlaceholderRange };
 
 const MAPS = ["kwargs_data", "mm_hashes", "mm_placeholders"] as const;
-/** Values in a body for each image (hash, ref, placeholder and its two numbers), and beside them. */
+/** Values in a body for each image (hash, ref, placeholder and its two numbers), and others. */
 const VALUES_AN_IMAGE = 5;
 const VALUES_BESIDE = 256;
 
@@ -190,7 +190,7 @@ function isItem(item: RawMMItem | JsonObject): item is RawMMItem {
 }
 
 function formatAt(ref: RawMMRef, dialect: string, limits: Limits, place: string): string {
-  // A file: URL beside raw_image_id is only a label, which not every dialect carries.
+  // A file: URL next to raw_image_id is only a label, which not every dialect carries.
   const isLabel = ref.raw_image_id !== null && !isInline(ref);
   const drops = isLabel && isDialect(dialect) && !hasPlace(wireOf(dialect), "raw_uri");
   try {
@@ -212,7 +212,7 @@ function placeholder(value: unknown, place: string): PlaceholderRange {
   return { length: range.length, offset: range.offset };
 }
 
-/** No two placeholders may share a token, whatever their modalities. */
+/** No two placeholders may share a token, across all modalities. */
 function checkOverlap(ranges: ByModality<PlaceholderRange>): void {
   const rows = Object.entries(ranges).flatMap(([modality, entries]) =>
     entries.map((entry, index) => ({

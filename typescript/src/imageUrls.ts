@@ -33,7 +33,7 @@ const KINDS: { readonly [scheme: string]: UrlKind } = {
   az: "store",
   memory: "store",
 };
-/** Values in a document for each image (itself, its URL and two more), and beside them. */
+/** Values in a document for each image (itself, its URL and two more), and others. */
 const VALUES_AN_IMAGE = 5;
 const VALUES_BESIDE = 256;
 

@@ -35,7 +35,7 @@ export { DEFINITION_TEXTS, ERROR_TEXTS } from "./generated/texts.js";
 
 /** Faults reported of one thing; more of them say nothing new. */
 const MOST_FAULTS = 50;
-/** A field as it stands there, and what it means. Unknown fields have no text. */
+/** A field as it is there, and what it means. Unknown fields have no text. */
 export interface FieldFinding {
   readonly name: string;
   readonly value: JsonValue;
@@ -46,11 +46,11 @@ export interface FieldFinding {
 }
 
 interface Common {
-  /** Where it stands in the document; `$` is the whole. */
+  /** Its path in the document; `$` is the whole. */
   readonly path: string;
-  /** The value as it stands there; the text of a ref. */
+  /** The value as it is there; the text of a ref. */
   readonly json: JsonValue;
-  /** Its definition in spec/, for example `RefV3`; null where that cannot be told. */
+  /** Its definition in spec/, for example `RefV3`; null if unknown. */
   readonly definition: string | null;
   readonly fields: readonly FieldFinding[];
   /** Why it is refused, paths seen from the thing itself; none where it is accepted. */
@@ -196,7 +196,7 @@ export function inspectList(
       : readMmRefs(list, limits, noted),
   );
   const parts = partsOf(kind, list, limits);
-  // The list stops at its first broken ref; each image tells its own faults.
+  // The list stops at its first broken ref; each image has its own faults.
   const told = new Set<string>();
   const faults = [...whole, ...parts.flatMap((part) => part.faults)].filter((fault) => {
     const isNew = !told.has(fault.message) && told.size < MOST_FAULTS;

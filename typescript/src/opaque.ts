@@ -10,7 +10,7 @@ import { isObject } from "./codec/values.js";
 import { MMRawError } from "./errors.js";
 import type { Limits } from "./generated/limits.js";
 
-/** The check of such a payload; its canonical text counts, whatever spelling was received. */
+/** The check of such a payload; its canonical text counts, not the received one. */
 export const opaquePayload: Check = (value, path, limits, faults) =>
   faults.catch(() => checkOpaque(value, path, limits));
 

@@ -1,5 +1,5 @@
 /**
- * Refs: the text that stands for one image on the wire.
+ * Refs: the text that represents one image on the wire.
  *
  * Source: spec/README.md, sections "Refs" and "Order of checks".
  */
@@ -23,7 +23,7 @@ export const PREFIX = "mmraw:";
 /** Refs of an early branch to processed features. */
 export const FEATURES_PREFIX = "mmfile:";
 
-/** Bytes of a ref's JSON beside its image and payload. */
+/** Bytes of a ref's JSON outside its image and payload. */
 const BYTES_BESIDE = 8192;
 const GRID = /^([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})$/;
 

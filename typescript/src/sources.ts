@@ -22,7 +22,7 @@ export function storedName(value: Sourced): string | null {
 }
 
 /**
- * A file: label ends in the name of the stored image beside it.
+ * A file: label ends in the raw_image_id next to it.
  *
  * @param named Whether the dialect has a raw_image_id; else the label alone names the image.
  */

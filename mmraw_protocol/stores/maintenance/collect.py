@@ -29,7 +29,7 @@ class CollectReport(Shown, msgspec.Struct, kw_only=True):
         objects, bytes: In the store.
         referred: Objects that some file refers to; they stay.
         young: Objects that no file refers to and that are not old enough; they stay.
-        ageless: Objects of a store that does not tell ages; they stay.
+        ageless: Objects of a store that does not report ages; they stay.
         removable, removable_bytes: Objects that nothing keeps.
         removed, removed_bytes: Of these, the ones that were removed.
         renewed: Of these, the ones that were put again meanwhile, or removed by somebody else.
@@ -73,7 +73,7 @@ def collect(
 ) -> CollectReport:
     """Finds, and removes if asked to, objects that no file refers to and that are old.
 
-    Nothing goes that a file names in any way: by a ref or an envelope of whatever run, by a URL or
+    Objects that a file names in any way stay: by a ref or an envelope of any run, by a URL or
     path, as a key, or as a word of any text. Nothing goes that was put within `older_than`, which
     is looked at again at the moment of removal. Nothing at all goes if a file cannot be read whole,
     if one holds no reference at all (a wrong file, or one that was emptied), or if nothing of the

@@ -57,7 +57,7 @@ class FsckReport(Shown, msgspec.Struct, kw_only=True):
         refs: Refs in the files. mentions: images they, envelopes and URLs name, each counted once.
         other_runs: Mentions of runs that the store is not open for; they are not looked at.
         missing: Mentions whose object is not there.
-        mismatched: Mentions whose object has another hash than is named beside it.
+        mismatched: Mentions whose object has a hash other than the mention's.
         orphaned: Objects that no file refers to. No fault: `mmraw store gc` removes old ones.
         problems: Files, and refs in them, that cannot be read.
         with_files: Whether files were given.

@@ -30,7 +30,7 @@ from .strings import Text, strings_in, strings_in_value, strings_of
 
 #: A ref within other text.
 _REF = re.compile(r"mmraw:[A-Za-z0-9_.:-]+")
-#: Whatever could be a name, wherever it stands: in a URL, a path, a sentence, JSON within a string.
+#: Anything that could be a name, anywhere: in a URL, a path, a sentence, JSON within a string.
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 #: How often a text may have been written into a URL.
 _MOST_UNQUOTED = 4
@@ -58,8 +58,8 @@ class Mention(Shown, msgspec.Struct, frozen=True):
 
     Attributes:
         raw_image_id: The object's name.
-        run_id: The run that is named beside it; None where none is.
-        mm_hash: The hash that is named beside it; None where none is.
+        run_id: The run that is named with it; None if there is none.
+        mm_hash: The hash that is named with it; None if there is none.
     """
 
     raw_image_id: str
@@ -72,7 +72,7 @@ class References(Shown, msgspec.Struct):
 
     Attributes:
         mentions: Images that refs, envelopes and URLs of the store name, each with the first place
-            (file, line) where it stands.
+            (file, line) of it.
         names: Those of the names asked for that occur anywhere.
         refs: Refs that were read, inline ones too.
         silent: Files that were read and hold no reference at all.
@@ -183,7 +183,7 @@ class _Reader:
             return data
 
         text = as_file(decompressed(read_file)[0])
-        # A name may stand in binary data, too.
+        # A name may also be in binary data.
         is_packed = is_msgpack(text.peek(1)[:1])
         packed = JsonText(text.read, with_binary=True) if is_packed else None
         read_line = text.readline if packed is None else packed.readline
@@ -204,7 +204,7 @@ class _Reader:
             return
         if found.key in ("raw_image_id", "raw_image_uri"):
             self._mention(text.rpartition("/")[2], None, None, found.line)
-        # As it stands and as a URL or within one: either may be how it was meant.
+        # As written, and as a URL or within one: either may be meant.
         for spelling in _spellings(text):
             if "mmraw:" in spelling:
                 for match in _REF.finditer(spelling):
@@ -263,7 +263,7 @@ class _Reader:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """A text, and what its percent signs stand for, as often as it was written into a URL."""
+    """A text, and its percent-decoded forms, as often as it was encoded."""
     for _ in range(_MOST_UNQUOTED):
         yield text
         decoded = unquote(text) if "%" in text else text

@@ -19,7 +19,7 @@ class Text(NamedTuple):
 
     Attributes:
         text: What it says.
-        key: The key it stands under, None in arrays and for keys themselves.
+        key: The key it is listed under, None in arrays and for keys themselves.
         line: The line at which its document begins, from 1.
     """
 
@@ -29,7 +29,7 @@ class Text(NamedTuple):
 
 
 def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
-    """Every string and key, wherever it stands; keys that occur twice are all there.
+    """Every string and key at any depth, duplicate keys included.
 
     A line that begins like a ref is one, without quotes.
 
@@ -53,7 +53,7 @@ def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
 
 
 def strings_of(text: str, line: int) -> Iterator[Text]:
-    """Every string of a JSON document that itself stands in a string; none where it is no JSON.
+    """Every string of a JSON document within a string; none if it is not JSON.
 
     What is not JSON as a whole may hold JSON strings all the same: a line of a log.
     """
@@ -82,7 +82,7 @@ def _rest(data: bytes, read_line: Callable[[int], bytes]) -> bytes:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object as it stands: with all its pairs, in order."""
+    """An object with all its pairs, in order."""
 
 
 _BROKEN = object()

@@ -12,8 +12,8 @@ or, with pytest, one test for each rule:
 
 `open_store(place, **options)` opens the store at a place, empty when the name is new, the same
 objects when it is not. The options are `run_id`, `run_ids` and `limits`, as `open_store` has them.
-`tamper(place, raw_image_id, data)` writes bytes under a name behind the store's back; without it
-the rules about damaged objects are left out.
+`tamper(place, raw_image_id, data)` writes bytes under a name directly, not through the store;
+without it the rules about damaged objects are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_store(open_store: OpenStore, tamper: Tamper | None = None) -> list[str
 
     Args:
         open_store: Opens the store at a place, see above.
-        tamper: Writes behind the store's back, see above.
+        tamper: Writes directly, see above.
 
     Returns:
         The rules that were left out, since they need `tamper`.

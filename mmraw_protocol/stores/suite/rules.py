@@ -67,9 +67,9 @@ def what_is_deleted_is_gone(subject: Subject) -> None:
     name, other = store.put(picture("one")), store.put(picture("two"))
     store.delete(name)
     store.delete(name)
-    expect(not store.has(name), "has tells of a deleted object")
+    expect(not store.has(name), "has reports a deleted object")
     refused("source_unavailable", store.get, name)
-    expect(list(store.list()) == [other], "the listing tells of a deleted object, or lost another")
+    expect(list(store.list()) == [other], "the listing has a deleted object, or lacks another")
     expect(store.put(picture("one")) == name, "it gets another name when put again")
     expect(store.get(name) == picture("one"), "it cannot be put again")
 
@@ -79,7 +79,7 @@ def what_is_absent_is_unavailable(subject: Subject) -> None:
     store = subject.open()
     store.put(picture("another"))
     refused("source_unavailable", store.get, _ABSENT)
-    expect(not store.has(_ABSENT), "has tells of an object that was never put")
+    expect(not store.has(_ABSENT), "has reports an object that was never put")
     store.delete(_ABSENT)
 
 
@@ -189,7 +189,7 @@ def urls_end_with_the_name(subject: Subject) -> None:
     for name in names:
         url = store.url(name)
         expect("://" in url and url.endswith(f"/{name}"), "a URL does not end with /<name>")
-        expect(url == subject.open().url(name), "the URL depends on who asks")
+        expect(url == subject.open().url(name), "the URL depends on the caller")
     expect(store.url(_ABSENT).endswith(_ABSENT), "a URL needs its object to be there")
 
 
@@ -211,7 +211,7 @@ def only_old_objects_are_collected(subject: Subject) -> None:
         return
     expect(not delete_older(store, name, older_than=86400.0), "a young object was removed")
     expect(store.get(name) == picture("young"), "a young object was lost")
-    # Older than in a day from now: true of every object, whatever the server's clock says.
+    # Older than in a day from now: true of every object with any server's clock.
     expect(delete_older(store, name, older_than=-86400.0), "an old object was not removed")
     expect(not store.has(name), "it is said to be removed and is there")
     expect(not delete_older(store, name, older_than=-86400.0), "an absent object was removed")

@@ -43,7 +43,7 @@ class Subject:
         return store
 
     def tamper(self, raw_image_id: str, data: bytes) -> None:
-        """Writes bytes under a name behind the store's back."""
+        """Writes bytes under a name without the store."""
         if self._tamper is not None:
             self._tamper(self.place, raw_image_id, data)
 

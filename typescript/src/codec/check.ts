@@ -1,7 +1,7 @@
 /**
  * What the generated checks are made of. Each notes the first fault, or all up to a number.
  *
- * Keys are checked in the order in which they stand, then absent fields are named, then sources.
+ * Keys are checked in the document's order, then absent fields, then sources.
  */
 import { MMRawError } from "../errors.js";
 import type { ErrorCode } from "../generated/errors.js";
@@ -10,7 +10,7 @@ import { MODALITIES } from "../generated/modalities.js";
 import { codePoints } from "./strings.js";
 import { get, has, isArray, isInteger, isObject, JsonFloat, keysOf } from "./values.js";
 
-/** Notes in `faults` what is wrong with a value that stands at `path`. */
+/** Adds the faults of the value at `path` to `faults`. */
 export type Check = (value: unknown, path: string, limits: Limits, faults: Faults) => void;
 
 /** Characters of an error's message at most. */

@@ -32,7 +32,7 @@ export function parseDataUri(
     const reason = `an inline image is larger than ${limits.inline_image_bytes} bytes`;
     return new MMRawError("limit_exceeded", reason, path);
   };
-  // The length tells the size before anything is decoded; padding hides at most two bytes.
+  // The length gives the size before decoding; padding hides at most two bytes.
   if (Math.floor(size / 4) * 3 - 2 > limits.inline_image_bytes) throw tooLarge();
   const data = decodeBase64(text.slice(head[0].length), path);
   if (data.length > limits.inline_image_bytes) throw tooLarge();

@@ -11,7 +11,7 @@ import { decodeBase64 } from "./base64.js";
 
 const LONGEST_HEAD = 1024;
 
-/** The bytes of a data: URL, whatever its media type says; one of a video or audio is rejected. */
+/** The bytes of a data: URL of any media type but that of a video or audio. */
 export function decodeDataUrl(text: string, limits: Limits, path: string): Uint8Array {
   const comma = text.slice(0, LONGEST_HEAD).indexOf(",");
   const [kind = "", ...parameters] = text
@@ -19,7 +19,7 @@ export function decodeDataUrl(text: string, limits: Limits, path: string): Uint8
     .toLowerCase()
     .split(";");
   if (comma < 0 || !parameters.some((one) => one.trim() === "base64")) {
-    const what = comma < 0 ? "no comma behind its head" : "no ;base64 before its comma";
+    const what = comma < 0 ? "no comma after its head" : "no ;base64 before its comma";
     const reason = `only data: URLs in base64 are read, and this one has ${what}`;
     throw new MMRawError("invalid_raw_uri", reason, path);
   }
@@ -34,7 +34,7 @@ export function decodeText(text: string, limits: Limits, path: string): Uint8Arr
   const most = limits.inline_image_bytes;
   const tooLarge = (): MMRawError =>
     new MMRawError("limit_exceeded", `an image has at most ${most} bytes`, path);
-  // Blanks, and the three characters of a percent escape, at most double what stands there.
+  // Blanks, and the three characters of a percent escape, at most triple the length.
   if (text.length / 2 > Math.floor(most / 3) * 4 + 4) throw tooLarge();
   let body = text.includes("%") ? unescaped(text) : text;
   body = body.replace(/[ \t\r\n\f\v]/g, "").replace(/-/g, "+").replace(/_/g, "/");

@@ -99,9 +99,9 @@ interface Structure {
   /** Most brackets that are open at once. */
   depth: number;
   quotes: number;
-  /** Bytes of strings that hold more than ASCII, or an escape that may stand for it. */
+  /** Bytes of strings that hold more than ASCII, or an escape that may represent it. */
   wide: number;
-  /** Whether a backslash stands outside of strings. */
+  /** Whether there is a backslash outside of strings. */
   stray: boolean;
 }
 
@@ -117,7 +117,7 @@ function structureOf(text: string): Structure {
       found.marks++;
       found.depth = Math.max(found.depth, ++open);
     } else if (code === BACKSLASH) {
-      // What follows is escaped, whatever it is: a quote opens no string here.
+      // The next character is escaped: a quote opens no string here.
       found.stray = true;
       at++;
     }

@@ -69,7 +69,7 @@ class Reader {
     return first <= 0xdd ? this.array(count, depth) : this.object(count, depth);
   }
 
-  /** Where so many bytes begin, behind which reading goes on. */
+  /** Position of so many bytes, after which reading goes on. */
   private take(count: number): number {
     const start = this.at;
     if (start + count > this.data.length) throw broken();

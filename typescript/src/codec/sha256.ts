@@ -11,7 +11,7 @@ function roundConstants(): Uint32Array {
   return Uint32Array.from(primes, (prime) => fraction(BigInt(prime)));
 }
 
-/** 32 bits behind the point of the cube root, by bisection on integers: exact everywhere. */
+/** 32 bits after the point of the cube root, by bisection on integers: exact everywhere. */
 function fraction(prime: bigint): number {
   const target = prime << 96n;
   let low = 0n;

@@ -1,7 +1,7 @@
 /** Strings that are well-formed, and their order. */
 import { MMRawError } from "../errors.js";
 
-/** Whether a surrogate stands without its other half. */
+/** Whether there is a surrogate without its other half. */
 export function hasLoneSurrogate(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -26,7 +26,7 @@ export function checkText(text: string, path: string): void {
   }
 }
 
-/** Orders by code point: surrogates, which stand for what is above U+FFFF, come last. */
+/** Orders by code point: surrogates, which represent characters above U+FFFF, come last. */
 export function compareCodePoints(left: string, right: string): number {
   const length = Math.min(left.length, right.length);
   for (let at = 0; at < length; at++) {

@@ -25,7 +25,7 @@ type Found = Record<string, JsonValue>;
 
 const SIDES: readonly string[] = ["height", "width"];
 
-/** What a configuration stands for. */
+/** The meaning of a configuration. */
 export interface Configured {
   /** The layout parameters, every one of them. */
   readonly parameters: LayoutParameters;
@@ -101,7 +101,7 @@ function checked(parameters: JsonObject, info: FamilyInfo): LayoutParameters {
   return { ...info.defaults, ...parameters } as unknown as LayoutParameters;
 }
 
-/** The layout parameters that a configuration of the family stands for, unchecked. */
+/** The layout parameters of a configuration of the family, unchecked. */
 function parametersIn(given: Given, info: FamilyInfo): JsonObject {
   if (onlyParameters(given, info)) {
     const document = withoutNulls(given.processor, info);
@@ -115,7 +115,7 @@ function parametersIn(given: Given, info: FamilyInfo): JsonObject {
   checkFixed(document, info, given.path);
   checkSize(document, info, given.path);
   const found = foundIn(document, given.whole ?? document, info, given.path);
-  // In a checkpoint the model's type tells the image processor where the configuration does not.
+  // In a checkpoint the model's type gives the image processor if the configuration does not.
   if (kind === null && !(given.whole !== null && ownModel(given, info))) checkAll(found, info);
   const own = typeof kind === "string" ? types[kind] : Object.values(types)[0];
   return { ...info.defaults, ...own, ...found };
@@ -132,7 +132,7 @@ function onlyParameters({ processor, whole, mapping }: Given, info: FamilyInfo):
   return mapping || info.required.every((name) => has(processor, name));
 }
 
-/** What a document says, where null stands for an absent key or for another value. */
+/** The document's values, with null read as an absent key or as another value. */
 function withoutNulls(document: JsonObject, info: FamilyInfo): JsonObject {
   const meanings = info.configuration.null;
   const rows = Object.entries(document).map(([name, value]): [string, JsonValue] | null => {
@@ -161,7 +161,7 @@ function checkSize(document: JsonObject, info: FamilyInfo, path: string): void {
   const { sizes, square } = info.configuration;
   const keys = keysOfSize(document["size"] as JsonValue, square);
   if (keys !== null) {
-    // A bound at the top level stands for the key of `size`, and for its own name there.
+    // A bound at the top level means the key of `size`, and its own name there.
     for (const places of Object.values(info.configNames)) {
       const top = places.find((place) => !place.includes("."));
       const inner = places.find((place) => place.startsWith("size."))?.slice(5);
@@ -179,7 +179,7 @@ function checkSize(document: JsonObject, info: FamilyInfo, path: string): void {
   throw new MMRawError("invalid_config", `expected ${forms}, and no other key`, `${path}.size`);
 }
 
-/** The keys that a value of `size` has or stands for; null for no size. */
+/** The keys that a value of `size` has or means; null for no size. */
 function keysOfSize(size: JsonValue, square: boolean): Set<string> | null {
   if (isObject(size)) return new Set(Object.keys(size).filter((key) => size[key] !== null));
   if (isArray(size)) return size.length === SIDES.length ? new Set(SIDES) : null;
@@ -211,7 +211,7 @@ function foundIn(
   return found;
 }
 
-/** What stands at the first of some places where something stands. */
+/** The value at the first place that has one. */
 function valueIn(
   document: JsonObject,
   places: readonly string[],
@@ -246,7 +246,7 @@ function valueIn(
   return undefined;
 }
 
-/** The value under a path of keys, which may also stand as one key. */
+/** The value under a path of keys, which may also be one key. */
 function valueAt(document: JsonObject, place: string, square: boolean): JsonValue | undefined {
   if (has(document, place)) return get(document, place);
   let node: JsonValue | undefined = document;

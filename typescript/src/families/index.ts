@@ -119,7 +119,7 @@ function checkSides(width: number, height: number): void {
   }
 }
 
-/** The text that stands for an image of `length` placeholder tokens in the prompt. */
+/** The text that represents an image of `length` placeholder tokens in the prompt. */
 export function promptText(family: BuiltInFamily, length: number): string {
   const { before, token, after } = FAMILY_TABLE[family].placeholder;
   return before + token.repeat(length) + after;

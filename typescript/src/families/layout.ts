@@ -9,7 +9,7 @@ export interface Layout {
   readonly grid_thw: Grid;
   /** Tokens that the image becomes in the model. */
   readonly num_tokens: number;
-  /** Tokens that stand for it in the prompt. */
+  /** Tokens that represent it in the prompt. */
   readonly placeholder_length: number;
   readonly payload: Payload;
   /** [width, height] in pixels that the processor resizes (and pads) to. */

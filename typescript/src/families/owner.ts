@@ -21,7 +21,7 @@ export interface Given {
   readonly whole: JsonObject | null;
   readonly processorClass: Value;
   readonly modelType: Value;
-  /** Where `processor` stands. */
+  /** The path of `processor`. */
   readonly path: string;
   /** Whether it may be layout parameters and nothing else. */
   readonly mapping: boolean;

@@ -8,7 +8,7 @@ import type { Size } from "./structure.js";
 /** An EXIF block fits one segment; decoders join several at a cost that is quadratic. */
 const MOST_EXIF = 16;
 const SCAN = 0xda;
-/** Markers that stand alone, without a length: TEM, RSTn, SOI, EOI. */
+/** Markers without a length: TEM, RSTn, SOI, EOI. */
 const isAlone = (code: number): boolean => code === 0x01 || (code >= 0xd0 && code <= 0xd9);
 /** Segments that no image uses, and whose insides decoders search byte by byte. */
 const isSkipped = (code: number): boolean =>
@@ -18,7 +18,7 @@ const isFrame = (code: number): boolean =>
 
 /** Size of the first picture; of a file with several (MPO) the first counts. */
 export function readJpeg(data: Uint8Array, limits: Limits): Size {
-  if (!hasScan(data, limits)) throw broken("there is no scan behind whole segments");
+  if (!hasScan(data, limits)) throw broken("there is no scan after whole segments");
   let size: readonly [number, number] | null = null;
   let at = 2;
   while (at < data.length) {

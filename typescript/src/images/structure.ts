@@ -1,4 +1,4 @@
-/** What the first bytes tell, and what every format's walk answers with. */
+/** Facts from the first bytes, and the result of every format's walk. */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";
 import { spells } from "./bytes.js";
@@ -50,7 +50,7 @@ export function broken(reason: string): MMRawError {
 }
 
 export function tooManyParts(limits: Limits): MMRawError {
-  const reason = `an image has at most ${limits.image_parts} parts beside its picture data`;
+  const reason = `an image has at most ${limits.image_parts} parts other than its picture data`;
   return new MMRawError("limit_exceeded", reason);
 }
 

@@ -82,7 +82,7 @@ function chunkAt(data: Uint8Array, at: number): Chunk | null {
   return { kind: fourChars(data, at), start: at + 8, end: at + 8 + length, next };
 }
 
-/** A still picture fills its canvas; other chunks stand before and behind it. */
+/** A still picture fills its canvas; other chunks are before and after it. */
 function stillFrames(data: Uint8Array, from: number, canvas: Pair, hasAlpha: boolean): number {
   let frames = 0;
   let announced = false;
@@ -110,7 +110,7 @@ function stillFrames(data: Uint8Array, from: number, canvas: Pair, hasAlpha: boo
 }
 
 /**
- * Frames stand behind ANIM, each picture within the canvas, and no picture stands outside of them.
+ * Frames follow ANIM, each picture within the canvas, and no picture is outside of them.
  * Decoders go by the pictures: what a frame says of its own size is not asked, and one without a
  * picture is no frame.
  */
@@ -156,7 +156,7 @@ function isWithin(data: Uint8Array, at: number, size: Pair, canvas: Pair): boole
 }
 
 /**
- * The picture at `at`: one lossy or lossless chunk, and one of alpha. The chunk behind them is whole
+ * The picture at `at`: one lossy or lossless chunk, and one of alpha. The chunk after them is whole
  * or the file ends there. Null where one is broken.
  */
 function pictureAt(data: Uint8Array, from: number): Picture | null {

@@ -111,7 +111,7 @@ export function looksLikeImage(value: unknown, strict = false): string | null {
   return null;
 }
 
-/** Whether a URL of any kind stands somewhere in a value, but not in what is said or done. */
+/** Whether a value has a URL of any kind, except in what is said or done. */
 export function holdsUrl(value: unknown): boolean {
   for (const [, one, whole] of walk(value, false)) {
     if (!whole && typeof one === "string" && one.includes("://")) return true;
@@ -158,7 +158,7 @@ function reasonOfText(name: string, text: string): string | null {
   if (LOOKS_MEDIA_TYPES.some((begin) => start.startsWith(begin))) return "media type";
   if (MEDIA_NAMES.includes(name)) return null;
   if (hasWord(name) && text !== "") return "key";
-  // Objects of a store are named by URLs with a signature behind them.
+  // Objects of a store have URLs with a signature at the end.
   const names = text.length < LONGEST_NAME ? [start, start.split(/[?#]/, 1)[0] ?? ""] : [];
   const isName = names.some((one) => LOOKS_SUFFIXES.some((end) => one.endsWith(end)));
   return isName || LOOKS_HEADS.some((head) => start.startsWith(head)) ? "value" : null;

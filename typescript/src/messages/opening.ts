@@ -1,4 +1,4 @@
-/** The bytes of a message's image, whatever its part says of them. */
+/** The bytes of a message's image, independent of its declared type. */
 import { parseDataUri } from "../codec/datauri.js";
 import { decodeDataUrl, decodeText } from "../codec/encoded.js";
 import { sha256Hex } from "../codec/sha256.js";

@@ -20,7 +20,7 @@ export function field(part: unknown, name: string): unknown {
   return typeof value === "function" ? null : (value ?? null);
 }
 
-/** What stands at a path of keys; null where it is absent. */
+/** The value at a path of keys; null if it is absent. */
 export function valueAt(part: unknown, at: readonly string[]): unknown {
   return at.reduce(field, part);
 }
@@ -70,7 +70,7 @@ export function changed(value: unknown, changes: { readonly [key: string]: unkno
   return Object.assign(Object.create(prototype) as object, value, changes);
 }
 
-/** What stands for `{url}` and the like in a template. */
+/** The values of `{url}` and the like in a template. */
 export type Values = { readonly [name: string]: unknown };
 
 /** The part with a template's values in it; with none, `{url}` in place of the source. */

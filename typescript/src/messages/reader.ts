@@ -56,7 +56,7 @@ const LISTS = [...CONVERSATIONS, ...ANSWERS];
 const ROLES = ["role", "from"];
 const NAMES = [...ROLES, ...CONTENTS];
 const NOWHERE = { types: [], at: [], having: [], media_type: [], url: {}, data: {}, ref: {} };
-/** The images of a column, which stand there themselves. */
+/** The images of a column, which are its entries themselves. */
 export const COLUMN: Place = { ...NOWHERE, spelling: "images_column", encoded: false, file_id: false };
 /** An image part that names no source. */
 const SLOT: Place = { ...COLUMN, spelling: "transformers" };
