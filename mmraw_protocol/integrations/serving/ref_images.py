@@ -16,7 +16,6 @@ from ...images import read_header
 from ...materialize import MaterializedImage
 from ...materialize.awaited import AwaitedCache, in_thread
 from ...materialize.comparison import compare_fingerprint, compare_outer
-from ...stores import AssetStore
 from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
@@ -66,6 +65,7 @@ class RefImages:
         naming: What the server files pictures under.
 
     Attributes:
+        store: Where stored pictures are; None where there is no store.
         token_bytes: What the server's processor makes of an image, for each of its tokens.
 
     Raises:
@@ -77,6 +77,7 @@ class RefImages:
         self._naming = naming
         self.settings = settings
         self._materializer = settings.materializer(adapter)
+        self.store = self._materializer.store
         self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size)
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="mmraw")
         most = (settings.inflight_bytes, settings.inflight_images, settings.queue)
@@ -96,9 +97,8 @@ class RefImages:
         """
         for expected in (modality, self.adapter.feature_modality):
             compare_outer(ref, None, expected)
-        store = self._materializer.store
-        if store is not None and not ref.is_inline:
-            store.check_run(ref.run_id)
+        if self.store is not None and not ref.is_inline:
+            self.store.check_run(ref.run_id)
         adapter = self._materializer.adapter_for(ref.family)
         compare_fingerprint(ref, adapter)
         adapter.parse_payload(ref.payload)
@@ -153,11 +153,6 @@ class RefImages:
         make = functools.partial(self._make, text, made)
         picture = self._pictures.get_now(_key(text), make, _size)
         return self._counted(picture, made)
-
-    @property
-    def store(self) -> AssetStore | None:
-        """Where stored pictures are."""
-        return self._materializer.store
 
     @property
     def cached_bytes(self) -> int:
