@@ -114,11 +114,16 @@ def large_images_that_say_that_they_are_small(urls: Urls) -> None:
 def clients_that_hang_up(urls: Urls) -> None:
     bodies = [{"model": "tiny", "messages": [user(lying(urls, data))]} for data in LARGE]
     bodies += [features_of(urls, [LARGE[0]])]
+    counted = urls.server.metric("mmraw_disconnects_total")
     for body in [*bodies, *bodies, *bodies]:
         with connection(urls.server) as client:
             client.sendall(request_bytes(CHAT, json.dumps(body).encode()))
             # A reset, not a farewell.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert good(urls)
+    left = urls.server.metric("mmraw_disconnects_total") - counted
+    print(f"{left:.0f} clients left")
+    assert 0 < left <= 3 * len(bodies)
 
 
 @attack
