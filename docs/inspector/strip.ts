@@ -1,8 +1,7 @@
 /** The verdict at a glance: one sentence, then ref, hash, grid, run and source. */
-import { ERROR_TEXTS } from "../../typescript/src/inspect.js";
 import { verdictOf } from "../../typescript/src/verdict.js";
 import type { Check, CheckName, State, Verdict } from "../../typescript/src/verdict.js";
-import { el, icon, prose, rule } from "./dom.js";
+import { el, icon, prose, rule, shorten } from "./dom.js";
 import type { Child } from "./dom.js";
 import type { Report } from "./scan.js";
 
@@ -30,7 +29,8 @@ export function checks(found: readonly Check[]): HTMLElement {
   const items = found.map(({ name, state, text, fault }) => {
     const head = el("span", { class: "check-name" }, mark(state), `${TITLES[name]}: ${state}`);
     const why: Child[] = fault === null ? [text] : [rule(fault.code), ` ${text}`];
-    return el("li", { "data-state": state, "data-check": name }, head, el("span", { class: "check-text" }, ...why));
+    const more = text === "" ? [] : [el("span", { class: "check-text" }, ...why)];
+    return el("li", { "data-state": state, "data-check": name }, head, ...more);
   });
   return el("ul", { class: "checks" }, ...items);
 }
@@ -68,10 +68,11 @@ function sentence(report: Report, first: Verdict | undefined): Child[] {
   const many = found > 1 ? [el("p", { class: "soft" }, `${found.toLocaleString("en")} found${lines}: ${counts}`)] : [];
   if (fault === null) {
     const open = first?.checks.filter(({ state }) => state === "unchecked").length ?? 0;
-    const rest = open === 0 ? "Every check was made." : `${5 - open} of 5 checks were made; the others need a store or the expected run.`;
+    const rest = open === 0 ? "Every check was made." : `Checked: ${5 - open} of 5. The others need a store or the expected run.`;
     const title = el("p", { class: "title" }, found > 1 ? "All valid" : "Valid");
     return [title, ...many, ...(found > 1 ? [] : [el("p", { class: "soft" }, rest)])];
   }
   const word = first?.state === "rejected" ? "Rejected: " : "Contradicts itself: ";
-  return [el("p", { class: "title" }, word, rule(fault.code)), el("p", {}, ...prose(ERROR_TEXTS[fault.code].meaning)), ...many];
+  const why = el("p", {}, ...prose(fault.reason), " at ", el("code", {}, shorten(fault.path)));
+  return [el("p", { class: "title" }, word, rule(fault.code)), why, ...many];
 }

@@ -63,7 +63,7 @@ export function verdictOf(finding: Finding, options: VerdictOptions = {}): Verdi
   if (fault !== undefined) {
     const more = finding.faults.length > 1 ? ` (and ${finding.faults.length - 1} more)` : "";
     const first: Check = { name: "ref", state: "contradicts", text: fault.reason + more, fault };
-    const rest = NAMES.slice(1).map((name) => unchecked(name, "not readable until the fault is fixed"));
+    const rest = NAMES.slice(1).map((name) => unchecked(name, ""));
     return { state: "rejected", checks: [first, ...rest] };
   }
   const well = ok("ref", `${finding.definition ?? "the text"} follows its schema`);
