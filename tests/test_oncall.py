@@ -1,6 +1,7 @@
 """What a person on call gets: for each fault that people meet, the answer that leads on."""
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -303,3 +304,36 @@ def test_materialize_reads_json_lines_and_logs(answer: Answer, tmp_path: Path) -
     assert code == 1
     assert "placeholder_mismatch at $.mm_refs[0][0][0]" in told
     assert "(line 3)" in told
+
+
+def test_validate_takes_a_store_a_run_and_a_configuration(answer: Answer, tmp_path: Path) -> None:
+    place = tmp_path / "run_exp42" / "assets" / "images"
+    LocalStore(place).put(samples.PNG)
+    rows = [{"features": features(REF)}, {"ref": ref(run_id="exp43")}, {"ref": ref()}]
+    text = "\n".join(map(json.dumps, rows))
+
+    def counts(*options: str) -> dict[str, int]:
+        return json.loads(answer(text, *options, "--json", command="validate")[1])[
+            "refused_by_code"
+        ]
+
+    assert counts() == {}
+    here = ("--store", str(place))
+    assert counts(*here, "--run-id", "exp42") == {"run_mismatch": 1}
+    assert counts("--config", "qwen2_vl") == {"fingerprint_mismatch": 3}
+    LocalStore(place).delete(f"{PICTURE.sha256}.png")
+    assert counts(*here) == {"source_unavailable": 3}
+    told = answer(text, *here, command="validate")[1]
+    assert "docs/reference/wire/errors.md#source_unavailable" in told
+
+
+def test_a_pasted_line_needs_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", f"10:02 ERROR ref={REF} code=grid_mismatch"]) == 0
+    assert capsys.readouterr().out.startswith("line 1, column 17: ok: ")
+
+
+def test_a_compressed_file_is_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "refs.gz"
+    file.write_bytes(gzip.compress(f"{REF}\n{V2}\n".encode()))
+    assert main(["inspect", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("ok: 2 found")

@@ -170,3 +170,17 @@ def test_a_parsed_ref_and_a_long_text_have_the_same_verdict() -> None:
     )
     assert codes(text) == []
     assert Verifier().verify(parse_ref(text)) == Verifier().verify_text(text)[1]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_files_are_verified_with_what_is_at_hand(processes: int, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put(PNG)
+    lines = "".join(json.dumps({"ref": ref()}) + "\n" for _ in range(20))
+    text = (lines + json.dumps(ref(run_id="other")) + "\n").encode()
+    adapters = {"qwen_vl": QWEN}
+    verifier = Verifier(store, run_ids=["exp42"], adapters=adapters, decode=True)
+    options: dict[str, Any] = {"processes": processes, "block": 1 << 12, "start_seconds": 0.0}
+    checked = check(io.BytesIO(text).read, verifier=verifier, **options)
+    assert (checked.counts, checked.refused) == ({"ref": 21}, {"run_mismatch": 1})
+    assert checked.refusals[0].line == 21

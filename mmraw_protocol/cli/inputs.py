@@ -8,7 +8,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -37,9 +37,12 @@ def read_text(argument: str | None, *, whole: bool = False) -> str:
     """
     if argument in (None, "-"):
         return _decode(sys.stdin.buffer.read(DEFAULT_LIMITS.features_bytes + 1), whole=whole)
-    if argument.startswith((*PREFIXES, "{", "[")):  # pyright: ignore[reportOptionalMemberAccess]
-        return str(argument)
-    return read_file(str(argument), whole=whole)
+    text = str(argument)
+    # A text that was pasted, such as a line of a log, names no file.
+    is_text = not is_file(text) and any(prefix in text for prefix in PREFIXES)
+    if is_text or text.startswith(("{", "[")):
+        return text
+    return read_file(text, whole=whole)
 
 
 def read_file(name: str, *, whole: bool = False) -> str:
@@ -62,6 +65,9 @@ def read_file(name: str, *, whole: bool = False) -> str:
 def _decode(data: bytes, *, whole: bool) -> str:
     if len(data) > DEFAULT_LIMITS.features_bytes:
         raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
+    read, compression = decompressed(io.BytesIO(data).read)
+    if compression is not None:
+        data = _read_most(read, DEFAULT_LIMITS.features_bytes)
     if is_msgpack(data):
         data = b"".join(json_lines(io.BytesIO(data).read))
     try:
@@ -73,6 +79,20 @@ def _decode(data: bytes, *, whole: bool) -> str:
     if not text.strip():
         raise MMRawError("invalid_json", "the input is empty")
     return text if whole else text.strip()
+
+
+def _read_most(read: Callable[[int], bytes], most: int) -> bytes:
+    """All that is given, up to `most` bytes.
+
+    Raises:
+        MMRawError: limit_exceeded.
+    """
+    parts: list[bytes] = []
+    while (size := sum(map(len, parts))) <= most and (data := read(most + 1 - size)):
+        parts.append(data)
+    if size > most:
+        raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
+    return b"".join(parts)
 
 
 def read_image(argument: str) -> str | bytes:

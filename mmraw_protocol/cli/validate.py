@@ -11,11 +11,12 @@ import msgspec
 from ..files.checking import MOST_REFUSALS, Checked, check
 from ..files.tables import check_table
 from ..files.validation import Finding
+from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
 from .inputs import expanded, opened
-from .options import add_processes, add_quiet
-from .output import print_json, print_table
+from .options import add_processes, add_quiet, add_verification, verifier_of
+from .output import ERROR_PAGE, print_json, print_table
 from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
@@ -29,15 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_allow_empty(parser)
     add_processes(parser)
     add_quiet(parser)
+    add_verification(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
+    verifier = verifier_of(args)
     total = Checked()
     refusals: list[dict[str, Any]] = []
     names = [one.path for one in expanded(args.files)]
     for name in names:
-        checked = _check_file(args, name)
+        checked = _check_file(args, name, verifier)
         total.merge(checked)
         refusals += [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
     summary: dict[str, Any] = {
@@ -70,15 +73,15 @@ def _seen(name: str) -> str:
     return seen.text("refs")
 
 
-def _check_file(args: argparse.Namespace, name: str) -> Checked:
+def _check_file(args: argparse.Namespace, name: str, verifier: Verifier) -> Checked:
     """What is in a file; one that cannot be read is a refusal, and the others are still checked."""
     failed: MMRawError | None = None
     try:
         with opened(name, "validate", quiet=args.quiet) as source:
             if source.table is not None:
-                checked = check_table(source.table, processes=args.processes)
+                checked = check_table(source.table, processes=args.processes, verifier=verifier)
             else:
-                checked = check(source.read, processes=args.processes)
+                checked = check(source.read, processes=args.processes, verifier=verifier)
             source.check_unchanged()
             return checked
     except MMRawError as error:
@@ -98,4 +101,5 @@ def _print(summary: dict[str, Any]) -> None:
     print(f"checked {checked or 'nothing'}; refused {summary['refused']}")
     if summary["refused"]:
         rows = sorted(summary["refused_by_code"].items(), key=lambda item: -item[1])
-        print_table(("code", "count"), rows)
+        pages = [(code, count, f"{ERROR_PAGE}#{code}") for code, count in rows]
+        print_table(("code", "count", "page"), pages)

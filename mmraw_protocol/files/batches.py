@@ -24,6 +24,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from ..families import get_adapter
+from ..materialize.verification import Verifier
 from ..stores.maintenance.references import References, references_in
 from ..stores.maintenance.strings import Text, strings_in_value
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
@@ -72,6 +73,7 @@ def validate_batch(
     keep: Names = (),
     documents: Names = (),
     limits: Limits = DEFAULT_LIMITS,
+    verifier: Verifier | None = None,
 ) -> Any:
     """Checks every ref, envelope, features body and conversation in a batch, as `check` does.
 
@@ -80,11 +82,16 @@ def validate_batch(
     results = Results(batch, keep)
     for row, (fields, texts) in enumerate(_rows(batch, documents)):
         for column, text in texts.items():
-            for finding in check_document(text, limits=limits):
-                results.add(row, column, finding.kind, finding.error)
-        for finding in check_value(fields, limits=limits, columns=fields.keys()) if fields else ():
-            column, error = _in_column(finding.error, fields)
-            results.add(row, column, finding.kind, error)
+            for finding in check_document(text, limits=limits, verifier=verifier):
+                for error in (finding.error, *finding.others):
+                    results.add(row, column, finding.kind, error)
+        if not fields:
+            continue
+        names = fields.keys()
+        for finding in check_value(fields, limits=limits, verifier=verifier, columns=names):
+            for found in (finding.error, *finding.others):
+                column, error = _in_column(found, fields)
+                results.add(row, column, finding.kind, error)
     return results.batch()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..materialize.verification import Verifier
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
@@ -24,6 +25,7 @@ from .validation import (
     check_one,
     check_value,
     is_conversation,
+    verifier_with,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def check(
     *,
     processes: int = 1,
     limits: Limits = DEFAULT_LIMITS,
+    verifier: Verifier | None = None,
     block: int | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Checked:
@@ -97,6 +100,7 @@ def check(
         read: Gives up to so many bytes, and none at the end.
         processes: Workers that share the lines, if more than one.
         limits: Of refs, envelopes and features.
+        verifier: What refs are verified with, and its limits; None verifies what needs no store.
         block: Bytes of lines that are taken at once; None is what suits the number of processes.
         start_seconds: Workers start where this process alone is not done so soon.
 
@@ -108,7 +112,7 @@ def check(
     checked = Checked()
     failed: MMRawError | None = None
     try:
-        _check_input(reader, checked, limits, processes, start_seconds)
+        _check_input(reader, checked, verifier or verifier_with(limits), processes, start_seconds)
     except MMRawError as error:
         # What a reader of lines raises, unlike what is wrong in one, is the end of the input.
         failed = error
@@ -120,20 +124,20 @@ def check(
 
 
 def _check_input(
-    reader: LineReader, checked: Checked, limits: Limits, processes: int, start_seconds: float
+    reader: LineReader, checked: Checked, verifier: Verifier, processes: int, start_seconds: float
 ) -> None:
     first = reader.next_block()
     if first is None:
         return
     reader.unread(first.data, first.line)
     if is_part_of_a_document(first):
-        _check_whole(reader, checked, limits)
+        _check_whole(reader, checked, verifier)
         return
-    open_check = functools.partial(_open_check, limits)
+    open_check = functools.partial(_open_check, verifier)
     blocks = worked(reader, open_check(), open_check, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
         for block, found in blocks:
-            checked.merge(_check_long_line(block, reader, limits) if found is None else found)
+            checked.merge(_check_long_line(block, reader, verifier) if found is None else found)
 
 
 def is_part_of_a_document(block: Block) -> bool:
@@ -146,7 +150,7 @@ def is_part_of_a_document(block: Block) -> bool:
     return bare.count(b"{") + bare.count(b"[") > bare.count(b"}") + bare.count(b"]")
 
 
-def _check_whole(reader: LineReader, checked: Checked, limits: Limits) -> None:
+def _check_whole(reader: LineReader, checked: Checked, verifier: Verifier) -> None:
     """One document over many lines: at once where it is short, else as it streams by."""
     parts: list[bytes] = []
     size = 0
@@ -155,26 +159,26 @@ def _check_whole(reader: LineReader, checked: Checked, limits: Limits) -> None:
         size += len(data)
     data = b"".join(parts)
     if size <= LONGEST_LINE:
-        for finding in check_document(data.strip(), limits=limits):
+        for finding in check_document(data.strip(), verifier=verifier):
             checked.add(1, finding)
         return
     reader.unread(data, 1)
-    for line, finding in check_stream(reader.read, limits=limits):
+    for line, finding in check_stream(reader.read, verifier=verifier):
         checked.add(line, finding)
 
 
-def _check_long_line(block: Block, reader: LineReader, limits: Limits) -> Checked:
+def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Checked:
     checked = Checked()
     reader.unread(block.data, block.line)
     line = _Line(reader)
-    for number, finding in check_stream(line.read, limits=limits, line=block.line):
+    for number, finding in check_stream(line.read, verifier=verifier, line=block.line):
         checked.add(number, finding)
     line.skip()
     reader.unread(line.rest, block.line + 1)
     return checked
 
 
-def check_lines(block: Block, limits: Limits) -> Checked:
+def check_lines(block: Block, verifier: Verifier) -> Checked:
     """Every line of a block as a document of its own."""
     checked = Checked()
     lines = [line.strip() for line in block.data.split(b"\n")]
@@ -183,9 +187,9 @@ def check_lines(block: Block, limits: Limits) -> Checked:
         if not line:
             continue
         if documents is None:
-            findings = check_document(line, limits=limits)
+            findings = check_document(line, verifier=verifier)
         else:
-            findings = check_value(next(documents), limits=limits)
+            findings = check_value(next(documents), verifier=verifier)
         for finding in findings:
             checked.add(block.line + index, finding)
     return checked
@@ -229,12 +233,16 @@ class _Line:
             self.read(BLOCK)
 
 
-def _open_check(limits: Limits) -> Callable[[Block], Checked]:
-    return functools.partial(check_lines, limits=limits)
+def _open_check(verifier: Verifier) -> Callable[[Block], Checked]:
+    return functools.partial(check_lines, verifier=verifier)
 
 
 def check_stream(
-    read: Callable[[int], bytes], *, limits: Limits = DEFAULT_LIMITS, line: int = 1
+    read: Callable[[int], bytes],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    verifier: Verifier | None = None,
+    line: int = 1,
 ) -> Iterator[tuple[int, Finding]]:
     """(line, finding) of everything in documents that stream by.
 
@@ -242,6 +250,9 @@ def check_stream(
     their limits; refs inside belong to the first four.
     """
     from .objects import ObjectScanner
+
+    verifier = verifier or verifier_with(limits)
+    limits = verifier.limits
 
     inline = limits.inline_image_bytes // 3 * 4 + limits.payload_bytes + 8192
     scanner = ObjectScanner(
@@ -252,14 +263,14 @@ def check_stream(
     failed: MMRawError | None = None
     try:
         for piece in scanner.pieces():
-            _gather(scanner, waiting, limits)
+            _gather(scanner, waiting, verifier)
             if not isinstance(piece, bytes) and not scanner.note(piece):
                 start = scanner.offset - len(piece.raw)
-                waiting.append((start, piece.line, _check_ref(piece.text, limits)))
+                waiting.append((start, piece.line, _check_ref(piece.text, verifier)))
             if waiting and not scanner.may_be_inside:
                 yield from ((number, finding) for _, number, finding in waiting)
                 waiting.clear()
-        _gather(scanner, waiting, limits)
+        _gather(scanner, waiting, verifier)
     except MMRawError as error:
         failed = error
     yield from ((number, finding) for _, number, finding in waiting)
@@ -268,32 +279,36 @@ def check_stream(
 
 
 def _gather(
-    scanner: ObjectScanner, waiting: list[tuple[int, int, Finding]], limits: Limits
+    scanner: ObjectScanner, waiting: list[tuple[int, int, Finding]], verifier: Verifier
 ) -> None:
     for one, kind, raw in scanner.take_closed():
         # What is within a conversation is checked by itself, too.
         while kind != "messages" and waiting and waiting[-1][0] > one.start:
             waiting.pop()
-        finding = _check_gathered(kind, raw, limits)
+        finding = _check_gathered(kind, raw, verifier)
         if finding is not None:
             waiting.append((one.start, one.line, finding))
 
 
-def _check_ref(text: str | None, limits: Limits) -> Finding:
+def _check_ref(text: str | None, verifier: Verifier) -> Finding:
     if text is None:
         message = "the ref is longer than its limits allow"
         return Finding("ref", MMRawError("limit_exceeded", message))
-    return check_one("ref", text, "$", limits)
+    return check_one("ref", text, "$", verifier)
 
 
-def _check_gathered(kind: Kind, raw: bytes | None, limits: Limits) -> Finding | None:
+def _check_gathered(kind: Kind, raw: bytes | None, verifier: Verifier) -> Finding | None:
     if raw is None:
         message = "the value is too long to be gathered and checked"
         return Finding(kind, MMRawError("limit_exceeded", message))
-    return _check_messages(raw, limits) if kind == "messages" else check_one(kind, raw, "$", limits)
+    return (
+        _check_messages(raw, verifier)
+        if kind == "messages"
+        else check_one(kind, raw, "$", verifier)
+    )
 
 
-def _check_messages(raw: bytes, limits: Limits) -> Finding | None:
+def _check_messages(raw: bytes, verifier: Verifier) -> Finding | None:
     """Checks a conversation, or a row that seems to have one; None where it has none."""
     failed: MMRawError | None = None
     try:
@@ -302,5 +317,5 @@ def _check_messages(raw: bytes, limits: Limits) -> Finding | None:
         failed = error
     else:
         is_found = is_conversation(document)
-        return check_one("messages", document, "$", limits) if is_found else None
+        return check_one("messages", document, "$", verifier) if is_found else None
     return Finding("messages", failed)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from importlib import import_module
 from typing import IO, Any, cast
 
+from ..materialize.verification import Verifier
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from .checking import MOST_REFUSALS, Checked, Refused
@@ -143,6 +144,7 @@ def check_table(
     *,
     processes: int = 1,
     limits: Limits = DEFAULT_LIMITS,
+    verifier: Verifier | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Checked:
     """Checks every row as `validate_batch` does; lines are numbers of rows.
@@ -151,8 +153,8 @@ def check_table(
         MMRawError: source_unavailable, decoder_unavailable.
     """
     checked = Checked()
-    work = functools.partial(_check, limits=limits)
-    open_work = functools.partial(functools.partial, _check, limits=limits)
+    work = functools.partial(_check, limits=limits, verifier=verifier)
+    open_work = functools.partial(functools.partial, _check, limits=limits, verifier=verifier)
     for _, found in _worked(table, work, open_work, processes, start_seconds):
         checked.merge(found)
     return checked
@@ -233,11 +235,11 @@ def _worked(
         yield from blocks
 
 
-def _check(block: Block, limits: Limits) -> Checked:
+def _check(block: Block, limits: Limits, verifier: Verifier | None) -> Checked:
     from .batches import validate_batch
 
     checked = Checked()
-    for one in validate_batch(block.data, limits=limits).to_pylist():
+    for one in validate_batch(block.data, limits=limits, verifier=verifier).to_pylist():
         kind, code = one["kind"], one["code"]
         checked.counts[kind] = checked.counts.get(kind, 0) + one["count"]
         if code is None:

@@ -54,7 +54,9 @@ class Finding(Shown, msgspec.Struct, frozen=True):
     others: tuple[MMRawError, ...] = ()
 
 
-def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[Finding]:
+def check_document(
+    text: str | bytes, *, limits: Limits = DEFAULT_LIMITS, verifier: Verifier | None = None
+) -> Iterator[Finding]:
     """Checks a text: a bare ref, or a JSON document with refs, envelopes and features in it."""
     start = text[:_MOST_START].decode("ascii", "replace") if isinstance(text, bytes) else text
     failed: MMRawError | None = None
@@ -69,7 +71,7 @@ def check_document(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Ite
     if failed is not None:
         yield Finding("document", failed)
         return
-    yield from check_value(document, limits=limits)
+    yield from check_value(document, limits=limits, verifier=verifier)
 
 
 def _check_uuids(conversation: Conversation, limits: Limits) -> None:
@@ -96,6 +98,7 @@ def check_value(
     value: Any,
     *,
     limits: Limits = DEFAULT_LIMITS,
+    verifier: Verifier | None = None,
     path: str = "$",
     columns: Collection[str] = (),
 ) -> Iterator[Finding]:
@@ -106,25 +109,27 @@ def check_value(
     Args:
         value: What was decoded.
         limits: Of what it holds.
+        verifier: What refs are verified with, and its limits; None verifies what needs no store.
         path: Of the value itself.
         columns: Keys of the value that are no input: paths may name them.
     """
+    verifier = verifier or verifier_with(limits)
     stack: list[tuple[Any, str, Kind | None]] = [(value, path, list_kind(value))]
     conversations: list[Any] = []
     while stack:
         item, place, kind = stack.pop()
         if kind is None and is_conversation(item) and not any(c is item for c in conversations):
             conversations += _listed(item)
-            yield check_one("messages", item, place, limits)
+            yield check_one("messages", item, place, verifier)
         if kind is not None:
-            yield check_one(kind, item, place, limits)
+            yield check_one(kind, item, place, verifier)
         elif isinstance(item, str):
             if is_ref(item):
-                yield check_one("ref", item, place, limits)
+                yield check_one("ref", item, place, verifier)
         elif isinstance(item, list):
             rows = cast("list[Any]", item)
             if is_placed_array(rows):
-                yield check_one("mm_refs", rows, place, limits)
+                yield check_one("mm_refs", rows, place, verifier)
                 continue
             # Long lists are of numbers alone.
             if _KINDS.isdisjoint(map(type, rows)):
@@ -138,7 +143,7 @@ def check_value(
             fields = cast("dict[str, Any]", item)
             kind = kind_of(fields)
             if kind is not None:
-                yield check_one(kind, fields, place, limits)
+                yield check_one(kind, fields, place, verifier)
             else:
                 stack += _children(fields, place, columns if place == path else ())
 
@@ -224,14 +229,14 @@ def kind_of(fields: dict[str, Any]) -> Kind | None:
     return None
 
 
-def check_one(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
+def check_one(kind: Kind, value: Any, path: str, verifier: Verifier) -> Finding:
     """Checks a thing of a known kind, decoded or as the bytes of its JSON."""
     faults: list[MMRawError] = []
     try:
         if kind == "messages":
-            _check_uuids(read_conversation(value), limits)
+            _check_uuids(read_conversation(value), verifier.limits)
         else:
-            images = verify_document(cast(Any, kind), value, _verifier(limits))
+            images = verify_document(cast(Any, kind), value, verifier)
             faults = [fault for image in images for fault in image.verdict.faults]
     except MMRawError as error:
         faults = [error]
@@ -240,5 +245,6 @@ def check_one(kind: Kind, value: Any, path: str, limits: Limits) -> Finding:
 
 
 @functools.lru_cache(4)
-def _verifier(limits: Limits) -> Verifier:
+def verifier_with(limits: Limits) -> Verifier:
+    """What verifies without a store, within limits."""
     return Verifier(limits=limits)
