@@ -204,10 +204,13 @@ def test_every_behaviour_is_tried() -> None:
 
 def test_last_words_are_kept() -> None:
     report = ask("crashes")
-    assert "assertion failed: grid" in report.outcomes[1].detail
+    detail = report.outcomes[1].detail
+    assert re.match(r"exit code \d+; .*assertion failed: grid", detail, re.S)
+    assert "closed its output and went on running" in ask("closes_output").outcomes[1].detail
     with pytest.raises(StartError) as caught:
         ask("start_crash")
     assert "assertion failed: grid" in caught.value.stderr
+    assert re.fullmatch(r"no answer to start \(exit code \d+\)", caught.value.detail)
 
 
 def test_too_many_starts_end_the_run() -> None:

@@ -155,3 +155,46 @@ def test_the_command_prints_a_summary(capsys: pytest.CaptureFixture[str]) -> Non
     assert "wrongly_accepted: accepted what must be refused" in out
     assert "not passed" in out
     assert main(["conformance", "run", "--filter", "nothing", "--", "x"]) == 1
+
+
+def test_failures_are_summed_by_section_and_the_simplest_vector_comes_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    options = ["--filter", "check_raw_image_id", "--html", str(page)]
+    _, told = mmraw(capsys, "run", *options, "--", *command("accepts"))
+    asked = {vector.id: vector for vector in read_vectors()}
+    sizes = [len(json.dumps(asked[row["id"]].input)) for row in told["failures"]]
+    assert sizes == sorted(sizes)
+    assert len(sizes) > 5
+    group = told["by_section"][0]
+    assert sum(row["failures"] for row in told["by_section"]) == len(sizes)
+    first = next(row for row in told["failures"] if asked[row["id"]].spec == group["section"])
+    assert (group["simplest"], group["reason"]) == (first["id"], "wrongly_accepted")
+    main(["conformance", "run", *options, "--", *command("accepts")])
+    assert f"{group['section']}  " in capsys.readouterr().out
+    text = page.read_text()
+    assert f'<a href="#{group["simplest"]}">' in text
+    # On a narrow screen each cell stands on a line of its own, with the name of its column.
+    assert '<td data-name="reason">' in text
+    assert "@media (max-width: 40rem)" in text
+
+
+@pytest.mark.parametrize(("name", "code"), [("honest", 0), ("accepts", 1)])
+def test_a_vector_is_shown_with_its_input_what_is_expected_and_what_came(
+    name: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vector = next(
+        vector
+        for vector in read_vectors()
+        if vector.op == "check_raw_image_id" and vector.input["raw_image_id"] == ".tmp"
+    )
+    found, told = mmraw(capsys, "run", "--show", vector.id, "--", *command(name))
+    assert found == code
+    assert (told["input"], told["expected"]["error"]) == (vector.input, vector.error)
+    assert told["got"]["ok"] is (name == "accepts")
+    assert told["section"] == vector.spec
+    main(["conformance", "run", "--show", vector.id, "--", *command(name)])
+    shown = capsys.readouterr().out
+    assert all(f"{part}: " in shown for part in ("input", "expected", "got"))
+    assert mmraw(capsys, "run", "--show", "no/such", "--", *command(name))[0] == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ..conformance.junit import write_junit
 from ..conformance.page import write_page
 from ..conformance.runner import Options, Report, StartError
 from ..conformance.runner import run as run_vectors
+from ..conformance.sections import by_section, sorted_by_size
 from ..conformance.vectors import Vector, read_vectors
 from ..wire.errors import MMRawError
 from .output import print_json, print_table, progress_bar
@@ -60,6 +63,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="only vectors whose id, op or op:id fits; may be given more than once",
     )
+    parser.add_argument(
+        "--show",
+        metavar="ID",
+        help="ask this vector alone, and print its input, what is expected and what was got",
+    )
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for one answer (10)")
     parser.add_argument("--jobs", type=int, default=1, help="processes at the same time (1)")
     parser.add_argument("--strict-codes", action="store_true", help="error codes must be the same")
@@ -88,14 +96,25 @@ def run(args: argparse.Namespace) -> int:
         raise MMRawError("invalid_value", "--timeout and --jobs must be positive numbers")
     everything = list(read_vectors())
     vectors = [vector for vector in everything if _is_wanted(vector, args.filter)]
+    if args.show:
+        vectors = [vector for vector in everything if vector.id == args.show]
     if not vectors:
-        raise MMRawError("invalid_value", "no vector fits --filter")
+        message = "no vector has the id of --show" if args.show else "no vector fits --filter"
+        raise MMRawError("invalid_value", message)
     baseline = read_baseline(args.baseline) if args.baseline else {}
-    options = Options(timeout=args.timeout, jobs=args.jobs, strict_codes=args.strict_codes)
+    options = Options(
+        timeout=args.timeout,
+        jobs=args.jobs,
+        strict_codes=args.strict_codes,
+        keep_answers=bool(args.show),
+    )
     try:
         report = _run(args.command_line, vectors, options)
     except StartError as error:
         return _cannot_start(error, as_json=args.json)
+    asked = {vector.id: vector for vector in vectors}
+    if args.show:
+        return _show(asked[args.show], report.outcomes[0], as_json=args.json)
     comparison = compare(report.outcomes, baseline, (vector.id for vector in everything))
     passed = _is_passed(report, comparison, no_skips=args.no_skips)
     if args.write_baseline:
@@ -105,9 +124,9 @@ def run(args: argparse.Namespace) -> int:
     if args.html:
         write_page(args.html, report, comparison, vectors, passed)
     if args.json:
-        print_json(summary(report, comparison, passed))
+        print_json(summary(report, comparison, passed, asked))
     else:
-        _print(report, comparison, passed)
+        _print(report, comparison, passed, asked)
     return 0 if passed else 1
 
 
@@ -137,8 +156,10 @@ def _is_passed(report: Report, comparison: Comparison, *, no_skips: bool) -> boo
     return not (comparison.new or comparison.stale or report.faults)
 
 
-def summary(report: Report, comparison: Comparison, passed: bool) -> dict[str, Any]:
-    """The run as JSON; what passed is counted only."""
+def summary(
+    report: Report, comparison: Comparison, passed: bool, vectors: Mapping[str, Vector]
+) -> dict[str, Any]:
+    """The run as JSON; what passed is counted only, and failures have the simplest vector first."""
     counts = Counter((found.op, found.status) for found in report.outcomes)
     by_op: dict[str, dict[str, int]] = {}
     for (op, status), count in sorted(counts.items()):
@@ -154,18 +175,28 @@ def summary(report: Report, comparison: Comparison, passed: bool) -> dict[str, A
             for fault in report.faults
         ],
         "baseline": {"known": len(comparison.known), "stale": comparison.stale},
-        "failures": [msgspec.to_builtins(found) for found in comparison.new],
+        "by_section": [group._asdict() for group in by_section(comparison.new, vectors)],
+        "failures": [
+            msgspec.to_builtins(found) for found in sorted_by_size(comparison.new, vectors)
+        ],
     }
 
 
-def _print(report: Report, comparison: Comparison, passed: bool) -> None:
-    for found in comparison.new[:MOST_PRINTED]:
+def _print(
+    report: Report, comparison: Comparison, passed: bool, vectors: Mapping[str, Vector]
+) -> None:
+    for found in sorted_by_size(comparison.new, vectors)[:MOST_PRINTED]:
         print(f"{found.id} ({found.op}): {found.status}: {found.reason}: {found.detail}")
     if len(comparison.new) > MOST_PRINTED:
         print(f"and {len(comparison.new) - MOST_PRINTED} more")
     seen = {found.reason: REASONS[found.status][found.reason] for found in comparison.new}
     for reason, meaning in sorted(seen.items()):
         print(f"  {reason}: {meaning}")
+    if comparison.new:
+        print_table(
+            ("spec section", "reason", "failures", "simplest vector (--show)"),
+            by_section(comparison.new, vectors),
+        )
     for fault in report.faults:
         print(f"run: {fault.kind} ({fault.times}x): {FAULTS[fault.kind]}; first {fault.detail}")
     for name, why in comparison.stale.items():
@@ -183,6 +214,35 @@ def _print(report: Report, comparison: Comparison, passed: bool) -> None:
         f"{about['name']} {about['version']} ({about['language']}): "
         f"{'passed' if passed else 'not passed'}{known}, in {report.seconds:.1f} s"
     )
+
+
+def _show(vector: Vector, found: Outcome, *, as_json: bool) -> int:
+    """One vector in full: what was asked, what is expected, and what came."""
+    wanted = {"ok": False, "error": vector.error}
+    if vector.error is None:
+        wanted = {"ok": True, "result": vector.result}
+    parts: dict[str, Any] = {
+        "id": vector.id,
+        "op": vector.op,
+        "section": vector.spec,
+        "note": vector.note,
+        "status": found.status,
+        "reason": found.reason,
+        "detail": found.detail,
+        "input": vector.input,
+        "expected": wanted,
+        "got": found.answer,
+    }
+    if as_json:
+        print_json(parts)
+    else:
+        told = ": ".join(filter(None, (found.status, found.reason, found.detail)))
+        print(f"{vector.id} ({vector.op}; spec/README.md, section {vector.spec}): {told}")
+        if vector.note:
+            print(vector.note)
+        for name in ("input", "expected", "got"):
+            print(f"{name}: {json.dumps(parts[name], indent=2)}")
+    return 0 if found.status == "passed" else 1
 
 
 def _cannot_start(failed: StartError, *, as_json: bool) -> int:

@@ -51,14 +51,18 @@ FAULTS: dict[str, str] = {
 }
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one vector; `reason` is one of `REASONS`, empty where it passed."""
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one vector; `reason` is one of `REASONS`, empty where it passed.
+
+    `answer` is what was judged, where the options keep it.
+    """
 
     id: str
     op: str
     status: Status
     reason: str = ""
     detail: str = ""
+    answer: dict[str, Any] | None = None
 
 
 class AnswerError(Exception):

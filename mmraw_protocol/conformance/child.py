@@ -20,6 +20,8 @@ TOO_LONG: Final = "too_long"
 Event = Literal["ended", "late", "too_long"]
 
 _LINES_AHEAD = 256
+#: How long a process may take to end once it closed its output.
+_ENDING_SECONDS = 1.0
 _STDERR_KEPT = 4000
 
 
@@ -78,6 +80,18 @@ class Child:
             code = self._process.wait(max(0.0, deadline - time.monotonic()))
         self.kill()
         return code, extra
+
+    def ending(self) -> str:
+        """How a process ended that writes no more: `exit code 3`, `signal SIGSEGV`; else empty."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # Its standard output may be closed a moment before it ends.
+            code = self._process.wait(_ENDING_SECONDS)
+            if code >= 0:
+                return f"exit code {code}"
+            with contextlib.suppress(ValueError):
+                return f"signal {signal.Signals(-code).name}"
+            return f"signal {-code}"
+        return "closed its output and went on running"
 
     def kill(self) -> str:
         """Ends the process with all it started; the end of its standard error."""

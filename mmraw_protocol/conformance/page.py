@@ -7,13 +7,17 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from .answers import FAULTS, REASONS, Outcome
+from .answers import FAULTS, REASONS, Outcome, shown
 from .baseline import Comparison, ExpectedFailure
 from .runner import Report
+from .sections import by_section, sorted_by_size
 from .vectors import Vector
 
 #: Failures that are listed one by one; the tables count them all.
 MOST_LISTED = 1000
+
+#: Characters of an input at most.
+MOST_INPUT = 1000
 
 _STATUSES = ("passed", "failed", "skipped", "errored")
 _STYLE = """
@@ -28,6 +32,15 @@ code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .passed { color: var(--good); } .failed, .errored { color: var(--bad); }
 .skipped { color: var(--odd); }
 .verdict { font-size: 1.15rem; font-weight: 600; }
+details pre { white-space: pre-wrap; overflow-wrap: anywhere;
+  font: 13px/1.4 ui-monospace, monospace; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; }
+  table, tbody, tr, td { display: block; } tr:has(th) { display: none; }
+  tr { border-bottom: 2px solid var(--line); padding: .4rem 0; }
+  td { border: 0; padding: .1rem 0; overflow-wrap: anywhere; }
+  td::before { content: attr(data-name) ": "; font-weight: 600; }
+}
 """
 
 
@@ -54,6 +67,7 @@ def page(report: Report, comparison: Comparison, vectors: Iterable[Vector], pass
             f"{report.seconds:.1f} s; dialects {_names(about['dialects'])}; "
             f"families {_names(about['families'])}</p>"
         ),
+        _sections(comparison.new, asked),
         _counts(report.outcomes),
         _faults(report),
         _stale(comparison),
@@ -77,7 +91,15 @@ def _names(names: Sequence[str]) -> str:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    names = [escape(column, quote=True) for column in columns]
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
     return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
 
 
@@ -90,6 +112,27 @@ def _counts(outcomes: Sequence[Outcome]) -> str:
     totals = Counter(found.status for found in outcomes)
     rows.append(["<b>all</b>", *(_count(totals[status], status) for status in _STATUSES)])
     return _table(("operation", *_STATUSES), rows)
+
+
+def _sections(found: Sequence[Outcome], asked: dict[str, Vector]) -> str:
+    """Where to begin: failures by section and reason, with the simplest vector of each."""
+    if not found:
+        return ""
+    rows = [
+        (
+            escape(group.section),
+            f"{group.reason}: {escape(_meaning(group.reason))}",
+            str(group.failures),
+            f'<a href="#{escape(group.simplest)}"><code>{escape(group.simplest)}</code></a>',
+        )
+        for group in by_section(found, asked)
+    ]
+    columns = ("section of the specification", "reason", "failures", "simplest vector")
+    return f"<h2>Where to begin</h2>\n{_table(columns, rows)}"
+
+
+def _meaning(reason: str) -> str:
+    return next(meanings[reason] for meanings in REASONS.values() if reason in meanings)
 
 
 def _count(count: int, status: str) -> str:
@@ -125,7 +168,8 @@ def _failures(
     """A table whose last column is `why`, which is HTML by the ids of vectors."""
     if not found:
         return ""
-    rows = [_failure(one, asked[one.id], why[one.id]) for one in found[:MOST_LISTED]]
+    listed = sorted_by_size(found, asked)[:MOST_LISTED]
+    rows = [_failure(one, asked[one.id], why[one.id]) for one in listed]
     more = len(found) - len(rows)
     rest = f"<p>and {more} more</p>" if more else ""
     columns = ("vector", "tests", "reason", "detail", last)
@@ -135,12 +179,18 @@ def _failures(
 def _failure(found: Outcome, vector: Vector, why: str) -> tuple[str, ...]:
     meaning = REASONS[found.status][found.reason]
     return (
-        f"<code>{escape(found.id)}</code>",
+        f'<code id="{escape(found.id)}">{escape(found.id)}</code>',
         f"<code>{escape(found.op)}</code><br>{escape(vector.spec)}",
         f'<span class="{found.status}" title="{escape(meaning)}">{found.reason}</span>',
-        f"<code>{escape(found.detail)}</code>",
+        f"<code>{escape(found.detail)}</code>{_input_of(vector)}",
         why,
     )
+
+
+def _input_of(vector: Vector) -> str:
+    """What was asked, to unfold."""
+    text = shown(vector.input, MOST_INPUT)
+    return f"<details><summary>input</summary><pre>{escape(text)}</pre></details>"
 
 
 def _skipped(outcomes: Sequence[Outcome]) -> str:

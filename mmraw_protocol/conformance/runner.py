@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .answers import AnswerError, Outcome, judge, outcome, read_answer, read_start, shown
 from .child import ENDED, LATE, TOO_LONG, Child, Event
 from .harness import PROTOCOL_VERSION
@@ -39,6 +41,7 @@ class Options:
         start_timeout: Seconds for the answer to `start`.
         jobs: Processes of the implementation at the same time.
         strict_codes: A refusal with another error code counts as failed.
+        keep_answers: Every outcome has the answer that it judges.
         max_restarts: Starts, for each job, after which what is left is errored (`not_run`).
     """
 
@@ -46,6 +49,7 @@ class Options:
     start_timeout: float = 60.0
     jobs: int = 1
     strict_codes: bool = False
+    keep_answers: bool = False
     max_restarts: int = 1000
 
 
@@ -204,7 +208,8 @@ class _Job:
                 except AnswerError as bad:
                     raise StartError(bad.reason, bad.detail, child.kill()) from None
                 return child
-            failed = StartError(_EVENTS[event], "no answer to start", child.kill())
+            how = f" ({child.ending()})" if event == ENDED else ""
+            failed = StartError(_EVENTS[event], f"no answer to start{how}", child.kill())
             if self.cancelled.is_set():
                 break
         raise failed
@@ -282,7 +287,7 @@ class _Drive:
         case = self._flight[0][0]
         event = self.child.receive(self._since + self._job.options.timeout)
         if not isinstance(event, bytes):
-            self._lose(_EVENTS[event], "")
+            self._lose(_EVENTS[event], self.child.ending() if event == ENDED else "")
             return
         try:
             answer = read_answer(event, _seq(case))
@@ -293,6 +298,8 @@ class _Drive:
             found = outcome(case[1], "errored", bad.reason, bad.detail)
         else:
             found = judge(case[1], answer, strict_codes=self._job.options.strict_codes)
+            if self._job.options.keep_answers:
+                found = msgspec.structs.replace(found, answer=answer)
         self.child.answered += 1
         self._flight.popleft()
         self._since = time.monotonic()

@@ -31,6 +31,11 @@ class Vector(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
+def simplest_first(vector: Vector) -> tuple[int, str]:
+    """A key to sort vectors by: the shorter an input, the easier it is to debug."""
+    return len(json.dumps(vector.input)), vector.id
+
+
 def vectors_folder() -> Path:
     """Where the vectors are; paths in their inputs are relative to it."""
     return spec_folder() / "vectors"
