@@ -31,14 +31,13 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.json import parse_json
 from ..wire.ref import PREFIXES, is_ref, parse_ref
 from .columns import Place, arrow, holds_text, rewritten
 from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
 from .rewriting import Job, Rewriter, Tally, rewrite, rewrite_block
-from .validation import check_document, check_value
+from .validation import check_document, check_value, value_in
 
 __all__ = [
     "FACTS",
@@ -324,12 +323,8 @@ def _decoded(value: Any) -> Any:
     """A value, or what it says as JSON; bytes that cannot be text are None."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace") if value.startswith(_TEXT) else None
-    if not isinstance(value, str) or not value.startswith(("{", "[", '"')):
-        return value
-    try:
-        return parse_json(value)
-    except MMRawError:
-        return value
+    held = value_in(value) if isinstance(value, str) else None
+    return value if held is None else held
 
 
 def _texts(batch: Any, documents: Names) -> Iterator[Text]:

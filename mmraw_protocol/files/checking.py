@@ -264,9 +264,12 @@ def check_stream(
     try:
         for piece in scanner.pieces():
             _gather(scanner, waiting, verifier)
-            if not isinstance(piece, bytes) and not scanner.note(piece):
+            if not isinstance(piece, bytes):
                 start = scanner.offset - len(piece.raw)
-                waiting.append((start, piece.line, _check_ref(piece.text, verifier)))
+                found = [] if scanner.note(piece) else [_check_ref(piece.text, verifier)]
+                # What is no ref may hold JSON.
+                found = found or check_value(piece.text, verifier=verifier)
+                waiting += [(start, piece.line, one) for one in found]
             if waiting and not scanner.may_be_inside:
                 yield from ((number, finding) for _, number, finding in waiting)
                 waiting.clear()

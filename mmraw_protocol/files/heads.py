@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: A quoted string is decided on with this many bytes at hand, or at the end of the input.
 _ESCAPE_LENGTH = len("\\u006d")
+#: How a string begins that may hold JSON: an array, an object or a string.
+_JSON = rb'(?P<json>(?: |\\[nrt]){0,8}(?:[\[{]|\\"))'
+_JSON_LENGTH = 24
+_json = re.compile(b'"' + _JSON)
+_json_text = re.compile(rb'[ \n\r\t]{0,8}["\[{]')
 
 
 class Heads:
     r"""The beginnings of the strings that a rewriter wants to see.
 
-    A beginning is found however it is spelt: `m` may stand as `\u006d`, `/` as `\/`.
+    A beginning is found however it is spelt: `m` may stand as `\u006d`, `/` as `\/`. Strings that
+    may hold JSON are wanted, too: for what is in them.
 
     Args:
         beginnings: ASCII texts, for example `mmraw:`.
@@ -31,14 +36,17 @@ class Heads:
     ) -> None:
         self.keys = keys
         texts = sorted(set(beginnings))
-        self.window = 1 + max(map(len, texts)) * _ESCAPE_LENGTH
+        #: A quoted string is decided on with this many bytes at hand, or at the end of the input.
+        self.window = max(1 + max(map(len, texts)) * _ESCAPE_LENGTH, _JSON_LENGTH)
+        self._marks = tuple({re.split(r"[:/]", text)[0].lower().encode() for text in texts})
         self.bare = tuple(text.encode("ascii") for text in bare)
         flags = re.IGNORECASE if any_case else 0
         firsts = {char for text in texts for char in _cases(text[0], any_case)}
         #: For a character class: what a wanted string may begin with, and the backslash.
-        self.first_bytes = re.escape("".join(sorted(firsts)).encode("ascii")) + rb"\\"
-        self._plain = re.compile(b'"(?:' + b"|".join(map(_literal, texts)) + b")", flags)
-        spelt = b"|".join(_spelt(text, any_case) for text in texts)
+        self.first_bytes = re.escape("".join(sorted(firsts)).encode("ascii")) + rb" \[{\\"
+        plain = [*map(_literal, texts), _JSON]
+        self._plain = re.compile(b'"(?:' + b"|".join(plain) + b")", flags)
+        spelt = b"|".join([*(_spelt(text, any_case) for text in texts), _JSON])
         self._spelt = re.compile(b'"(?:' + spelt + b")")
 
     def begins(self, data: bytes, start: int) -> bool:
@@ -47,7 +55,21 @@ class Heads:
 
     def opens(self, text: bytes) -> bool:
         """Whether a text that stands without quotes and escapes begins as wanted."""
-        return self._plain.match(b'"' + text) is not None
+        match = self._plain.match(b'"' + text)
+        return match is not None and match["json"] is None
+
+    def may_be_json(self, raw: bytes) -> bool:
+        """Whether a string, quoted, is wanted only for JSON that it may hold."""
+        return _json.match(raw) is not None
+
+    def may_be_json_text(self, text: bytes) -> bool:
+        """Whether a text without quotes and escapes may be JSON."""
+        return _json_text.match(text) is not None
+
+    def may_be_in(self, raw: bytes) -> bool:
+        """Whether a wanted string may stand in JSON that a string holds."""
+        lower = raw.lower()
+        return b"\\u00" in lower or any(mark in lower for mark in self._marks)
 
     def all_in(self, data: bytes) -> Iterable[re.Match[bytes]]:
         """Where a wanted string seems to open: quotes that are escaped are among them."""

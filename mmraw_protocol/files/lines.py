@@ -22,6 +22,15 @@ _colon = re.compile(rb"[ \t\r\n]*:")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
+def is_document(text: bytes) -> bool:
+    """Whether a text is one JSON document, as far as strings are concerned."""
+    try:
+        _any_value.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return text.count(b"[") + text.count(b"{") <= MAX_DEPTH or _is_flat(text)
+
+
 def are_documents(block: bytes, heads: Heads) -> bool:
     """Whether every line that is not blank is one JSON document (or a bare ref)."""
     if not block.isascii() and not _is_utf8(block):
@@ -43,11 +52,8 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _is_document(line: bytes, heads: Heads) -> bool:
-    try:
-        _any_value.decode(line)
-    except (msgspec.DecodeError, RecursionError):
-        return not line.strip(b" \t\r") or (bool(heads.bare) and line.startswith(heads.bare))
-    return line.count(b"[") + line.count(b"{") <= MAX_DEPTH or _is_flat(line)
+    is_bare = bool(heads.bare) and line.startswith(heads.bare)
+    return is_bare or not line.strip(b" \t\r") or is_document(line)
 
 
 def _is_flat(line: bytes) -> bool:

@@ -50,7 +50,7 @@ def _token(reader: PackedReader, token: Token, heads: Heads, most: int) -> Itera
     if token.kind == "text" and level is not None and level.is_at_key:
         is_short = token.size <= _KEY_BYTES
         level.key = reader.peek(token.size).decode("utf-8", "replace") if is_short else None
-    elif token.kind == "text" and heads.opens(reader.peek(min(token.size, heads.window))):
+    elif token.kind == "text" and _is_wanted(heads, reader.peek(min(token.size, heads.window))):
         key = level.key if level is not None and level.is_map else None
         content = b"".join(reader.content(token.size)) if token.size <= most else None
         text = None if content is None else content.decode("utf-8", "replace")
@@ -61,3 +61,7 @@ def _token(reader: PackedReader, token: Token, heads: Heads, most: int) -> Itera
     yield token.raw
     if token.kind in ("text", "binary"):
         yield from reader.content(token.size)
+
+
+def _is_wanted(heads: Heads, text: bytes) -> bool:
+    return heads.opens(text) or heads.may_be_json_text(text)

@@ -15,10 +15,12 @@ from ..system.shown import Shown
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.msgpack import is_msgpack
 from .heads import Heads
-from .lines import are_documents, key_of, place_of, strings_in, text_of
+from .lines import are_documents, is_document, key_of, place_of, strings_in, text_of
+from .nested import Positions, escaped
 from .packed import packed_pieces
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
+from .scan_patterns import decode_string
 from .scanner import Found, Scanner
 
 #: What happens where a string is refused: stop without any output, or leave it as it is.
@@ -226,7 +228,7 @@ class _Rewriting:
                 self._write(piece)
                 continue
             tally = Tally()
-            data = _replaced(piece, self._rewriter, tally, spelt)
+            data = _replaced(piece, self._rewriter, tally, self._keep, spelt)
             tally.notes = self._rewriter.take_notes()
             self._add(tally)
             self.report.bytes_read += len(piece.raw)
@@ -246,50 +248,84 @@ def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
     data, tally = block.data, Tally()
     if not block.whole or not are_documents(data, heads):
         return None
-    rewriting = _BlockRewriting(block, rewriter, tally, keep)
-    rewriting.run(list(strings_in(data, heads)))
+    rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, tally, keep)
+    rewriting.run()
     tally.notes = rewriter.take_notes()
     return _Done(rewriting.result(), tally)
 
 
-class _BlockRewriting:
-    """A block on its way: many strings together where the rewriter can, else one by one."""
+def _place(block: Block, start: int) -> tuple[int, int]:
+    return place_of(block.data, start, block.line)
 
-    def __init__(self, block: Block, rewriter: Rewriter, tally: Tally, keep: bool) -> None:
-        self._data, self._line = block.data, block.line
+
+class _DocumentRewriting:
+    """Documents on their way.
+
+    Attributes:
+        edits: Start, end and new bytes of what changes, in order.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        place: Callable[[int], tuple[int, int]],
+        rewriter: Rewriter,
+        tally: Tally,
+        keep: bool,
+    ) -> None:
+        self._data, self._place = data, place
         self._rewriter, self._tally, self._keep = rewriter, tally, keep
-        self._parts: list[bytes] = []
-        self._given = 0
+        self.edits: list[tuple[int, int, bytes]] = []
 
     def result(self) -> bytes:
-        """The block's new bytes."""
-        if not self._given:
-            return self._data
-        return b"".join([*self._parts, self._data[self._given :]])
+        """The new bytes."""
+        parts: list[bytes] = []
+        given = 0
+        for start, end, new in self.edits:
+            parts += (self._data[given:start], new)
+            given = end
+        return b"".join([*parts, self._data[given:]]) if parts else self._data
 
-    def run(self, places: list[Place]) -> None:
-        """Rewrites the strings at these places."""
-        for place in places:
-            if not self._one(place):
-                return
+    def run(self) -> bool:
+        """Rewrites string by string; whether to go on behind them."""
+        return all(map(self._one, strings_in(self._data, self._rewriter.heads)))
 
     def _one(self, place: Place) -> bool:
-        """Whether to go on behind this string."""
-        data, (start, end, bare) = self._data, place
-        raw = data[start:end]
+        start, end, bare = place
+        raw = self._data[start:end]
+        heads = self._rewriter.heads
+        if not bare and heads.may_be_json(raw):
+            return self._within(raw, start) if heads.may_be_in(raw) else True
         text = text_of(raw, bare)
-        key = key_of(data, start) if self._rewriter.heads.keys else None
+        key = key_of(self._data, start) if heads.keys else None
         new = _answer(self._rewriter, raw, text, key)
         if new == text:
             self._tally.unchanged += 1
         elif isinstance(new, str):
             self._tally.changed += 1
-            self._parts += (data[self._given : start], _spelt(new, bare))
-            self._given = end
+            self.edits.append((start, end, _spelt(new, bare)))
         else:
-            self._tally.refuse(new, functools.partial(place_of, data, start, self._line))
+            self._tally.refuse(new, functools.partial(self._place, start))
             return self._keep
         return True
+
+    def _within(self, raw: bytes, start: int) -> bool:
+        """Rewrites JSON that a string holds; whether to go on behind it."""
+        said = text_of(raw, False).encode("utf-8", "surrogatepass")
+        if not is_document(said):
+            return True
+        positions = Positions(raw)
+
+        def place(at: int) -> tuple[int, int]:
+            return self._place(start + positions(at))
+
+        inner = _DocumentRewriting(said, place, self._rewriter, self._tally, self._keep)
+        goes_on = inner.run()
+        self.edits += [
+            (start + positions(first), start + positions(end), escaped(new))
+            for first, end, new in inner.edits
+        ]
+        return goes_on
 
 
 def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
@@ -311,11 +347,23 @@ def _packed(text: str, bare: bool) -> bytes:
 
 
 def _replaced(
-    found: Found, rewriter: Rewriter, tally: Tally, spelt: Callable[[str, bool], bytes]
+    found: Found, rewriter: Rewriter, tally: Tally, keep: bool, spelt: Callable[[str, bool], bytes]
 ) -> bytes:
     """The bytes in the output of a string that the scanner found."""
-    new = _answer(rewriter, found.raw, found.text, found.key)
-    if new == found.text:
+    text, is_packed = found.text, spelt is _packed
+    quoted = _spelt(text, False) if is_packed and text is not None else found.raw
+    if text is not None and not found.bare and rewriter.heads.may_be_json(quoted):
+
+        def place(at: int) -> tuple[int, int]:
+            return found.line, found.column + (0 if is_packed else at)
+
+        within = _DocumentRewriting(quoted, place, rewriter, tally, keep)
+        within.run()
+        if not within.edits:
+            return found.raw
+        return spelt(decode_string(within.result()), False) if is_packed else within.result()
+    new = _answer(rewriter, found.raw, text, found.key)
+    if new == text:
         tally.unchanged += 1
     elif isinstance(new, str):
         tally.changed += 1

@@ -39,6 +39,8 @@ LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_r
 
 #: Bytes that tell whether a text is a ref.
 _MOST_START = max(map(len, PREFIXES))
+#: What JSON begins with that may be of this protocol.
+_JSON_TEXT = re.compile(r'[ \t\r\n]{0,8}["\[{]')
 #: What a URL begins with.
 URL_HEAD = re.compile("[A-Za-z][A-Za-z0-9+.-]{0,15}:")
 
@@ -102,7 +104,9 @@ def check_value(
     path: str = "$",
     columns: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Checks a decoded document, at any depth; strings that begin as refs do are refs.
+    """Checks a decoded document, at any depth, that of JSON in strings too.
+
+    Strings that begin as refs do are refs.
 
     Every image of a conversation is in a spelling that is read; the image itself is not opened.
 
@@ -126,6 +130,8 @@ def check_value(
         elif isinstance(item, str):
             if is_ref(item):
                 yield check_one("ref", item, place, verifier)
+            elif (held := value_in(item)) is not None:
+                stack.append((held, place, list_kind(held)))
         elif isinstance(item, list):
             rows = cast("list[Any]", item)
             if is_placed_array(rows):
@@ -186,6 +192,16 @@ def _children(
         elif isinstance(child, str) and is_ref(child):
             # Other keys are input and stay out of the path.
             yield child, f"{place}.{name if name in shown else '*'}", "ref"
+        elif isinstance(child, str) and _JSON_TEXT.match(child):
+            yield child, f"{place}.{name if name in shown else '*'}", None
+
+
+def value_in(text: str) -> Any:
+    """The array, object or text that a text says as JSON; None where it is no such JSON."""
+    if _JSON_TEXT.match(text):
+        with contextlib.suppress(MMRawError):
+            return parse_json(text)
+    return None
 
 
 def list_kind(document: Any) -> ListKind | None:
