@@ -56,10 +56,10 @@ def records() -> Iterator[bytes]:
     number = 0
     while True:
         number += 1
-        name = f"{number:064x}"
+        name = f"{number:032x}" * 2
         grid = {"image_grid_thw": [[1, 2 + 2 * (number % 50), 4 + 2 * (number % 37)]]}
         payload = base64.urlsafe_b64encode(json.dumps(grid, separators=(",", ":")).encode())
-        parts = ("exp42", "qwen_vl", FINGERPRINT, "image", name[-32:], f"{name}.png")
+        parts = ("exp42", "qwen_vl", FINGERPRINT, "image", name[:32], f"{name}.png")
         ref = f"mmraw:v2:{':'.join(parts)}:{payload.decode().rstrip('=')}"
         yield json.dumps({"id": number, "reward": number % 7 / 7, "ref": ref}).encode()
 
