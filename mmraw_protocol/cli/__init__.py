@@ -38,6 +38,9 @@ COMMANDS = {
     "validate": (
         "check every ref, envelope and features body in files (JSON or JSON lines, of any size)"
     ),
+    "stats": (
+        "count the images of files: refs by dialect and family, tokens, bytes, duplicates, sizes"
+    ),
     "store": "look after a store of images: check it, collect what nothing refers to, copy it",
     "schema": "list the JSON Schemas of the protocol, or print one",
     "conformance": (

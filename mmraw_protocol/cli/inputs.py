@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,6 +161,51 @@ def _status(file: int | str) -> tuple[int, ...] | None:
     return None
 
 
+#: How often a file that is followed is looked at.
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@contextmanager
+def followed(name: str) -> Generator[Callable[[int], bytes], None, None]:
+    """Gives what reads whole lines of a file, and waits for more at its end.
+
+    Raises:
+        MMRawError: source_unavailable, also by reading: the file was made shorter, or its name is
+            that of another one by now.
+    """
+    held = b""
+    with _open(name) as file:
+
+        def read(size: int) -> bytes:
+            nonlocal held
+            while b"\n" not in held:
+                data = file.read(size)
+                held += data
+                if not data:
+                    _check_followed(file, name)
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+            end = held.rfind(b"\n") + 1
+            lines, held = held[:end], held[end:]
+            return lines
+
+        yield read
+
+
+def _check_followed(file: IO[bytes], name: str) -> None:
+    is_same = False
+    with contextlib.suppress(OSError):
+        is_same = os.path.samestat(os.stat(name), os.fstat(file.fileno()))
+    if not is_same or os.fstat(file.fileno()).st_size < file.tell():
+        message = "the file became shorter, or its name is that of another one now"
+        raise MMRawError("source_unavailable", message)
+
+
+def _open(name: str) -> IO[bytes]:
+    with contextlib.suppress(OSError, ValueError):
+        return Path(name).open("rb")
+    raise MMRawError("source_unavailable", "the file cannot be read")
+
+
 @contextmanager
 def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, None, None]:
     """A file (or - for standard input), decompressed; how far it is read is shown meanwhile.
@@ -172,11 +218,7 @@ def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, No
     Raises:
         MMRawError: source_unavailable, missing_dependency.
     """
-    file: IO[bytes] | None = sys.stdin.buffer if name == "-" else None
-    with contextlib.suppress(OSError, ValueError):
-        file = file or Path(name).open("rb")  # noqa: SIM115 (closed below)
-    if file is None:
-        raise MMRawError("source_unavailable", "the file cannot be read")
+    file = sys.stdin.buffer if name == "-" else _open(name)
     with contextlib.nullcontext() if name == "-" else file:
         size = os.fstat(file.fileno()).st_size if name != "-" else None
         with progress_bar(f"{title} {Path(name).name}", size, quiet=quiet) as progress:

@@ -208,7 +208,10 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """--quiet."""
+    """--quiet, --report."""
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write what --json prints to a file, too"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 

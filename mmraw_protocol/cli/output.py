@@ -8,8 +8,10 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import IO, Any, Protocol
 
+from ..files.output import whole_output
 from ..wire.errors import ERRORS, MMRawError
 
 #: Where each code of an error has its section, in the repository.
@@ -21,6 +23,18 @@ SECONDS_BETWEEN_LINES = 10.0
 def print_json(value: Any, to: IO[str] | None = None) -> None:
     """One JSON document, on standard output where nothing else is said."""
     print(json.dumps(value, indent=2, ensure_ascii=True), file=to or sys.stdout)
+
+
+def write_report(value: Any, to: Path | None) -> None:
+    """The JSON document as a file, whole or not at all; nothing where no file is named.
+
+    Raises:
+        MMRawError: store_full, store_permission, store_invalid.
+    """
+    if to is not None:
+        with whole_output(to) as output:
+            output.write(json.dumps(value, indent=2).encode() + b"\n")
+            output.commit()
 
 
 def print_error(error: MMRawError, *, as_json: bool = False) -> None:

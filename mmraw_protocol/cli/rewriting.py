@@ -22,7 +22,7 @@ from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
 from .inputs import Named, expanded, opened
 from .options import add_processes, add_quiet, modes_of
-from .output import error_dict, print_json, size_of
+from .output import error_dict, print_json, size_of, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 #: Distinct images that are recognized when duplicates are counted.
@@ -137,6 +137,7 @@ def run_rewriting(
         if "error" in row and file.within is None:
             break
     to_stdout = not (args.in_place or args.dry_run) and _is_stdout(args.out)
+    write_report({"files": rows}, args.report)
     _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
     is_empty = all("seen" in row for row in rows) and len(left) == len(files)
     is_empty = is_empty and not args.allow_empty
@@ -205,12 +206,15 @@ def _rewrite_file(
             report = do(
                 write,
                 job,
-                on_error=args.on_error,
+                # A dry run reads everything, so that all is counted.
+                on_error="keep" if args.dry_run else args.on_error,
                 processes=args.processes,
                 note=None if images is None else images.note,
             )
             if not _has_looked(report) and not (others and tee.found):
                 seen = tee.text("images" if images else "refs")
+                if source.table is not None:
+                    seen = f"columns {', '.join(source.table.schema.names)}"
             # A folder's files without a ref or image go along.
             is_along = file.within is not None and args.out is not None
             if report.complete and (seen is None or args.allow_empty or is_along):

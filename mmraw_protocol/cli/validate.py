@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
-from ..files.checking import MOST_REFUSALS, Checked, check
+from ..files.checking import MOST_REFUSALS, Checked, check, check_lines
+from ..files.reader import LineReader
 from ..files.tables import check_table
 from ..files.validation import Finding
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
-from .inputs import expanded, opened
+from .inputs import expanded, followed, opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
-from .output import ERROR_PAGE, print_json, print_table
+from .output import ERROR_PAGE, print_json, print_table, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty
 
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
@@ -31,18 +32,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_processes(parser)
     add_quiet(parser)
     add_verification(parser)
+    parser.add_argument(
+        "--format",
+        choices=("text", "github"),
+        default="text",
+        help="github: an annotation for each refusal, as GitHub's workflows show them",
+    )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="go on with what is appended to a file of lines, until interrupted",
+    )
+    parser.set_defaults(wrong=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
     verifier = verifier_of(args)
+    names = [one.path for one in expanded(args.files)]
+    if args.follow:
+        if len(names) != 1 or names == ["-"] or args.json:
+            args.wrong("--follow takes one file, and prints no JSON")
+        return _follow(args, names[0], verifier)
     total = Checked()
     refusals: list[dict[str, Any]] = []
-    names = [one.path for one in expanded(args.files)]
     for name in names:
         checked = _check_file(args, name, verifier)
         total.merge(checked)
-        refusals += [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
+        refusals += _rows(name, checked)
     summary: dict[str, Any] = {
         "checked": total.counts,
         "refused": sum(total.refused.values()),
@@ -52,11 +69,32 @@ def run(args: argparse.Namespace) -> int:
     is_empty = not total.counts
     if is_empty:
         summary["seen"] = {name: _seen(name) for name in names}
+    write_report(summary, args.report)
     if args.json:
         print_json(summary)
     else:
-        _print(summary)
+        _print(args, summary)
     return 1 if total.refused or (is_empty and not args.allow_empty) else 0
+
+
+def _rows(name: str, checked: Checked) -> list[dict[str, Any]]:
+    return [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
+
+
+def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
+    """Checks lines as they are appended; what is refused is printed at once."""
+    total = Checked()
+    with followed(name) as read:
+        reader = LineReader(read)
+        with contextlib.suppress(KeyboardInterrupt):
+            while block := reader.next_block():
+                checked = check_lines(block, verifier)
+                total.merge(checked)
+                for row in _rows(name, checked):
+                    _print_row(args, row)
+    refused = sum(total.refused.values())
+    print(f"checked {_counts(total.counts)}; refused {refused}")
+    return 1 if refused or not (total.counts or args.allow_empty) else 0
 
 
 def _seen(name: str) -> str:
@@ -91,14 +129,34 @@ def _check_file(args: argparse.Namespace, name: str, verifier: Verifier) -> Chec
     return checked
 
 
-def _print(summary: dict[str, Any]) -> None:
+def _print_row(args: argparse.Namespace, row: dict[str, Any]) -> None:
+    what = f"{row['kind']} refused: {row['code']} at {row['path']}: {row['message']}"
+    if args.format == "github":
+        line = f",line={row['line']}" if row["line"] else ""
+        column = f"column {row['column']}: " if row["column"] else ""
+        print(f"::error file={_escaped(row['file'], ':,')}{line}::{_escaped(column + what)}")
+        return
+    where = ":".join(str(row[name]) for name in ("file", "line", "column") if row[name])
+    print(f"{where}: {what}", flush=args.follow)
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """A text within a command of GitHub's workflows."""
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing"
+
+
+def _print(args: argparse.Namespace, summary: dict[str, Any]) -> None:
     for row in summary["refusals"]:
-        where = ":".join(str(row[name]) for name in ("file", "line", "column") if row[name])
-        print(f"{where}: {row['kind']} refused: {row['code']} at {row['path']}: {row['message']}")
+        _print_row(args, row)
     for name, seen in summary.get("seen", {}).items():
         print(f"{name}: found nothing to check: {seen}")
-    checked = ", ".join(f"{count} {kind}" for kind, count in sorted(summary["checked"].items()))
-    print(f"checked {checked or 'nothing'}; refused {summary['refused']}")
+    print(f"checked {_counts(summary['checked'])}; refused {summary['refused']}")
     if summary["refused"]:
         rows = sorted(summary["refused_by_code"].items(), key=lambda item: -item[1])
         pages = [(code, count, f"{ERROR_PAGE}#{code}") for code, count in rows]

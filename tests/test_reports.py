@@ -1,0 +1,98 @@
+"""Reports of the file commands: dry runs, annotations, files that grow, statistics."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from test_archives import REFS, report
+from test_file_commands import run
+
+from mmraw_protocol.cli import main
+
+BAD = "mmraw:v9:x"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text("".join(json.dumps([one]) + "\n" for one in [*REFS[:2], BAD, REFS[2], BAD]))
+    return path
+
+
+def test_a_dry_run_reads_the_whole_input(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = run(capsys, "convert", file, "--dry-run", code=1)
+    assert (row["converted"], row["refused"], row["written"]) == (3, 2, False)
+    assert [one["line"] for one in row["refusals"]] == [3, 5]
+    assert row["bytes_read"] == file.stat().st_size
+
+
+@pytest.mark.parametrize("command", [["validate"], ["convert", "--dry-run"], ["stats"]])
+def test_a_report_file_holds_what_json_prints(
+    command: list[str], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = file.with_name("report.json")
+    printed = report(capsys, *command, file, "--report", to, code=1)
+    assert json.loads(to.read_text()) == printed
+
+
+def test_annotations_are_those_of_github(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = file.with_name("a,b%.jsonl")
+    file.rename(named)
+    assert main(["validate", str(named), "--format", "github"]) == 1
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    where = str(named).replace("%", "%25").replace(",", "%2C")
+    start = f"::error file={where},line={{}}::ref refused: unsupported_dialect at $[0]: "
+    assert first.startswith(start.format(3))
+    assert second.startswith(start.format(5))
+
+
+def test_following_checks_what_is_appended(file: Path) -> None:
+    call = [sys.executable, "-m", "mmraw_protocol.cli", "validate", str(file), "--follow"]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(f"{file}:3: ref refused")
+        assert process.stdout.readline().startswith(f"{file}:5: ref refused")
+        with file.open("a") as more:
+            more.write(json.dumps([REFS[3]]) + "\n" + json.dumps([BAD])[:5])
+            more.flush()
+            more.write(json.dumps([BAD])[5:] + "\n")
+        assert process.stdout.readline().startswith(f"{file}:7: ref refused")
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "checked 7 ref; refused 3\n"
+        assert process.wait() == 1
+
+
+def test_following_ends_where_the_file_is_replaced(file: Path) -> None:
+    call = [sys.executable, "-m", "mmraw_protocol.cli", "validate", str(file), "--follow"]
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        file.rename(file.with_name("old"))
+        file.write_text("[]\n")
+        assert process.wait(timeout=30) == 1
+        assert process.stderr is not None
+        assert "source_unavailable" in process.stderr.read()
+
+
+def test_stats_count_images_of_every_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[Any] = [REFS[0], REFS[0], REFS[1], samples.ref("v3"), samples.data_url(samples.PNG)]
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(json.dumps({"row": json.dumps(rows)}))
+    found = report(capsys, "stats", path)
+    assert (found["images"], found["duplicates"]) == (5, 1)
+    assert found["image_bytes"] == found["distinct_bytes"] == len(samples.PNG)
+    assert found["forms"] == {"ref v2": 3, "ref v3": 1, "data: URL": 1}
+    assert found["families"] == {"qwen_vl": 4}
+    assert found["tokens"]["qwen_vl"] > 0
+    path.write_text("{}")
+    assert report(capsys, "stats", path, code=1)["images"] == 0
+    assert report(capsys, "stats", path, "--allow-empty")["images"] == 0
