@@ -337,3 +337,19 @@ def test_a_compressed_file_is_inspected(tmp_path: Path, capsys: pytest.CaptureFi
     file.write_bytes(gzip.compress(f"{REF}\n{V2}\n".encode()))
     assert main(["inspect", str(file)]) == 0
     assert capsys.readouterr().out.startswith("ok: 2 found")
+
+
+def test_a_table_is_inspected_row_by_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    file = tmp_path / "rollouts.parquet"
+    rows = {"ref": [REF, ref(mm_hash="0" * 32)], "features": [json.dumps(features(REF)), "{}"]}
+    parquet.write_table(arrow.Table.from_pydict(rows), file)
+    assert main(["inspect", str(file)]) == 1
+    told = capsys.readouterr().out
+    assert told.startswith("refused: 1 of 3\nline 2, column ")
+    assert "$.features > $" in told
+    assert main(["inspect", str(tmp_path)]) == 1
+    assert "mmraw validate reads all files" in capsys.readouterr().err

@@ -184,3 +184,18 @@ def test_files_are_verified_with_what_is_at_hand(processes: int, tmp_path: Path)
     checked = check(io.BytesIO(text).read, verifier=verifier, **options)
     assert (checked.counts, checked.refused) == ({"ref": 21}, {"run_mismatch": 1})
     assert checked.refusals[0].line == 21
+
+
+def test_the_rows_of_a_batch_are_verified_with_every_fault() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from mmraw_protocol.files.batches import validate_batch
+
+    bad = inline(mm_hash="0" * 32, payload=OTHER, run_id="other")
+    batch = arrow.RecordBatch.from_pydict({"ref": [ref(), bad]})
+    found = [row for row in validate_batch(batch).to_pylist() if row["code"]]
+    assert [(row["row"], row["code"], row["count"]) for row in found] == [
+        (1, "hash_mismatch", 1),
+        (1, "grid_mismatch", 0),
+    ]
+    runs = validate_batch(batch, verifier=Verifier(run_ids=["exp42"])).to_pylist()
+    assert [row["code"] for row in runs if row["code"]] == ["run_mismatch"]

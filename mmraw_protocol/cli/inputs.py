@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import json
 import os
 import stat
 import sys
@@ -53,14 +54,40 @@ def read_file(name: str, *, whole: bool = False) -> str:
         MMRawError: source_unavailable, invalid_encoding, invalid_msgpack, limit_exceeded.
     """
     data: bytes | None = None
+    if os.path.isdir(name):
+        message = "expected a file, got a folder; mmraw validate reads all files of one"
+        raise MMRawError("source_unavailable", message)
     try:
         with Path(name).open("rb") as file:
             data = file.read(DEFAULT_LIMITS.features_bytes + 1)
-    except (OSError, ValueError):
+            if is_table(data[:4]):
+                file.seek(0)
+                data = _rows_of(Table(file))
+    except (OSError, ValueError) as error:
+        if isinstance(error, MMRawError):
+            raise
         data = None
     if data is None:
         raise MMRawError("source_unavailable", "the file cannot be read")
     return _decode(data, whole=whole)
+
+
+def _rows_of(table: Table) -> bytes:
+    """The rows of a table as lines of JSON, up to what is read of a file; bytes are left out."""
+    lines: list[str] = []
+    size = 0
+    for block in table.blocks():
+        rows: Any = block.data
+        for row in rows.to_pylist():
+            lines.append(json.dumps(row, default=_no_json))
+            size += len(lines[-1]) + 1
+            if size > DEFAULT_LIMITS.features_bytes:
+                raise MMRawError("limit_exceeded", "the rows are more than inspect reads")
+    return "\n".join(lines).encode("utf-8")
+
+
+def _no_json(_: object) -> None:
+    """Stands for bytes and dates, which hold nothing of this protocol."""
 
 
 def _decode(data: bytes, *, whole: bool) -> str:

@@ -82,15 +82,16 @@ def validate_batch(
     for row, (fields, texts) in enumerate(_rows(batch, documents)):
         for column, text in texts.items():
             for finding in check_document(text, limits=limits, verifier=verifier):
-                for error in (finding.error, *finding.others):
-                    results.add(row, column, finding.kind, error)
+                results.add(row, column, finding.kind, finding.error)
+                for error in finding.others:
+                    results.add(row, column, finding.kind, error, number=0)
         if not fields:
             continue
         names = fields.keys()
         for finding in check_value(fields, limits=limits, verifier=verifier, columns=names):
-            for found in (finding.error, *finding.others):
+            for index, found in enumerate((finding.error, *finding.others)):
                 column, error = _in_column(found, fields)
-                results.add(row, column, finding.kind, error)
+                results.add(row, column, finding.kind, error, number=int(not index))
     return results.batch()
 
 

@@ -58,15 +58,16 @@ class Results:
         error: MMRawError | None,
         size: int = 0,
         byte: int | None = None,
+        number: int = 1,
     ) -> None:
-        """One thing, and why it is refused."""
+        """One thing, and why it is refused; another fault of a thing that was added counts none."""
         if error is None:
             self.count(kind, 1, size)
             return
         if error.code in STORE_FAILS:
             raise error
         why = (error.path, kind, error.code, error.message)
-        self._rows.append((row, column, *why, byte, 1, size))
+        self._rows.append((row, column, *why, byte, number, size))
 
     def count(self, kind: str, number: int, size: int = 0) -> None:
         """Things with which all is well."""
