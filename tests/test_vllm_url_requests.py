@@ -9,9 +9,10 @@ import pytest
 from samples import RGBA
 from vllm_stand_in import PAD, QWEN, Server, inline, stored
 
-from mmraw_protocol import Limits, format_ref
+from mmraw_protocol import Limits, MMRawError, format_ref
 from mmraw_protocol.integrations.vllm import process
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.content_parts import check_uuid
 
 DATA = "data:image/png;base64,AAAA"
 
@@ -135,14 +136,15 @@ def test_nothing_stands_beside_refs_that_changes_what_they_mean(store: LocalStor
     server = Urls(store)
     ref = format_ref(stored(store))
     part = {"type": "image_url", "image_url": {"url": ref}}
+    with pytest.raises(MMRawError) as wrong_uuid:
+        check_uuid("u", stored(store).mm_hash, "$")
     for named in (
         chat({**part, "uuid": "u"}),
         chat({"type": "image_url", "image_url": {"url": ref, "uuid": ""}}),
         generate([PAD], {"type": "image_url", "url": ref, "uuid": stored(store).mm_hash[:31]}),
     ):
-        said = server.refusal(named)
-        assert said.startswith("hash_mismatch: a uuid beside a ref is the ref's mm_hash")
-        assert said.endswith("(image 0)")
+        # The sentence of every reader of content parts.
+        assert server.refusal(named) == f"hash_mismatch: {wrong_uuid.value.message} (image 0)"
     assert server.indices(chat({**part, "uuid": stored(store).mm_hash})) == {ref: 0}
     for options in (
         {"mm_processor_kwargs": {"max_pixels": 65536}},
