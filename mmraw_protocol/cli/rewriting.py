@@ -20,6 +20,7 @@ from ..files.rewriting import Job, Report, rewrite
 from ..files.tables import rewrite_table
 from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
+from .engine import add_engine, rewrite_on_ray
 from .inputs import Named, expanded, opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of, write_report
@@ -51,6 +52,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     )
     add_allow_empty(parser)
     add_processes(parser)
+    add_engine(parser, writes=True)
     add_quiet(parser)
     parser.set_defaults(wrong=parser.error)
 
@@ -123,6 +125,8 @@ def run_rewriting(
     Returns:
         0, or 1 where a string or a document was refused, or nothing was found to work on.
     """
+    if args.engine == "ray":
+        return rewrite_on_ray(args, job)
     files = expanded(args.files)
     _check(args, files)
     rows: list[dict[str, Any]] = []

@@ -15,6 +15,7 @@ from ..files.validation import Finding
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
+from .engine import add_engine, validate_on_ray
 from .inputs import expanded, followed, opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
 from .output import ERROR_PAGE, print_json, print_table, write_report
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_allow_empty(parser)
     add_processes(parser)
+    add_engine(parser)
     add_quiet(parser)
     add_verification(parser)
     parser.add_argument(
@@ -48,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
+    if args.engine == "ray":
+        return validate_on_ray(args)
     verifier = verifier_of(args)
     names = [one.path for one in expanded(args.files)]
     if args.follow:

@@ -10,6 +10,7 @@ import msgspec
 
 from ...stores import AssetStore
 from ...stores.maintenance import FsckReport, check
+from ..engine import add_engine, fsck_on_ray
 from ..output import print_json, progress_bar, size_of
 from ..seen import add_allow_empty
 from .options import (
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runs(parser)
     add_allow_empty(parser)
     add_work(parser)
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
     Objects that nothing refers to are no fault.
     """
+    if args.engine == "ray":
+        return fsck_on_ray(args)
     store = store_at(args.store, args)
     with progress_bar("checking objects", None) as progress:
         report = check(store, args.files, workers=args.workers, state=args.state, progress=progress)

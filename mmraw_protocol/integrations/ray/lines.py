@@ -109,7 +109,7 @@ def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
     parts = [
         {"path": one.path, "start": start, "end": min(start + step, one.size), "kind": kind}
         for one in sources
-        for kind in [_compression(one.head)]
+        for kind in [compression_of(one.head)]
         for step in [task_bytes if kind is None else one.size]
         for start in range(0, one.size, max(step, 1))
     ]
@@ -117,7 +117,8 @@ def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
     return items.map_batches(_batches, batch_format="pyarrow", batch_size=1)
 
 
-def _compression(head: bytes) -> str | None:
+def compression_of(head: bytes) -> str | None:
+    """What Arrow calls the compression of a file that begins so; None for none."""
     return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
 
 
