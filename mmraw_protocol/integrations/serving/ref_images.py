@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import math
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ from ...materialize.comparison import compare_fingerprint, compare_outer
 from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
-from ...wire.ref import RawMMRef
+from ...wire.ref import RawMMRef, parse_ref
 from .admission import FILES, Admission, Loads, busy, room_for
 from .identity import INFO, Name, Naming
 from .metrics import default_metrics
@@ -118,6 +119,29 @@ class RefImages:
         with contextlib.suppress(MMRawError):
             tokens = min(tokens, self.adapter.layout(side, side).num_tokens)
         self.settings.check_room(self.token_bytes * tokens)
+
+    def checked(self, text: str) -> RawMMRef:
+        """A ref of the model's images, parsed and checked.
+
+        Raises:
+            MMRawError: what `parse_ref` and `check` raise.
+        """
+        ref = parse_ref(text, limits=self.settings.limits)
+        self.check(ref, self.adapter.feature_modality)
+        return ref
+
+    def check_total(self, refs: Collection[RawMMRef], most_tokens: int | None) -> None:
+        """Whether a server would refuse so many images or tokens anyway, when all is read.
+
+        Raises:
+            MMRawError: limit_exceeded.
+        """
+        most = self.settings.limits.features_images
+        if len(refs) > most:
+            raise MMRawError("limit_exceeded", f"a request has at most {most} images")
+        total = sum(self.adapter.num_tokens(ref.payload) for ref in refs)
+        if most_tokens is not None and total > most_tokens:
+            raise MMRawError("limit_exceeded", f"the server's model takes {most_tokens} tokens")
 
     async def get(self, text: str, loads: Loads) -> Image:
         """The picture of a ref; threads read and decode it, and only the event loop waits.

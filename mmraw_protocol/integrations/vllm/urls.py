@@ -10,7 +10,6 @@ from typing import Any, cast
 from ...conversation.request_urls import Document, image_urls, is_ref, prompt_texts
 from ...wire.content_parts import PART_TYPE, check_uuid
 from ...wire.errors import MMRawError
-from ...wire.ref import parse_ref
 from .process import Served
 
 
@@ -45,8 +44,7 @@ def _check(url: str, uuids: list[Any], path: str, served: Served) -> int:
     """The number of the image's tokens."""
     failed: MMRawError | None = None
     try:
-        ref = parse_ref(url, limits=served.images.settings.limits)
-        served.images.check(ref, served.images.adapter.feature_modality)
+        ref = served.images.checked(url)
         for uuid in uuids:
             check_uuid(uuid, ref.mm_hash, "$")
         return served.images.adapter.num_tokens(ref.payload)
