@@ -141,6 +141,11 @@ test-vllm-matrix: ## beside vLLM 0.30, 0.32 and 0.33; .ci/run serves 0.31
 vllm-matrix: ## try every version of vLLM that the plugin is for, and write docs/versions.md
 	$(PYTHON) tests/environments/matrix.py --write docs/versions.md
 
+# No server: SGLang's kernels need a GPU. What runs is all that its plugin touches before them.
+test-sglang: ## beside the released SGLang: its plugin loading, its processors of images, its request types
+	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) sglang) -m pytest \
+		--confcutdir=tests/sglang tests/sglang
+
 bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM server
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
@@ -266,11 +271,13 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MUTATION_LOCK)
 
-ENVIRONMENTS ?= gcs integrations ray released verifiers vllm vllm-0.30 vllm-0.33
+ENVIRONMENTS ?= gcs integrations ray released sglang verifiers vllm vllm-0.30 vllm-0.33
+# An environment may have overrides of its own; uv.toml says what SGLang's is spared.
 lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \
-		$(abspath $(UV)) pip compile $$name.in --override overrides.txt --python-version 3.11 \
+		overrides=$$name-overrides.txt; test -f $$overrides || overrides=overrides.txt; \
+		$(abspath $(UV)) pip compile $$name.in --config-file uv.toml --override $$overrides --python-version 3.11 \
 			--generate-hashes --no-emit-index-url --no-emit-find-links \
 			--custom-compile-command "make lock-environments" --quiet $(UPGRADE) \
 			--output-file $$name.lock || exit 1; done

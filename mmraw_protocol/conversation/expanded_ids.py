@@ -1,0 +1,74 @@
+"""Token ids of a request that may be expanded already, for servers that expand them themselves.
+
+Source: spec/README.md, section "Expansion".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..families import Adapter
+from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire._generated.types import PlaceholderRange
+from ..wire.errors import MMRawError
+from ..wire.ref import RawMMRef
+from .expansion import compact_prompt
+
+
+def compact_ids(
+    token_ids: Sequence[int],
+    refs: Mapping[int, RawMMRef],
+    images: int,
+    adapter: Adapter,
+    *,
+    vocabulary: Mapping[str, int],
+    limits: Limits = DEFAULT_LIMITS,
+) -> Sequence[int]:
+    """The prompt with one target for each image; the same object where it came so.
+
+    Args:
+        token_ids: The prompt.
+        refs: The refs of its images, by place.
+        images: How many images it has, those without a ref among them.
+        adapter: The family's.
+        vocabulary: Ids by token.
+        limits: Of refs and their count.
+
+    Raises:
+        MMRawError: lengths_differ (as many places as images), unsupported_option (other images
+            beside refs in a prompt that is expanded), placeholder_mismatch (another count of tokens
+            than the ref gives), and what `compact_prompt` raises, with the image's path.
+    """
+    spans = _runs(token_ids, vocabulary.get(adapter.pad_token))
+    if sum(span.length for span in spans) == images:
+        return token_ids
+    if len(spans) != images:
+        message = f"the prompt has {len(spans)} places of images for {images} images"
+        raise MMRawError("lengths_differ", message)
+    if len(refs) != images:
+        message = "token ids that are expanded already come with refs alone"
+        raise MMRawError("unsupported_option", message)
+    given = [refs[index] for index in range(images)]
+    failed: MMRawError | None = None
+    try:
+        return compact_prompt(
+            token_ids, spans, adapter, refs=given, vocabulary=vocabulary, limits=limits
+        ).token_ids
+    except MMRawError as error:
+        failed = error
+    # There are as many images as places and refs, in one order.
+    path = failed.path.replace("$.placeholders[", "$.images[").replace("$.refs[", "$.images[")
+    raise MMRawError(failed.code, failed.message, path)
+
+
+def _runs(token_ids: Sequence[int], pad: int | None) -> list[PlaceholderRange]:
+    """Where the pad stands, neighbours together."""
+    found: list[PlaceholderRange] = []
+    start: int | None = None
+    for position, token in enumerate([*token_ids, None]):
+        if token == pad and start is None:
+            start = position
+        elif token != pad and start is not None:
+            found.append(PlaceholderRange(offset=start, length=position - start))
+            start = None
+    return found

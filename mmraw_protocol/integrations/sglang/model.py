@@ -1,0 +1,100 @@
+"""The one place that asks SGLang about the model that it serves."""
+
+# pyright: reportMissingImports=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ...families.served import (
+    family_of,
+    item_names,
+    misfit_of,
+    processor_document,
+    server_adapter,
+    trial_error,
+    trials,
+)
+from ..serving.identity import naming_of
+from ..serving.ref_images import RefImages
+from ..serving.settings import Settings
+
+
+def served_images(processor: Any, config: Any) -> RefImages:
+    """The pictures of refs, the model's layout compared with what its processor makes.
+
+    Args:
+        processor: SGLang's, that was just made.
+        config: The model's.
+
+    Raises:
+        MMRawError: unknown_family, invalid_config, unsupported_option, what `Settings.load` and
+            opening the store raise, and what the processor gets wrong on trial pictures.
+    """
+    images = images_of(config, processor._processor, processor.image_config)
+    for size, layout in trials(images.adapter).items():
+        item = _processed(processor, size)
+        taken = getattr(item.feature, "nbytes", 0)
+        images.token_bytes = max(images.token_bytes, -(-taken // layout.num_tokens))
+        if misfit := misfit_of_item(item, size, images):
+            raise trial_error(misfit, size)
+    text = config.get_text_config()
+    images.check_room(getattr(text, "max_position_embeddings", sys.maxsize))
+    processor.clear_preprocess_cache()
+    return images
+
+
+def images_of(config: Any, processor: Any, changes: Any) -> RefImages:
+    """The pictures of refs under the layout parameters of the processor and configuration.
+
+    Args:
+        config: The model's.
+        processor: Transformers' processor, or an image processor.
+        changes: What the server was started with (`--mm-process-config`).
+
+    Raises:
+        MMRawError: as `served_images`.
+    """
+    settings = Settings.load()
+    family = settings.family or family_of(config.model_type)
+    parts = (getattr(processor, name, None) for name in ("media_processor", "image_processor"))
+    document = processor_document(next(filter(None, parts), processor))
+    places = {"model_config": {"hf_config": config}, "processor": processor}
+    adapter = server_adapter(family, document, changes or {}, places)
+    return RefImages(adapter, settings, naming_of(settings, api_servers=1))
+
+
+def misfit_of_item(item: Any, size: tuple[int, int], images: RefImages) -> Any:
+    """What SGLang made of an image otherwise than its layout says, as `misfit_of` has it.
+
+    Args:
+        item: A MultimodalDataItem of one image.
+        size: The image's width and height.
+        images: Of the model.
+    """
+    layout = images.adapter.layout(*size, limits=images.settings.limits)
+    tokens = sum(end - start + 1 for start, end in item.offsets)
+    names = item_names(images.adapter.family)
+    return misfit_of(item.model_specific_data, names, tokens, layout)
+
+
+def _processed(processor: Any, size: tuple[int, int]) -> Any:
+    """The item of a trial picture; an engine may be made where an event loop runs."""
+    from PIL import Image
+    from sglang.srt.managers.io_struct import GenerateReqInput
+
+    # SGLang finds no image in a prompt that is nothing but an image's tokens.
+    text, images = f"a{processor.mm_tokens.image_token}b", [Image.new("RGB", size)]
+    given: Any = {"image_data": images, "audio_data": None, "input_text": text}
+    given["request_obj"] = GenerateReqInput(text=text, image_data=images)
+
+    async def processed() -> Any:
+        return await processor.process_mm_data_async(**given)
+
+    with ThreadPoolExecutor(1) as thread:
+        (item,) = thread.submit(asyncio.run, processed()).result().mm_items
+    return item

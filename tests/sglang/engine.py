@@ -1,0 +1,181 @@
+"""An engine of SGLang without its scheduler: what comes in, and what its scheduler would get."""
+
+# pyright: reportMissingImports=false
+
+import asyncio
+import base64
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from PIL import Image
+from published_kimi import PublishedKimi
+from tiny_models import make_kimi_k25, make_qwen3_vl
+from tiny_processors import make_glm4v
+
+from mmraw_protocol import RawMMRef, format_ref
+from mmraw_protocol.families import Adapter, get_adapter
+from mmraw_protocol.stores import LocalStore
+
+RUN = "exp42"
+
+
+def make_qwen3_5(folder: Path) -> Path:
+    """Qwen3.5 without weights: Qwen3-VL's processor under another configuration."""
+    from transformers import Qwen3_5Config
+
+    make_qwen3_vl(folder)
+    given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tokens = {name: value for name, value in given.items() if name.endswith("_token_id")}
+    config = Qwen3_5Config(**tokens)
+    config.architectures = ["Qwen3_5ForConditionalGeneration"]
+    config.save_pretrained(folder)
+    return folder
+
+
+def make_kimi(folder: Path) -> Path:
+    """Kimi K2.5 with the name of its placeholder's id that published configurations have."""
+    path = make_kimi_k25(folder) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["media_placeholder_token_id"] = config["image_token_id"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+#: Architecture as its folder is made, and the text with one image that the model's template gives.
+MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "qwen3_vl": (make_qwen3_vl, "<|vision_start|><|image_pad|><|vision_end|>"),
+    "qwen3_5": (make_qwen3_5, "<|vision_start|><|image_pad|><|vision_end|>"),
+    "kimi_k25": (make_kimi, "<|media_begin|>image<|media_content|><|media_pad|><|media_end|>"),
+    "glm4v": (make_glm4v, "<|begin_of_image|><|image|><|end_of_image|>"),
+}
+
+
+class Engine:
+    """SGLang's TokenizerManager of a tiny model, its hooks applied.
+
+    Args:
+        name: Of the model, in MODELS.
+        folder: For the checkpoint; made where it is not there.
+        store: The store of its refs.
+        settings: MMRAW_* variables.
+        options: Of SGLang.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        store: LocalStore,
+        settings: dict[str, str] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        make, self.image = MODELS[name]
+        self.store, self.folder = store, folder
+        if not folder.exists():
+            make(folder)
+        settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, **(settings or {})}
+        with variables(settings):
+            self.manager = manager_of(folder, **(options or {}))
+        self.processor = self.manager.mm_processor
+        self.adapter: Adapter = get_adapter("auto", folder)
+
+    def ref(self, data: bytes, *, inline: bool = False, **changes: Any) -> str:
+        """A ref of an encoded image."""
+        found = self.adapter.describe(data)
+        fields: dict[str, Any] = {
+            "family": self.adapter.family,
+            "fingerprint": self.adapter.fingerprint(),
+            "mm_hash": found.mm_hash,
+            "modality": self.adapter.feature_modality,
+            "payload": found.payload,
+            "run_id": RUN,
+        }
+        source = {"raw_uri": data_url(data)} if inline else {"raw_image_id": self.store.put(data)}
+        return format_ref(RawMMRef(**{**fields, **source, **changes}))
+
+    @property
+    def transformers(self) -> Any:
+        """Transformers' own image processor of the model."""
+        from transformers import AutoImageProcessor
+
+        return AutoImageProcessor.from_pretrained(self.folder)
+
+    @staticmethod
+    def open(data: bytes) -> Any:
+        """The picture of a file."""
+        return Image.open(io.BytesIO(data))
+
+    def prompt(self, images: int) -> str:
+        """A text with places of so many images."""
+        return "a" + "".join(f"{self.image}b" for _ in range(images))
+
+    def encode(self, text: str) -> list[int]:
+        """Its token ids."""
+        return self.manager.tokenizer.encode(text)
+
+    def processed(self, *images: Any, prompt: Any = None, **fields: Any) -> Any:
+        """What the scheduler would get of a request to /generate."""
+        prompt = self.prompt(len(images)) if prompt is None else prompt
+        given = {"text": prompt} if isinstance(prompt, str) else {"input_ids": prompt}
+        request = {"image_data": list(images), "sampling_params": {}, **given, **fields}
+        return asyncio.run(self._tokenized(request))
+
+    async def _tokenized(self, fields: dict[str, Any]) -> Any:
+        from sglang.srt.managers.io_struct import GenerateReqInput
+
+        request = GenerateReqInput(**fields)
+        request.normalize_batch_and_arguments()
+        self.manager._init_req_state(request, None)
+        try:
+            return await self.manager._tokenize_one_request(request)
+        finally:
+            self.manager.rid_to_state.pop(request.rid, None)
+
+
+def manager_of(folder: Path, **options: Any) -> Any:
+    """SGLang's own, for a model in a folder; nothing listens on its other side."""
+    from sglang.srt import runtime_context
+    from sglang.srt.managers import tokenizer_manager
+    from sglang.srt.server_args import PortArgs, ServerArgs
+
+    arguments = ServerArgs(
+        model_path=str(folder), device="cpu", disable_radix_cache=True, **options
+    )
+    runtime_context.publish(arguments, role="tokenizer")
+    made = published(tokenizer_manager.get_processor_wrapper())
+    with mock.patch.object(tokenizer_manager, "get_processor_wrapper", return_value=made):
+        return tokenizer_manager.TokenizerManager(arguments, PortArgs.init_new(arguments))
+
+
+def published(processor: Any) -> Any:
+    """The processor that a published checkpoint brings, where it is not Transformers'."""
+    is_kimi = type(processor).__name__ == "Kimi_K25Processor"
+    return PublishedKimi(processor) if is_kimi else processor
+
+
+@contextmanager
+def variables(values: dict[str, str]) -> Iterator[None]:
+    """An environment with these MMRAW_* variables alone."""
+    before = {name: text for name, text in os.environ.items() if name.startswith("MMRAW_")}
+    for name in before:
+        del os.environ[name]
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def data_url(data: bytes) -> str:
+    """The data: URL of an encoded image."""
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"GIF8": "gif"}
+    kind = next(kind for start, kind in kinds.items() if data.startswith(start))
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

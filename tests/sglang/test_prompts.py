@@ -1,0 +1,69 @@
+"""Token ids with refs: compact, as SGLang expands them, or expanded already."""
+
+# pyright: reportMissingImports=false
+
+from typing import Any
+
+import pytest
+from engine import Engine, data_url
+from pictures import encode, picture
+from test_refusals import refusal
+
+ONE = encode(picture(300, 200), "PNG")
+TWO = encode(picture(64, 200), "JPEG")
+FAMILIES = ("qwen3_vl", "qwen3_5", "kimi_k25", "glm4v")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_text_compact_ids_and_expanded_ids_are_one_prompt(engines: Any, family: str) -> None:
+    engine: Engine = engines(family)
+    refs = [engine.ref(ONE), engine.ref(TWO)]
+    expected = engine.processed(*refs)
+    compact = engine.encode(engine.prompt(2))
+    for prompt in (compact, list(expected.input_ids)):
+        found = engine.processed(*refs, prompt=prompt)
+        assert list(found.input_ids) == list(expected.input_ids)
+        offsets = [[i.offsets for i in one.mm_inputs.mm_items] for one in (found, expected)]
+        assert offsets[0] == offsets[1]
+
+
+def test_sglang_alone_takes_no_expanded_ids_of_qwen(qwen: Engine) -> None:
+    expanded = list(qwen.processed(data_url(ONE)).input_ids)
+    with pytest.raises(IndexError):
+        qwen.processed(data_url(ONE), prompt=expanded)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("change", [-1, 1])
+def test_another_count_of_tokens_than_the_ref_gives(engines: Any, family: str, change: int) -> None:
+    engine: Engine = engines(family)
+    refs = [engine.ref(ONE), engine.ref(TWO)]
+    processed = engine.processed(*refs)
+    end = processed.mm_inputs.mm_items[1].offsets[0][1]
+    ids = list(processed.input_ids)
+    ids[end : end + 1] = [ids[end]] * (1 + change)
+    message = refusal(engine, *refs, prompt=ids)
+    assert message.startswith("placeholder_mismatch")
+    assert message.endswith("(image 1)")
+
+
+def test_expanded_ids_with_fewer_places_than_images(qwen: Engine) -> None:
+    ids = list(qwen.processed(qwen.ref(ONE)).input_ids)
+    message = refusal(qwen, qwen.ref(ONE), qwen.ref(TWO), prompt=ids)
+    assert message.startswith("lengths_differ")
+
+
+def test_expanded_ids_with_other_images_beside_refs(qwen: Engine) -> None:
+    images = [qwen.ref(ONE), data_url(TWO)]
+    ids = list(qwen.processed(*images).input_ids)
+    assert refusal(qwen, *images, prompt=ids).startswith("unsupported_option")
+    compact = qwen.encode(qwen.prompt(2))
+    assert list(qwen.processed(*images, prompt=compact).input_ids) == ids
+
+
+def test_expanded_ids_without_the_tokens_around_an_image(qwen: Engine) -> None:
+    """Neighbours of a span that SGLang would write otherwise."""
+    ids = list(qwen.processed(qwen.ref(ONE)).input_ids)
+    start = ids.index(qwen.encode("<|vision_start|>")[0])
+    message_or_ids = qwen.processed(qwen.ref(ONE), prompt=ids[:start] + ids[start + 1 :])
+    assert len(message_or_ids.input_ids) == len(ids) - 1
