@@ -144,7 +144,13 @@ vllm-matrix: ## try every version of vLLM that the plugin is for, and write docs
 # No server: SGLang's kernels need a GPU. What runs is all that its plugin touches before them.
 test-sglang: ## beside the released SGLang: its plugin loading, its processors of images, its request types
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) sglang) -m pytest \
-		--confcutdir=tests/sglang tests/sglang
+		--confcutdir=tests/sglang --ignore=tests/sglang/gpu tests/sglang
+
+# An interpreter with SGLang, as its installation for a GPU has it, pytest and httpx.
+SGLANG_PYTHON ?= python3
+test-sglang-gpu: ## the same pictures through an SGLang server; needs a GPU and SGLANG_PYTHON
+	PYTHONPATH=tests/sglang:tests/e2e:. HF_HUB_OFFLINE=1 $(SGLANG_PYTHON) -m pytest \
+		--noconftest tests/sglang/gpu
 
 bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM server
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
