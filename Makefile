@@ -146,6 +146,9 @@ test-sglang: ## beside the released SGLang: its plugin loading, its processors o
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) sglang) -m pytest \
 		--confcutdir=tests/sglang --ignore=tests/sglang/gpu tests/sglang
 
+sglang-names: ## compare what the plugin uses of SGLang in four versions, and write docs/sglang-names.md
+	$(PYTHON) tests/environments/sglang_names.py --write docs/sglang-names.md 0.5.20 0.5.21 0.5.22 0.5.23
+
 # An interpreter with SGLang, as its installation for a GPU has it, pytest and httpx.
 SGLANG_PYTHON ?= python3
 test-sglang-gpu: ## the same pictures through an SGLang server; needs a GPU and SGLANG_PYTHON
