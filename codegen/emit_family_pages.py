@@ -22,13 +22,13 @@ from .published import (
 )
 
 _INTRO = """\
-A family is a way to lay out images: from width and height to a grid, a payload and a number of
-tokens. Each page says what the folder of its family in the specification says.
+A family is a kind of image layout: from width and height to a grid, a payload and a number of
+tokens. Each page shows the folder of its family in the specification.
 """
 _LEGEND = """\
-Thin lines are patches, strong lines the cells of a token or the tiles; a grey rim is padding. A
-blue mark behind a row is the token that ends it, a red one that of the last row. A picture beside
-the grid is the thumbnail.
+Thin lines are patches, thick lines are the cells of a token or the tiles, a grey border is
+padding. A blue mark after a row is the token that ends it, a red mark that of the last row. A
+picture next to the grid is the thumbnail.
 """
 
 
@@ -153,9 +153,7 @@ def _parameters(model: Model, family: str) -> str:
     ]
     columns = ("parameter", "default", "may be", "meaning", "in a configuration")
     own = [
-        f"`{name}` takes {listed(values)} where its file has none.\n"
-        for name, values in types.items()
-        if values
+        f"`{name}` has the defaults {listed(values)}.\n" for name, values in types.items() if values
     ]
     link = f"[the rules](../wire/{slug(layout.schema_id)}.md)"
     about = model.spec.schemas[layout.schema_id].document["description"]

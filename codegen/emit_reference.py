@@ -29,12 +29,12 @@ from .python_text import COMMAND, source_line
 
 _INTRO = """\
 One page for each schema file of the specification, generated from it. Objects are closed: a field
-that is not listed is refused. The files themselves are published under the stable paths that each
+that is not listed is rejected. The files themselves are published under the stable paths that each
 page names.
 """
 _ERRORS_INTRO = """\
-A refused input gives an error with a `code`, a `path` (where in the document) and a `message` for a
-person, which never repeats the input. A code keeps its meaning for ever; messages may change.
+Rejected input gives an error with a `code`, a `path` (where in the document) and a `message` for a
+person, which never repeats the input. A code keeps its meaning permanently; messages may change.
 """
 #: Lists of messages.json whose items are names, or paths as lists of names.
 _LISTS = (
@@ -158,7 +158,7 @@ def _definition(model: Model, item: Definition, page: str) -> str:
         columns = ("field", "type", "presence", "meaning", "error")
         parts.append(table(columns, rows))
     elif item.type is not None:
-        parts.append(f"Type: {_type(model, item.type)}. Refused with {_error(item.error)}.\n\n")
+        parts.append(f"Type: {_type(model, item.type)}. Rejected with {_error(item.error)}.\n\n")
     if item.at_least_one:
         names = " or ".join(code(name) for name in item.at_least_one)
         parts.append(f"At least one of {names} ({_error('missing_source')}).\n\n")

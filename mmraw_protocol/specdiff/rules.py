@@ -89,7 +89,7 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("attribute-changed", "none", "the name in generated code; nothing on the wire"),
     # tables
     ("error-added", "none", "a new error code"),
-    ("error-removed", "both", "codes keep their meaning for ever"),
+    ("error-removed", "both", "codes keep their meaning permanently"),
     ("error-status-changed", "both", "another HTTP status"),
     ("error-text-changed", "none", "meaning, cause or remedy: read whether the meaning stays"),
     ("limit-added", "reader", "old documents may be beyond it"),
