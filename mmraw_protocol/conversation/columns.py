@@ -40,7 +40,7 @@ def fill(
         entries: Its images, with the steps that lead to each.
         segments: Those of all messages; changed.
         lists: Which of them belong to each list of messages.
-        first: The message that takes the images where no text has a place for them.
+        first: The message that takes the images if no text has a place for them.
 
     Raises:
         MMRawError: image_part_unknown (an entry), lengths_differ (at the column).

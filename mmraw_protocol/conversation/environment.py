@@ -36,7 +36,7 @@ def image_dir(environment: Mapping[str, str] | None = None) -> Path | None:
 
 
 def storage(environment: Mapping[str, str] | None = None) -> Storage:
-    """offload or inline by PRIME_RL_MM_IMAGE_STORAGE; offload where it is not set.
+    """offload or inline by PRIME_RL_MM_IMAGE_STORAGE; offload if it is not set.
 
     Raises:
         MMRawError: unsupported_option.

@@ -58,7 +58,7 @@ def expand_prompt(
         limits: Of refs and their count.
 
     Returns:
-        The prompt, each target replaced by what vLLM writes; the spans on the wire. Where a family
+        The prompt, each target replaced by what vLLM writes; the spans on the wire. If a family
         has placeholder conventions, the prompt follows `expanded`.
 
     Raises:
@@ -111,12 +111,12 @@ def compact_prompt(
     their position alone, and a token has one id throughout.
 
     Args:
-        token_ids: The prompt with its spans. Where a family has placeholder conventions, each span
+        token_ids: The prompt with its spans. If a family has placeholder conventions, each span
             may follow any of them.
         placeholders: The spans on the wire, in the order of the prompt: ranges, or objects of
             offset and length as requests and answers carry them.
         adapter: The family's; None takes the defaults of the family that the refs name.
-        refs: The images' refs, where the length of each span is to be checked.
+        refs: The images' refs, if the length of each span is to be checked.
         vocabulary: As for `expand_prompt`.
         form: Likewise.
         limits: Of refs and their count.

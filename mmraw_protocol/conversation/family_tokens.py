@@ -48,7 +48,7 @@ class FamilyTokens:
         self._ids = TokenIds({text: given[text] for text in self._texts if text in given})
 
     def id_of(self, text: str) -> int | None:
-        """The id of a token; None where it is not known, or not yet."""
+        """The id of a token; None if it is not known, or not yet."""
         return self._ids.get(text)
 
     def check_known(self, *texts: str) -> None:
@@ -74,7 +74,7 @@ class FamilyTokens:
         Args:
             ref: The image's.
             index: Its place among the refs and placeholders, for the error's path.
-            length: The span's length, which is compared where it is given.
+            length: The span's length, which is compared if it is given.
 
         Raises:
             MMRawError: unknown_family, what `parse_payload` raises, placeholder_mismatch.
@@ -127,7 +127,7 @@ class FamilyTokens:
         Args:
             token_ids: The whole prompt.
             place: The span.
-            done: Where the stretch of the image before ends.
+            done: Where the stretch of the previous image ends.
             path: Of the placeholder, for the error.
 
         Raises:
@@ -143,7 +143,7 @@ class FamilyTokens:
 
 
 def _refuse_form(form: str, refused: Mapping[str, str]) -> None:
-    """Refuses a form of prompts, with the reason where the family's folder has one."""
+    """Refuses a form of prompts, with the reason if the family's folder has one."""
     message = "the family has no form of this name; leave it out for the form of its folder"
     if form in refused:
         message = f"this form cannot be expanded or compacted: {refused[form]}"

@@ -38,7 +38,7 @@ class FeaturesBuilder:
         self._end = 0
 
     def add(self, turn: MultiModalData | Mapping[str, Any]) -> None:
-        """Appends the images of one turn; where one is rejected, nothing of the turn is kept.
+        """Appends the images of one turn; if one is rejected, nothing of the turn is kept.
 
         Raises:
             MMRawError: what `build_features` raises, with paths in `turn`.

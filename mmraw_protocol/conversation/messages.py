@@ -132,7 +132,7 @@ def inline_messages(
         messages: The conversation, or a row that has one with a column of images.
         store: Where images were offloaded to. Its URLs are read through it, which an object store's
             need; file: URLs are read without it, too.
-        run_id: The run, where the store holds several; None looks at what the URL says.
+        run_id: The run, if the store holds several; None looks at what the URL says.
         limits: Of images.
         skipped: As for `find_images`.
 
@@ -232,7 +232,7 @@ def pack_images(
         adapter: The family and its configuration.
         storage: `offload` puts the bytes into `store`; `inline` keeps them in raw_uri.
         store: Where to; needed for `offload`.
-        run_id: The run, where the store holds several.
+        run_id: The run, if the store holds several.
         limits: Of images and grids.
         multimodal_output: `raw` gives envelopes. `processed` (tensors for SFT) is made by
             mmraw_protocol.integrations.transformers.
@@ -368,7 +368,7 @@ def _item(
     limits: Limits,
 ) -> RawMMItem:
     modality = adapter.feature_modality
-    # A label is only allowed where it is a local file: URL; an object store's is left out.
+    # A label is only allowed if it is a local file: URL; an object store's is left out.
     label = uri if uri is not None and uri.startswith(("data:", "file:")) else None
     return make_item(
         family=adapter.family,

@@ -22,7 +22,7 @@ _TYPES = ("image", "image_url")
 
 
 def is_image_part(part: Any, path: str = "$") -> bool:
-    """Whether a content part is an image: by its type, or by a truthy source where it has none.
+    """Whether a content part is an image: by its type, or by a truthy source if it has none.
 
     Raises:
         MMRawError: modality_unsupported (the part is a video or audio), with `path`.
@@ -37,7 +37,7 @@ def is_image_part(part: Any, path: str = "$") -> bool:
 
 
 def refused_modality(part: Any, kind: Any) -> str | None:
-    """Video or audio, where a part is that: by its type, its keys, or its media type."""
+    """Video or audio, if a part is that: by its type, its keys, or its media type."""
     if kind is None:
         for name, modality in PARTS.items():
             if _is_set(field_of(part, name)):
@@ -61,7 +61,7 @@ def _is_set(value: Any) -> bool:
 
 
 def image_source(part: Any) -> Any:
-    """The source of an image part, or None where there is none.
+    """The source of an image part, or None if there is none.
 
     That is `image`, else `image_url` (text, or its `url`), else `url`, else `path`; None counts as
     absent.

@@ -24,7 +24,7 @@ __all__ = [
     "stray_tokens",
 ]
 
-#: The name of the placeholder token where no family says what it is called.
+#: The name of the placeholder token if no family says what it is called.
 _PAD = ""
 
 
@@ -42,7 +42,7 @@ class TokenIds:
         self._ids = dict(known)
 
     def get(self, text: str) -> int | None:
-        """The id of a token; None where it is not known."""
+        """The id of a token; None if it is not known."""
         return self._ids.get(text)
 
     def is_token(self, token_id: int, text: str) -> bool:
@@ -70,7 +70,7 @@ class ImageTokens(NamedTuple):
     """Ids of the tokens that represent an image in the prompts of one checkpoint.
 
     Attributes:
-        pads: The placeholder token; several where it is not known which checkpoint it is.
+        pads: The placeholder token; several if it is not known which checkpoint it is.
         before, after: The tokens right before and after a span; None if unknown, not a
             single token, or absent.
     """
@@ -117,7 +117,7 @@ def image_tokens(
 
 
 def span_texts(family: str, payload: Any, adapter: Adapter | None = None) -> list[str] | None:
-    """The tokens of an image's span as texts, where they are not all alike.
+    """The tokens of an image's span as texts, if they are not all alike.
 
     Args:
         family: The image's.
@@ -125,8 +125,8 @@ def span_texts(family: str, payload: Any, adapter: Adapter | None = None) -> lis
         adapter: The family's; None takes its defaults.
 
     Returns:
-        None where the spans of the family hold one token alone, where the family is not known, and
-        where `adapter` is of another one.
+        None if the spans of the family hold one token alone, if the family is not known, and
+        if `adapter` is of another one.
 
     Raises:
         MMRawError: what `parse_payload` raises.
@@ -152,7 +152,7 @@ def check_spans(
     """The placeholders of one modality are sorted, do not overlap, and hold their tokens alone.
 
     Args:
-        token_ids: The whole prompt; None where it is not at hand, and only order is checked.
+        token_ids: The whole prompt; None if it is not at hand, and only order is checked.
         placeholders: Offsets are absolute in it.
         pad_token_id: The family's pad; None takes the token that the first placeholder begins with.
         modality: For the error's path.
@@ -196,7 +196,7 @@ def check_placeholder_tokens(
     on such a prompt sees nothing there, or another image.
 
     Args:
-        token_ids: The whole prompt; None where it is not at hand, and only order is checked.
+        token_ids: The whole prompt; None if it is not at hand, and only order is checked.
         placeholders: The ranges by modality, as in a features body.
         pad_token_id: As for `check_spans`.
         spans: As for `check_spans`, by modality.
@@ -223,7 +223,7 @@ def check_placeholder_tokens(
 def pads_of(
     token_ids: Sequence[int], placeholders: Sequence[PlaceholderRange], pad_token_id: int | None
 ) -> frozenset[int]:
-    """The placeholder token where it is given, else what the placeholders begin with."""
+    """The placeholder token if it is given, else what the placeholders begin with."""
     if pad_token_id is not None:
         return frozenset([pad_token_id])
     return frozenset(token_ids[place.offset] for place in placeholders)

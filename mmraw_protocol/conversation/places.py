@@ -65,7 +65,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def field_of(part: Any, name: str) -> Any:
-    """A key of a mapping or an attribute of an object; None where it is absent."""
+    """A key of a mapping or an attribute of an object; None if it is absent."""
     if isinstance(part, Mapping):
         return cast("Mapping[str, Any]", part).get(name)
     if _is_scalar(part):
@@ -194,7 +194,7 @@ def changed(value: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def _typed(model: Any, name: str, value: Any) -> Any:
-    """A dict as what the model's field holds, where the model takes it alone."""
+    """A dict as what the model's field holds, if the model takes it alone."""
     kind = cast(Any, type(model))
     if not isinstance(value, dict) or name not in kind.model_fields:
         return cast(object, value)

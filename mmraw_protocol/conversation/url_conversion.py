@@ -60,7 +60,7 @@ def features_to_content_parts(
 
     Args:
         features: The body.
-        adapters: The adapter of a family, where its configuration decides how many tokens represent
+        adapters: The adapter of a family, if its configuration decides how many tokens represent
             an image; by default that of its defaults.
         limits: As for `parse_features`.
 

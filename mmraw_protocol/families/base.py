@@ -12,7 +12,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.ref import Payload
 from .grid import Grid
 
-#: Under which key models take grids, where a family does not say.
+#: Under which key models take grids, if a family does not say.
 GRID_KEY = "image_grid_thw"
 
 Size = tuple[int, int]

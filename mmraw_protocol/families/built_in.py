@@ -63,7 +63,7 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
 
     @staticmethod
     def refusal_of(config: Any) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         return None
 
     @property
@@ -142,7 +142,7 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
         return [self.pad_token] if self.placeholder == SINGLE else self.expanded_span(payload)
 
     def expanded_span(self, payload: Payload) -> list[str]:
-        """The placeholder's tokens where each token of the image has one, as a model takes them."""
+        """The placeholder's tokens if each token of the image has one, as a model takes them."""
         tokens = self.tokens
         if not tokens.row_end:
             return [tokens.token] * self.num_tokens(payload)

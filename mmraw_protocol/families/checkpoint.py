@@ -96,7 +96,7 @@ def _of_folder(folder: Path) -> Given | None:
 
 
 def _model_type(folder: Path) -> Any:
-    """`model_type` of the model's configuration; None where there is none."""
+    """`model_type` of the model's configuration; None if there is none."""
     path = folder / MODEL
     if not _is(path, Path.is_file):
         return None

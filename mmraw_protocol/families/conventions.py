@@ -24,13 +24,13 @@ def placeholder_lengths(adapter: Adapter, layout: Layout) -> tuple[int, ...]:
 
 
 def payload_lengths(adapter: Adapter, payload: Payload) -> tuple[int, ...]:
-    """`placeholder_lengths` of a payload, where the size of the image is not known."""
+    """`placeholder_lengths` of a payload, if the size of the image is not known."""
     lengths = _lengths(adapter.family, adapter.num_tokens(payload))
     return lengths or (adapter.placeholder_length(payload),)
 
 
 def _lengths(family: str, num_tokens: int) -> tuple[int, ...]:
-    """By the conventions of a family; empty where it has none."""
+    """By the conventions of a family; empty if it has none."""
     info = FAMILIES.get(family)
     lengths = {SINGLE: 1, EXPANDED: num_tokens}
     return () if info is None else tuple(lengths[name] for name in info.conventions)

@@ -29,7 +29,7 @@ def layout_fingerprint(
 
 
 def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFAULT_DIALECT) -> str:
-    """The text that is hashed; some parameters are in it only where they have another value."""
+    """The text that is hashed; some parameters are in it only if they have another value."""
     wire = wire_of(dialect)
     if not isinstance(family, str) or not family.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", "a family is an ASCII string", "$.family")

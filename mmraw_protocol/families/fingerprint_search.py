@@ -35,7 +35,7 @@ class FoundLayout(NamedTuple):
 
     Attributes:
         family: The family.
-        lines: The lines of checkpoints that publish it, or the layout that was changed; empty where
+        lines: The lines of checkpoints that publish it, or the layout that was changed; empty if
             the configuration at hand was.
         scheme: `v1`, `unversioned` or `positional`.
         values: Every layout parameter.
@@ -56,7 +56,7 @@ def find_layout(
 
     Args:
         fingerprint: 32 hex digits.
-        family: The ref's, where it is known.
+        family: The ref's, if it is known.
         near: The configuration at hand; the result is given as a difference from it.
     """
     rows = [row for row in published_layouts().values() if family in (None, row.family)]

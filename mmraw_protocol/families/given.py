@@ -19,12 +19,12 @@ class Given(NamedTuple):
 
     Attributes:
         processor: The object of the image processor.
-        whole: The object of the whole processor; None where there is the image processor alone.
-        processor_class: The class of the whole processor, where it is named.
-        model_type: Of the model's own configuration, where there is one.
+        whole: The object of the whole processor; None if there is the image processor alone.
+        processor_class: The class of the whole processor, if it is named.
+        model_type: Of the model's own configuration, if there is one.
         path: The path of `processor`.
         complete: Whether it stands where a checkpoint has it, so that the model's type tells the
-            image processor where the configuration does not.
+            image processor if the configuration does not.
         mapping: Whether it may be layout parameters and nothing else.
     """
 
@@ -57,7 +57,7 @@ def given_in(document: Object, *, mapping: bool = False) -> Given:
 
 
 def type_of(processor: Mapping[str, Any]) -> Any:
-    """The class of an image processor without its variant; None where it is not named."""
+    """The class of an image processor without its variant; None if it is not named."""
     kind = processor.get("image_processor_type")
     if kind is None:
         kind = processor.get("feature_extractor_type")

@@ -61,7 +61,7 @@ class Glm4vAdapter(BuiltInAdapter[Glm4vLayout, Glm4vPayload], family="glm4v"):
 
     @staticmethod
     def refusal_of(config: Glm4vLayout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         if config.shortest_edge > config.longest_edge:
             return "expected no more than longest_edge", "shortest_edge"
         return None

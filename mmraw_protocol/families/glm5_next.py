@@ -105,7 +105,7 @@ class Glm5NextAdapter(BuiltInAdapter[Glm5NextLayout, Glm5NextPayload], family="g
 
     @staticmethod
     def refusal_of(config: Glm5NextLayout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         if config.min_image_tokens > config.max_image_tokens:
             return "expected no more than max_image_tokens", "min_image_tokens"
         return None

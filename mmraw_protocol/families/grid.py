@@ -25,7 +25,7 @@ def unresized_grid(width: int, height: int, patch_size: int, merge_size: int) ->
 def check_grid(
     grid: Grid, *, merge_size: int, limits: Limits = DEFAULT_LIMITS, path: str = "$.payload"
 ) -> Grid:
-    """`grid`, where h and w are multiples of the merge size and t * h * w is within the limit.
+    """`grid`, if h and w are multiples of the merge size and t * h * w is within the limit.
 
     Raises:
         MMRawError: invalid_grid, limit_exceeded.

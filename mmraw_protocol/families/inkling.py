@@ -1,7 +1,7 @@
 """Inkling (family `inkling`).
 
 Arithmetic of InklingImageProcessor of transformers 5.24: a row of patches has one more than
-fills it, also where the patch size divides the width.
+fills it, also if the patch size divides the width.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class InklingAdapter(BuiltInAdapter[InklingLayout, InklingPayload], family="inkl
 
     @staticmethod
     def refusal_of(config: InklingLayout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         frac = config.rescale_image_frac
         if frac is not None and not 0 < frac <= 1024:
             return "expected a number above 0, at most 1024, or null", "rescale_image_frac"

@@ -79,7 +79,7 @@ class InternVlAdapter(BuiltInAdapter[InternVlLayout, InternVlPayload], family="i
 
     @staticmethod
     def refusal_of(config: InternVlLayout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         if config.min_patches > config.max_patches:
             return "expected no more than max_patches", "min_patches"
         return None

@@ -95,7 +95,7 @@ class KimiK25Adapter(BuiltInAdapter[KimiK25Layout, KimiK25Payload], family="kimi
         return fixed if fixed is not None else t * h * w // self.merge_size**2
 
     def num_tokens(self, payload: Payload) -> int:
-        """num_media_tokens where the payload names it, else what the grid gives."""
+        """num_media_tokens if the payload names it, else what the grid gives."""
         typed = self.typed(payload)
         if isinstance(typed.num_media_tokens, int):
             return typed.num_media_tokens

@@ -34,7 +34,7 @@ def nemotron_grid(
 
 
 def _aligned(side: int, other: int, merge_size: int, most: int) -> int:
-    """`side` as a multiple of the merge size: the next one where the budget allows, else less."""
+    """`side` as a multiple of the merge size: the next one if the budget allows, else less."""
     rest = side % merge_size
     if not rest:
         return side
@@ -82,7 +82,7 @@ class NemotronHOmniAdapter(
 
     @staticmethod
     def refusal_of(config: NemotronHOmniLayout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         if not 1 / 1024 <= config.downsample_ratio <= 1:
             return "expected a number above 0, at most 1", "downsample_ratio"
         return None

@@ -93,7 +93,7 @@ def named_family(given: Given) -> str | None:
 
 
 def as_of_family(document: Mapping[str, Any], family: str) -> dict[str, Any]:
-    """An image processor's configuration, said to be of a family's processor where it names none.
+    """An image processor's configuration, said to be of a family's processor if it names none.
 
     For callers that know the model: a class of image processors may serve several.
     """
@@ -105,5 +105,5 @@ def as_of_family(document: Mapping[str, Any], family: str) -> dict[str, Any]:
 
 
 def shown(name: Any) -> str:
-    """A name of a configuration, where it is one."""
+    """A name of a configuration, if it is one."""
     return name if isinstance(name, str) and _NAME.match(name) else "another model"

@@ -28,7 +28,7 @@ def plugin_families() -> frozenset[str]:
 
 
 def plugin_factory(family: str) -> Factory | None:
-    """The factory that an installed package offers for `family`; None where none does.
+    """The factory that an installed package offers for `family`; None if none does.
 
     Raises:
         MMRawError: unknown_family, when that package cannot be used.

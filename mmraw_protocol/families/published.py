@@ -62,7 +62,7 @@ def published_layouts() -> dict[tuple[str, str], PublishedLayout]:
 
 @functools.lru_cache(256)
 def known_adapter(family: str, fingerprint: str | None, dialect: str) -> Adapter | None:
-    """The adapter of a fingerprint, where the layout parameters are published; None else.
+    """The adapter of a fingerprint, if the layout parameters are published; None else.
 
     Args:
         family: As the ref names it; one of a plugin is known by its default parameters.

@@ -66,7 +66,7 @@ class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl
 
     @staticmethod
     def refusal_of(config: QwenVlLayout) -> tuple[str, str] | None:
-        """Why no image processor takes these parameters, and the parameter; None where one does."""
+        """Why no image processor takes these parameters, and the parameter; None if one does."""
         if config.min_pixels > config.max_pixels:
             return "expected no more than max_pixels", "min_pixels"
         return None

@@ -19,9 +19,9 @@ from .owner import as_of_family
 from .readings import differs
 from .registry import get_adapter
 
-#: Pictures that vLLM expands when it starts: one that grows, one that keeps its size, one beside
+#: Pictures that vLLM expands when it starts: one that grows, one that keeps its size, one off
 #: the raster, a large one, and one on the raster of all published patches, which is laid out
-#: where images are not resized too.
+#: even if images are not resized.
 PROBES = ((64, 48), (640, 480), (333, 517), (1920, 1080), (672, 1344))
 
 #: Family by `model_type` of the model's configuration.
@@ -55,7 +55,7 @@ def server_adapter(
         family: The model's family.
         processor: The image processor's configuration, as its preprocessor_config.json has it.
         overrides: What the server was started with (`--mm-processor-kwargs`).
-        places: The objects `model_config` and `processor` of the server, where a family's
+        places: The objects `model_config` and `processor` of the server, if a family's
             parameters may stand (spec/families/<name>/family.json).
 
     Raises:
@@ -90,7 +90,7 @@ def _parameters(info: FamilyInfo, places: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _at(root: Any, path: str) -> Any:
-    """The value under a path of keys and attributes; None where it is absent."""
+    """The value under a path of keys and attributes; None if it is absent."""
     for name in path.split("."):
         if isinstance(root, Mapping):
             root = cast("Mapping[str, Any]", root).get(name)
@@ -100,7 +100,7 @@ def _at(root: Any, path: str) -> Any:
 
 
 def refusal_of(family: str, forms: Sequence[str]) -> str | None:
-    """Why prompts of one of these forms cannot be foretold; None where they can be."""
+    """Why prompts of one of these forms cannot be foretold; None if they can be."""
     info = FAMILIES.get(family)
     refused = {} if info is None else info.vllm.refused
     return next((refused[form] for form in forms if form in refused), None)
@@ -144,7 +144,7 @@ def processor_document(processor: Any) -> dict[str, Any]:
     """The configuration of an image processor, as its preprocessor_config.json has it.
 
     Args:
-        processor: The server's; None where the model has none apart: then it is empty.
+        processor: The server's; None if the model has none apart: then it is empty.
     """
     if processor is None:
         return {}
@@ -155,7 +155,7 @@ def processor_document(processor: Any) -> dict[str, Any]:
 def misfit_of(
     said: Mapping[str, Any], names: Mapping[str, str | None], tokens: int, layout: Layout
 ) -> tuple[ErrorCode, str] | None:
-    """What a server's processor makes of an image otherwise than its layout; None where nothing.
+    """What a server's processor makes of an image otherwise than its layout; None if nothing.
 
     Args:
         said: What it says of the image, by name.
@@ -176,7 +176,7 @@ def trial_error(misfit: tuple[ErrorCode, str], size: tuple[int, int]) -> MMRawEr
 
 
 def served_convention(family: str) -> str | None:
-    """The placeholder convention that an engine can serve; None where the family has one alone.
+    """The placeholder convention that an engine can serve; None if the family has one alone.
 
     The engine embeds one vector at every placeholder token, so one token for a whole image cannot
     be served.

@@ -119,7 +119,7 @@ class IsolatedDecoder:
             path: For errors.
 
         Raises:
-            MMRawError: what `decode_rgb` raises; image_undecodable also where the decoder crashed,
+            MMRawError: what `decode_rgb` raises; image_undecodable also if the decoder crashed,
                 decode_timeout (also if no caller waits any more), decoder_unavailable (no worker
                 starts, the machine gave out, or this is closed).
         """
@@ -304,7 +304,7 @@ class _Worker:
         return self._picture(answer, job)
 
     def _ask(self, data: bytes, job: _Job) -> bytes | None:
-        """The answer's bytes; None where the process died.
+        """The answer's bytes; None if the process died.
 
         Raises:
             TimeoutError, OSError, MemoryError.
@@ -349,7 +349,7 @@ class _Worker:
         return _machine_error("its process was ended from outside (out of memory?)")
 
     def _receive(self, seconds: float) -> bytes | None:
-        """The next frame; None where the process died.
+        """The next frame; None if the process died.
 
         Raises:
             TimeoutError, OSError.
@@ -372,7 +372,7 @@ class _Worker:
 
 
 def _answer_of(body: bytes | None) -> Answer | None:
-    """What a worker said, where it is an answer at all."""
+    """What a worker said, if it is an answer at all."""
     answer = None
     with contextlib.suppress(msgspec.MsgspecError):
         answer = None if body is None else msgspec.msgpack.decode(body, type=Answer)

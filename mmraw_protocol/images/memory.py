@@ -53,7 +53,7 @@ def _growth_of(data: bytes, limits: Limits) -> tuple[int, int]:
     if kind == "png":
         return 0, _png_texts(data, limits)
     if kind == "gif":
-        # Comments are copied; the walk costs some time, so only where it can matter.
+        # Comments are copied; the walk costs some time, so only if it can matter.
         small = 3 * len(data) + _OVERHEAD <= BYTES_BESIDES
         return 0, 0 if small else 3 * walk_gif(data, limits).texts
     if kind == "webp":
@@ -77,7 +77,7 @@ def _jpeg_growth(data: bytes, head: Jpeg) -> tuple[int, int]:
 
 
 def _coefficients(data: bytes, head: Jpeg) -> int:
-    """Bytes of all coefficients, where the first scan does not give them for all components.
+    """Bytes of all coefficients, if the first scan does not give them for all components.
 
     Two bytes each, in whole MCUs (ITU-T T.81, A.2.4).
     """

@@ -5,7 +5,7 @@ their like belong to the whole process: other code that sets one would change wh
 refused here, and how much memory they take. So the Python
 modules of Pillow are loaded once more under another name; its compiled ones are shared.
 
-Importing this module raises ImportError where Pillow is not installed.
+Importing this module raises ImportError if Pillow is not installed.
 """
 
 from __future__ import annotations

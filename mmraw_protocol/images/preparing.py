@@ -74,8 +74,8 @@ def prepare(
 ) -> tuple[ImageSource, tuple[Note, ...]]:
     """The image that is packed, and notes on it.
 
-    It is the same source, or, where it was turned or put on white, a PNG of its RGB pixels. Pixels
-    are decoded only where the header declares alpha, and where they change.
+    It is the same source, or, if it was turned or put on white, a PNG of its RGB pixels. Pixels
+    are decoded only if the header declares alpha, and if they change.
 
     Raises:
         MMRawError: image_transparent (under `refuse`), and what `decode_rgb` raises.
@@ -104,7 +104,7 @@ def prepare(
 
 
 def orientation_of(source: ImageSource, path: str = "$") -> int:
-    """The EXIF orientation that a file declares, 1 to 8; 1 where it declares none."""
+    """The EXIF orientation that a file declares, 1 to 8; 1 if it declares none."""
     if not any(word in source.data for word in _SAYS):
         return 1
 

@@ -191,7 +191,7 @@ def _read_all(file: io.FileIO, most: int) -> bytes:
 
 
 def _encode(image: Any) -> bytes | None:
-    """A PIL image as PNG; None where it does not load."""
+    """A PIL image as PNG; None if it does not load."""
     buffer = io.BytesIO()
     try:
         image.load()
@@ -212,7 +212,7 @@ def _encode(image: Any) -> bytes | None:
 
 
 def _orientation_alone(image: Any) -> bytes:
-    """EXIF that says how a picture is turned and nothing else; empty where it is not turned.
+    """EXIF that says how a picture is turned and nothing else; empty if it is not turned.
 
     Packing applies or reports it, as for the file that the picture was opened from.
     """

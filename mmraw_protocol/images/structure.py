@@ -44,8 +44,8 @@ class Parts(NamedTuple):
     """What the walk over a file's head finds.
 
     Attributes:
-        size: (width, height), where the walk reads them and a decoder would allocate by them.
-        frames: Number of frames, where the walk counts them.
+        size: (width, height), if the walk reads them and a decoder would allocate by them.
+        frames: Number of frames, if the walk counts them.
         texts: Bytes of a GIF's comments and other extensions.
     """
 
@@ -173,7 +173,7 @@ class Jpeg(NamedTuple):
 
 
 def walk_jpeg_head(data: bytes, limits: Limits, path: str = "$") -> Jpeg | None:
-    """Segments up to the first scan; None where there is none."""
+    """Segments up to the first scan; None if there is none."""
     at, parts, exif = 2, 0, 0
     marker, frame = 0, b""
     most, size = limits.image_parts, len(data)

@@ -47,12 +47,12 @@ def start_python(
     Args:
         module: Its full name.
         argument: A text.
-        advice: What to do where none starts, for the error.
+        advice: What to do if none starts, for the error.
         keep: Descriptors that it has in common with this process, under the same numbers.
         streams: stdin, stdout and stderr, and bufsize, as `subprocess.Popen` takes them.
 
     Raises:
-        MMRawError: decoder_unavailable, with the reason, where this process has no Python
+        MMRawError: decoder_unavailable, with the reason, if this process has no Python
             interpreter to run (a frozen or embedding application) or none starts.
     """
     interpreter = _interpreter(advice)
@@ -82,7 +82,7 @@ def does_not_start(reason: str, advice: str) -> MMRawError:
 
 
 def reason_of(error: BaseException) -> str:
-    """What a fault of the machine means, in words without a path; empty where nothing is known."""
+    """What a fault of the machine means, in words without a path; empty if nothing is known."""
     if isinstance(error, MemoryError):
         return _REASONS[errno.ENOMEM]
     number = error.errno if isinstance(error, OSError) else None

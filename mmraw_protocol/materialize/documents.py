@@ -29,7 +29,7 @@ class VerifiedImage(NamedTuple):
         path: Of its ref, envelope or URL in the document.
         image: The ref or the envelope; None of a URL that is no ref.
         verdict: On it; faults have their paths in the document.
-        span: (offset, length) of its placeholder, where the document says so.
+        span: (offset, length) of its placeholder, if the document says so.
     """
 
     path: str

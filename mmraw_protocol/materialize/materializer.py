@@ -366,7 +366,7 @@ def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.
     """The result of `work`, from a thread.
 
     Raises:
-        MMRawError: decoder_unavailable, where no thread starts.
+        MMRawError: decoder_unavailable, if no thread starts.
     """
     with contextlib.suppress(RuntimeError):
         return asyncio.get_running_loop().run_in_executor(pool, work)
@@ -376,7 +376,7 @@ def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.
 
 
 def cache_bytes_from_environment() -> int:
-    """The cache's size by PRIME_RL_MM_MATERIALIZE_CACHE_GB; 2 GiB where it is not set.
+    """The cache's size by PRIME_RL_MM_MATERIALIZE_CACHE_GB; 2 GiB if it is not set.
 
     Raises:
         MMRawError: unsupported_option (no number).

@@ -44,7 +44,7 @@ class Verdict(msgspec.Struct, kw_only=True, gc=False):
     Attributes:
         steps: Each step: `ok`, `contradicts` or `unchecked`.
         faults: What is wrong, in the order of the steps.
-        size: (width, height) of the image in pixels, where its bytes were at hand.
+        size: (width, height) of the image in pixels, if its bytes were at hand.
     """
 
     steps: dict[Step, str] = msgspec.field(
@@ -98,7 +98,7 @@ class Verifier:
 
         Args:
             ref: The ref.
-            data: The bytes of its image, where they were read already.
+            data: The bytes of its image, if they were read already.
             mm_hash: The hash that is listed with it, if any.
             modality: The modality under which it is listed.
             placeholder_length: The length of its placeholder, without the tokens around it.

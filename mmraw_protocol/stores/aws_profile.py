@@ -27,7 +27,7 @@ _KEEP = timedelta(minutes=5)
 
 
 def profile_options(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What obstore's S3 store takes from the user's profile; empty where no profile counts.
+    """What obstore's S3 store takes from the user's profile; empty if no profile counts.
 
     Raises:
         MMRawError: missing_dependency (AWS_PROFILE is set and botocore is not installed),
@@ -48,7 +48,7 @@ def _has_shared_file(values: Mapping[str, str]) -> bool:
 
 
 def _session(*, required: bool) -> Any:
-    """A botocore session, or None where botocore is not installed and not needed."""
+    """A botocore session, or None if botocore is not installed and not needed."""
     try:
         return importlib.import_module("botocore.session").Session()
     except ImportError:

@@ -24,8 +24,8 @@ class StoredObject(Shown, msgspec.Struct, frozen=True):
 
     Attributes:
         raw_image_id: Its name.
-        size: In bytes; None where the store does not say.
-        modified: When it was last put, in seconds since 1970; None where the store does not say.
+        size: In bytes; None if the store does not say.
+        modified: When it was last put, in seconds since 1970; None if the store does not say.
     """
 
     raw_image_id: str
@@ -37,7 +37,7 @@ class StoredObject(Shown, msgspec.Struct, frozen=True):
 class AssetStore(Protocol):
     """Content-addressed images of one run, or of several runs that a store was opened for.
 
-    Where a method takes `run_id`, None means the store's own run. A store opened for several runs
+    If a method takes `run_id`, None means the store's own run. A store opened for several runs
     has no own run and needs it named.
     """
 

@@ -70,7 +70,7 @@ class CacheDirectory:
         entries.write(root, TAG, _TAG_TEXT.encode(), mode=_FILE_MODE, durable=False)
 
     def get(self, name: str, most: int) -> bytes | None:
-        """What is kept under a name, and made young; None where nothing is."""
+        """What is kept under a name, and made young; None if nothing is."""
         with contextlib.suppress(OSError, MMRawError), self._folder(name) as folder:
             if folder is not None:
                 data = entries.read(folder, name, most)
@@ -80,7 +80,7 @@ class CacheDirectory:
         return None
 
     def keep(self, name: str, data: bytes) -> None:
-        """Keeps it, as far as the disk allows, and evicts where the bound is passed."""
+        """Keeps it, as far as the disk allows, and evicts if the bound is passed."""
         if len(data) > self._most:
             return
         with contextlib.suppress(OSError), self._folder(name, create=True) as folder:
@@ -98,7 +98,7 @@ class CacheDirectory:
                 os.unlink(name, dir_fd=folder)
 
     def evict(self) -> int:
-        """Removes the least recently used files where the bound is passed; returns how many.
+        """Removes the least recently used files if the bound is passed; returns how many.
 
         Where another process is at it, nothing is done.
         """

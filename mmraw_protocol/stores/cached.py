@@ -111,14 +111,14 @@ class CachedStore(Shown):
         return self.store.url(raw_image_id, run_id=run_id)
 
     def evict(self) -> int:
-        """Removes the least recently used images where the bound is passed; returns how many.
+        """Removes the least recently used images if the bound is passed; returns how many.
 
         Runs by itself as images are added. Where another process is at it, nothing is done.
         """
         return self._kept.evict()
 
     def _name(self, raw_image_id: str, run_id: str | None) -> str | None:
-        """The name under which an image is kept; None where its own promises no hash.
+        """The name under which an image is kept; None if its own promises no hash.
 
         The run's place is part of it: what one run may read must not become readable for another
         because it is kept here.

@@ -42,7 +42,7 @@ def client_for(place: Place, timeout: float, retries: int, retry_seconds: float)
             client_options={
                 "timeout": timedelta(seconds=timeout),
                 "connect_timeout": timedelta(seconds=min(5.0, timeout)),
-                # Plain http only where the user named such an endpoint.
+                # Plain http only if the user named such an endpoint.
                 "allow_http": endpoint.startswith("http://"),
             },
             retry_config={
@@ -64,7 +64,7 @@ def client_for(place: Place, timeout: float, retries: int, retry_seconds: float)
 
 
 def _cloud_options(scheme: str) -> tuple[dict[str, Any], str]:
-    """What obstore does not read from the environment, and the endpoint, where one is set."""
+    """What obstore does not read from the environment, and the endpoint, if one is set."""
     if scheme == "gs":
         return _google_options()
     if scheme == "az":

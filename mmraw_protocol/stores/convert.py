@@ -68,9 +68,9 @@ def convert_ref(
     Args:
         text: A ref of any dialect.
         to: Any dialect, also those that `format_ref` does not write.
-        run_id: The run's label, where the source names none. Where the target has no place for
+        run_id: The run's label, if the source names none. If the target has no place for
             it, the same label given here says that the caller keeps it.
-        config: Layout parameters or a preprocessor_config.json (mapping or path), where the
+        config: Layout parameters or a preprocessor_config.json (mapping or path), if the
             fingerprint must move to the other hashing scheme and is not that of the defaults.
         store: With a store, inline bytes may be offloaded on the way and stored files inlined;
             the bytes are verified against mm_hash. Without one, no source may change its kind.
@@ -186,7 +186,7 @@ class RefConverter:
         return found
 
     def _of(self, family: str, wire: WireDialect) -> str | None:
-        """The fingerprint of the configuration in a dialect; None where nothing gives it."""
+        """The fingerprint of the configuration in a dialect; None if nothing gives it."""
         key = (family, wire.fingerprint_scheme)
         if key not in self._fingerprints:
             if len(self._fingerprints) > 1000:  # families are input: no table grows with them
@@ -213,7 +213,7 @@ def _run_id(
 
 
 def _fingerprint_of(family: str, wire: WireDialect, config: Config | None) -> str | None:
-    """The fingerprint of a configuration in a dialect; None where there is none."""
+    """The fingerprint of a configuration in a dialect; None if there is none."""
     failed: MMRawError | None = None
     try:
         return get_adapter(family, config).fingerprint(wire.dialect)
@@ -231,7 +231,7 @@ _Kind = Literal["raw_image_id", "data", "label"]
 
 
 def _wanted_source(ref: RawMMRef, wire: WireDialect, storage: Storage | None) -> _Kind | None:
-    """The kind that the source must change to, or None where the target holds it as it is."""
+    """The kind that the source must change to, or None if the target holds it as it is."""
     syntax = None if wire.uri is None else wire.uri[1]
     if syntax == "raw_uri":
         if storage == "offload" and ref.is_inline:

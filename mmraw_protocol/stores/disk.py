@@ -73,7 +73,7 @@ def make_directory(path: str, mode: int, *, durable: bool) -> None:
             finally:
                 os.close(descriptor)
     if durable:
-        # Also where another process made it: that one may not have synced it yet.
+        # Also if another process made it: that one may not have synced it yet.
         for directory in missing:
             sync_directory(os.path.dirname(directory))
 
@@ -86,7 +86,7 @@ def open_child(
     Args:
         parent: A descriptor.
         name: One path segment.
-        create_mode: Make it with this mode where it is missing; None leaves it missing.
+        create_mode: Make it with this mode if it is missing; None leaves it missing.
         sync_entry: Wait for the entry in `parent` to reach the disk, whichever process made it.
 
     Raises:
@@ -120,7 +120,7 @@ def _open_directory(parent: int, name: str) -> int | None:
 
 
 def _allow(directory: int, mode: int) -> None:
-    """Sets permissions where they differ: setting them may end the inheritance of the group."""
+    """Sets permissions if they differ: setting them may end the inheritance of the group."""
     now = os.fstat(directory).st_mode
     group = now & stat.S_ISGID
     if stat.S_IMODE(now) != mode | group:

@@ -63,7 +63,7 @@ def holds(directory: int, name: str, data: bytes) -> bool:
 
 
 def renew(directory: int, name: str, *, durable: bool) -> bool:
-    """Makes an existing file young again; False where that fails or it just went away.
+    """Makes an existing file young again; False if that fails or it just went away.
 
     `remove_older` looks at the age after it took the name away: either it sees the new age and
     gives the name back, or the name is gone here and the object is written again.
@@ -93,7 +93,7 @@ def renew(directory: int, name: str, *, durable: bool) -> bool:
 
 
 def write(directory: int, name: str, data: bytes, *, mode: int, durable: bool) -> None:
-    """Writes a file, once more where the temporary one went away: it may have been swept.
+    """Writes a file, once more if the temporary one went away: it may have been swept.
 
     Raises:
         OSError.

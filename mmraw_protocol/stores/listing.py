@@ -16,7 +16,7 @@ from .names import name_for
 
 
 def list_entries(store: AssetStore, *, run_id: str | None = None) -> Iterator[StoredObject]:
-    """All objects with size and age; both are None where the store only lists names.
+    """All objects with size and age; both are None if the store only lists names.
 
     Raises:
         MMRawError: what listing raises.

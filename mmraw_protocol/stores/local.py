@@ -38,12 +38,12 @@ class LocalStore(Shown):
 
     Args:
         root: The images directory of one run, or the directory that holds `run_<run_id>`
-            directories where `run_ids` is given. It may itself be a symbolic link, which is
+            directories if `run_ids` is given. It may itself be a symbolic link, which is
             followed once, here: the store holds the directory open, knows it by device and inode,
             and what its path leads to later does not matter. No link below it is followed.
         run_id: The run whose images these are; refs of other runs are refused. None accepts any.
         run_ids: The runs that may be used below `root`.
-        create: Make the directory where it is missing.
+        create: Make the directory if it is missing.
         durable: Wait for file and directory to reach the disk before `put` returns. Without it a
             crash of the machine, not of the process, can lose what was just put.
         file_mode: Permissions of new files, independent of the umask; None takes
@@ -189,7 +189,7 @@ class LocalStore(Shown):
         """Whether a regular file of that name is there; its bytes are not read.
 
         Raises:
-            MMRawError: what `get` raises where the directory itself cannot be read.
+            MMRawError: what `get` raises if the directory itself cannot be read.
         """
         check_name(raw_image_id, self.limits)
         number: int | None = None
@@ -268,7 +268,7 @@ class LocalStore(Shown):
 
         Args:
             older_than: Seconds since the last write; younger ones may still be in use.
-            run_id: The run, where the store holds several.
+            run_id: The run, if the store holds several.
         """
         check_age(older_than)
         with self._directory(run_id, create=False) as directory:
@@ -309,7 +309,7 @@ class LocalStore(Shown):
         raise disk.store_error(errno.EBADF)
 
     def _descend(self, parent: int, part: str, create: bool, *, sync: bool) -> int:
-        """The directory `part` below `parent`; `parent` is closed where that succeeds."""
+        """The directory `part` below `parent`; `parent` is closed if that succeeds."""
         mode = self._dir_mode if create else None
         child = _io(lambda: disk.open_child(parent, part, create_mode=mode, sync_entry=sync))
         if child is None:

@@ -24,6 +24,6 @@ def name_for(data: bytes, digest: str) -> str:
 
 
 def digest_in(raw_image_id: str) -> str | None:
-    """The 16, 32 or 64 hex digits that a name promises, or None where it promises nothing."""
+    """The 16, 32 or 64 hex digits that a name promises, or None if it promises nothing."""
     match = _HASH_STEM.fullmatch(raw_image_id)
     return match.group(1) if match else None

@@ -203,7 +203,7 @@ class ObjectStore(Shown):
         return self._modified(self._key(raw_image_id, run_id)) is not None
 
     def _modified(self, key: str) -> float | None:
-        """When an object was written, by the server's clock; None where there is none."""
+        """When an object was written, by the server's clock; None if there is none."""
         with _absent_is_fine():
             return float(_call(lambda: self._client.head(key))["last_modified"].timestamp())
         return None

@@ -34,7 +34,7 @@ _SIGNS: tuple[tuple[tuple[str, ...], ErrorCode, str], ...] = (
     (
         ("URL scheme is not allowed",),
         "store_invalid",
-        "plain http is used only where the endpoint's variable names it",
+        "plain http is used only if the endpoint's variable names it",
     ),
 )
 

@@ -14,7 +14,7 @@ from .listing import runs_of
 
 
 class StoredImage(Shown, msgspec.Struct, frozen=True):
-    """An image that is in a store already: its name, and its run where the store holds several."""
+    """An image that is in a store already: its name, and its run if the store holds several."""
 
     raw_image_id: str
     run_id: str | None

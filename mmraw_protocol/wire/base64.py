@@ -22,7 +22,7 @@ _ANY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 #: whose bits beyond the last byte are zero.
 PADDING = ("", "", "==", "=")
 LAST = (_ANY, "", "AQgw", "AEIMQUYcgkosw048")
-#: Characters that are decoded at a time where a text is long; a multiple of 48.
+#: Characters that are decoded at a time if a text is long; a multiple of 48.
 PIECE = 3 << 15
 
 try:
@@ -149,7 +149,7 @@ def decode_url(text: str, start: int = 0) -> bytes | None:
             return data
     except ValueError:
         pass
-    # `-` and `_` are rare where JSON was encoded; only where they occur are they translated.
+    # `-` and `_` are rare if JSON was encoded; only if they occur are they translated.
     if "-" not in text and "_" not in text:
         return None
     data = None
@@ -160,7 +160,7 @@ def decode_url(text: str, start: int = 0) -> bytes | None:
 
 
 def attempt(text: str | bytes) -> bytes | None:
-    """What the decoder makes of it; fewer bytes than there should be where it skipped any."""
+    """What the decoder makes of it; fewer bytes than there should be if it skipped any."""
     try:
         return _decode(text, None, True)
     except ValueError:

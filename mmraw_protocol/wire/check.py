@@ -16,10 +16,10 @@ from ._generated.modalities import MODALITIES
 from .errors import MMRawError
 from .json import canonical_json, check_json_value, has_tensor_key, processed_payload, to_builtins
 
-#: Raises MMRawError where a value breaks a rule.
+#: Raises MMRawError if a value breaks a rule.
 Check = Callable[[Any, str, Limits], None]
 
-#: More values than a canonical ref has: where fewer are allowed, the strict reader counts them.
+#: More values than a canonical ref has: if fewer are allowed, the strict reader counts them.
 _FEW = 32
 
 
@@ -65,7 +65,7 @@ class Field(NamedTuple):
 
 
 def key_in_path(key: object) -> str:
-    """A map's key as part of a path: named where the contract knows it, else `[...]`."""
+    """A map's key as part of a path: named if the contract knows it, else `[...]`."""
     return f".{key}" if key in MODALITIES else "[...]"
 
 
@@ -243,7 +243,7 @@ def map_of(rule: Rule, inner: Check) -> Check:
 
 
 def by_family(value: Any, path: str, limits: Limits) -> None:
-    """Stands for the payload in a closed object, where the sibling `family` decides its check."""
+    """Stands for the payload in a closed object, if the sibling `family` decides its check."""
     raise NotImplementedError
 
 
@@ -296,7 +296,7 @@ def _unknown_field(fields: Mapping[str, Field], path: str) -> MMRawError:
 
 
 def allowed_fields(error: MMRawError) -> list[str]:
-    """The fields that an error of `closed` names; empty where it names none."""
+    """The fields that an error of `closed` names; empty if it names none."""
     if not error.message.startswith(_ALLOWED):
         return []
     return error.message.removeprefix(_ALLOWED).split(", ")

@@ -39,7 +39,7 @@ class Compression(NamedTuple):
 
 
 def decompressed(read: Read) -> tuple[Read, Compression | None]:
-    """The bytes that a file says, and how it is compressed (None where it is not).
+    """The bytes that a file says, and how it is compressed (None if it is not).
 
     Several members, one behind the other, are one file. zstd needs Python 3.14 or the extra
     `zstd`.

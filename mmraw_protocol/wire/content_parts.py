@@ -40,7 +40,7 @@ class ContentImage(ImageUrl, frozen=True, kw_only=True):
     """One image of a request.
 
     Attributes:
-        uuid: The key under which the server caches the image; None where it takes its own. Beside
+        uuid: The key under which the server caches the image; None if it takes its own. Beside
             a ref it is the ref's mm_hash.
     """
 

@@ -27,7 +27,7 @@ LABEL_CHARACTERS = (
 )
 _NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
-#: Characters that are decoded at a time where only the verdict counts; a multiple of four.
+#: Characters that are decoded at a time if only the verdict counts; a multiple of four.
 _CHUNK = 1 << 16
 
 

@@ -50,7 +50,7 @@ class ImageUrl(Shown, msgspec.Struct, frozen=True, kw_only=True):
         url: The URL as it came.
         url_kind: `ref`; `data` and `file` by their scheme; `store` for a URL of an object store
             (s3, gs, az, memory); `other` for everything else.
-        ref: What the URL says where it is a ref.
+        ref: What the URL says if it is a ref.
     """
 
     index: int

@@ -46,7 +46,7 @@ class Document:
     """A JSON text that was read, with facts that only the text has.
 
     Attributes:
-        value: The decoded value; something else where a number in it is out of range.
+        value: The decoded value; something else if a number in it is out of range.
         marks: Commas and opening brackets outside of strings: about as many as values.
     """
 
@@ -66,7 +66,7 @@ class Document:
         return re.search(pattern.encode("ascii"), self._text) is not None
 
     def member(self, name: str) -> Any:
-        """The value of a key of the outermost object; None where there is none."""
+        """The value of a key of the outermost object; None if there is none."""
         if self.value is not _OUT_OF_RANGE:
             is_object = isinstance(self.value, dict)
             return cast("dict[str, Any]", self.value).get(name) if is_object else None
@@ -152,10 +152,10 @@ def read_json(
 
 
 def _check_json(data: str | bytes, path: str) -> None:
-    """Passes where only numbers that are out of range keep a text from being read.
+    """Passes if only numbers that are out of range keep a text from being read.
 
     Raises:
-        MMRawError: invalid_json, or invalid_encoding where only surrogates keep it from being JSON.
+        MMRawError: invalid_json, or invalid_encoding if only surrogates keep it from being JSON.
     """
     try:
         msgspec.json.decode(data, type=msgspec.Raw)

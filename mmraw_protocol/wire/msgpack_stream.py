@@ -293,7 +293,7 @@ class JsonText:
         return self._give(size)
 
     def readline(self, size: int) -> bytes:
-        """A line with its end, cut at `size` bytes, where the input is MessagePack."""
+        """A line with its end, cut at `size` bytes, if the input is MessagePack."""
         while (end := self._held.find(b"\n", 0, size) + 1) == 0 and len(self._held) < size:
             if not self._fill(len(self._held) + CHUNK):
                 return self._give(size)

@@ -25,7 +25,7 @@ from .errors import MMRawError
 from .json import Document, check_json_value, processed_payload, read_json
 from .ref_model import FEATURES_PREFIX, PREFIX, RawMMRef, wire_of
 
-#: A longer text is canonical only where an inline image makes it so long.
+#: A longer text is canonical only if an inline image makes it so long.
 _LONGEST_SHORT = 1 << 14
 #: Values in a ref or an envelope outside its payload.
 _VALUES_BESIDE = 64
@@ -89,7 +89,7 @@ def _reader(wire: WireDialect) -> _Reader:
 
 
 _Reader = Callable[[str, Limits], "RawMMRef | None"]
-#: By the tag of a text: what reads it where it is canonical and of a built-in family.
+#: By the tag of a text: what reads it if it is canonical and of a built-in family.
 canonical_readers: dict[str, _Reader] = {
     prefix: _reader(wires[0])
     for prefix, wires in _by_prefix.items()
@@ -176,7 +176,7 @@ def _check_values(document: Document, limits: Limits, path: str) -> None:
     """Documents of built-in families hold about 20 values; more are rejected unread.
 
     Raises:
-        MMRawError: processed_payload (where a tensor key is spelled without escapes),
+        MMRawError: processed_payload (if a tensor key is spelled without escapes),
             limit_exceeded.
     """
     if document.marks <= limits.listed_values:

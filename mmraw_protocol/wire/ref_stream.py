@@ -1,7 +1,7 @@
 """Refs that carry their image: read piece by piece, their base64 decoded and checked on the way.
 
 An inline image makes a ref tens of megabytes long, and its text is base64 twice. The outer layer is
-decoded in pieces, and the inner one with it, so that neither is held whole where it is not wanted.
+decoded in pieces, and the inner one with it, so that neither is held whole if it is not wanted.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _split(
 ) -> tuple[bytes, str] | None:
     """The JSON of a ref with `_CHECKED` in place of its data: URL, and that URL.
 
-    Its bytes go to `sink`, in pieces; they may have gone there where the answer is None. Without
+    Its bytes go to `sink`, in pieces; they may have gone there if the answer is None. Without
     `keep_uri` the URL ends where its base64 begins or soon after.
     """
     head = decode_url(text[start_of_body : start_of_body + _HEAD])

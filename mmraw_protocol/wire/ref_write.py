@@ -64,7 +64,7 @@ def write_ref(ref: RawMMRef, wire: WireDialect, limits: Limits) -> str:
 
 
 def _write_canonical(ref: RawMMRef, wire: WireDialect, limits: Limits) -> str | None:
-    """The text of a ref of a built-in family; None where a rule may be broken.
+    """The text of a ref of a built-in family; None if a rule may be broken.
 
     Raises:
         ValueError, TypeError, KeyError: A value is of another type.

@@ -160,7 +160,7 @@ function fingerprintOf(
   return found;
 }
 
-/** The fingerprint of a configuration in a dialect; null where nothing gives it. */
+/** The fingerprint of a configuration in a dialect; null if nothing gives it. */
 function ofConfig(ref: RawMMRef, wire: WireDialect, config: ConfigLike): string | null {
   try {
     return getAdapter(ref.family, config).fingerprint(wire.dialect);
@@ -174,7 +174,7 @@ function ofConfig(ref: RawMMRef, wire: WireDialect, config: ConfigLike): string 
 /** A source of another kind than the ref's own: a stored name, the bytes, or a file: label. */
 type Kind = "raw_image_id" | "data" | "label";
 
-/** The kind that the source must change to, or null where the target holds it as it is. */
+/** The kind that the source must change to, or null if the target holds it as it is. */
 function wantedSource(ref: RawMMRef, wire: WireDialect, storage: Storage | null): Kind | null {
   const inline = isInline(ref);
   switch (wire.uri?.[1]) {

@@ -259,7 +259,7 @@ export interface InlineFacts {
   readonly faults: readonly MMRawError[];
 }
 
-/** The facts of a ref's inline image; null where the ref carries none. */
+/** The facts of a ref's inline image; null if the ref carries none. */
 export function inlineFacts(ref: RawMMRef, limits: Limits = DEFAULT_LIMITS): InlineFacts | null {
   if (ref.raw_uri === null || !ref.raw_uri.startsWith("data:")) return null;
   const { data } = parseDataUri(ref.raw_uri, limits);

@@ -62,7 +62,7 @@ export function parseItem(
   return found as RawMMItem;
 }
 
-/** As `parseItem`, but faults against the schema are noted in `faults`; null where there are any. */
+/** As `parseItem`, but faults against the schema are noted in `faults`; null if there are any. */
 export function readItem(
   item: unknown,
   limits: Limits,

@@ -50,7 +50,7 @@ export function parseRef(text: string, limits: Limits = DEFAULT_LIMITS): RawMMRe
   return ref as RawMMRef;
 }
 
-/** As `parseRef`, but faults against the schema are noted in `faults`; null where there are any. */
+/** As `parseRef`, but faults against the schema are noted in `faults`; null if there are any. */
 export function readRef(text: string, limits: Limits, faults: Faults): RawMMRef | null {
   if (typeof text !== "string") throw new MMRawError("invalid_type", "a ref is a string");
   if (text.startsWith(FEATURES_PREFIX)) {

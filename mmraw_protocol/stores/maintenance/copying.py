@@ -74,7 +74,7 @@ def copy_store(
         source: Every object is read and verified on the way.
         destination: Open for the same runs as the source, or both for one run.
         workers: Objects copied at once; at most four times as many are held in memory.
-        state: A file that remembers what is done, where the work may be interrupted.
+        state: A file that remembers what is done, if the work may be interrupted.
         progress: Told how many objects are done.
 
     Raises:

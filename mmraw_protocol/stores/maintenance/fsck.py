@@ -22,7 +22,7 @@ _LASTING = ("object_corrupt", "limit_exceeded", "invalid_raw_image_id")
 
 
 class ObjectName(Shown, msgspec.Struct, frozen=True, order=True):
-    """An object in a report; run_id is left out where the store is of one run."""
+    """An object in a report; run_id is left out if the store is of one run."""
 
     raw_image_id: str
     run_id: str | None = None
@@ -104,7 +104,7 @@ def check(
         store: The store.
         files: Rollout files; without any, nothing is said of missing and orphaned objects.
         workers: Objects read at once; at most four times as many are held in memory.
-        state: A file that remembers what was read, where the work may be interrupted.
+        state: A file that remembers what was read, if the work may be interrupted.
         limits: Of refs in the files.
         progress: Told how many objects are done.
 
@@ -204,7 +204,7 @@ def _compare(
 def _in_store(
     store: AssetStore, mention: Mention, digests: dict[ObjectName, str]
 ) -> ObjectName | None:
-    """The object that a mention means; None where its run is not one of the store's."""
+    """The object that a mention means; None if its run is not one of the store's."""
     name = mention.raw_image_id
     run_ids: frozenset[str] | None = getattr(store, "run_ids", None)
     try:

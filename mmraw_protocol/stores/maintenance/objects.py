@@ -26,7 +26,7 @@ _PROBE = f"{'0' * 64}.img"
 
 
 class Stored(NamedTuple):
-    """An object and the run whose it is (None where the store is of one run)."""
+    """An object and the run whose it is (None if the store is of one run)."""
 
     run_id: str | None
     entry: StoredObject
@@ -53,7 +53,7 @@ def in_parallel(
 ) -> Iterator[Result]:
     """What `work` gives for each item, in order; few are held at a time, however many there are.
 
-    Where one fails, or the caller stops, what has not begun is dropped.
+    If one fails, or the caller stops, what has not begun is dropped.
     """
     return in_order(items, work, workers, most=4 * workers)
 

@@ -43,7 +43,7 @@ class Problem(Shown, msgspec.Struct, frozen=True):
 
     Attributes:
         file: Its name, as given.
-        line: Where, from 1; None where the file itself cannot be read.
+        line: Where, from 1; None if the file itself cannot be read.
         code, message: As in `MMRawError`.
     """
 

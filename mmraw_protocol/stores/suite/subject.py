@@ -76,7 +76,7 @@ def tampering(work: Rule) -> Rule:
 
 
 def expect(holds: bool, otherwise: str) -> None:
-    """Breaks the rule where something does not hold."""
+    """Breaks the rule if something does not hold."""
     if not holds:
         raise BrokenRuleError(otherwise)
 

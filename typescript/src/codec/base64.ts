@@ -72,7 +72,7 @@ export function decodeBase64Url(text: string, path = "$"): Uint8Array {
   return data;
 }
 
-/** The bytes of unpadded text; null where a character is foreign or a trailing bit is set. */
+/** The bytes of unpadded text; null if a character is foreign or a trailing bit is set. */
 function decode(text: string, table: Uint8Array): Uint8Array | null {
   const rest = text.length % 4;
   if (rest === 1) return null;

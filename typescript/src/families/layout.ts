@@ -18,7 +18,7 @@ export interface Layout {
   readonly content: readonly [number, number];
 }
 
-/** Why no image processor takes some parameters, and the parameter; null where one does. */
+/** Why no image processor takes some parameters, and the parameter; null if one does. */
 export type Refusal = readonly [reason: string, name: string] | null;
 
 /** One family's arithmetic: what families/<name>.ts exports. */

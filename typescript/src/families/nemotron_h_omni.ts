@@ -10,7 +10,7 @@ import { numberOf, overProduct, roundHalfEven } from "./arithmetic.js";
 import { checkGrid } from "./grid.js";
 import type { Layout, Refusal } from "./layout.js";
 
-/** [h, w] in patches, from `fewest` to `most` of them; null where the processor refuses. */
+/** [h, w] in patches, from `fewest` to `most` of them; null if the processor refuses. */
 function gridOf(
   [width, height]: readonly [number, number],
   patch: number,

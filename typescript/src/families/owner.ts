@@ -17,7 +17,7 @@ type Value = JsonValue | undefined;
 export interface Given {
   /** The object of the image processor. */
   readonly processor: JsonObject;
-  /** The object of the whole processor; null where there is the image processor alone. */
+  /** The object of the whole processor; null if there is the image processor alone. */
   readonly whole: JsonObject | null;
   readonly processorClass: Value;
   readonly modelType: Value;
@@ -41,7 +41,7 @@ export function givenIn(document: JsonObject): Given {
   return { processor, whole: document, processorClass, modelType, path, mapping: false };
 }
 
-/** The class of an image processor without its variant; null where it is not named. */
+/** The class of an image processor without its variant; null if it is not named. */
 export function typeOf(processor: JsonObject): JsonValue {
   let kind = get(processor, "image_processor_type") ?? null;
   if (kind === null) {

@@ -25,7 +25,7 @@ interface Chunk {
 /**
  * What belongs to a picture.
  *
- * `size` is null where there is alpha alone, or nothing, `alphaBehind` whether the alpha stands on
+ * `size` is null if there is alpha alone, or nothing, `alphaBehind` whether the alpha stands on
  * the wrong side, `isThere` whether there is a chunk of it, `next` where the next chunk starts.
  */
 interface Picture {
@@ -141,7 +141,7 @@ function isAnnouncement(chunk: Chunk): boolean {
   return chunk.next - chunk.start >= 6;
 }
 
-/** The picture of a frame, which lies within it; null where one of them is broken. */
+/** The picture of a frame, which lies within it; null if one of them is broken. */
 function pictureOfFrame(data: Uint8Array, chunk: Chunk): Picture | null {
   const at = chunk.start;
   if (chunk.next - at < 16) return null;
@@ -182,7 +182,7 @@ function pictureAt(data: Uint8Array, from: number): Picture | null {
   return { size, alphaBehind, isThere: at > from, next: at };
 }
 
-/** The size that a lossy or lossless chunk begins with, null where it does not. */
+/** The size that a lossy or lossless chunk begins with, null if it does not. */
 function sizeOf(data: Uint8Array, { kind, start, end, next }: Chunk): Pair | null {
   if (kind === "VP8L") {
     const fits = end - start >= 5 && data[start] === 0x2f && data[start + 4]! >> 5 === 0;

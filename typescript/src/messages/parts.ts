@@ -49,7 +49,7 @@ export function refusedModality(part: unknown, kind: unknown): string | null {
 }
 
 /**
- * The source of an image part, or null where there is none: `image`, else `image_url` (text, or its
+ * The source of an image part, or null if there is none: `image`, else `image_url` (text, or its
  * `url`), else `url`, else `path`; null counts as absent.
  */
 export function imageSource(part: unknown): unknown {

@@ -13,7 +13,7 @@ export function isHolder(value: unknown): value is { readonly [key: string]: unk
   return !(value instanceof JsonFloat) && !ArrayBuffer.isView(value);
 }
 
-/** A key of a part; null where it is absent. */
+/** A key of a part; null if it is absent. */
 export function field(part: unknown, name: string): unknown {
   if (!isHolder(part)) return null;
   const value: unknown = isObject(part) ? get(part, name) : part[name];

@@ -36,7 +36,7 @@ export interface MessageImage {
   readonly partIndex: number;
   /** What holds it: a part, or an entry of a column. */
   readonly part: unknown;
-  /** Bytes, a URL, a path or base64; null where the part names none. */
+  /** Bytes, a URL, a path or base64; null if the part names none. */
   readonly source: unknown;
   /** Where it stands, for errors. */
   readonly path: string;
