@@ -20,7 +20,7 @@ _EMPTY: Any = Registry
 _REGISTRY = _EMPTY().with_contents([(document["$id"], document) for document in _DOCUMENTS])
 _VALIDATOR: Any = Draft202012Validator({"$ref": _DOCUMENTS[1]["$id"]}, registry=_REGISTRY)
 
-#: The keywords of this contract beside those of JSON Schema.
+#: The keywords of this contract in addition to those of JSON Schema.
 EXTENSIONS = frozenset(_DOCUMENTS[0]["properties"])
 
 

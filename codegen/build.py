@@ -37,7 +37,7 @@ def build(spec: Spec) -> Model:
                 variants = tuple(_variant(spec, part) for part in node["oneOf"])
             else:
                 definitions[name] = _definition(spec, schema, name, node)
-    # Within an opaque payload code checks every value; the definition tells other validators.
+    # Within an opaque payload code checks every value; the definition is for other validators.
     definitions.pop("OpaqueValue", None)
     model = Model(spec, definitions, variants, _order(definitions, variants))
     for family in spec.families:
@@ -91,7 +91,7 @@ def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, 
     required = set(node.get("required", []))
     names = list(node["properties"])
     if names != sorted(names):
-        # Fields are emitted as they stand; sorted, an encoder needs no further sorting.
+        # Fields are emitted in their order; sorted, an encoder needs no further sorting.
         raise SchemaError(f"{place}/properties: must be sorted by code point")
     result: list[Field] = []
     for name in names:
@@ -186,7 +186,7 @@ def uses(item: Type | None) -> tuple[str, ...]:
 
 
 def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) -> tuple[str, ...]:
-    """Names so that each stands behind all that it refers to."""
+    """Names, each after all that it refers to."""
     done: list[str] = []
 
     def visit(name: str) -> None:

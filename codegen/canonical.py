@@ -1,6 +1,6 @@
 """From a definition to one pattern: the canonical text of its documents.
 
-Keys stand in their order and values in their one spelling, so a text that matches has no duplicate
+Keys are in their order and values in their one spelling, so a text that matches has no duplicate
 key, no blank and no escape, and its strings match their own patterns.
 """
 

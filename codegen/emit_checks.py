@@ -136,7 +136,7 @@ def _check(model: Model, item: Type, rule: str) -> str:
         return f"nullable({_check(model, item.inner, rule)})"
     if isinstance(item, Named):
         return f"check_{snake(item.name)}"
-    raise SchemaError("a JSON object with any keys may stand as a payload alone")
+    raise SchemaError("a JSON object with any keys may only be a payload")
 
 
 def _string(item: String, rule: str) -> str:

@@ -26,12 +26,12 @@ PLACE: Json = {
     "ref": {},
 }
 _TEXTS = {
-    "CONVERSATIONS": "Keys of a row under which its conversation stands.",
-    "ANSWERS": "Keys of a row under which messages stand beside its conversation.",
+    "CONVERSATIONS": "Keys of a row for its conversation.",
+    "ANSWERS": "Keys of a row for messages outside of its conversation.",
     "MEDIA_COLUMNS": "Keys of a row or message of videos or audio, and which of them.",
-    "CONTENTS": "Keys of a message under which its parts stand.",
-    "COLUMNS": "Keys of a row or message under which its images stand beside the text.",
-    "COLUMN_TAG": "What stands in a text for an image of such a column.",
+    "CONTENTS": "Keys of a message for its parts.",
+    "COLUMNS": "Keys of a row or message for images outside of the text.",
+    "COLUMN_TAG": "The text that marks the position of an image of such a column.",
     "NESTED": "Where a part holds further parts.",
     "FILE_IDS": "Where a part of any medium names a file by an id.",
     "LAYOUT_PARAMETERS": "Keys of a part that change the layout of its image alone.",
@@ -80,7 +80,7 @@ def emit(model: Model) -> dict[str, str]:
 
 
 _INTERFACE = """\
-/** A place of a part where an image may stand. */
+/** A place of a part where an image may be. */
 export interface Place {
   readonly spelling: string;
   readonly types: readonly string[];

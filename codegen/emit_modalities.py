@@ -33,7 +33,7 @@ def _tables(model: Model) -> list[tuple[str, str, Any]]:
             {row["media_type"]: modality for modality, row in rows.items()},
         ),
         ("MEDIA_PARTS", "Types of parts that may be any medium.", media["types"]),
-        ("MEDIA_WITHIN", "Where within such a part its media type may stand.", media["within"]),
+        ("MEDIA_WITHIN", "Where within such a part its media type may be.", media["within"]),
         ("MEDIA_NAMES", "The names that a media type has there.", media["names"]),
     ]
 

@@ -133,7 +133,7 @@ def _dialects(model: Model) -> str:
     out = [
         header(
             model,
-            "How each dialect stands on the wire.",
+            "The wire form of each dialect.",
             "common/",
             "families/",
             "item/",

@@ -156,7 +156,7 @@ def _fields_struct(model: Model, name: str, title: str, dialects: list[Definitio
     return (
         f"{kind}Dialect = Literal[{names}]\n\n\n"
         f"class {name}(Struct, frozen=True, kw_only=True, omit_defaults=True):\n"
-        f'    """{title}, whatever its dialect.\n\n    Attributes:\n'
+        f'    """{title}, in any dialect.\n\n    Attributes:\n'
         f"        dialect: The dialect it was read from, or is meant for.\n{documented}"
         f'    """\n\n    dialect: {kind}Dialect = {default!r}\n{rows}'
     )

@@ -1,6 +1,6 @@
 """What a family.json says of prompts, as text: for spec/README.md and for the family's page.
 
-Tokens stand in blocks of code and never in a table: a bar within a cell is written in several ways.
+Tokens are in blocks of code and never in a table: a bar within a cell is written in several ways.
 """
 
 from __future__ import annotations

@@ -202,7 +202,7 @@ class Model:
 
     @property
     def ordered(self) -> list[Definition]:
-        """Every definition, each behind all that it refers to."""
+        """Every definition, each after all that it refers to."""
         return [self.definitions[name] for name in self.order]
 
     @property

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 SPEC = Path(__file__).resolve().parent.parent / "spec"
 
-#: Keywords by the JSON type they stand beside. Anything else is an error that names its place.
+#: Keywords by the JSON type that they belong to. Any other is an error with its path.
 ANNOTATIONS = frozenset({"title", "description", "examples", "default"})
 ALLOWED: dict[str, frozenset[str]] = {
     "string": frozenset({"type", "pattern", "minLength", "maxLength", "enum"}),
@@ -26,7 +26,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "object": frozenset(
         {"type", "properties", "required", "additionalProperties", "allOf", "anyOf"}
     ),
-    # Any JSON value without keys of processed tensors; code checks it, the schema tells others.
+    # Any JSON value without keys of processed tensors; code checks it, the schema is for others.
     "opaque": frozenset({"type", "items", "propertyNames", "additionalProperties"}),
     "$ref": frozenset({"$ref"}),
     "const": frozenset({"const"}),

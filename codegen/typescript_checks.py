@@ -107,7 +107,7 @@ def _check(item: Type, rule: str) -> str:
         return f"make.nullable({_check(item.inner, rule)})"
     if isinstance(item, Named):
         return f"check{item.name}"
-    raise SchemaError("a JSON object with any keys may stand as a payload alone")
+    raise SchemaError("a JSON object with any keys may only be a payload")
 
 
 def _string(item: String, rule: str) -> str:

@@ -26,7 +26,7 @@ import type { ItemDialect, RefDialect } from "./types.js";
 
 export type { ItemDialect, RefDialect as Dialect } from "./types.js";
 
-/** How a field stands on the wire: its wire name, and its name in the model. */
+/** A field's name on the wire, and in the model. */
 export type Names = readonly [string, string];
 
 /** What dialects of refs and of envelopes share. */
@@ -77,7 +77,7 @@ export interface ItemWire extends Wire {
 
 def wire(model: Model) -> str:
     """The generated table of dialects."""
-    out = [header(model, "How each dialect stands on the wire."), _WIRE_TYPES]
+    out = [header(model, "The wire form of each dialect."), _WIRE_TYPES]
     rows = "".join(_dialect(model, item) for item in model.refs)
     out.append(
         "export const DIALECTS: { readonly [D in RefDialect]: WireDialect } = " + f"{{\n{rows}}};\n"
@@ -174,13 +174,13 @@ _FAMILY_INTERFACE = """\
 export interface Placeholder {
   /** The placeholder token. */
   readonly token: string;
-  /** What stands before the placeholder's span. */
+  /** The tokens before the placeholder's span. */
   readonly before: string;
-  /** What stands after it. */
+  /** The tokens after it. */
   readonly after: string;
-  /** The token behind each row of the span, where there is one. */
+  /** The token after each row of the span, if there is one. */
   readonly row_end: string;
-  /** The token that stands behind the last row instead. */
+  /** The token after the last row instead. */
   readonly end: string;
 }
 
@@ -215,9 +215,9 @@ export interface Configuration {
   readonly whole: readonly string[];
   /** The sets of keys that `size` may have. */
   readonly sizes: readonly (readonly string[])[];
-  /** Whether a number stands for a square, and not for a shortest edge. */
+  /** Whether a number means a square, and not a shortest edge. */
   readonly square: boolean;
-  /** What null stands for, by key; null for an absent key. */
+  /** The meaning of null, by key; null for an absent key. */
   readonly null: { readonly [name: string]: JsonValue };
   /** The values that a key may have; the layout of others is not known. */
   readonly fixed: { readonly [name: string]: readonly JsonValue[] };

@@ -98,7 +98,7 @@ def _family_section(
     return (
         f"<h2>{html.escape(family)}</h2>"
         '<p class="soft">Thin lines are patches, strong lines tokens. A shaded rim is padding. '
-        "Pictures stand as they are stored: EXIF is not applied.</p>"
+        "Pictures are shown as stored: EXIF orientation is not applied.</p>"
         f'<div class="cards">{figures}</div>'
     )
 

@@ -110,7 +110,7 @@ def run_demo(pictures: list[Path], store: AssetStore) -> list[Journey]:
     """Every family on every route.
 
     Raises:
-        MMRawError: whatever a picture is refused for, with its place in `pictures`.
+        MMRawError: the fault of a picture, with its index in `pictures`.
     """
     originals = [
         decode_rgb(ImageSource.open(picture, path=f"$[{index}]").data, path=f"$[{index}]").rgb

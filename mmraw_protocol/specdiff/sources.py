@@ -39,7 +39,7 @@ def read_spec(name: str, folder: str = "spec") -> Spec:
 
     Args:
         name: A folder that holds *.schema.json, errors.json and limits.json; else a revision.
-        folder: Where spec/ stands in the repository.
+        folder: The path of spec/ in the repository.
 
     Raises:
         MMRawError: source_unavailable, invalid_json, invalid_value.

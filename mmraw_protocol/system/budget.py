@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Budget:
-    """Bytes that may be held; who wants more than is free waits, the first first.
+    """A bound on held bytes; a caller that wants more than is free waits, in order.
 
     Args:
         most: Bytes.
@@ -26,7 +26,7 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, amount: int) -> None:
-        """Waits until the bytes are free; who is cancelled has taken nothing."""
+        """Waits until the bytes are free; a cancelled caller has taken nothing."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((amount, turn))
         self._grant()

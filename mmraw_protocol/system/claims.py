@@ -1,7 +1,7 @@
 """What a call holds for as long as it runs, however it ends.
 
 A lock that is taken must be given back, and an interrupt (Ctrl-C, a signal's exception) between the
-two leaves it taken for ever. So does a fork, in the child, where another thread held it. A claim
+two leaves it taken forever. So does a fork, in the child, where another thread held it. A claim
 needs no giving back: it is good while the call that made it is on its thread's stack.
 """
 

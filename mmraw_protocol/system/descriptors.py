@@ -1,7 +1,7 @@
 """Descriptors that no other code of the process can mistake for its own, or replace unseen.
 
 Where a process closed its standard streams, the next file that is opened becomes 0, 1 or 2, and
-whatever prints writes into it. Code that daemonizes closes descriptors by number, and the numbers
+any printing code writes into it. Code that daemonizes closes descriptors by number, and the numbers
 lead to other files afterwards.
 """
 

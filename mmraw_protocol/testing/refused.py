@@ -56,7 +56,7 @@ def refused_documents(name: str) -> Strategy:
 
 
 def _refused_payloads(family: str) -> st.SearchStrategy[dict[str, Any]]:
-    """A built-in family beside a payload that it refuses; another family may take it."""
+    """A built-in family with a payload that it rejects; another family may accept it."""
     wrong = refused_documents(FAMILIES[family].payload.__name__)
     return st.fixed_dictionaries({"family": st.just(family), "payload": wrong})
 
@@ -90,7 +90,7 @@ def _any_text(fields: dict[str, Any], wire: WireDialect) -> str:
     return wire.prefix + (text if wire.encoding == "json" else encode_base64url(text.encode()))
 
 
-#: What is put around or into a whole ref: before it, behind it, and what is replaced by what.
+#: Edits of a whole ref: text before it, text after it, and a replacement.
 _TEXT_FAULTS: tuple[tuple[str, str, str, str], ...] = (
     (" ", "", "", ""),
     ("\n", "", "", ""),

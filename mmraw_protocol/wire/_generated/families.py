@@ -22,9 +22,9 @@ class Placeholder(NamedTuple):
 
     Attributes:
         token: The placeholder token.
-        before, after: What stands around the placeholder's span.
-        row_end: The token behind each row of the span, where there is one.
-        end: The token that stands behind the last row instead.
+        before, after: The tokens around the placeholder's span.
+        row_end: The token after each row of the span, if there is one.
+        end: The token after the last row instead.
     """
 
     token: str
@@ -83,7 +83,7 @@ class Output(NamedTuple):
 
     Attributes:
         output: Its name in a checkpoint's own code, whose model takes it by that name; the key
-            under which it stands is the name in Transformers.
+            that it is listed under is the name in Transformers.
         shape: How its shape begins.
         values: All its values; empty where they are not compared.
         returned: Whether the model takes it.
@@ -105,10 +105,10 @@ class Tensors(NamedTuple):
         call: What the processor is called with besides the image, as its whole processor does;
             products as in `Output`.
         outputs: Its outputs, by the names that the model takes.
-        token_types: The model's argument that tells tokens of images (1) from others (0), as its
+        token_types: The model's argument that marks tokens of images (1) and others (0), as its
             whole processor makes it; empty where the model takes none.
         positions: `grid` where a token of an image has a position by its row and one by its column,
-            beside that in time; empty where every token has its place in the prompt.
+            and that in time; empty if every token has its place in the prompt.
     """
 
     call: dict[str, str]
@@ -123,8 +123,8 @@ class Configuration(NamedTuple):
     Attributes:
         whole: The layout parameters of the whole processor; the image processor's own do not count.
         sizes: The sets of keys that `size` may have.
-        square: Whether a number stands for a square, and not for a shortest edge.
-        null: What null stands for, by key; null for an absent key.
+        square: Whether a number means a square, and not a shortest edge.
+        null: The meaning of null, by key; null for an absent key.
         fixed: The values that a key may have; the layout of others is not known.
         agreeing: Whether all places of a parameter must agree; else the first one wins.
         shared_model_types: The `model_type`s that other models have too.
@@ -153,7 +153,7 @@ class FamilyInfo(NamedTuple):
         grid_key: The field of the payload that is the grid.
         grid: Fields of the payload by the names that tables of layouts give them.
         answers: What its image processors answer, by name, and the reading of the layout that it
-            is (families/readings.py); None where it tells nothing of the layout.
+            is (families/readings.py); None if it says nothing about the layout.
         layout: The struct of its layout parameters, with the published defaults.
         check_layout: The check of layout parameters.
         config_names: Where a configuration has each layout parameter, the place that wins first;

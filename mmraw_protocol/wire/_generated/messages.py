@@ -45,22 +45,22 @@ PLACES: tuple[dict[str, Any], ...] = (
     {'spelling': 'bytes_path', 'types': [''], 'at': ['path'], 'having': ['bytes'], 'media_type': [], 'encoded': False, 'file_id': False, 'url': {'path': '{url}'}, 'data': {'bytes': '{bytes}', 'path': '{none}'}, 'ref': {'bytes': None, 'path': None, 'image': '{url}'}},
 )
 
-#: Keys of a row under which its conversation stands.
+#: Keys of a row for its conversation.
 CONVERSATIONS = ('messages', 'prompt', 'conversations')
 
-#: Keys of a row under which messages stand beside its conversation.
+#: Keys of a row for messages outside of its conversation.
 ANSWERS = ('completion', 'chosen', 'rejected')
 
 #: Keys of a row or message of videos or audio, and which of them.
 MEDIA_COLUMNS = (('video', 'video'), ('videos', 'video'), ('audio', 'audio'), ('audios', 'audio'))
 
-#: Keys of a message under which its parts stand.
+#: Keys of a message for its parts.
 CONTENTS = ('content', 'parts', 'output', 'value')
 
-#: Keys of a row or message under which its images stand beside the text.
+#: Keys of a row or message for images outside of the text.
 COLUMNS = ('images', 'image')
 
-#: What stands in a text for an image of such a column.
+#: The text that marks the position of an image of such a column.
 COLUMN_TAG = '<image>'
 
 #: Where a part holds further parts.

@@ -19,7 +19,7 @@ MEDIA_TYPES = {'audio/': 'audio', 'video/': 'video'}
 #: Types of parts that may be any medium.
 MEDIA_PARTS = ('document', 'file', 'input_file', 'media', 'resource')
 
-#: Where within such a part its media type may stand.
+#: Where within such a part its media type may be.
 MEDIA_WITHIN = ('file', 'fileData', 'file_data', 'inlineData', 'inline_data', 'resource', 'source')
 
 #: The names that a media type has there.

@@ -883,7 +883,7 @@ RefDialect = Literal['bare-data', 'bare-uri', 'unversioned-base64-data', 'unvers
 
 
 class RefFields(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One image, as a ref says it, whatever its dialect.
+    """One image, as a ref says it, in any dialect.
 
     Attributes:
         dialect: The dialect it was read from, or is meant for.
@@ -922,7 +922,7 @@ ItemDialect = Literal['bare-data', 'bare-uri', 'unversioned-data', 'unversioned-
 
 
 class ItemFields(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One image, as an envelope says it, whatever its dialect.
+    """One image, as an envelope says it, in any dialect.
 
     Attributes:
         dialect: The dialect it was read from, or is meant for.

@@ -22,13 +22,13 @@ export type BuiltInFamily = "gemma4" | "glm4v" | "glm5_next" | "inkling" | "inte
 export interface Placeholder {
   /** The placeholder token. */
   readonly token: string;
-  /** What stands before the placeholder's span. */
+  /** The tokens before the placeholder's span. */
   readonly before: string;
-  /** What stands after it. */
+  /** The tokens after it. */
   readonly after: string;
-  /** The token behind each row of the span, where there is one. */
+  /** The token after each row of the span, if there is one. */
   readonly row_end: string;
-  /** The token that stands behind the last row instead. */
+  /** The token after the last row instead. */
   readonly end: string;
 }
 
@@ -63,9 +63,9 @@ export interface Configuration {
   readonly whole: readonly string[];
   /** The sets of keys that `size` may have. */
   readonly sizes: readonly (readonly string[])[];
-  /** Whether a number stands for a square, and not for a shortest edge. */
+  /** Whether a number means a square, and not a shortest edge. */
   readonly square: boolean;
-  /** What null stands for, by key; null for an absent key. */
+  /** The meaning of null, by key; null for an absent key. */
   readonly null: { readonly [name: string]: JsonValue };
   /** The values that a key may have; the layout of others is not known. */
   readonly fixed: { readonly [name: string]: readonly JsonValue[] };

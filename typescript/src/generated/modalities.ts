@@ -17,7 +17,7 @@ export const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([["audio/", "aud
 /** Types of parts that may be any medium. */
 export const MEDIA_PARTS: readonly string[] = ["document", "file", "input_file", "media", "resource"];
 
-/** Where within such a part its media type may stand. */
+/** Where within such a part its media type may be. */
 export const MEDIA_WITHIN: readonly string[] = ["file", "fileData", "file_data", "inlineData", "inline_data", "resource", "source"];
 
 /** The names that a media type has there. */
