@@ -73,7 +73,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         about,
         "",
-        "| work | measured | quartiles | one call | target | |",
+        "| work | measured | quartiles | one call | target | met |",
         "|---|---|---|---|---|---|",
     ]
     for row in result["figures"]:

@@ -106,7 +106,7 @@ def _prompt(family: str, info: Json) -> str:
     rows = [("feature modality", code(info["feature_modality"]))]
     rows.append(("placeholder_length", placeholder_length(info)))
     rows.append(("placeholder conventions", _codes(info["placeholder"]["conventions"])))
-    parts.append(table(("", ""), rows))
+    parts.append(table(("name", "value"), rows))
     ids = {name: line["token_ids"] for name, line in info["lines"].items() if line["token_ids"]}
     if ids:
         shown = "".join(
@@ -183,7 +183,7 @@ def _vllm(family: str, info: Json) -> str:
         ("served model_type", _codes(info["vllm"]["model_types"])),
         ("vLLM's span: offset, length", vllm_span(info)),
     ]
-    parts = ["## vLLM and renderers\n\n", table(("", ""), rows)]
+    parts = ["## vLLM and renderers\n\n", table(("name", "value"), rows)]
     parts.append("What vLLM expands; SPAN is the placeholder's span:\n\n")
     parts.append(expansions({family: info}))
     refused = refusals(info)

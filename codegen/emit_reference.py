@@ -186,7 +186,7 @@ def _wire(item: Definition) -> str:
         rows.insert(2, ("parts", ", ".join(map(code, wire["segments"]))))
     if "family" in wire:
         rows.append(("family", f"always {code(wire['family'])}"))
-    return table(("on the wire", ""), rows)
+    return table(("on the wire", "value"), rows)
 
 
 def _field(model: Model, owner: Definition, field: Field) -> tuple[str, ...]:
@@ -276,7 +276,7 @@ def _errors(model: Model) -> str:
             ("HTTP status", str(error["http_status"])),
             ("since", str(error["since"])),
         ]
-        parts.append(table(("", ""), rows))
+        parts.append(table(("about", "text"), rows))
     return "".join(parts).rstrip() + "\n"
 
 

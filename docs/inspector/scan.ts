@@ -110,7 +110,8 @@ export async function scanFile(file: Blob, runId: string | null, tell: (progress
     const [head = "", ...more] = decoder.decode(value, { stream: !done }).split("\n");
     open.push(head);
     const rest = done ? undefined : more.pop();
-    const lines = more.length > 0 || rest !== undefined || done ? [open.join(""), ...more] : [];
+    const ended = more.length > 0 || rest !== undefined || (done && open.some((part) => part !== ""));
+    const lines = ended ? [open.join(""), ...more] : [];
     if (lines.length > 0) open = rest === undefined ? [] : [rest];
     const [first] = lines;
     if (all.lines === 0 && first !== undefined && !isDocument(first)) {

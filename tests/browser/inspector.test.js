@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
 
 import { SHOTS, drop, dropFile, goodRef, inspect, openInspector, states, vectors, verdict, violations } from "./open.js";
 import { ROOT, launch, serve } from "./site.js";
@@ -178,7 +179,7 @@ test("a large file is read by a worker, which tells its progress", async () => {
     new MutationObserver(() => globalThis.told.push(words.textContent)).observe(words, { childList: true });
   });
   const line = JSON.stringify({ refs: [goodRef(), goodRef()] });
-  const text = `${Array(12_000).fill(line).join("\n")}\n${JSON.stringify({ ref: `${goodRef()}?` })}`;
+  const text = `${Array(12_000).fill(line).join("\n")}\n${JSON.stringify({ ref: `${goodRef()}?` })}\n`;
   const started = page.waitForEvent("worker");
   await dropFile(page, "rollouts.jsonl", "application/json", Buffer.from(text));
   await started;
@@ -191,6 +192,16 @@ test("a large file is read by a worker, which tells its progress", async () => {
   assert.ok(told.some((words) => /^\d+% of rollouts\.jsonl: [\d,]+ found, 0 rejected$/.test(words)), told.join());
   assert.deepEqual(seen.problems, []);
   await close();
+});
+
+test("opened as a file it answers too, and reads large files without a worker", async () => {
+  const page = await browser.newPage();
+  await page.goto(pathToFileURL(join(ROOT, "build", "site", "inspector", "index.html")).href);
+  await dropFile(page, "rollouts.jsonl", "application/json", Buffer.from(`${JSON.stringify([goodRef()])}\n`), 8_000);
+  await page.locator(".strip[data-outcome=ok]").waitFor();
+  assert.match(await page.locator(".headline").textContent(), /8,000 found in 8,000 lines/);
+  assert.equal(page.workers().length, 0);
+  await page.close();
 });
 
 test("reading a large file can be cancelled", async () => {

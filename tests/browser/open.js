@@ -70,9 +70,10 @@ export async function drop(page) {
   return (family) => page.locator(`section[data-family="${family}"]`);
 }
 
-/** Axe's violations on the page as it is; color-contrast is among its rules. */
-export async function violations(page) {
+/** Axe's violations on the page as it is, of all rules (color-contrast is among them) or of some. */
+export async function violations(page, rules = undefined) {
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
-  const found = await page.evaluate(() => globalThis.axe.run());
+  const options = rules === undefined ? {} : { runOnly: rules };
+  const found = await page.evaluate((given) => globalThis.axe.run(given), options);
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
 }

@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { violations } from "./open.js";
 import { ROOT, launch, serve } from "./site.js";
 
 let site;
@@ -68,6 +69,18 @@ test("a schema and its bundle are downloaded from the schema's page", async () =
   }
   await page.close();
 });
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`text has a contrast of 4.5, and tables have heads, in ${colorScheme} mode`, async () => {
+    const context = await browser.newContext({ colorScheme, bypassCSP: true });
+    const page = await context.newPage();
+    for (const name of ["index", "vllm", "glossary", "performance", "reliability", "reference/wire/ref-v3", "reference/wire/errors", "reference/families/gemma4"]) {
+      await page.goto(`${site.url}/${name}.html`);
+      assert.deepEqual(await violations(page, ["color-contrast", "empty-table-header"]), [], name);
+    }
+    await context.close();
+  });
+}
 
 test("search finds an error code", async () => {
   const page = await browser.newPage();
