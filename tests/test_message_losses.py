@@ -2,6 +2,7 @@
 
 import base64
 from array import array
+from collections import UserString
 from datetime import datetime, timezone
 from decimal import Decimal
 from io import BytesIO
@@ -47,6 +48,17 @@ class ImageLink(msgspec.Struct):
     link: str
 
 
+class Computed:
+    """An object whose fields are computed."""
+
+    __slots__ = ()
+
+    @property
+    def link(self) -> str:
+        """Where the picture is."""
+        return URL
+
+
 class Slotted:
     """An object without a dictionary."""
 
@@ -75,6 +87,10 @@ class Inherited(Slotted):
         {"type": "custom", "data": memoryview(PNG)},
         {"type": "custom", "data": BytesIO(b"no image")},
         {"type": "custom", "data": {URL}},
+        {"type": "custom", "data": URL.encode()},
+        {"type": "custom", "text": iter([URL])},
+        {"type": "image", "image": URL, "other": BytesIO(PNG)},
+        Computed(),
         {"type": "custom", "data": iter([URL])},
         {"type": "custom", "data": array("B", PNG)},
         {"type": "custom", "data": list(PNG)},
@@ -109,3 +125,25 @@ def test_what_cannot_be_looked_into_is_rejected(part: Any) -> None:
 def test_plain_values_of_a_part_are_none(value: Any) -> None:
     assert refusal(user([{"type": "custom", "data": value}])) is None
     assert refusal([{"role": "user", "content": "hi", "extra": value}]) is None
+
+
+def test_values_within_themselves_are_rejected() -> None:
+    rows: list[Any] = []
+    rows.append(rows)
+    result: dict[str, Any] = {"type": "tool_result"}
+    result["content"] = [result]
+    for part in (rows, result):
+        assert refusal(user([part])) == ("limit_exceeded", "$")
+    loop: dict[str, Any] = {"type": "custom"}
+    loop["data"] = loop
+    assert refusal(user([loop])) is None
+    assert refusal(user([UserString("text")])) is None
+    assert refusal(user([{"type": "custom", "data": UserString(URL)}])) is not None
+
+
+def test_a_second_picture_beside_a_source_is_rejected() -> None:
+    for part in (
+        {"type": "image_url", "image_url": {"url": URL, "other": {"data": URL}}},
+        {"inline_data": {"mime_type": "image/png", "data": URL, "more": PNG}},
+    ):
+        assert refusal(user([part])) == ("image_part_unknown", "$[0].content[0]")

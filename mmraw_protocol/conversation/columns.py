@@ -12,7 +12,7 @@ import msgspec
 
 from ..wire._generated.messages import COLUMN_TAG
 from ..wire.errors import MMRawError
-from .found import MessageImage, MessageText, Segment, Steps, path_of, without
+from .found import MessageImage, MessageText, Segment, Steps, path_of, without_source
 from .looks import looks_like_image
 from .places import COLUMN, Place, place_of
 
@@ -96,7 +96,7 @@ def _entry(value: Any, steps: Steps) -> MessageImage:
     place, source = COLUMN, value
     if found is not None and not found[0].file_id:
         place, source = msgspec.structs.replace(found[0], spelling=COLUMN.spelling), found[1]
-        is_known = looks_like_image(without(value, place.at[:1]), strict=True) is None
+        is_known = looks_like_image(without_source(value, place.at), strict=True) is None
     else:
         is_known = value is not None and not isinstance(value, Mapping)
     if not is_known:

@@ -202,6 +202,13 @@ def without(value: Any, names: Sequence[str]) -> dict[str, Any]:
     return {name: one for name, one in fields_of(value) if name not in names}
 
 
+def without_source(part: Any, at: Sequence[str]) -> dict[str, Any]:
+    """What a part holds but the source at a path of keys; also what stands beside it there."""
+    rest = without(part, at[:1])
+    inner = without_source(field_of(part, at[0]), at[1:]) if len(at) > 1 else {}
+    return {**rest, at[0]: inner} if inner else rest
+
+
 def path_of(steps: Steps) -> str:
     """Keys and indices as errors name them."""
     return "$" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)

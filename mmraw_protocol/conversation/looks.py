@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -25,6 +25,8 @@ from ..wire._generated.messages import (
     LOOKS_WORDS,
 )
 from ..wire._generated.modalities import MEDIA_NAMES
+from ..wire.errors import MMRawError
+from ..wire.json import MAX_DEPTH
 from .places import fields_of, is_tuple_with_names, items_of
 
 #: A text is a data: URL rather than a word about such from this many characters on.
@@ -32,6 +34,8 @@ _LEAST_URL = 64
 _LONGEST_NAME = 2048
 #: A list of fewer numbers is none of bytes.
 _LEAST_NUMBERS = 26
+#: Bytes that are looked at; text of an image may stand in them.
+_HEAD = 4096
 _HEADS = tuple(LOOKS_HEADS)
 _KINDS = tuple(LOOKS_KINDS)
 _SUFFIXES = tuple(LOOKS_SUFFIXES)
@@ -53,7 +57,7 @@ def is_picture(value: Any) -> bool:
     if pillow is not None and isinstance(value, pillow.Image):
         return True
     head = _head_of(value)
-    return head is not None and begins_as_image(head)
+    return head is not None and (begins_as_image(head) or is_picture(head.decode("latin-1")))
 
 
 def _head_of(value: Any) -> bytes | None:
@@ -61,18 +65,28 @@ def _head_of(value: Any) -> bytes | None:
     if value is None or isinstance(value, (bool, int, float, Mapping)):
         return None
     if isinstance(value, (bytes, bytearray)):
-        return bytes(value[:HEAD_BYTES])
-    if hasattr(value, "getbuffer"):
-        value = value.getbuffer()
-    if isinstance(value, memoryview):
-        return bytes(value[:HEAD_BYTES].tobytes()) if value.ndim == 1 else None
+        return bytes(value[:_HEAD])
+    rows = items_of(value)
+    if rows is None:
+        return _head_of_buffer(value.getbuffer() if hasattr(value, "getbuffer") else value)
+    return _head_of_numbers(rows) if len(rows) >= _LEAST_NUMBERS else None
+
+
+def _head_of_buffer(value: Any) -> bytes | None:
     is_row = getattr(value, "ndim", None) == 1 and hasattr(value, "tolist")
-    rows = value[:HEAD_BYTES].tolist() if is_row else items_of(value)
-    if rows is None or len(rows) < _LEAST_NUMBERS:
-        return None
+    if is_row and getattr(value, "itemsize", 0) > 1:
+        return _head_of_numbers(value[:HEAD_BYTES].tolist())
+    try:
+        return bytes(memoryview(value).cast("B")[:_HEAD])
+    except (TypeError, ValueError, BufferError):
+        # Tensors of torch have no buffer.
+        return _head_of_numbers(value[:HEAD_BYTES].tolist()) if is_row else None
+
+
+def _head_of_numbers(rows: Sequence[Any]) -> bytes | None:
     numbers = list(rows[:HEAD_BYTES])
     is_bytes = all(type(one) is int and 0 <= one < 256 for one in numbers)
-    return bytes(numbers) if is_bytes else None
+    return bytes(numbers) if is_bytes and len(numbers) >= _LEAST_NUMBERS else None
 
 
 def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
@@ -93,10 +107,12 @@ def holds_url(value: Any) -> bool:
 
 def _walk(value: Any, *, strict: bool = False) -> Iterator[tuple[str, Any, bool]]:
     """Each value at any depth, with its key and whether it is below what is said or done."""
-    stack: list[tuple[str, Any, bool]] = [("", value, strict)]
+    stack: list[tuple[str, Any, bool, int]] = [("", value, strict, 0)]
     seen: dict[int, Any] = {}
     while stack:
-        name, one, whole = stack.pop()
+        name, one, whole, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(one, os.PathLike):
             one = os.fspath(cast("os.PathLike[str]", one))
         yield name, one, whole
@@ -105,9 +121,12 @@ def _walk(value: Any, *, strict: bool = False) -> Iterator[tuple[str, Any, bool]
         seen[id(one)] = one
         rows = _rows_of(one)
         if rows is not None:
-            stack += [("", row, whole) for row in rows if not isinstance(row, (int, float))]
+            stack += [("", row, whole, depth + 1) for row in rows if type(row) not in (int, float)]
             continue
-        stack += [(str(key), field, whole or key in LOOKS_SPOKEN) for key, field in fields_of(one)]
+        stack += [
+            (str(key), field, whole or key in LOOKS_SPOKEN, depth + 1)
+            for key, field in fields_of(one)
+        ]
 
 
 def _rows_of(value: Any) -> Collection[Any] | None:
@@ -121,17 +140,17 @@ def _rows_of(value: Any) -> Collection[Any] | None:
 
 
 def _reason(name: str, value: Any, whole: bool) -> str | None:
+    if value is None or isinstance(value, (bool, int, float)):
+        return None
     if is_picture(value):
         return "value"
-    if whole or value is None or isinstance(value, (bool, int, float)):
-        return None
     if isinstance(value, str):
-        return _reason_of_text(name, value)
-    if _has_word(name) and not _is_empty(value):
+        return None if whole else _reason_of_text(name, value)
+    if getattr(value, "ndim", 0) >= 2 or _is_closed(value):
+        return "value"
+    if not whole and _has_word(name) and not _is_empty(value):
         return "key"
-    if is_named_as_image(value):
-        return "type"
-    return "value" if getattr(value, "ndim", 0) >= 2 or _is_closed(value) else None
+    return "type" if not whole and is_named_as_image(value) else None
 
 
 def _reason_of_text(name: str, text: str) -> str | None:

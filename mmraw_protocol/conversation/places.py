@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections import UserString
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from ..wire._generated.messages import LOOKS_MEDIA_TYPES, PLACES
+from ..wire.errors import MMRawError
 
 __all__ = [
     "Place",
@@ -88,6 +90,9 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
     for kind in cast(Any, type(value)).__mro__:
         slots = getattr(kind, "__slots__", ())
         names += (slots,) if isinstance(slots, str) else slots
+    for kind in () if names else cast(Any, type(value)).__mro__:
+        held: Mapping[str, Any] = vars(kind)
+        names += (name for name, one in held.items() if isinstance(one, property))
     for name in dict.fromkeys(names):
         if not name.startswith("__"):
             yield name, field_of(value, name)
@@ -95,7 +100,9 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 def items_of(value: Any) -> Sequence[Any] | None:
     """The items of a list of any kind (also a NumPy array of objects); None for other values."""
-    if isinstance(value, (str, bytes, bytearray, memoryview)) or is_tuple_with_names(value):
+    if isinstance(value, (str, bytes, bytearray, memoryview, UserString)):
+        return None
+    if is_tuple_with_names(value):
         return None
     if isinstance(value, Sequence):
         return cast("Sequence[Any]", value)
@@ -188,9 +195,14 @@ def changed(value: Any, changes: Mapping[str, Any]) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.replace(value, **changes)
     clone = copy.copy(value)
-    for name, field in changes.items():
-        setattr(clone, name, field)
-    return clone
+    try:
+        for name, field in changes.items():
+            setattr(clone, name, field)
+    except AttributeError:
+        clone = None
+    if clone is None:
+        raise MMRawError("invalid_type", "expected an object whose fields can be set")
+    return cast("object", clone)
 
 
 def _typed(model: Any, name: str, value: Any) -> Any:

@@ -24,6 +24,7 @@ from ..wire._generated.messages import (
 )
 from ..wire._generated.modalities import MEDIA_NAMES, PARTS
 from ..wire.errors import MMRawError
+from ..wire.json import MAX_DEPTH
 from ..wire.modality import unsupported
 from .columns import COLUMN_SLOT, fill
 from .found import (
@@ -35,6 +36,7 @@ from .found import (
     path_of,
     put,
     without,
+    without_source,
 )
 from .looks import holds_url, is_named_as_image, is_picture, looks_like_image
 from .parts import refused_modality
@@ -112,13 +114,15 @@ def _settled_message(message: Any) -> Any:
     return _settled(message, [(name,) for name in CONTENTS])
 
 
-def _settled(holder: Any, paths: Sequence[Sequence[str]]) -> Any:
+def _settled(holder: Any, paths: Sequence[Sequence[str]], depth: int = 0) -> Any:
     """A message or part with lists where iterators hold its parts."""
+    if depth > MAX_DEPTH:
+        raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
     for at in paths:
         value = value_at(holder, at)
         once = isinstance(value, Iterator)
         rows = list(cast("Iterator[Any]", value)) if once else items_of(value)
-        settled = [_settled(row, NESTED) for row in rows or ()]
+        settled = [_settled(row, NESTED, depth + 1) for row in rows or ()]
         if once or any(new is not old for new, old in zip(settled, rows or (), strict=True)):
             holder = put(holder, at, settled)
     return holder
@@ -180,6 +184,8 @@ class _Reader:
             self._text(content, steps, path_of(steps))
 
     def _part(self, part: Any, steps: Steps, path: str) -> None:
+        if len(steps) > MAX_DEPTH:
+            raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(part, str):
             self._text(part, steps, path)
             return
@@ -210,7 +216,7 @@ class _Reader:
             return
         self._add(part, source, place, steps, path)
         # A second image in the same part would stay behind.
-        self._refuse_looks(without(part, place.at[:1]), path, strict=True)
+        self._refuse_looks(without_source(part, place.at), path, strict=True)
 
     def _other(self, part: Any, kind: Any, steps: Steps, path: str) -> None:
         """A part that is no image: its text, the parts within it, and what looks like an image."""

@@ -26,22 +26,22 @@ GUARDS = [
     Guard(
         "what cannot be looked into is rejected at any depth",
         LOOKS,
-        " or _is_closed(value) else None",
-        " else None",
+        " or _is_closed(value):\n",
+        ":\n",
         LOSSES,
     ),
     Guard(
         "numbers of an image are known",
         LOOKS,
-        "    return bytes(numbers) if is_bytes else None\n",
+        "    return bytes(numbers) if is_bytes and len(numbers) >= _LEAST_NUMBERS else None\n",
         "    return None\n",
         f"{LOSSES} {SPELLINGS}",
     ),
     Guard(
         "an entry of a column holds one image",
         COLUMNS,
-        "        is_known = looks_like_image(without(value, place.at[:1]), strict=True) is None\n",
-        "        is_known = True\n",
+        "looks_like_image(without_source(value, place.at), strict=True) is None",
+        "True",
         SPELLINGS,
     ),
     Guard(

@@ -33,6 +33,8 @@ const HEAD_TEXT = 800;
 const SIGNATURE = new RegExp(`^(?:${LOOKS_SIGNATURES.join("|")})`);
 const OF_BYTES = new RegExp(`^(?:${[...LOOKS_SIGNATURES, ...LOOKS_BYTE_SIGNATURES].join("|")})`);
 
+const latin1 = new TextDecoder("latin1");
+
 function hexOf(head: Uint8Array): string {
   return Array.from(head.subarray(0, HEAD_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -81,7 +83,8 @@ export function isPicture(value: unknown): boolean {
     return (begins && !/[ \t\r\n\f\v]/.test(start.slice(0, LEAST_URL))) || isTextOfImage(value);
   }
   const head = headOf(value);
-  return head !== null && OF_BYTES.test(hexOf(head));
+  if (head === null) return false;
+  return OF_BYTES.test(hexOf(head)) || isPicture(latin1.decode(head.subarray(0, 4096)));
 }
 
 /** The first bytes of what holds bytes: a buffer, a view, a list of their numbers. */
@@ -144,12 +147,11 @@ function entriesOf(value: object): [string, unknown][] {
 
 function reasonOf(name: string, value: unknown, whole: boolean): string | null {
   if (isPicture(value)) return "value";
-  if (whole || value === null || value === undefined || value instanceof JsonFloat) return null;
-  if (typeof value === "string") return reasonOfText(name, value);
-  if (typeof value !== "object") return null;
-  if (hasWord(name) && !isEmpty(value)) return "key";
-  if (isNamedAsImage(value)) return "type";
-  return isClosed(value) ? "value" : null;
+  if (typeof value === "string") return whole ? null : reasonOfText(name, value);
+  if (typeof value !== "object" || value === null || value instanceof JsonFloat) return null;
+  if (isClosed(value)) return "value";
+  if (!whole && hasWord(name) && !isEmpty(value)) return "key";
+  return !whole && isNamedAsImage(value) ? "type" : null;
 }
 
 function reasonOfText(name: string, text: string): string | null {

@@ -55,6 +55,8 @@ const SKIPPED = ["image_part_unknown", "modality_unsupported", "source_unsupport
 const LISTS = [...CONVERSATIONS, ...ANSWERS];
 const ROLES = ["role", "from"];
 const NAMES = [...ROLES, ...CONTENTS];
+/** Of lists and keys that lead to a part; JSON has no more. */
+const MAX_DEPTH = 256;
 const NOWHERE = { types: [], at: [], having: [], media_type: [], url: {}, data: {}, ref: {} };
 /** The images of a column, which are its entries themselves. */
 export const COLUMN: Place = { ...NOWHERE, spelling: "images_column", encoded: false, file_id: false };
@@ -184,6 +186,9 @@ class Reader {
   }
 
   private part(part: unknown, steps: Steps, path = pathOf(steps)): void {
+    if (steps.length > MAX_DEPTH) {
+      throw new MMRawError("limit_exceeded", `nested deeper than ${MAX_DEPTH} levels`);
+    }
     if (typeof part === "string") return this.text(part, path);
     if (Array.isArray(part)) return this.content(part, steps);
     if (isPicture(part)) return this.refuseLooks(part, path);
@@ -195,7 +200,7 @@ class Reader {
       if (found.place.file_id) return this.refuse(fileId(path));
       this.add(part, found.source, found.place, steps, path);
       // A second image in the same part would stay behind.
-      return this.refuseLooks(without(part, found.place.at.slice(0, 1)), path, true);
+      return this.refuseLooks(withoutSource(part, found.place.at), path, true);
     }
     if (isSlot(part, kind)) {
       // A slot for an image of a column; without one it has no source.
@@ -305,7 +310,7 @@ function entryOf(value: unknown, steps: Steps): MessageImage {
   const found = placeOf(value);
   const path = pathOf(steps);
   const known = found !== null && !found.place.file_id;
-  const hasTwo = known && looksLikeImage(without(value, found.place.at.slice(0, 1)), true) !== null;
+  const hasTwo = known && looksLikeImage(withoutSource(value, found.place.at), true) !== null;
   if (hasTwo || (!known && (isHolder(value) || value === null))) {
     const reason = "an entry of the column is no image that is read, or holds two";
     throw new MMRawError("image_part_unknown", reason, path);
@@ -327,6 +332,12 @@ function entryOf(value: unknown, steps: Steps): MessageImage {
 function without(value: unknown, names: readonly string[]): object {
   const rows = isHolder(value) ? Object.entries(value) : [];
   return Object.fromEntries(rows.filter(([name]) => !names.includes(name)));
+}
+
+/** What a part holds but the source at a path of keys; also what stands beside it there. */
+function withoutSource(part: unknown, [first = "", ...at]: readonly string[]): object {
+  const rest = without(part, [first]);
+  return at.length > 0 ? { ...rest, [first]: withoutSource(field(part, first), at) } : rest;
 }
 
 function isFilled(value: unknown): boolean {
