@@ -91,7 +91,7 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
         slots = getattr(kind, "__slots__", ())
         names += (slots,) if isinstance(slots, str) else slots
     for kind in () if names else cast(Any, type(value)).__mro__:
-        held: Mapping[str, Any] = vars(kind)
+        held = cast("Mapping[str, Any]", vars(cast("type", kind)))
         names += (name for name, one in held.items() if isinstance(one, property))
     for name in dict.fromkeys(names):
         if not name.startswith("__"):
