@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from ..files.remote import is_url, names_below, open_remote, state_of
 from ..files.tables import Table, is_table
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
@@ -152,16 +153,21 @@ class Input:
         self.file = file
         self._name = name
         self._progress = progress
-        self._before = _status(file.fileno()) if name != "-" else None
+        self._before = _status(name)
         self._done = 0
         self.table: Table | None = None
-        if self._before is not None and is_table(os.pread(file.fileno(), 4, 0)):
-            self.table = Table(file, lambda: progress(file.tell()))
+        self.read, self.compression = self._counted, None
+        if self._before is not None:
+            head = file.read(4)
+            file.seek(0)
+            if is_table(head):
+                self.table = Table(file, lambda: progress(file.tell()))
+                return
         self.read, self.compression = decompressed(self._counted)
 
     def _counted(self, size: int) -> bytes:
         # What is appended meanwhile may have no end; it is a change, and refused.
-        left = size if self._before is None else self._before[2] - self._done
+        left = size if self._before is None else self._before[0] - self._done
         data = self.file.read(min(size, left))
         self._done += len(data)
         self._progress(self._done)
@@ -178,13 +184,15 @@ class Input:
             raise MMRawError("source_unavailable", message)
 
 
-def _status(file: int | str) -> tuple[int, ...] | None:
-    """What changes with a regular file; None of all else."""
+def _status(name: str) -> tuple[Any, ...] | None:
+    """What changes with a file or object, its size first; None of all else."""
+    if is_url(name):
+        return state_of(name)
     with contextlib.suppress(OSError, ValueError):
-        status = os.stat(file)
+        status = os.stat(name)
         # Files that the system makes up as they are read have no size.
-        if stat.S_ISREG(status.st_mode) and status.st_size:
-            return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        if name != "-" and stat.S_ISREG(status.st_mode) and status.st_size:
+            return status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns
     return None
 
 
@@ -228,6 +236,8 @@ def _check_followed(file: IO[bytes], name: str) -> None:
 
 
 def _open(name: str) -> IO[bytes]:
+    if is_url(name):
+        return open_remote(name)
     with contextlib.suppress(OSError, ValueError):
         return Path(name).open("rb")
     raise MMRawError("source_unavailable", "the file cannot be read")
@@ -247,7 +257,8 @@ def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, No
     """
     file = sys.stdin.buffer if name == "-" else _open(name)
     with contextlib.nullcontext() if name == "-" else file:
-        size = os.fstat(file.fileno()).st_size if name != "-" else None
+        status = _status(name)
+        size = None if status is None else status[0]
         with progress_bar(f"{title} {Path(name).name}", size, quiet=quiet) as progress:
             yield Input(file, name, progress)
 
@@ -267,10 +278,15 @@ class Named(NamedTuple):
 def expanded(arguments: Sequence[str]) -> list[Named]:
     """The files that arguments name: themselves, all in a folder, or all that fit a pattern.
 
+    The URL of an object store that ends in a slash is a folder.
+
     Hidden files, and those of hidden folders, are left out.
     """
     found: list[Named] = []
     for argument in arguments:
+        if is_url(argument) and argument.endswith("/"):
+            found += [Named(argument + name, Path(name)) for name in names_below(argument)]
+            continue
         if os.path.isdir(argument):
             folder, pattern = argument, "**/*"
         elif glob.has_magic(argument) and not os.path.exists(argument):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ import msgspec
 from ..conversation import environment
 from ..files.jobs import StorePlace
 from ..files.output import whole_output
+from ..files.remote import is_url, state_of
 from ..files.rewriting import Job, Report, rewrite
 from ..files.tables import rewrite_table
 from ..wire.compression import compressed
@@ -30,6 +32,10 @@ from .seen import DATA_IMAGES, Seen, add_allow_empty
 _DISTINCT = 262_144
 
 
+def _place(text: str) -> Path | str:
+    return text if is_url(text) else Path(text)
+
+
 def add_rewriting(parser: argparse.ArgumentParser) -> None:
     """Files, --out, --in-place, --dry-run, --on-error, --processes."""
     parser.add_argument(
@@ -39,7 +45,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=_place,
         help="the output: a file, a FIFO, - for standard output; for a folder, a folder",
     )
     where.add_argument("-i", "--in-place", action="store_true", help="replace each file")
@@ -134,8 +140,9 @@ def run_rewriting(
     if len(left) < len(files):
         print(f"mmraw: {len(files) - len(left)} files were done before", file=sys.stderr)
     for file in left:
-        if file.within is not None and not (args.in_place or args.dry_run):
-            (args.out / file.within).parent.mkdir(parents=True, exist_ok=True)
+        target = _target(args, file)
+        if file.within is not None and isinstance(target, Path):
+            target.parent.mkdir(parents=True, exist_ok=True)
         row = _rewrite_file(args, file, job, done, Images() if images else None, others or {})
         rows.append(row)
         if "error" in row and file.within is None:
@@ -162,9 +169,12 @@ def _check(args: argparse.Namespace, files: list[Named]) -> None:
         args.wrong("only regular files can be replaced in place")
 
 
-def _is_within(out: Path, file: Named) -> bool:
+def _is_within(out: Path | str, file: Named) -> bool:
     if file.within is None:
         return False
+    if isinstance(out, str) or is_url(file.path):
+        folder = file.path.removesuffix(file.within.as_posix())
+        return f"{str(out).rstrip('/')}/".startswith(folder)
     folder = Path(file.path).resolve().parents[len(file.within.parts) - 1]
     return out.resolve().is_relative_to(folder)
 
@@ -172,12 +182,20 @@ def _is_within(out: Path, file: Named) -> bool:
 def _is_done(args: argparse.Namespace, file: Named) -> bool:
     """Whether a run before wrote a file of a folder: what is there is whole."""
     target = _target(args, file)
-    if file.within is None or args.in_place or not isinstance(target, Path):
+    if file.within is None or args.in_place or not isinstance(target, (Path, str)):
         return False
-    try:
-        return target.stat().st_mtime_ns >= os.stat(file.path).st_mtime_ns
-    except FileNotFoundError:
-        return False
+    written, read = _modified(target), _modified(file.path)
+    return written is not None and read is not None and written >= read
+
+
+def _modified(place: Path | str) -> float | None:
+    """When a file or an object was written; None where there is none."""
+    if is_url(str(place)):
+        state = state_of(str(place))
+        return None if state is None else state.modified
+    with contextlib.suppress(OSError):
+        return os.stat(place).st_mtime
+    return None
 
 
 def _rewrite_file(
@@ -258,17 +276,21 @@ def _has_looked(report: Report) -> bool:
     return bool(tally.changed or tally.unchanged or tally.refused)
 
 
-def _target(args: argparse.Namespace, file: Named) -> Path | IO[bytes] | None:
+def _target(args: argparse.Namespace, file: Named) -> Path | str | IO[bytes] | None:
     if args.dry_run:
         return None
     if args.in_place:
-        return Path(file.path)
+        return _place(file.path)
     if _is_stdout(args.out):
         return sys.stdout.buffer
-    return cast(Path, args.out if file.within is None else args.out / file.within)
+    if file.within is None:
+        return cast("Path | str", args.out)
+    if isinstance(args.out, str):
+        return f"{args.out.rstrip('/')}/{file.within.as_posix()}"
+    return cast(Path, args.out / file.within)
 
 
-def _is_stdout(out: Path | None) -> bool:
+def _is_stdout(out: Path | str | None) -> bool:
     return out is None or str(out) in _STDOUT
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import os
 import re
 import secrets
@@ -22,6 +23,7 @@ from typing import IO, NamedTuple, Protocol, TypeVar
 from ..system.descriptors import lift, open_above
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.hashes import sha256_hex
+from .remote import upload
 
 Result = TypeVar("Result")
 
@@ -272,6 +274,18 @@ class _Stream:
                 self._stream.close()
 
 
+class _Object(_Stream):
+    """Held back in a nameless file, and put into an object store by `commit`."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(io.BytesIO())
+        self._url = url
+
+    def commit(self) -> None:
+        self._held.seek(0)
+        upload(self._url, self._held)
+
+
 class _Nothing:
     """A dry run."""
 
@@ -287,7 +301,7 @@ class _Nothing:
 
 @contextlib.contextmanager
 def whole_output(
-    target: Path | IO[bytes] | None, source: IO[bytes] | None = None
+    target: Path | str | IO[bytes] | None, source: IO[bytes] | None = None
 ) -> Generator[Output, None, None]:
     """Somewhere to write to that shows nothing until `commit`, and nothing at all without it.
 
@@ -296,7 +310,7 @@ def whole_output(
             that it is absent (or what it was) or whole, also when the process is killed. It keeps
             owner, group, mode and extended attributes of the file that it replaces, as far as this
             process may set them. A stream, or the path of a FIFO or of a device like /dev/null:
-            held back in a temporary file. None: nowhere.
+            held back in a temporary file. The URL of an object: likewise. None: nowhere.
         source: The file that is read. Where it is the target itself, it is not replaced if it
             changed since this call, or if another process has it open for writing.
 
@@ -314,9 +328,13 @@ def whole_output(
                 output.discard()
 
 
-def _open(target: Path | IO[bytes] | None, source: IO[bytes] | None) -> _File | _Stream | _Nothing:
+def _open(
+    target: Path | str | IO[bytes] | None, source: IO[bytes] | None
+) -> _File | _Stream | _Nothing:
     if target is None:
         return _Nothing()
+    if isinstance(target, str):
+        return _Object(target)
     if not isinstance(target, Path):
         return _Stream(target)
     descriptor = _io(lambda: _descriptor_of(target))
