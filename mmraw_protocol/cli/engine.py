@@ -64,6 +64,8 @@ def validate_on_ray(args: argparse.Namespace) -> int:
     if any((args.store, args.run_id, args.runs, args.config, args.verify, args.follow)):
         message = "with Ray, validate checks what needs no store and no configuration"
         raise MMRawError("unsupported_option", message)
+    if args.report or args.format != "text":
+        raise MMRawError("unsupported_option", "Ray takes neither --report nor --format")
     with _started() as ray:
         found = ray.Summary()
         for ds, options in _datasets(args.files, args.keep):
@@ -97,6 +99,8 @@ def rewrite_on_ray(args: argparse.Namespace, job: Job) -> int:
     """
     if args.in_place or (args.out is None and not args.dry_run):
         raise MMRawError("unsupported_option", "Ray writes a folder: name it with --out")
+    if args.text or args.report:
+        raise MMRawError("unsupported_option", "Ray takes neither --text nor --report")
     with _started() as ray:
         datasets = _datasets(args.files, args.keep)
         if len(datasets) > 1:

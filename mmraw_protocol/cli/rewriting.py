@@ -17,6 +17,7 @@ import msgspec
 from ..conversation import environment
 from ..files.jobs import StorePlace
 from ..files.output import whole_output
+from ..files.prose import rewrite_prose
 from ..files.remote import is_url, state_of
 from ..files.rewriting import Job, Report, rewrite
 from ..files.tables import rewrite_table
@@ -55,6 +56,11 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
         choices=("fail", "keep"),
         default="fail",
         help="a refused string: write nothing (default), or keep it as it is",
+    )
+    parser.add_argument(
+        "--text",
+        action="store_true",
+        help="the input is a log or other text: rewrite the refs in it, whatever is around them",
     )
     add_allow_empty(parser)
     add_processes(parser)
@@ -222,7 +228,7 @@ def _rewrite_file(
             notes = output.notes
             tee = Seen(source.read, others or DATA_IMAGES)
             write, finish = compressed(output.write, source.compression)
-            do = partial(rewrite, tee.read)
+            do = partial(rewrite_prose if args.text else rewrite, tee.read)
             if source.table is not None:
                 do = partial(rewrite_table, source.table)
             report = do(

@@ -190,7 +190,7 @@ class _Rewriting:
             for block, done in blocks:
                 self._finish(block, done)
 
-    def _finish(self, block: Block, done: _Done | None) -> None:
+    def _finish(self, block: Block, done: Done | None) -> None:
         """Writes what became of a block; without a result it is scanned here."""
         if done is None:
             self._scan(block)
@@ -235,14 +235,14 @@ class _Rewriting:
             self._write(data)
 
 
-class _Done(msgspec.Struct):
+class Done(msgspec.Struct):
     """A block, rewritten."""
 
     data: bytes
     tally: Tally
 
 
-def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
+def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
     """The rewritten block; None where it is not plainly one document a line."""
     heads = rewriter.heads
     data, tally = block.data, Tally()
@@ -251,7 +251,7 @@ def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> _Done | None:
     rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, tally, keep)
     rewriting.run()
     tally.notes = rewriter.take_notes()
-    return _Done(rewriting.result(), tally)
+    return Done(rewriting.result(), tally)
 
 
 def _place(block: Block, start: int) -> tuple[int, int]:
@@ -373,5 +373,5 @@ def _replaced(
     return found.raw
 
 
-def _open_work(job: Job, keep: bool) -> Callable[[Block], _Done | None]:
+def _open_work(job: Job, keep: bool) -> Callable[[Block], Done | None]:
     return functools.partial(rewrite_block, rewriter=job.open(), keep=keep)

@@ -1,0 +1,98 @@
+"""Refs in files that are no JSON, such as logs: rewritten where they stand, all else stays."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
+from urllib.parse import quote
+
+from ..wire.errors import MMRawError
+from .pool import START_SECONDS, worked
+from .reader import BLOCK, Block, LineReader
+from .rewriting import Done, Job, OnError, Report, Rewriter, Tally
+from .texts import TextRef, find_refs
+
+
+def rewrite_prose(
+    read: Callable[[int], bytes],
+    write: Callable[[bytes], object],
+    job: Job,
+    *,
+    on_error: OnError = "fail",
+    processes: int = 1,
+    note: Callable[[list[tuple[str, int]]], None] | None = None,
+    start_seconds: float = START_SECONDS,
+) -> Report:
+    """Rewrites every ref in a text, as `find_refs` finds them, with the escapes that it has there.
+
+    Lines beyond 8 MB are not read. data: URLs stay.
+
+    Raises:
+        MMRawError: invalid_encoding (no UTF-8), limit_exceeded (such a line), decoder_unavailable.
+    """
+    report = Report()
+    work, open_work = _open(job), functools.partial(_open, job)
+    reader = LineReader(read, block=BLOCK)
+    found = worked(reader, work, open_work, processes, start_seconds=start_seconds)
+    with contextlib.closing(found) as blocks:
+        for block, done in blocks:
+            if done is None:
+                raise MMRawError("limit_exceeded", f"line {block.line} is longer than 8 MB")
+            report.tally.add(done.tally)
+            if note is not None and done.tally.notes:
+                note(done.tally.notes)
+            if done.tally.refused and on_error == "fail":
+                return report
+            report.bytes_read += len(block.data)
+            report.bytes_written += len(done.data)
+            write(done.data)
+    report.complete = True
+    return report
+
+
+def _open(job: Job) -> Callable[[Block], Done]:
+    return functools.partial(_rewritten, rewriter=job.open())
+
+
+def _rewritten(block: Block, rewriter: Rewriter) -> Done:
+    text = _decoded(block.data)
+    tally = Tally()
+    parts: list[str] = []
+    given = 0
+    for found in find_refs(text):
+        try:
+            new = rewriter.rewrite(found.ref, None)
+        except MMRawError as error:
+            tally.refuse(error, functools.partial(_place, block, text, found))
+            continue
+        if new == found.ref:
+            tally.unchanged += 1
+            continue
+        tally.changed += 1
+        parts += (text[given : found.start], _spelt(new, found))
+        given = found.end
+    tally.notes = rewriter.take_notes()
+    return Done("".join([*parts, text[given:]]).encode(), tally)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    raise MMRawError("invalid_encoding", "the text is not UTF-8")
+
+
+def _place(block: Block, text: str, found: TextRef) -> tuple[int, int]:
+    line = text[found.start - found.column + 1 : found.start]
+    return block.line + found.line - 1, len(line.encode()) + 1
+
+
+def _spelt(ref: str, found: TextRef) -> str:
+    for _ in range(found.escapes):
+        ref = encode_basestring_ascii(ref)[1:-1]
+    for _ in range(found.percent):
+        ref = quote(ref, safe="")
+    return ref

@@ -1,0 +1,59 @@
+"""Refs in logs and other text: `--text` rewrites them where they stand, escaped as they were."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from test_archives import REFS
+from test_file_commands import run
+
+from mmraw_protocol import convert_ref
+
+OLD, NEW = REFS[7], convert_ref(REFS[7], "v3")
+
+
+def log(ref: str, v1: str) -> str:
+    return "\n".join(
+        [
+            f"12:00:01 INFO read {ref}, and é {ref}.",
+            "12:00:02 INFO body " + json.dumps({"row": json.dumps([ref])}),
+            f"GET /image?ref={quote(ref, safe='')}&size=1 200",
+            f'12:00:03 WARN "{v1}"',
+            "no ref at all",
+        ]
+    )
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_refs_in_a_log_are_converted(
+    processes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "server.log"
+    file.write_text(log(OLD, OLD))
+    row = run(capsys, "convert", file, "--text", "--in-place", "--processes", processes)
+    assert (row["converted"], row["refused"]) == (5, 0)
+    assert file.read_text() == log(NEW, NEW)
+
+
+def test_a_ref_with_quotes_of_its_own_is_escaped_as_often_as_the_old_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    v1 = convert_ref(OLD, "v1")
+    file = tmp_path / "server.log"
+    file.write_text("sent " + json.dumps(json.dumps({"ref": v1})) + " at once\n")
+    run(capsys, "convert", file, "--text", "--in-place", "--run-id", "exp42")
+    assert file.read_text() == "sent " + json.dumps(json.dumps({"ref": NEW})) + " at once\n"
+
+
+def test_a_refusal_has_its_line_and_byte(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "server.log"
+    line = f"é {OLD[:-3]}! see mmraw:v9:abc"
+    file.write_text(f"first\n{line}\n")
+    row = run(capsys, "convert", file, "--text", "--in-place", "--on-error", "keep", code=1)
+    assert row["refused"] == 2
+    places = [(one["line"], one["byte"] - 1) for one in row["refusals"]]
+    assert places == [(2, 3), (2, line.encode().index(b"mmraw:v9"))]
+    assert file.read_text() == f"first\n{line}\n"
