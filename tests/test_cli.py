@@ -11,6 +11,7 @@ import pytest
 
 from mmraw_protocol import __version__
 from mmraw_protocol.cli import COMMANDS, main
+from mmraw_protocol.cli.parsing import GROUPS
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.wire._generated.families import FAMILIES
 from mmraw_protocol.wire.schemas import bundles, schemas
@@ -204,3 +205,59 @@ def test_the_installed_command_runs() -> None:
     command = [str(Path(sys.executable).parent / "mmraw"), "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"mmraw-protocol {__version__}"
+
+
+def test_the_short_help_has_every_command_in_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    named = [name for commands in GROUPS.values() for name in commands]
+    assert sorted(named) == sorted(COMMANDS)
+    with pytest.raises(SystemExit):
+        main(["-h"])
+    text = capsys.readouterr().out
+    assert text.index("On call:") < text.index("  inspect  ") < text.index("Files:")
+    assert len(text.splitlines()) < 45
+    assert max(map(len, text.splitlines())) <= 90
+
+
+def test_the_long_help_has_every_command_on_one_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = run_json(capsys, "help")
+    assert {"", *COMMANDS} <= set(pages)
+    assert "store fsck" in pages
+    assert "usage: mmraw inspect" in run(capsys, "help", "inspect")
+    assert main(["help", "nothing"]) == 1
+    shown: list[str] = []
+    monkeypatch.setattr("pydoc.pager", shown.append)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    main(["help"])
+    assert "usage: mmraw validate" in shown[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["inspct", "x"], "inspect"),
+        (["diff-confg", "a", "b"], "diff-config"),
+        (["inspect", "x", "--stroe", "y"], "--store"),
+        (["materialize", "x", "--run_id=y"], "--run-id"),
+        (["completion", "fsh"], "fish"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_nearest(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_fish_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    script = run(capsys, "completion", "fish")
+    for name in COMMANDS:
+        assert f"-n __fish_use_subcommand -a {name} -d '" in script
+    assert '-n "__fish_seen_subcommand_from inspect" -l store -rF -d ' in script
+    assert "-l dialect -xa 'v3 v2'" in script or "-l dialect -xa 'v2 v3'" in script
+    assert "__fish_seen_subcommand_from store; and __fish_seen_subcommand_from fsck" in script
+    # Every line has its quotes in pairs.
+    assert all(line.replace("\\'", "").count("'") % 2 == 0 for line in script.splitlines())

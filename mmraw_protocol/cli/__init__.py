@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from .._version import __version__
 from ..wire.errors import MMRawError
 from .output import print_error
+from .parsing import Parser, Program, commands_of
 
 #: Each command (the module of that name) and its help; the module is imported where it runs.
 COMMANDS = {
@@ -49,6 +50,7 @@ COMMANDS = {
     "compat": "list every change between two versions of spec/, and whom it breaks",
     "doctor": "check this installation: extras and versions, the store, a self-test of the vectors",
     "completion": "print a completion script for a shell",
+    "help": "show the help of every command on one page",
     "convert": (
         "move every ref in files (JSON, JSON lines or plain refs, of any size) to another dialect"
     ),
@@ -63,14 +65,17 @@ COMMANDS = {
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser with every command, or with the options of one alone ("" for none)."""
-    parser = argparse.ArgumentParser(
+    parser = Program(
         prog="mmraw",
         description="The contract by which images travel through multimodal RL.",
-        epilog="example: mmraw demo (carries real pictures over the wire and verifies them); "
-        "exit codes: 0 all well, 1 an input was refused, 2 called wrongly, 130 interrupted",
+        epilog="mmraw COMMAND -h explains one command, mmraw help all of them. Example: mmraw demo "
+        "(carries real pictures over the wire and verifies them). Exit codes: 0 all well, 1 an "
+        "input was refused, 2 called wrongly, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"mmraw-protocol {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+    )
     for name, text in COMMANDS.items():
         if only is not None and name != only:
             commands.add_parser(name, help=text)
@@ -91,7 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     # What stands before a command takes no values, so that the first word is the command.
     command = next((word for word in arguments if not word.startswith("-")), "")
-    args = build_parser(command).parse_args(arguments)
+    parser = build_parser(command)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # The command's own parser knows the options that may have been meant.
+        commands_of(parser)[command].error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         code = _run(args)
         # Here and not at exit, where nobody is left to say what went wrong.

@@ -6,11 +6,12 @@ import argparse
 import contextlib
 
 from ..wire.errors import MMRawError
+from .fish import fish_script
 from .output import print_json
 
 EXAMPLE = "mmraw completion bash >> ~/.bashrc"
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "tcsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +27,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from . import build_parser
 
-    script: str | None = None
+    script: str | None = fish_script(build_parser()) if args.shell == "fish" else None
     with contextlib.suppress(ImportError):
         import shtab
 
-        script = shtab.complete(build_parser(), shell=args.shell)
+        script = script or shtab.complete(build_parser(), shell=args.shell)
     if script is None:
         message = "install mmraw-protocol[cli] for completion scripts"
         raise MMRawError("missing_dependency", message)
