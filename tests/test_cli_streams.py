@@ -106,9 +106,10 @@ def test_validate_counts_a_file_that_cannot_be_read_and_goes_on(
     missing = tmp_path / "missing.jsonl"
     assert main(["validate", str(missing), str(tmp_path), str(file), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert report["checked"] == {"file": 2, "ref": 1}
-    assert report["refused_by_code"] == {"source_unavailable": 2}
-    assert [row["file"] for row in report["refusals"]] == [str(missing), str(tmp_path)]
+    # The folder holds the one file that is there.
+    assert report["checked"] == {"file": 1, "ref": 2}
+    assert report["refused_by_code"] == {"source_unavailable": 1}
+    assert [row["file"] for row in report["refusals"]] == [str(missing)]
 
 
 def test_the_demo_names_the_picture_that_is_refused(
