@@ -168,6 +168,7 @@ class FamilyInfo(NamedTuple):
         fingerprint_omits: The layout parameters that no fingerprint has, and the values for which.
         tensors: What its image processor makes of one image.
         vllm: How vLLM expands an image in a prompt.
+        sglang: How SGLang does, where its target is not empty.
         renderers: The classes of the package renderers, by the name that people use.
     """
 
@@ -192,6 +193,7 @@ class FamilyInfo(NamedTuple):
     fingerprint_omits: dict[str, Any]
     tensors: Tensors
     vllm: Expansion
+    sglang: Expansion
     renderers: dict[str, str]
 
     @property
@@ -259,6 +261,7 @@ def _family(model: Model, family: str) -> str:
         f"        fingerprint_omits={layout.fingerprint_omits!r},\n"
         f"        tensors={_tensors(model, family, variant.payload)},\n"
         f"        vllm={_expansion(info['vllm'])},\n"
+        f"        sglang={_expansion(info['sglang'])},\n"
         f"        renderers={info['renderers']!r},\n    ),\n"
     )
 

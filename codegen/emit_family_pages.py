@@ -184,7 +184,9 @@ def _vllm(family: str, info: Json) -> str:
         ("vLLM's span: offset, length", vllm_span(info)),
     ]
     parts = ["## vLLM and renderers\n\n", table(("name", "value"), rows)]
-    parts.append("What vLLM expands; SPAN is the placeholder's span:\n\n")
+    parts.append(
+        "What servers expand; SPAN is the placeholder's span, a dash what was not tried:\n\n"
+    )
     parts.append(expansions({family: info}))
     refused = refusals(info)
     if refused:

@@ -47,17 +47,22 @@ def _tokens(placeholder: Json) -> tuple[str, ...]:
 
 
 def expansions(families: dict[str, Json]) -> str:
-    """vLLM's target, and what it writes in its place, a row for each family."""
-    rows: list[tuple[str, ...]] = [("family", "target", "becomes")]
+    """The target of each server, and what it writes in its place, a row for each family."""
+    rows: list[tuple[str, ...]] = [("family", "vLLM's target", "becomes", "SGLang's", "becomes")]
     for name, info in families.items():
-        vllm = info["vllm"]
-        rows.append((name, vllm["target"], f"{vllm['before']} SPAN {vllm['after']}".strip()))
+        rows.append((name, *_expansion(info["vllm"]), *_expansion(info["sglang"])))
     return block(rows)
+
+
+def _expansion(engine: Json) -> tuple[str, str]:
+    if not engine["target"]:
+        return "-", "-"
+    return engine["target"], f"{engine['before']} SPAN {engine['after']}".strip()
 
 
 def refusals(info: Json) -> list[str]:
     """The forms of a family that cannot be expanded or compacted, each with the reason."""
-    refused = info["vllm"]["refused"].items()
+    refused = [*info["vllm"]["refused"].items(), *info["sglang"]["refused"].items()]
     # A token such as <image> would be a tag in a page.
     return [f"`{form}`: {reason.replace('<', '&lt;')}" for form, reason in refused]
 

@@ -52,6 +52,7 @@ FAMILY_KEYS = frozenset(
         "placeholder",
         "renderers",
         "required",
+        "sglang",
         "tensors",
         "title",
         "vllm",
@@ -59,7 +60,12 @@ FAMILY_KEYS = frozenset(
 )
 #: What a family.json may leave out, with the value that it then has.
 _PLACEHOLDER: Json = {"conventions": [], "row_end": "", "end": ""}
-_VLLM: Json = {"before": "", "after": "", "refused": {}, "item": {}, "parameters": {}}
+_EXPANSION: Json = {"before": "", "after": "", "refused": {}, "item": {}, "parameters": {}}
+#: Of an engine whose expansion of the family was not tried, the target is empty.
+_ENGINES: dict[str, Json] = {
+    "vllm": _EXPANSION,
+    "sglang": {"target": "", "model_types": [], **_EXPANSION},
+}
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
 _TENSORS: Json = {"call": {}, "outputs": {}, "token_types": "", "positions": ""}
 _OUTPUT: Json = {"output": "", "shape": [], "values": [], "returned": True, "padded": False}
@@ -287,7 +293,7 @@ def _filled(document: Json) -> Json:
     lines = {name: {**_LINE, **line} for name, line in document["lines"].items()}
     for line in lines.values():
         line["placeholder"] = {**placeholder, **line["placeholder"]}
-    vllm = {**_VLLM, **document["vllm"]}
+    engines = {name: {**usual, **document[name]} for name, usual in _ENGINES.items()}
     tensors = {**_TENSORS, **document["tensors"]}
     tensors["outputs"] = {
         name: {**_OUTPUT, "output": name, **given} for name, given in tensors["outputs"].items()
@@ -296,7 +302,7 @@ def _filled(document: Json) -> Json:
         raise SchemaError(f"{document['family']}: tensors has {', '.join(sorted(_TENSORS))}")
     if any(given.keys() != _OUTPUT.keys() for given in tensors["outputs"].values()):
         raise SchemaError(f"{document['family']}: an output has {', '.join(sorted(_OUTPUT))}")
-    said = {"placeholder": placeholder, "tensors": tensors, "vllm": vllm, "lines": lines}
+    said = {"placeholder": placeholder, "tensors": tensors, "lines": lines, **engines}
     said["configuration"] = {**_CONFIGURATION, **document["configuration"]}
     return {**document, **said}
 

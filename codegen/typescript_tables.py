@@ -266,6 +266,8 @@ export interface FamilyInfo {
   readonly lines: { readonly [name: string]: Line };
   /** How vLLM expands an image in a prompt. */
   readonly vllm: Expansion;
+  /** How SGLang does, where its target is not empty. */
+  readonly sglang: Expansion;
   /** The layout parameters in the positional fingerprint, where it has one. */
   readonly fingerprintOrder: readonly string[];
   /** The layout parameters that no fingerprint has, and the values for which. */
@@ -316,7 +318,10 @@ def _family(model: Model, family: str) -> str:
         "required": literal(info["required"]),
         "configuration": _configuration(info["configuration"]),
         "lines": _lines(info["lines"]),
-        "vllm": literal({name: info["vllm"][name] for name in _EXPANSION}),
+        **{
+            engine: literal({name: info[engine][name] for name in _EXPANSION})
+            for engine in ("vllm", "sglang")
+        },
         "fingerprintOrder": literal(list(layout.fingerprint_order)),
         "fingerprintOmits": json_value(layout.fingerprint_omits),
         "module": family,

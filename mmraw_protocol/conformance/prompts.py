@@ -33,7 +33,7 @@ def compact(value: Input) -> dict[str, Any]:
 
 
 def _options(value: Input) -> dict[str, Any]:
-    """The adapter, the vocabulary and the form."""
+    """The adapter, the vocabulary, the form and the engine."""
     vocabulary: Any = value.get("vocabulary")
     if vocabulary is not None:
         if not isinstance(vocabulary, dict):
@@ -43,7 +43,10 @@ def _options(value: Input) -> dict[str, Any]:
             _token(token, "$.vocabulary")
     form = None if value.get("form") is None else _text(value.get("form"), "$.form")
     adapter = get_adapter(_text(value.get("family"), "$.family"), value.get("config"))
-    return {"adapter": adapter, "vocabulary": vocabulary, "form": form}
+    options: dict[str, Any] = {"adapter": adapter, "vocabulary": vocabulary, "form": form}
+    if value.get("engine") is not None:
+        options["engine"] = _text(value.get("engine"), "$.engine")
+    return options
 
 
 def _list(value: Input, name: str, read: Callable[[Any, str], Any]) -> list[Any]:

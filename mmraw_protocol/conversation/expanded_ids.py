@@ -6,6 +6,7 @@ Source: spec/README.md, section "Expansion".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..families import Adapter
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
@@ -22,6 +23,7 @@ def compact_ids(
     adapter: Adapter,
     *,
     vocabulary: Mapping[str, int],
+    engine: str,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Sequence[int]:
     """The prompt with one target for each image; the same object where it came so.
@@ -32,6 +34,7 @@ def compact_ids(
         images: How many images it has, those without a ref among them.
         adapter: The family's.
         vocabulary: Ids by token.
+        engine: The server.
         limits: Of refs and their count.
 
     Raises:
@@ -51,9 +54,8 @@ def compact_ids(
     given = [refs[index] for index in range(images)]
     failed: MMRawError | None = None
     try:
-        return compact_prompt(
-            token_ids, spans, adapter, refs=given, vocabulary=vocabulary, limits=limits
-        ).token_ids
+        options: Any = {"vocabulary": vocabulary, "engine": engine, "limits": limits}
+        return compact_prompt(token_ids, spans, adapter, refs=given, **options).token_ids
     except MMRawError as error:
         failed = error
     # There are as many images as places and refs, in one order.

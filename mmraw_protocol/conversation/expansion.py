@@ -1,6 +1,6 @@
-"""Prompts as vLLM takes them and as it expands them: one target for each image, or its whole span.
+"""Prompts as a server takes and as it expands them: one target for each image, or its span.
 
-What vLLM expands, and what it writes, is in the folder of each family.
+What vLLM and SGLang expand, and what they write, is in the folder of each family.
 Source: spec/README.md, section "Expansion".
 """
 
@@ -16,7 +16,7 @@ from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.modality import check_modality
 from ..wire.ref import RawMMRef, parse_ref
-from .family_tokens import FamilyTokens
+from .family_tokens import DEFAULT_ENGINE, FamilyTokens
 
 __all__ = ["ImagePrompt", "compact_prompt", "expand_prompt"]
 
@@ -41,9 +41,10 @@ def expand_prompt(
     *,
     vocabulary: Mapping[str, int] | None = None,
     form: str | None = None,
+    engine: str = DEFAULT_ENGINE,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ImagePrompt:
-    """The prompt that vLLM makes of one with a target for each image; inverse of `compact_prompt`.
+    """The prompt that a server makes of one with a target for each image; undoes `compact_prompt`.
 
     Lengths are those that the refs' payloads give. That a payload is right for its image, and that
     it was made with the layout parameters of `adapter`, `Materializer` checks.
@@ -54,22 +55,23 @@ def expand_prompt(
         adapter: The family's; None takes the defaults of the family that the refs name.
         vocabulary: Ids by token, as a tokenizer's `get_vocab()` gives them; None takes those that
             are published for the adapter's line of checkpoints.
-        form: A further form of prompts of the family in vLLM; the error says why it cannot be.
+        form: A further form of prompts of the family there; the error says why it cannot be.
+        engine: The server, `vllm` or `sglang`.
         limits: Of refs and their count.
 
     Returns:
-        The prompt, each target replaced by what vLLM writes; the spans on the wire. If a family
-        has placeholder conventions, the prompt follows `expanded`.
+        The prompt, each target replaced by what the server writes; the spans on the wire. If a
+        family has placeholder conventions, the prompt follows `expanded`.
 
     Raises:
         MMRawError: lengths_differ (a target without ref, a ref without target), span_mismatch (a
             placeholder token that is no target), missing_field (ids that are not known),
             unknown_family (refs of several families, or of none with a folder), unsupported_option
-            (a form that cannot be expanded), modality_unsupported, limit_exceeded, and what
+            (of form or engine), modality_unsupported, limit_exceeded, and what
             `parse_ref` and the family's payload raise, with the ref's path.
     """
     parsed = _parsed(refs, limits)
-    tokens = FamilyTokens(_adapter_of(adapter, parsed), vocabulary, form)
+    tokens = FamilyTokens(_adapter_of(adapter, parsed), vocabulary, form, engine)
     spans = [tokens.span(ref, index) for index, ref in enumerate(parsed)]
     if spans:
         tokens.check_known()
@@ -103,9 +105,10 @@ def compact_prompt(
     refs: Sequence[RawMMRef | str] | None = None,
     vocabulary: Mapping[str, int] | None = None,
     form: str | None = None,
+    engine: str = DEFAULT_ENGINE,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ImagePrompt:
-    """The prompt that vLLM expands to this one; inverse of `expand_prompt`.
+    """The prompt that a server expands to this one; inverse of `expand_prompt`.
 
     Ids that are not known are learned from the prompt: tokens around the spans are then dropped by
     their position alone, and a token has one id throughout.
@@ -119,6 +122,7 @@ def compact_prompt(
         refs: The images' refs, if the length of each span is to be checked.
         vocabulary: As for `expand_prompt`.
         form: Likewise.
+        engine: Likewise.
         limits: Of refs and their count.
 
     Returns:
@@ -127,13 +131,13 @@ def compact_prompt(
     Raises:
         MMRawError: placeholder_invalid (spans that overlap, are out of order, or reach beyond the
             prompt), placeholder_mismatch (a length that the ref does not give), span_mismatch (a
-            span with other tokens, without the tokens that vLLM writes around it, and targets or
+            span with other tokens, without the tokens that are written around it, and targets or
             placeholder tokens outside of every span), lengths_differ (as many refs are given as
             there are placeholders, or none), what the schema of placeholders says, and what
             `expand_prompt` raises for options and refs.
     """
     parsed = None if refs is None else _parsed(refs, limits)
-    tokens = FamilyTokens(_adapter_of(adapter, parsed or []), vocabulary, form)
+    tokens = FamilyTokens(_adapter_of(adapter, parsed or []), vocabulary, form, engine)
     if parsed is not None and len(parsed) != len(placeholders):
         raise MMRawError("lengths_differ", "expected one ref for each placeholder", "$.refs")
     replaced: list[tuple[int, int]] = []

@@ -1,6 +1,6 @@
-"""The tokens that vLLM writes for an image, in prompts of one line of checkpoints.
+"""The tokens that a server writes for an image, in prompts of one line of checkpoints.
 
-Source: spec/families/<name>/family.json, keys placeholder, vllm and lines.
+Source: spec/families/<name>/family.json, keys placeholder, vllm, sglang and lines.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ from typing import Any, cast
 
 from ..families import Adapter
 from ..families.built_in import BuiltInAdapter, span_of_rows
+from ..wire._generated.families import Expansion, FamilyInfo
 from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.ref import RawMMRef
 from .placeholders import TokenIds
+
+#: Servers whose expansions the families' folders have, as keys of family.json.
+ENGINES = ("vllm", "sglang")
+DEFAULT_ENGINE = "vllm"
 
 
 class FamilyTokens:
@@ -23,24 +28,33 @@ class FamilyTokens:
         adapter: Of a built-in family.
         vocabulary: Ids by token; None takes those that are published for the adapter's line.
         form: A form of prompts of the family, which is refused with its reason.
+        engine: The server, `vllm` or `sglang`.
 
     Raises:
         MMRawError: unknown_family, unsupported_option.
     """
 
     def __init__(
-        self, adapter: Adapter, vocabulary: Mapping[str, int] | None, form: str | None
+        self,
+        adapter: Adapter,
+        vocabulary: Mapping[str, int] | None,
+        form: str | None,
+        engine: str = DEFAULT_ENGINE,
     ) -> None:
         if not isinstance(adapter, BuiltInAdapter):
             message = "only a built-in family says how its prompts expand"
             raise MMRawError("unknown_family", message, "$.family")
         self._adapter = cast("BuiltInAdapter[Any, Any]", adapter)
         info, tokens = self._adapter.info, self._adapter.tokens
+        expansion = _expansion_of(info, engine)
         if form is not None:
-            _refuse_form(form, info.vllm.refused)
+            _refuse_form(form, expansion.refused)
+        if not expansion.target:
+            message = f"the family's folder does not say what {engine} expands"
+            raise MMRawError("unsupported_option", message, "$.engine")
         # The table names the tokens of the family's first line.
         in_line = {text: t for text, t in zip(info.placeholder, tokens, strict=True) if text}
-        texts = info.vllm.target, info.vllm.before, info.vllm.after
+        texts = expansion.target, expansion.before, expansion.after
         self.target, self.before, self.after = (in_line.get(text, text) for text in texts)
         self.pad = tokens.token
         given = info.lines[self._adapter.line].token_ids if vocabulary is None else vocabulary
@@ -140,6 +154,14 @@ class FamilyTokens:
                 message = "the tokens around the span are not those that vLLM writes there"
                 raise MMRawError("span_mismatch", message, path)
         return place.offset - bool(self.before), stop + bool(self.after)
+
+
+def _expansion_of(info: FamilyInfo, engine: str) -> Expansion:
+    """How a server expands the family's images."""
+    if engine not in ENGINES:
+        message = f"expected one of the engines {', '.join(ENGINES)}"
+        raise MMRawError("unsupported_option", message, "$.engine")
+    return cast("Expansion", getattr(info, engine))
 
 
 def _refuse_form(form: str, refused: Mapping[str, str]) -> None:

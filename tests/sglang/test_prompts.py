@@ -9,6 +9,8 @@ from engine import Engine, data_url
 from pictures import encode, picture
 from test_refusals import refusal
 
+from mmraw_protocol import expand_prompt
+
 ONE = encode(picture(300, 200), "PNG")
 TWO = encode(picture(64, 200), "JPEG")
 FAMILIES = ("qwen3_vl", "qwen3_5", "kimi_k25", "glm4v")
@@ -25,6 +27,19 @@ def test_text_compact_ids_and_expanded_ids_are_one_prompt(engines: Any, family: 
         assert list(found.input_ids) == list(expected.input_ids)
         offsets = [[i.offsets for i in one.mm_inputs.mm_items] for one in (found, expected)]
         assert offsets[0] == offsets[1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_expand_prompt_foretells_sglang(engines: Any, family: str) -> None:
+    engine: Engine = engines(family)
+    refs = [engine.ref(ONE), engine.ref(TWO)]
+    compact = engine.encode(engine.prompt(2))
+    vocabulary = engine.manager.tokenizer.get_vocab()
+    found = expand_prompt(compact, refs, engine.adapter, vocabulary=vocabulary, engine="sglang")
+    processed = engine.processed(*refs, prompt=compact)
+    assert found.token_ids == list(processed.input_ids)
+    spans = [(p.offset, p.offset + p.length - 1) for p in found.placeholders]
+    assert spans == [item.offsets[0] for item in processed.mm_inputs.mm_items]
 
 
 def test_sglang_alone_takes_no_expanded_ids_of_qwen(qwen: Engine) -> None:

@@ -1,5 +1,5 @@
 /**
- * Prompts as vLLM takes them and as it expands them: one target for each image, or its whole span.
+ * Prompts as a server takes them and as it expands them: one target for each image, or its whole span.
  *
  * Source: spec/README.md, section "Expansion".
  */
@@ -12,9 +12,9 @@ import { checkModality } from "./modality.js";
 import { parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 import { FamilyTokens } from "./tokens.js";
-import type { Vocabulary } from "./tokens.js";
+import type { Engine, Vocabulary } from "./tokens.js";
 
-export type { Vocabulary } from "./tokens.js";
+export type { Engine, Vocabulary } from "./tokens.js";
 
 /** A prompt, and where the images are in it: their spans on the wire, or one target for each. */
 export interface ImagePrompt {
@@ -25,8 +25,10 @@ export interface ImagePrompt {
 export interface ExpandOptions {
   /** Ids by token; by default those that are published for the adapter's line of checkpoints. */
   readonly vocabulary?: Vocabulary | undefined;
-  /** A further form of prompts that the family has in vLLM; the error says why it cannot be. */
+  /** A further form of prompts that the family has there; the error says why it cannot be. */
   readonly form?: string | undefined;
+  /** The server; by default vllm. */
+  readonly engine?: Engine | undefined;
   readonly limits?: Limits;
 }
 
@@ -36,7 +38,7 @@ export interface CompactOptions extends ExpandOptions {
 }
 
 /**
- * The prompt that vLLM makes of one with a target for each image; inverse of `compactPrompt`.
+ * The prompt that a server makes of one with a target for each image; inverse of `compactPrompt`.
  *
  * Where a family has placeholder conventions, the result follows `expanded`.
  *
@@ -47,10 +49,10 @@ export function expandPrompt(
   tokenIds: readonly number[],
   refs: readonly (RawMMRef | string)[],
   adapter: Adapter,
-  { vocabulary, form, limits = DEFAULT_LIMITS }: ExpandOptions = {},
+  { vocabulary, form, engine, limits = DEFAULT_LIMITS }: ExpandOptions = {},
 ): ImagePrompt {
   const parsed = parsedRefs(refs, limits);
-  const tokens = new FamilyTokens(adapter, vocabulary, form);
+  const tokens = new FamilyTokens(adapter, vocabulary, form, engine);
   const spans = parsed.map((ref, index) => tokens.span(ref, index));
   if (spans.length > 0) tokens.checkKnown();
   const target = tokens.idOf(tokens.target);
@@ -98,10 +100,10 @@ export function compactPrompt(
   tokenIds: readonly number[],
   placeholders: readonly PlaceholderRange[],
   adapter: Adapter,
-  { refs, vocabulary, form, limits = DEFAULT_LIMITS }: CompactOptions = {},
+  { refs, vocabulary, form, engine, limits = DEFAULT_LIMITS }: CompactOptions = {},
 ): ImagePrompt {
   const parsed = refs === undefined ? undefined : parsedRefs(refs, limits);
-  const tokens = new FamilyTokens(adapter, vocabulary, form);
+  const tokens = new FamilyTokens(adapter, vocabulary, form, engine);
   if (parsed !== undefined && parsed.length !== placeholders.length) {
     throw new MMRawError("lengths_differ", "expected one ref for each placeholder", "$.refs");
   }

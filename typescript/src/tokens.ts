@@ -1,7 +1,7 @@
 /**
- * The tokens that vLLM writes for an image, in prompts of one line of checkpoints.
+ * The tokens that a server writes for an image, in prompts of one line of checkpoints.
  *
- * Source: spec/families/<name>/family.json, keys placeholder, vllm and lines.
+ * Source: spec/families/<name>/family.json, keys placeholder, vllm, sglang and lines.
  */
 import { has } from "./codec/values.js";
 import { MMRawError, within } from "./errors.js";
@@ -9,9 +9,12 @@ import { spanOfRows } from "./families/index.js";
 import type { Adapter } from "./families/index.js";
 import type { PlaceholderRange } from "./features.js";
 import { FAMILY_TABLE } from "./generated/families.js";
-import type { FamilyInfo, Placeholder } from "./generated/families.js";
+import type { Expansion, FamilyInfo, Placeholder } from "./generated/families.js";
 import type { Payload } from "./generated/types.js";
 import type { RawMMRef } from "./refs.js";
+
+/** Servers whose expansions the families' folders have. */
+export type Engine = "vllm" | "sglang";
 
 /** Ids by token. */
 export type Vocabulary = { readonly [token: string]: number };
@@ -30,15 +33,26 @@ export class FamilyTokens {
   /**
    * @param vocabulary By default the ids that are published for the adapter's line.
    * @param form A form of prompts of the family, which is refused with its reason.
+   * @param engine The server.
    */
-  constructor(adapter: Adapter, vocabulary: Vocabulary | undefined, form: string | undefined) {
+  constructor(
+    adapter: Adapter,
+    vocabulary: Vocabulary | undefined,
+    form: string | undefined,
+    engine: string = "vllm",
+  ) {
     const info = FAMILY_TABLE[adapter.family];
-    if (form !== undefined) refuseForm(form, info.vllm.refused);
+    const expansion = expansionOf(info, engine);
+    if (form !== undefined) refuseForm(form, expansion.refused);
+    if (expansion.target === "") {
+      const reason = `the family's folder does not say what ${engine} expands`;
+      throw new MMRawError("unsupported_option", reason, "$.engine");
+    }
     const line = info.lines[adapter.line];
     this.#adapter = adapter;
     this.#info = info;
     this.#tokens = line?.placeholder ?? info.placeholder;
-    const { target, before, after } = info.vllm;
+    const { target, before, after } = expansion;
     [this.target, this.before, this.after] = [target, before, after].map((text) =>
       this.#inLine(text),
     ) as [string, string, string];
@@ -154,6 +168,12 @@ export class FamilyTokens {
     }
     return [offset - Number(this.before !== ""), stop + Number(this.after !== "")];
   }
+}
+
+function expansionOf(info: FamilyInfo, engine: string): Expansion {
+  if (engine === "vllm" || engine === "sglang") return info[engine];
+  const reason = "expected one of the engines vllm, sglang";
+  throw new MMRawError("unsupported_option", reason, "$.engine");
 }
 
 function refuseForm(form: string, refused: { readonly [form: string]: string }): never {

@@ -55,7 +55,7 @@ def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
     """A `process_mm_data_async` that takes refs too; requests without refs go on unchanged."""
     original = processor.process_mm_data_async
     model: Any = {"adapter": images.adapter, "vocabulary": processor._tokenizer.get_vocab()}
-    model["limits"] = images.settings.limits
+    model |= {"engine": "sglang", "limits": images.settings.limits}
 
     async def process_mm_data_async(image_data: Any = None, *args: Any, **given: Any) -> Any:
         request, loads = given.get("request_obj"), Loads()

@@ -4,7 +4,7 @@ import { get, isArray, isInteger, isObject } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
 import { compactPrompt, expandPrompt } from "../expansion.js";
-import type { ExpandOptions, ImagePrompt, Vocabulary } from "../expansion.js";
+import type { Engine, ExpandOptions, ImagePrompt, Vocabulary } from "../expansion.js";
 import { getAdapter } from "../families/index.js";
 import type { Adapter, ConfigLike } from "../families/index.js";
 import type { PlaceholderRange } from "../features.js";
@@ -37,9 +37,11 @@ function optionsOf(input: JsonObject): [Adapter, ExpandOptions] {
     for (const id of Object.values(vocabulary)) token(id, "$.vocabulary");
   }
   const form = isAbsent(input, "form") ? undefined : text(get(input, "form"), "$.form");
+  const engine = isAbsent(input, "engine") ? undefined : text(get(input, "engine"), "$.engine");
   const family = text(get(input, "family"), "$.family");
   const adapter = getAdapter(family, get(input, "config") as ConfigLike);
-  return [adapter, { vocabulary: vocabulary as Vocabulary | undefined, form }];
+  const options = { vocabulary: vocabulary as Vocabulary | undefined, form };
+  return [adapter, { ...options, engine: engine as Engine | undefined }];
 }
 
 function isAbsent(input: JsonObject, name: string): boolean {
