@@ -272,6 +272,10 @@ def _errors(model: Model) -> str:
         rows: list[tuple[str, ...]] = [
             ("cause", cell(error["cause"])),
             ("remedy", cell(error["remedy"])),
+            *(
+                (f'remedy, if the message says "{words}"', cell(remedy))
+                for words, remedy in error.get("cases", {}).items()
+            ),
             ("example", cell(error["example"])),
             ("HTTP status", str(error["http_status"])),
             ("since", str(error["since"])),

@@ -321,13 +321,16 @@ def _errors(model: Model) -> str:
         '    """One code: what it means, why it comes, what to do."""\n\n'
         "    code: str\n    meaning: str\n    http_status: int\n    cause: str\n    remedy: str\n"
         "    since: str\n"
+        "    #: Other remedies, by words that the message of the error has.\n"
+        "    cases: dict[str, str]\n"
     )
     names = "".join(f"    {code!r},\n" for code in model.spec.errors)
     out.append(f"ErrorCode = Literal[\n{names}]\n")
     rows = "".join(
         f"    {code!r}: ErrorInfo(\n        {code!r},\n        {info['meaning']!r},\n"
         f"        {info['http_status']},\n        {info['cause']!r},\n"
-        f"        {info['remedy']!r},\n        {info['since']!r},\n    ),\n"
+        f"        {info['remedy']!r},\n        {info['since']!r},\n"
+        f"        {info.get('cases', {})!r},\n    ),\n"
         for code, info in model.spec.errors.items()
     )
     out.append(f"ERRORS: dict[str, ErrorInfo] = {{\n{rows}}}\n")

@@ -1,15 +1,18 @@
 """What errors say: what was expected and what kind of thing was got, never what it says."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import samples
 
-from mmraw_protocol import MMRawError
+from mmraw_protocol import MMRawError, wire
 from mmraw_protocol.wire.base64 import decode_base64, decode_base64url, encode_base64
+from mmraw_protocol.wire.errors import ERRORS
 from mmraw_protocol.wire.json import parse_json
 from mmraw_protocol.wire.ref import parse_ref
 
+PACKAGE = Path(wire.__file__).parent.parent
 #: Nothing of it may be repeated.
 SECRET = "Kp7-secret"
 FIELDS = sorted(samples.ref_fields())
@@ -115,3 +118,23 @@ def test_json_is_told_by_place(text: str, told: str) -> None:
     for given in (text, text.encode()):
         with pytest.raises(MMRawError, match=f"expected a valid JSON document; got {told}$"):
             parse_json(given)
+
+
+def test_each_case_of_a_remedy_is_one_that_errors_name() -> None:
+    sources = [path.read_text() for path in PACKAGE.rglob("*.py") if "_generated" not in str(path)]
+    for code, info in ERRORS.items():
+        for words, remedy in info.cases.items():
+            # A message may be put together of several.
+            for part in words.split("; got "):
+                assert any(part in text for text in sources), f"{code}: {part}"
+            assert MMRawError(cast(Any, code), f"x {words} y").remedy == remedy != info.remedy
+        assert MMRawError(cast(Any, code), "nothing of it").remedy == info.remedy
+
+
+def test_remedies_follow_the_case() -> None:
+    ref = samples.ref()
+    assert "Take the `=` off" in error_of(ref + "==").remedy
+    assert error_of(ref[:-2]).remedy.startswith("Copy the whole ")
+    with pytest.raises(MMRawError) as caught:
+        decode_base64("e3=0")
+    assert caught.value.remedy.startswith("Re-encode")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..wire.errors import ERRORS, MMRawError
+from ..wire.errors import MMRawError
 from .contents import read_contents, where
 from .explained import Explained, explain, told_checks
 from .inputs import read_text
@@ -58,9 +58,8 @@ def _verdict(one: Explained) -> list[str]:
         return [f"ok: {'; '.join(filter(None, (one.title, one.summary, checks)))}"]
     lines = [f"refused: {fault}" for fault in _placed(one)]
     lines += [f"    {hint}" for hint in one.hints]
-    for code in dict.fromkeys(fault.code for fault in one.faults):
-        lines.append(f"    {ERRORS[code].remedy}")
-        lines.append(f"    {ERROR_PAGE}#{code}")
+    lines += [f"    {remedy}" for remedy in dict.fromkeys(fault.remedy for fault in one.faults)]
+    lines += [f"    {ERROR_PAGE}#{code}" for code in dict.fromkeys(f.code for f in one.faults)]
     return [*lines, *([f"    {checks}"] if checks else [])]
 
 

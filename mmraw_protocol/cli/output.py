@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from ..files.output import whole_output
-from ..wire.errors import ERRORS, MMRawError
+from ..wire.errors import MMRawError
 
 #: Where each code of an error has its section, in the repository.
 ERROR_PAGE = "docs/reference/wire/errors.md"
@@ -43,7 +43,7 @@ def print_error(error: MMRawError, *, as_json: bool = False) -> None:
         print_json({"error": error_dict(error)})
         return
     print(f"mmraw: {error}", file=sys.stderr)
-    print(f"       {ERRORS[error.code].remedy}", file=sys.stderr)
+    print(f"       {error.remedy}", file=sys.stderr)
     print(f"       {ERROR_PAGE}#{error.code}", file=sys.stderr)
 
 

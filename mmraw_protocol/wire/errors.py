@@ -34,6 +34,13 @@ class MMRawError(ValueError):
         """The HTTP status that a server answers with."""
         return ERRORS[self.code].http_status
 
+    @property
+    def remedy(self) -> str:
+        """What to do: that of the case that the message names, else that of the code."""
+        info = ERRORS[self.code]
+        cases = (remedy for words, remedy in info.cases.items() if words in self.message)
+        return next(cases, info.remedy)
+
     def at(self, prefix: str) -> MMRawError:
         """The same error, with `prefix` before its path."""
         return MMRawError(self.code, self.message, prefix + self.path.removeprefix("$"))
