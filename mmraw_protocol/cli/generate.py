@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ..conversation import environment
+from ..conversation.family_tokens import DEFAULT_ENGINE, ENGINES
 from ..conversation.messages import mm_data, pack_images
 from ..families import Adapter
 from ..wire._generated.families import FAMILIES
@@ -51,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "messages", nargs="?", help="chat messages: a file, or - for standard input"
     )
     parser.add_argument("--server", required=True, help="URL, for example http://localhost:8000")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="the server (default: vllm)"
+    )
     parser.add_argument("--model", required=True, help="the model's name on the server")
     parser.add_argument("--tokenizer", help="the tokenizer's folder or name (default: the model)")
     parser.add_argument("--renderer", choices=RENDERERS, help="default: by family")
@@ -182,12 +186,12 @@ async def _generate(args: argparse.Namespace, prompt: Prompt, label: str) -> Com
     if GenerateClient is None or ServerError is None:
         message = "install mmraw-protocol[client] to reach a server"
         raise MMRawError("missing_dependency", message)
-    sampling: dict[str, Any] = {"max_tokens": args.max_tokens, "temperature": args.temperature}
+    most = "max_new_tokens" if args.engine == "sglang" else "max_tokens"
+    sampling: dict[str, Any] = {most: args.max_tokens, "temperature": args.temperature}
     if prompt.renderer is not None:
         sampling["stop_token_ids"] = list(prompt.renderer.get_stop_token_ids())
-    async with GenerateClient(
-        args.server, args.model, run_id=label, dialect=args.dialect, timeout=args.timeout
-    ) as client:
+    options: dict[str, Any] = {"run_id": label, "dialect": args.dialect, "timeout": args.timeout}
+    async with GenerateClient(args.server, args.model, engine=args.engine, **options) as client:
         try:
             return await client.generate(
                 prompt.token_ids, multi_modal_data=prompt.images, sampling_params=sampling

@@ -1,4 +1,4 @@
-"""An async client for POST /inference/v1/generate: token ids and refs go out, tokens come back.
+"""An async client of vLLM and SGLang: token ids and refs go out, tokens come back.
 
 Usable with any renderer that yields token ids and raw items (see
 `mmraw_protocol.integrations.renderers`). The extra `client` brings httpx.
@@ -16,6 +16,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
+from ..conversation.family_tokens import DEFAULT_ENGINE
 from ..conversation.placeholders import check_placeholder_tokens, span_texts
 from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
@@ -26,10 +27,9 @@ from ..wire.errors import ERRORS, MMRawError
 from ..wire.features import MultiModalData, build_features
 from ..wire.item import RawMMItem
 from ..wire.json import parse_json
+from .generate_apis import APIS, ServerError
 
 __all__ = ["Completion", "GenerateClient", "ServerError", "carry"]
-
-ENDPOINT = "/inference/v1/generate"
 
 #: The request never reached the server, or the connection broke before the whole answer was there.
 CONNECTION_FAULTS = (
@@ -46,34 +46,6 @@ LONGEST_PAUSE = 8.0
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,200}")
 _PATH = re.compile(r"\$[\x20-\x7e]{0,199}")
-
-
-class ServerError(MMRawError):
-    """The server refused a request, or did not answer.
-
-    Attributes:
-        status: The HTTP status; None where there was no answer.
-        modality, index: Which image is meant: its feature modality, and its place in the features'
-            lists; None where the whole request is.
-        detail: The server's own words, at most 2,000 characters; not for logs that others read.
-    """
-
-    def __init__(
-        self,
-        code: ErrorCode,
-        message: str,
-        path: str = "$",
-        *,
-        status: int | None = None,
-        modality: str | None = None,
-        index: int | None = None,
-        detail: str = "",
-    ) -> None:
-        super().__init__(code, message, path)
-        self.status = status
-        self.modality = modality
-        self.index = index
-        self.detail = detail
 
 
 class Completion(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +87,10 @@ class GenerateClient:
         timeout: Seconds to wait for the connection, for each part that is sent, and for the answer.
         api_key: Sent as `Authorization: Bearer …`.
         http: An `httpx.AsyncClient` to use instead of one of its own; it is not closed.
+        engine: The server, `vllm` or `sglang`.
+
+    Raises:
+        MMRawError: unsupported_option.
 
     Use it as an async context manager, or call `aclose`.
     """
@@ -131,13 +107,17 @@ class GenerateClient:
         timeout: float = 600.0,
         api_key: str | None = None,
         http: httpx.AsyncClient | None = None,
+        engine: str = DEFAULT_ENGINE,
     ) -> None:
         self.model = model
         self.run_id = run_id
         self.dialect = dialect
         self.retries = retries
         self.backoff = backoff
-        self._url = base_url.rstrip("/").removesuffix("/v1") + ENDPOINT
+        if engine not in APIS:
+            raise MMRawError("unsupported_option", f"the engines are {', '.join(APIS)}")
+        self._api = APIS[engine]
+        self._url = base_url.rstrip("/").removesuffix("/v1") + self._api.endpoint
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._owned = http is None
         self._http = http or httpx.AsyncClient(timeout=timeout)
@@ -176,7 +156,7 @@ class GenerateClient:
             prompt_attribution: What a renderer returned for the prompt; its multi_modal_data is
                 used where none is passed, and is never replaced.
             previous: The images of earlier turns (`Completion.multi_modal_data`).
-            sampling_params: Passed on as they are.
+            sampling_params: Passed on as they are, under the server's names.
             extra_body: Further fields of the request, for example cache_salt or priority.
 
         Raises:
@@ -192,19 +172,20 @@ class GenerateClient:
         images = carry(previous, _typed(data))
         images.check_modalities()
         prompt = list(token_ids)
-        body: dict[str, Any] = {
-            "model": self.model,
-            "token_ids": prompt,
-            "sampling_params": dict(sampling_params or {}),
-        }
         features = build_features(images, self.dialect, run_id=self.run_id)
         places = {name: _ranges(rows) for name, rows in images.mm_placeholders.items()}
         spans = {name: [_span(item) for item in items] for name, items in images.mm_items.items()}
         check_placeholder_tokens(prompt, places, spans=spans)
-        if features["kwargs_data"]:
-            body["features"] = features
+        body = self._api.body(self.model, prompt, features, sampling_params or {})
         response = await self._post({**body, **(extra_body or {})})
-        return _completion(response, prompt, images, prompt_attribution)
+        answer = self._api.read(response)
+        return Completion(
+            **answer._asdict(),
+            prompt_ids=prompt,
+            multi_modal_data=images,
+            prompt_attribution=prompt_attribution,
+            response=response,
+        )
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         content = msgspec.json.encode(body)
@@ -345,55 +326,3 @@ def _message(text: str, code: str) -> str:
 
 def _object(value: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-class _Logprob(msgspec.Struct):
-    logprob: float
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[_Logprob] | None = None
-
-
-class _Choice(msgspec.Struct):
-    token_ids: list[int]
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    request_id: str = ""
-
-
-def _completion(
-    response: dict[str, Any], prompt: list[int], images: MultiModalData, attribution: Any
-) -> Completion:
-    """The first choice of an answer.
-
-    Raises:
-        ServerError: answer_invalid.
-    """
-    answer: _Answer | None = None
-    try:
-        answer = msgspec.convert(response, _Answer)
-    except msgspec.ValidationError:
-        answer = None
-    if answer is None or not answer.choices:
-        message = "the server's answer has no choices with token_ids"
-        raise ServerError("answer_invalid", message, "$.choices", status=200)
-    choice = answer.choices[0]
-    rows = None if choice.logprobs is None else choice.logprobs.content
-    if rows is not None and len(rows) != len(choice.token_ids):
-        message = "the server's answer has not one logprob for each token"
-        raise ServerError("answer_invalid", message, "$.choices", status=200)
-    return Completion(
-        request_id=answer.request_id,
-        prompt_ids=prompt,
-        token_ids=choice.token_ids,
-        logprobs=None if rows is None else [row.logprob for row in rows],
-        finish_reason=choice.finish_reason,
-        multi_modal_data=images,
-        prompt_attribution=attribution,
-        response=response,
-    )
