@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 from test_archives import REFS, report
 from test_file_commands import run
 
 from mmraw_protocol import convert_ref
+from mmraw_protocol.stores import LocalStore
 
 pa: Any = pytest.importorskip("pyarrow")
 parquet: Any = pytest.importorskip("pyarrow.parquet")
@@ -143,3 +145,16 @@ def test_a_folder_is_not_written_into_itself(folder: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         report(None, "convert", folder, "--out", folder / "new")  # pyright: ignore
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_fsck_reads_what_rows_refer_to(
+    name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LocalStore(tmp_path / "store").put(samples.PNG)
+    found = report(capsys, "store", "fsck", folder / name, "--store", tmp_path / "store", code=1)
+    assert len(found["missing"]) == len(REFS)
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: len(data) // 2])
+    cut = report(capsys, "store", "fsck", folder / name, "--store", tmp_path / "store", code=1)
+    assert [one["code"] for one in cut["problems"]] == ["source_unavailable"]

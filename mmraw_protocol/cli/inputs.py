@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from ..files.remote import is_url, names_below, open_remote, state_of
-from ..files.tables import Table, is_table
+from ..files.tables import Table
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire.compression import decompressed
@@ -25,6 +25,7 @@ from ..wire.json import parse_json
 from ..wire.msgpack import is_msgpack
 from ..wire.msgpack_stream import json_lines
 from ..wire.ref import PREFIXES
+from ..wire.rows import is_table
 from .output import Progress, progress_bar
 
 

@@ -6,31 +6,19 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Generator, Iterator
-from importlib import import_module
 from typing import IO, Any, cast
 
 from ..materialize.verification import Verifier
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
-from ..wire.errors import MMRawError
+from ..wire.rows import RowFile, library, readable
 from .checking import MOST_REFUSALS, Checked, Refused
 from .pool import START_SECONDS, worked
 from .reader import Block, LineReader
 from .rewriting import MOST_PLACES, Job, OnError, Refusal, Report, Rewriter, Tally
 
-#: How Parquet, Arrow files (Feather version 2) and Arrow streams (saved datasets) begin.
-_MAGIC = (b"PAR1", b"ARRO", b"\xff\xff\xff\xff")
-#: Bytes of rows that are taken at once, and how many rows at most.
-_BATCH_BYTES = 8 << 20
-_BATCH_ROWS = 1 << 14
 
-
-def is_table(head: bytes) -> bool:
-    """Whether a file that begins with these four bytes is Parquet or Arrow."""
-    return head in _MAGIC
-
-
-class Table:
-    """An open file of rows.
+class Table(RowFile):
+    """An open file of rows, which can be written again.
 
     Args:
         file: It can be sought in.
@@ -41,62 +29,34 @@ class Table:
     """
 
     def __init__(self, file: IO[bytes], progress: Callable[[], object] = lambda: None) -> None:
-        arrow = _library("pyarrow")
-        self._file = file
+        super().__init__(file)
         self._progress = progress
-        self._parquet: Any = None
-        self._ends: set[int] = set()
-        head = file.read(4)
-        file.seek(0)
-        with _readable(arrow):
-            if head == b"PAR1":
-                self._parquet = _library("pyarrow.parquet").ParquetFile(file, pre_buffer=False)
-                self.schema = self._parquet.schema_arrow
-            else:
-                ipc = _library("pyarrow.ipc")
-                self._is_file = head == b"ARRO"
-                self._ipc = (ipc.open_file if self._is_file else ipc.open_stream)(file)
-                self.schema = self._ipc.schema
 
     def blocks(self) -> Iterator[Block]:
         """Batches, each with the number of its first row, from 1."""
         row = 1
-        with _readable(_library("pyarrow")):
-            for batch in self._batches():
+        with readable():
+            for batch in self.batches():
                 yield Block(batch, row, True)
                 row += batch.num_rows
                 self._progress()
 
-    def _batches(self) -> Iterator[Any]:
-        if self._parquet is None:
-            count = self._ipc.num_record_batches if self._is_file else 0
-            yield from map(self._ipc.get_batch, range(count)) if self._is_file else self._ipc
-            return
-        end, metadata = 0, self._parquet.metadata
-        for index in range(metadata.num_row_groups):
-            group = metadata.row_group(index)
-            end += group.num_rows
-            self._ends.add(end)
-            rows = _BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)
-            size = min(max(rows, 1), _BATCH_ROWS)
-            yield from self._parquet.iter_batches(batch_size=size, row_groups=[index])
-
     @contextlib.contextmanager
     def writer(self, write: Callable[[bytes], object]) -> Generator[Callable[[Any], None]]:
         """Writes the file again with other rows: takes batches, and keeps where groups end."""
-        arrow = _library("pyarrow")
+        arrow = library("pyarrow")
         held: list[Any] = []
         rows = 0
         with self._opened_writer(_Sink(write)) as writer:
 
             def take(batch: Any) -> None:
                 nonlocal rows
-                if self._parquet is None:
+                if self.parquet is None:
                     writer.write_batch(batch)
                     return
                 held.append(batch)
                 rows += batch.num_rows
-                if rows in self._ends:
+                if rows in self.ends:
                     table = arrow.Table.from_batches(held, self.schema)
                     writer.write_table(table, row_group_size=table.num_rows)
                     held.clear()
@@ -104,23 +64,23 @@ class Table:
             yield take
 
     def _opened_writer(self, sink: _Sink) -> Any:
-        if self._parquet is not None:
-            options = _parquet_options(self._parquet)
-            parquet = _library("pyarrow.parquet")
+        if self.parquet is not None:
+            options = _parquet_options(self.parquet)
+            parquet = library("pyarrow.parquet")
             return parquet.ParquetWriter(sink, self.schema, **options)
-        ipc = _library("pyarrow.ipc")
+        ipc = library("pyarrow.ipc")
         options = ipc.IpcWriteOptions(compression=self._codec(ipc), emit_dictionary_deltas=True)
-        made = ipc.new_file if self._is_file else ipc.new_stream
+        made = ipc.new_stream if self.is_stream else ipc.new_file
         return made(sink, self.schema, options=options)
 
     def _codec(self, ipc: Any) -> str | None:
         """How batches are compressed: the one that makes the first batch as long as it is."""
-        at = self._file.tell()
-        self._file.seek(8 if self._is_file else 0)
-        wanted = _first_body(ipc, self._file)
-        self._file.seek(0)
-        batch = next(iter(Table(self._file)._batches()), None)
-        self._file.seek(at)
+        at = self.file.tell()
+        self.file.seek(0 if self.is_stream else 8)
+        wanted = _first_body(ipc, self.file)
+        self.file.seek(0)
+        batch = next(iter(RowFile(self.file).batches()), None)
+        self.file.seek(at)
 
         def difference(codec: str | None) -> int:
             sink = io.BytesIO()
@@ -207,24 +167,6 @@ class _Reader(LineReader):
 
     def next_block(self) -> Block | None:
         return next(self._blocks, None)
-
-
-@contextlib.contextmanager
-def _readable(arrow: Any) -> Generator[None, None, None]:
-    failed = False
-    try:
-        yield
-    except (arrow.ArrowException, OSError):
-        failed = True
-    if failed:
-        message = "the Parquet or Arrow file is broken or cut off"
-        raise MMRawError("source_unavailable", message)
-
-
-def _library(name: str) -> Any:
-    with contextlib.suppress(ImportError):
-        return import_module(name)
-    raise MMRawError("missing_dependency", "Parquet and Arrow need mmraw-protocol[arrow]")
 
 
 def _worked(

@@ -24,9 +24,10 @@ from ...wire.errors import ErrorCode, MMRawError
 from ...wire.msgpack import is_msgpack
 from ...wire.msgpack_stream import JsonText
 from ...wire.ref import RawMMRef, check_raw_image_id, parse_ref
+from ...wire.rows import RowFile, is_table
 from .. import AssetStore
 from ..urls import find_stored
-from .strings import Text, strings_in, strings_in_value, strings_of
+from .strings import Text, strings_in, strings_in_rows, strings_in_value, strings_of
 
 #: A ref within other text.
 _REF = re.compile(r"mmraw:[A-Za-z0-9_.:-]+")
@@ -96,7 +97,7 @@ def read_references(
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] = lambda count: None,
 ) -> References:
-    """Reads rollout files: JSON, JSON lines, a ref a line, or MessagePack, compressed or not.
+    """Reads rollout files: JSON, JSON lines, a ref a line, MessagePack, Parquet or Arrow.
 
     Args:
         files: Their names.
@@ -175,6 +176,11 @@ class _Reader:
     def _scan(self, stream: BufferedReader, left: int) -> Iterator[int]:
         """Reads as many bytes as the file had: one that a run appends to may have no end."""
         before = left
+        if is_table(stream.peek(4)[:4]):
+            for found in strings_in_rows(RowFile(stream)):
+                self.string(found)
+            yield left
+            return
 
         def read_file(size: int) -> bytes:
             nonlocal left

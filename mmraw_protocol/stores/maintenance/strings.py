@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 from ...wire.errors import ErrorCode, MMRawError
+from ...wire.rows import RowFile, readable
 
 #: A document over many lines is held as a whole; JSON lines are held one at a time.
 MOST_BYTES = 1 << 30
@@ -50,6 +51,32 @@ def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
         if document is _BROKEN:
             raise MMRawError("invalid_json", f"not JSON in the document of line {number}")
         yield from strings_in_value(document, number)
+
+
+def strings_in_rows(file: RowFile) -> Iterator[Text]:
+    """Every string and key in the rows of Parquet or Arrow; a line is the number of a row.
+
+    Binary data are read as text, since a name may stand in them.
+
+    Raises:
+        MMRawError: source_unavailable.
+    """
+    number = 0
+    with readable():
+        for batch in file.batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield from strings_in_value(_as_text(row), number)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {name: _as_text(child) for name, child in cast("dict[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(child) for child in cast("list[Any]", value)]
+    return value
 
 
 def strings_of(text: str, line: int) -> Iterator[Text]:

@@ -1,0 +1,94 @@
+"""Parquet and Arrow files (Feather, saved datasets): their rows, in batches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator
+from importlib import import_module
+from typing import IO, Any
+
+from .errors import MMRawError
+
+#: How Parquet, Arrow files (Feather version 2) and Arrow streams (saved datasets) begin.
+_MAGIC = (b"PAR1", b"ARRO", b"\xff\xff\xff\xff")
+#: Bytes of rows that are taken at once, and how many rows at most.
+_BATCH_BYTES = 8 << 20
+_BATCH_ROWS = 1 << 14
+
+
+def is_table(head: bytes) -> bool:
+    """Whether a file that begins with these four bytes is Parquet or Arrow."""
+    return head in _MAGIC
+
+
+class RowFile:
+    """An open file of rows.
+
+    Args:
+        file: It can be sought in.
+
+    Attributes:
+        schema: As pyarrow reads it.
+        parquet: The open Parquet file; None where it is Arrow.
+        is_stream: Whether Arrow's batches stand one behind the other, without a table of them.
+        ends: How many rows there are up to the end of each row group that was begun.
+
+    Raises:
+        MMRawError: missing_dependency, source_unavailable (it cannot be read).
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.parquet: Any = None
+        self.ends: set[int] = set()
+        head = file.read(4)
+        file.seek(0)
+        self.is_stream = head == b"\xff\xff\xff\xff"
+        with readable():
+            if head == b"PAR1":
+                self.parquet = library("pyarrow.parquet").ParquetFile(file, pre_buffer=False)
+                self.schema = self.parquet.schema_arrow
+            else:
+                ipc = library("pyarrow.ipc")
+                self._ipc = (ipc.open_stream if self.is_stream else ipc.open_file)(file)
+                self.schema = self._ipc.schema
+
+    def batches(self) -> Iterator[Any]:
+        """The rows in order. Reading raises what `readable` turns into MMRawError."""
+        if self.parquet is None:
+            count = 0 if self.is_stream else self._ipc.num_record_batches
+            yield from self._ipc if self.is_stream else map(self._ipc.get_batch, range(count))
+            return
+        end, metadata = 0, self.parquet.metadata
+        for index in range(metadata.num_row_groups):
+            group = metadata.row_group(index)
+            end += group.num_rows
+            self.ends.add(end)
+            rows = _BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)
+            size = min(max(rows, 1), _BATCH_ROWS)
+            yield from self.parquet.iter_batches(batch_size=size, row_groups=[index])
+
+
+@contextlib.contextmanager
+def readable() -> Generator[None, None, None]:
+    """What pyarrow raises while it reads, as MMRawError (source_unavailable)."""
+    arrow = library("pyarrow")
+    failed = False
+    try:
+        yield
+    except (arrow.ArrowException, OSError):
+        failed = True
+    if failed:
+        message = "the Parquet or Arrow file is broken or cut off"
+        raise MMRawError("source_unavailable", message)
+
+
+def library(name: str) -> Any:
+    """A module of pyarrow.
+
+    Raises:
+        MMRawError: missing_dependency.
+    """
+    with contextlib.suppress(ImportError):
+        return import_module(name)
+    raise MMRawError("missing_dependency", "Parquet and Arrow need mmraw-protocol[arrow]")
