@@ -221,8 +221,10 @@ class _Rewriting:
         new = list(values)
         heads = self._rewriter.heads
         lines: list[int] = []
+        passed = b""
         for index, value in enumerate(values):
-            if not value:
+            # Columns often say the same in row after row.
+            if not value or value == passed:
                 continue
             if self._is_document or value.startswith(_JSON):
                 lines.append(index)
@@ -230,6 +232,8 @@ class _Rewriting:
                 tally = Tally()
                 new[index] = self._whole(value, key, tally)
                 self._note(tally, column, lambda line, index=index: place(index))
+            else:
+                passed = value
         for first in range(0, len(lines), _TOGETHER):
             self._lines(new, lines[first : first + _TOGETHER], column, place)
         return values if new == values else new

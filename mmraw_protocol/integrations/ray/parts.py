@@ -20,8 +20,9 @@ from .lines import located
 
 #: `lines` writes the last column of JSON lines as it is.
 Form = Literal["parquet", "lines"]
-#: Rows that are rewritten together, and bytes that are written together.
-BATCH_ROWS = 256
+#: What is rewritten together, at most: rows, and bytes of the input; and what is written together.
+BATCH_ROWS = 512
+BATCH_BYTES = 4 << 20
 ROW_GROUP = 32 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
@@ -53,7 +54,9 @@ class Summary(Shown, msgspec.Struct):
         names = ("kind", "code", "count", "bytes")
         columns = [results.column(name).to_pylist() for name in names]
         for index, (kind, code, count, size) in enumerate(zip(*columns, strict=True)):
-            _add(self.counts if code is None else self.refused, code or kind, count)
+            # What is wrong with a thing besides counts for none.
+            if count:
+                _add(self.counts if code is None else self.refused, code or kind, count)
             if size:
                 _add(self.bytes, kind, size)
             if code is not None and len(self.refusals) < MOST_REFUSALS:
@@ -135,13 +138,15 @@ class Parts(Datasink):
     def _rewritten(self, blocks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Tables of rows and results, of up to `ROW_GROUP` bytes or little more."""
         held: list[Rewritten] = []
+        size = 0
         for block in blocks:
             table = block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
-            for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            for batch in small_batches(table):
                 held.append(self._work(batch))
-                if sum(one.rows.nbytes for one in held) > ROW_GROUP:
+                size += held[-1].rows.nbytes
+                if size > ROW_GROUP:
                     yield _tables(held)
-                    held = []
+                    held, size = [], 0
         if held:
             yield _tables(held)
 
@@ -181,6 +186,12 @@ class Parts(Datasink):
             parquet.ParquetWriter(file, schema, compression=kind or "snappy") as writer,
         ):
             yield writer.write_table
+
+
+def small_batches(table: Any) -> list[Any]:
+    """The rows of a table in batches that a process can hold rewritten."""
+    rows = BATCH_BYTES * len(table) // max(table.nbytes, 1)
+    return table.to_batches(max_chunksize=max(1, min(rows, BATCH_ROWS)))
 
 
 def _entries(system: Any, path: str) -> list[Any]:

@@ -15,7 +15,7 @@ from ...files.rewriting import Job
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
-from .parts import BATCH_ROWS, Form, Parts, Summary
+from .parts import Form, Parts, Summary, small_batches
 
 
 class Rewriting:
@@ -107,7 +107,7 @@ def _mapped(ds: Any, work: Callable[[Any], Any]) -> Any:
 
 def _each(table: Any, *, work: Callable[[Any], Any]) -> Iterator[Any]:
     """A block in small batches."""
-    for batch in table.to_batches(max_chunksize=BATCH_ROWS) or [_empty(table.schema)]:
+    for batch in small_batches(table) or [_empty(table.schema)]:
         yield arrow.Table.from_batches([work(batch)])
 
 
