@@ -122,6 +122,9 @@ test-verifiers: ## beside the released verifiers package
 test-ray: ## archives on Ray Data and datasets, with two workers and an S3 server
 	$$($(ENVIRONMENT) ray) -m pytest tests/integrations/ray
 
+test-spellings: ## the spellings of images in messages, beside the libraries whose types they are
+	HF_HUB_OFFLINE=1 PYTHONPATH=. $$($(ENVIRONMENT) spellings) -m pytest tests/message_spellings
+
 # The shim lets the CPU build start where torchvision has none for this torch.
 test-vllm: ## beside vLLM 0.31, the released clients' own, that serves tiny models on the CPU
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
@@ -280,7 +283,7 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MUTATION_LOCK)
 
-ENVIRONMENTS ?= gcs integrations ray released sglang verifiers vllm vllm-0.30 vllm-0.33
+ENVIRONMENTS ?= gcs integrations ray released sglang spellings verifiers vllm vllm-0.30 vllm-0.33
 # An environment may have overrides of its own; uv.toml says what SGLang's is spared.
 lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }

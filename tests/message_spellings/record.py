@@ -1,10 +1,10 @@
 """Builds spec/vectors/find_images-sdk.jsonl from the types of the SDKs for messages.
 
-Run in an environment that has them, and mmraw-protocol's own dependencies; the tests need none:
+Run in the environment that has them, tests/environments/spellings.lock; `make test` needs none:
 
-    python3 -m venv sdks && sdks/bin/pip install openai anthropic google-genai mcp langchain-core \\
-        litellm transformers trl msgspec pillow
-    sdks/bin/python tests/message_spellings/record.py
+    $(python3 tests/environments/install.py spellings) tests/message_spellings/record.py
+
+`make test-spellings` compares the table with these types, and reads objects of their classes.
 
 A message of each type is made from its annotations: every member of a union, every optional field
 that can hold an image, each with a picture in it. What has no picture is left out.
@@ -227,13 +227,13 @@ def conversations() -> Iterator[tuple[str, Any]]:
         yield sdk, row
 
 
-def main() -> None:
-    """Writes the table."""
+def lines() -> list[str]:
+    """The table, sorted."""
     from mmraw_protocol.conformance.operations import OPERATIONS
     from mmraw_protocol.wire.errors import MMRawError
 
     counts: dict[str, int] = {}
-    lines: list[str] = []
+    found: list[str] = []
     for sdk, messages in conversations():
         counts[sdk] = counts.get(sdk, 0) + 1
         given = messages if isinstance(messages, dict) else {"messages": messages}
@@ -247,9 +247,13 @@ def main() -> None:
         except MMRawError as error:
             row["error"] = {"code": error.code, "path": error.path}
         row["spec"] = "Messages"
-        lines.append(json.dumps(row, ensure_ascii=True, separators=(",", ":")))
-    OUT.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
-    print(counts, sum(counts.values()))
+        found.append(json.dumps(row, ensure_ascii=True, separators=(",", ":")))
+    return sorted(found)
+
+
+def main() -> None:
+    """Writes the table."""
+    OUT.write_text("\n".join(lines()) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
