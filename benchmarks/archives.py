@@ -109,7 +109,7 @@ class Engine:
         context.target_max_block_size = 32 << 20
 
     def read(self, folder: Path, form: str) -> tuple[Any, dict[str, Any]]:
-        """The Dataset of a folder, and what the work on it is told."""
+        """The Dataset of a folder, and what the work on it is reported."""
         if form == LINES:
             return self.work.read_lines(str(folder)), {"documents": ["line"]}
         return import_module("ray.data").read_parquet(str(folder)), {}
