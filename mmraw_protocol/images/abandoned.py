@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import TypeVar
 
 Value = TypeVar("Value")
 
-_asked: ContextVar[Callable[[], bool] | None] = ContextVar("mmraw_abandoned", default=None)
+
+class _Thread(threading.local):
+    """What asks, of the work of one thread, whether its caller has gone."""
+
+    asked: Callable[[], bool] | None = None
+
+
+_thread = _Thread()
 
 
 def is_abandoned() -> bool:
     """Whether no caller waits for what this thread decodes."""
-    asked = _asked.get()
-    return asked is not None and asked()
+    return _thread.asked is not None and _thread.asked()
 
 
 def unless_abandoned(asked: Callable[[], bool], work: Callable[[], Value]) -> Value:
@@ -23,8 +29,8 @@ def unless_abandoned(asked: Callable[[], bool], work: Callable[[], Value]) -> Va
     Raises:
         MMRawError: decode_timeout (it was ended), what `work` raises.
     """
-    before = _asked.set(asked)
+    before, _thread.asked = _thread.asked, asked
     try:
         return work()
     finally:
-        _asked.reset(before)
+        _thread.asked = before
