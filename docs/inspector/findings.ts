@@ -80,8 +80,11 @@ function isAt(fault: MMRawError, name: string): boolean {
   return next === "" || next === "." || next === "[";
 }
 
+/** What the picture side is made of, of a ref or an envelope. */
+type PictureSide = Pick<RawMMRef, "family" | "fingerprint" | "dialect" | "payload" | "mm_hash" | "raw_image_id" | "raw_uri">;
+
 /** What the picture side of a ref says. */
-function facts(ref: RawMMRef): HTMLElement[] {
+function facts(ref: PictureSide): HTMLElement[] {
   const inline = inlineFacts(ref);
   const rows: [string, Child][] = [...layoutFacts(ref)];
   if (inline === null) {
@@ -94,11 +97,10 @@ function facts(ref: RawMMRef): HTMLElement[] {
 }
 
 function itemFacts(item: RawMMItem): HTMLElement[] {
-  const ref = { ...item, fingerprint: item.layout_fingerprint, mm_hash: "", modality: "image", run_id: null, dialect: DEFAULT_DIALECT };
-  return facts(ref as RawMMRef);
+  return facts({ ...item, fingerprint: item.layout_fingerprint, mm_hash: "", dialect: DEFAULT_DIALECT });
 }
 
-function layoutFacts(ref: RawMMRef): [string, Child][] {
+function layoutFacts(ref: PictureSide): [string, Child][] {
   if (!isBuiltIn(ref.family)) return [["Family", `${shorten(ref.family, 60)}, not built in: its payload is opaque here`]];
   const found = publishedAdapters(ref);
   const [adapter] = found;

@@ -24,7 +24,7 @@ export function pictureUrl(data: Uint8Array, format: keyof typeof MEDIA): string
 }
 
 /** A ref's inline picture under the grid of its layout parameters, or of the family's defaults. */
-export function pictureOf(ref: RawMMRef, data: Uint8Array, header: ImageHeader | null): HTMLElement[] {
+export function pictureOf(ref: Pick<RawMMRef, "family" | "payload" | "fingerprint" | "dialect">, data: Uint8Array, header: ImageHeader | null): HTMLElement[] {
   if (header === null || !isBuiltIn(ref.family)) return [];
   const { format, width, height } = header;
   try {

@@ -260,7 +260,10 @@ export interface InlineFacts {
 }
 
 /** The facts of a ref's inline image; null if the ref carries none. */
-export function inlineFacts(ref: RawMMRef, limits: Limits = DEFAULT_LIMITS): InlineFacts | null {
+export function inlineFacts(
+  ref: Pick<RawMMRef, "raw_uri" | "mm_hash">,
+  limits: Limits = DEFAULT_LIMITS,
+): InlineFacts | null {
   if (ref.raw_uri === null || !ref.raw_uri.startsWith("data:")) return null;
   const { data } = parseDataUri(ref.raw_uri, limits);
   const [, mismatch] = attempt(() => checkHash(data, ref.mm_hash));

@@ -215,7 +215,11 @@ function refOf(item: RawMMItem): RawMMRef {
 }
 
 /** The published configurations whose fingerprint a ref names; none of a family without layouts. */
-export function publishedAdapters({ family, fingerprint, dialect }: RawMMRef): Adapter[] {
+export function publishedAdapters({
+  family,
+  fingerprint,
+  dialect,
+}: Pick<RawMMRef, "family" | "fingerprint" | "dialect">): Adapter[] {
   if (!isBuiltIn(family) || fingerprint === null) return [];
   return presets(family)
     .map((preset) => getAdapter(family, preset))

@@ -65,5 +65,8 @@ export function describeImage(
   if (frames !== 1) throw new MMRawError("multiple_frames", "an animation has no single layout");
   const sha256 = sha256Hex(data);
   const layout = adapter.layout(width, height, limits);
+  if (layout.num_tokens === 0) {
+    throw new MMRawError("layout_refused", "the image is so thin that it becomes no token");
+  }
   return { width, height, format, sha256, mm_hash: mmHashOf(sha256), ...layout };
 }
