@@ -28,7 +28,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
+def contexts() -> Iterator[None]:
+    """Keeps what holds SGLang's sockets: one that is collected waits for sockets that are open."""
+    import zmq.asyncio
+
+    made: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        new = zmq.asyncio.Context
+        patch.setattr(zmq.asyncio, "Context", lambda *args: made.append(new(*args)) or made[-1])
+        yield
+    for context in made:
+        context.destroy(linger=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugins(tmp_path_factory: pytest.TempPathFactory, contexts: None) -> Iterator[set[str]]:
     """The names in SGLang that load_plugins has hooked."""
     sys.path.insert(0, str(write_entry_points(tmp_path_factory.mktemp("installed"))))
     os.environ["SGLANG_PLUGINS"] = "mmraw"
