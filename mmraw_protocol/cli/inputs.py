@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import io
 import json
 import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
-from ..files.remote import is_url, names_below, open_remote, state_of
+from ..files.names import open_named
+from ..files.remote import is_url, state_of
 from ..files.tables import Table
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
@@ -210,7 +210,7 @@ def followed(name: str) -> Generator[Callable[[int], bytes], None, None]:
             that of another one by now.
     """
     held = b""
-    with _open(name) as file:
+    with open_named(name) as file:
 
         def read(size: int) -> bytes:
             nonlocal held
@@ -236,14 +236,6 @@ def _check_followed(file: IO[bytes], name: str) -> None:
         raise MMRawError("source_unavailable", message)
 
 
-def _open(name: str) -> IO[bytes]:
-    if is_url(name):
-        return open_remote(name)
-    with contextlib.suppress(OSError, ValueError):
-        return Path(name).open("rb")
-    raise MMRawError("source_unavailable", "the file cannot be read")
-
-
 @contextmanager
 def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, None, None]:
     """A file (or - for standard input), decompressed; how far it is read is shown meanwhile.
@@ -256,51 +248,12 @@ def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, No
     Raises:
         MMRawError: source_unavailable, missing_dependency.
     """
-    file = sys.stdin.buffer if name == "-" else _open(name)
+    file = sys.stdin.buffer if name == "-" else open_named(name)
     with contextlib.nullcontext() if name == "-" else file:
         status = _status(name)
         size = None if status is None else status[0]
         with progress_bar(f"{title} {Path(name).name}", size, quiet=quiet) as progress:
             yield Input(file, name, progress)
-
-
-class Named(NamedTuple):
-    """A file that an argument names.
-
-    Attributes:
-        path: Its path, or -.
-        within: Its path within the folder or pattern that was named; None for the argument itself.
-    """
-
-    path: str
-    within: Path | None = None
-
-
-def expanded(arguments: Sequence[str]) -> list[Named]:
-    """The files that arguments name: themselves, all in a folder, or all that fit a pattern.
-
-    The URL of an object store that ends in a slash is a folder.
-
-    Hidden files, and those of hidden folders, are left out.
-    """
-    found: list[Named] = []
-    for argument in arguments:
-        if is_url(argument) and argument.endswith("/"):
-            found += [Named(argument + name, Path(name)) for name in names_below(argument)]
-            continue
-        if os.path.isdir(argument):
-            folder, pattern = argument, "**/*"
-        elif glob.has_magic(argument) and not os.path.exists(argument):
-            parts = Path(argument).parts
-            fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
-            folder, pattern = str(Path(*parts[:fixed])), str(Path(*parts[fixed:]))
-        else:
-            found.append(Named(argument))
-            continue
-        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
-        paths = [(os.path.join(folder, name), Path(name)) for name in names]
-        found += [Named(path, name) for path, name in paths if os.path.isfile(path)]
-    return found
 
 
 def is_file(argument: str) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from ..conversation import environment
 from ..files.jobs import StorePlace
+from ..files.names import Named, expanded
 from ..files.output import whole_output
 from ..files.prose import rewrite_prose
 from ..files.remote import is_url, state_of
@@ -24,7 +25,7 @@ from ..files.tables import rewrite_table
 from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
 from .engine import add_engine, rewrite_on_ray
-from .inputs import Named, expanded, opened
+from .inputs import opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty
@@ -139,7 +140,8 @@ def run_rewriting(
     """
     if args.engine == "ray":
         return rewrite_on_ray(args, job)
-    files = expanded(args.files)
+    # What describes a saved data set goes along into another folder.
+    files = expanded(args.files, descriptions=args.out is not None)
     _check(args, files)
     rows: list[dict[str, Any]] = []
     left = [file for file in files if not _is_done(args, file)]

@@ -12,6 +12,7 @@ import msgspec
 
 from ..families import get_adapter
 from ..files.heads import Heads
+from ..files.names import expanded
 from ..files.rewriting import Report, rewrite
 from ..files.tables import rewrite_table
 from ..images import read_header
@@ -20,7 +21,7 @@ from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIX, PREFIXES, RawMMRef, parse_ref
-from .inputs import expanded, opened
+from .inputs import opened
 from .options import add_processes, add_quiet
 from .output import error_dict, print_json, print_table, size_of, write_report
 from .seen import add_allow_empty

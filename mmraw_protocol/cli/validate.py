@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..files.checking import MOST_REFUSALS, Checked, check, check_lines
+from ..files.names import expanded
 from ..files.reader import LineReader
 from ..files.tables import check_table
 from ..files.validation import Finding
@@ -16,7 +17,7 @@ from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
 from .engine import add_engine, validate_on_ray
-from .inputs import expanded, followed, opened
+from .inputs import followed, opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
 from .output import ERROR_PAGE, print_json, print_table, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty

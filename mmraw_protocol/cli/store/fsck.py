@@ -17,6 +17,7 @@ from .options import (
     add_runs,
     add_store,
     add_work,
+    files_in,
     object_line,
     print_problems,
     print_some,
@@ -35,7 +36,7 @@ _MOST_NAMES = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument("files", nargs="*", help="rollout files, JSON or JSON lines")
+    parser.add_argument("files", nargs="*", help="rollout files, folders, patterns")
     add_store(parser)
     add_runs(parser)
     add_allow_empty(parser)
@@ -51,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         return fsck_on_ray(args)
     store = store_at(args.store, args)
+    files = files_in(args.files)
     with progress_bar("checking objects", None) as progress:
-        report = check(store, args.files, workers=args.workers, state=args.state, progress=progress)
+        report = check(store, files, workers=args.workers, state=args.state, progress=progress)
     ok = report.ok and (args.allow_empty or not report.is_empty)
     seen = _seen(report, store) if report.is_empty else None
     if args.json:

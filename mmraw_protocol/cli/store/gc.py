@@ -13,6 +13,7 @@ from .options import (
     add_store,
     add_work,
     duration,
+    files_in,
     object_line,
     print_problems,
     print_some,
@@ -30,7 +31,9 @@ EXAMPLE = "mmraw store gc rollouts/*.jsonl --store s3://bucket/run_exp42/assets/
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument(
-        "files", nargs="+", help="every rollout file whose images must stay, JSON or JSON lines"
+        "files",
+        nargs="+",
+        help="every rollout file whose images must stay: files, folders, patterns",
     )
     add_store(parser)
     add_runs(parser)
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar("removing objects", None) as progress:
         report = collect(
             store,
-            args.files,
+            files_in(args.files),
             older_than=args.older_than,
             delete=args.delete,
             allow_empty=args.allow_empty,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...conversation import environment
+from ...files.names import Named, expanded
 from ...stores import AssetStore, open_store
 from ...stores.maintenance import Problem
 from ...stores.maintenance.fsck import DamagedObject, ObjectName
@@ -19,6 +20,11 @@ MOST_PRINTED = 100
 
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def files_in(arguments: Iterable[str]) -> list[str]:
+    """The rollout files that arguments name; one that names none is kept, and cannot be read."""
+    return [file.path for one in arguments for file in expanded([one]) or [Named(one)]]
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,82 @@
+"""The files that a name stands for: itself, all in a folder, all that fit a pattern, objects."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from ..wire.errors import MMRawError
+from .remote import is_url, names_below, open_remote
+
+#: What `datasets` keeps about a data set that was saved to disk, beside its Arrow files.
+STATE = "state.json"
+_INFO = "dataset_info.json"
+_SPLITS = "dataset_dict.json"
+
+
+class Named(NamedTuple):
+    """A file that an argument names.
+
+    Attributes:
+        path: Its path, or -.
+        within: Its path within the folder or pattern that was named; None for the argument itself.
+    """
+
+    path: str
+    within: Path | None = None
+
+
+def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Named]:
+    """The files that arguments name: themselves, all in a folder, or all that fit a pattern.
+
+    The URL of an object store that ends in a slash is a folder. Hidden files, and those of hidden
+    folders, are left out.
+
+    Args:
+        arguments: Paths, patterns, URLs, or -.
+        descriptions: Whether the JSON files are named too with which `datasets` describes a data
+            set that was saved to disk. They hold names of columns, and no rows.
+    """
+    found: list[Named] = []
+    for argument in arguments:
+        if is_url(argument) and argument.endswith("/"):
+            found += [Named(argument + name, Path(name)) for name in names_below(argument)]
+            continue
+        if os.path.isdir(argument):
+            folder, pattern = argument, "**/*"
+        elif glob.has_magic(argument) and not os.path.exists(argument):
+            parts = Path(argument).parts
+            fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
+            folder, pattern = str(Path(*parts[:fixed])), str(Path(*parts[fixed:]))
+        else:
+            found.append(Named(argument))
+            continue
+        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+        paths = [(os.path.join(folder, name), Path(name)) for name in names]
+        found += [Named(path, name) for path, name in paths if os.path.isfile(path)]
+    return found if descriptions else _without_descriptions(found)
+
+
+def _without_descriptions(files: list[Named]) -> list[Named]:
+    places = {os.path.split(file.path) for file in files if file.within is not None}
+    saved = {folder for folder, name in places if name == STATE and (folder, _INFO) in places}
+    described = {(folder, name) for folder in saved for name in (STATE, _INFO)}
+    described |= {(os.path.dirname(folder), _SPLITS) for folder in saved}
+    return [file for file in files if os.path.split(file.path) not in described & places]
+
+
+def open_named(name: str) -> IO[bytes]:
+    """A file or object, by its path or URL.
+
+    Raises:
+        MMRawError: source_unavailable, and what `open_remote` raises.
+    """
+    if is_url(name):
+        return open_remote(name)
+    with contextlib.suppress(OSError, ValueError):
+        return Path(name).open("rb")
+    raise MMRawError("source_unavailable", "the file cannot be read")
