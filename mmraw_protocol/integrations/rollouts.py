@@ -1,6 +1,6 @@
-"""Rollout files (JSON lines) as a PyTorch data set: refs become tensors lazily, in the workers.
+"""Rollouts as a PyTorch data set: refs become tensors lazily, in the workers.
 
-A line is a row as `RowReader` takes it; further fields are kept as they are. Any DataLoader takes
+A row is as `RowReader` takes it; further fields are kept as they are. Any DataLoader takes
 `RolloutDataset`, with `collate` as its collate_fn.
 """
 
@@ -14,8 +14,8 @@ from os import PathLike
 from typing import Any, Literal, cast
 
 from ..wire.errors import MMRawError
-from ..wire.json import parse_json
 from .batches import collate, pack, split_images
+from .indexed_rows import Rows, indexed_rows
 from .rows import RowReader
 from .skips import Skips
 from .transformers import TensorMaker
@@ -27,13 +27,18 @@ MOST_SKIPS = 100
 
 
 class RolloutDataset:
-    """A map-style data set over the lines of a rollout file, and a pass over it that can go on.
+    """A map-style data set over the rows of rollout files, and a pass over it that can go on.
 
-    Only the places of the lines are kept in memory, 8 bytes a line; a line is read, and its images
-    are verified, decoded and processed, when it is asked for.
+    Of lines only the places are kept in memory, 8 bytes a line, and Arrow is mapped; a row is read,
+    and its images are verified, decoded and processed, when it is asked for. A line is a row here,
+    and a row of a table a line.
 
     Args:
-        path: The file; blank lines are skipped.
+        source: A file of JSON lines or MessagePack, also compressed, of Parquet or Arrow; a folder,
+            also of a data set that was saved to disk, or pattern; the URL of an object, or with a
+            slash behind it of a folder. Or what has rows by number, as a `datasets.Dataset`. What
+            cannot be read by row where it is, is copied into a temporary file: see the guide for
+            trainers. Blank lines are skipped.
         maker: Makes the tensors.
         seed: Shuffles the lines in `batches`, in each epoch otherwise; None keeps their order.
         on_error: `raise` ends with the first line that is rejected; `skip` leaves it out and
@@ -41,11 +46,15 @@ class RolloutDataset:
         max_skips: Most lines that are left out, over all workers and epochs; one more ends with
             limit_exceeded.
         reading: What `RowReader` takes: names of fields, ids of tokens.
+
+    Raises:
+        MMRawError: unsupported_option, source_unavailable, missing_dependency, and what an object
+            store raises.
     """
 
     def __init__(
         self,
-        path: str | PathLike[str],
+        source: str | PathLike[str] | Rows,
         maker: TensorMaker,
         *,
         seed: int | None = None,
@@ -55,16 +64,15 @@ class RolloutDataset:
     ) -> None:
         if on_error not in ("raise", "skip"):
             raise MMRawError("unsupported_option", "on_error is raise or skip")
-        self.path = path
         self.maker = maker
         self.seed = seed
         self.read = RowReader(maker, **reading)
         self.epoch = self.position = 0
         self._skips = Skips(max_skips) if on_error == "skip" else None
-        self._starts = _line_starts(path)
+        self._rows = indexed_rows(source)
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any] | None:
         """One line as a sample; None where it is rejected and left out.
@@ -76,9 +84,9 @@ class RolloutDataset:
         """
         failed: MMRawError | None = None
         try:
-            row = parse_json(self._line(index))
+            row = self._rows[index]
             if not isinstance(row, dict):
-                raise MMRawError("invalid_type", "a line is a JSON object")
+                raise MMRawError("invalid_type", "a row is an object")
             return self.read(cast("dict[str, Any]", row))
         except MMRawError as error:
             failed = error
@@ -92,11 +100,6 @@ class RolloutDataset:
     def skipped(self) -> dict[str, int]:
         """The lines that were left out in this process and its workers, by error code."""
         return {} if self._skips is None else self._skips.by_code()
-
-    def _line(self, index: int) -> bytes:
-        with open(self.path, "rb") as file:
-            file.seek(self._starts[index])
-            return file.readline().strip()
 
     def batches(
         self, batch_size: int, pad_token_id: int | None, **options: Any
@@ -162,13 +165,3 @@ class RolloutDataset:
         if pad_token_id is None:
             return partial(pack, tensors=self.maker.tensors)
         return partial(collate, pad_token_id=pad_token_id)
-
-
-def _line_starts(path: str | PathLike[str]) -> array[int]:
-    starts, position = array("Q"), 0
-    with open(path, "rb") as file:
-        for line in file:
-            if line.strip():
-                starts.append(position)
-            position += len(line)
-    return starts

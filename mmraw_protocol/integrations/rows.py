@@ -23,6 +23,7 @@ from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
 from ..wire.features import MAPS, Features, build_features, parse_features
+from ..wire.json import parse_json
 from .batches import IMAGE_ROWS
 from .single_tokens import MASKED, expand_row, has_single_tokens
 from .tensors import TENSOR_NAMES
@@ -155,7 +156,10 @@ class RowReader:
             message = "content parts need the answer's mm_placeholders beside them"
             raise MMRawError("missing_field", message)
         return content_parts_to_features(
-            row.pop("content_parts"), places, adapters=self._adapters, limits=self.maker.limits
+            _decoded(row.pop("content_parts")),
+            _decoded(places),
+            adapters=self._adapters,
+            limits=self.maker.limits,
         )
 
     @property
@@ -168,7 +172,8 @@ class RowReader:
         beside = {*CONVERSATIONS, *ANSWERS} - {"messages"} if tokens else {""}
         # A column beside the messages has images too. Images of answers are in a prompt that is
         # given, or in none; one that is made of the messages would lose them.
-        conversation = read_conversation({k: v for k, v in row.items() if k not in beside})
+        given = {k: v for k, v in row.items() if k not in beside}
+        conversation = read_conversation({**given, "messages": _decoded(given["messages"])})
         packed = pack_found(
             conversation.images,
             maker.adapter,
@@ -245,6 +250,15 @@ class RowReader:
         for position in strays:
             tokens[position] = self.mask_token_id
         return row, tokens
+
+
+def _decoded(value: Any) -> Any:
+    """A value that may be JSON text, as in a column of a table.
+
+    Raises:
+        MMRawError: what `parse_json` raises.
+    """
+    return parse_json(value) if isinstance(value, str) else value
 
 
 def _messages_of(conversation: Conversation) -> list[Any]:

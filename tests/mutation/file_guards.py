@@ -4,6 +4,7 @@ from guard import Guard
 from places import WIRE
 
 STREAM = f"{WIRE}/msgpack_stream.py"
+ROW_TESTS = "tests/test_indexed_rows.py"
 CHECK_TESTS, PACK_TESTS = "tests/test_checking.py", "tests/test_msgpack_files.py"
 EMPTY_TESTS = "tests/test_nothing_found.py"
 
@@ -63,6 +64,27 @@ GUARDS = [
         "except (arrow.ArrowException, OSError):",
         "except OSError:",
         "tests/test_tables.py",
+    ),
+    Guard(
+        "a worker that ends leaves its parent's copy of rows",
+        "mmraw_protocol/integrations/indexed_rows.py",
+        "if os.getpid() == process:",
+        "if True:",
+        ROW_TESTS,
+    ),
+    Guard(
+        "nulls that Arrow adds to structs are no fields of a row",
+        "mmraw_protocol/integrations/indexed_rows.py",
+        " if child is not None}",
+        "}",
+        ROW_TESTS,
+    ),
+    Guard(
+        "what describes a saved data set is no rollout",
+        "mmraw_protocol/files/names.py",
+        "return found if descriptions else _without_descriptions(found)",
+        "return found",
+        "tests/test_saved_data_sets.py",
     ),
     Guard(
         "prose that quotes a ref is no JSON",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import processors
 import pytest
+import row_forms
 
 from mmraw_protocol import MMRawError, build_features, get_adapter, mm_data, pack_images
 from mmraw_protocol.integrations.rollouts import RolloutDataset
@@ -29,14 +31,15 @@ def maker(tmp_path: Path) -> TensorMaker:
     )
 
 
-def written(path: Path, rows: list[Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+@pytest.fixture(params=["lines", "Parquet"])
+def form(request: pytest.FixtureRequest) -> str:
+    """Read where it is, and from a copy; see test_forms.py for all."""
+    return request.param
 
 
 @pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    return written(tmp_path / "texts.jsonl", [{"token_ids": [1], "n": n} for n in range(23)])
+def texts(tmp_path: Path, form: str) -> Path:
+    return row_forms.FORMS[form](tmp_path, [{"token_ids": [1], "n": n} for n in range(23)])
 
 
 def numbers(batches: Any) -> list[int]:
@@ -78,22 +81,28 @@ def test_a_pass_goes_on_where_its_state_was_taken(
     assert caught.value.code == "lengths_differ"
 
 
+@pytest.mark.parametrize("form", ["lines"], indirect=True)
 def test_no_line_is_read_before_it_is_asked_for(maker: TensorMaker, texts: Path) -> None:
     dataset = RolloutDataset(texts, maker, seed=3)
     order = list(dataset._order())
-    lines = texts.read_bytes().splitlines(keepends=True)
+    lines = re.findall(rb"[^\n]+\n+", texts.read_bytes())
     # All lines but the first two of the order are spoiled in place.
     kept = set(order[:2])
     spoiled = [
-        line if n in kept else b"?" * (len(line) - 1) + b"\n" for n, line in enumerate(lines)
+        line if n in kept else b"?" * (len(line) - 2) + line[-2:] for n, line in enumerate(lines)
     ]
     texts.write_bytes(b"".join(spoiled))
     assert numbers([next(dataset.batches(2, FILL))]) == order[:2]
 
 
 @pytest.fixture
-def mixed(tmp_path: Path, maker: TensorMaker, pictures: list[Any]) -> Path:
-    """Twelve lines with an image and every third of them broken, in two ways."""
+def mixed_form(request: pytest.FixtureRequest) -> str:
+    return getattr(request, "param", "lines")
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, mixed_form: str, maker: TensorMaker, pictures: list[Any]) -> Path:
+    """Twelve rows with an image and every third of them broken, in two ways."""
     store = LocalStore(tmp_path / "images")
     content = [{"type": "image", "image": pictures[4].data}]
     (image,) = pack_images([{"role": "user", "content": content}], maker.adapter, store=store)
@@ -105,10 +114,14 @@ def mixed(tmp_path: Path, maker: TensorMaker, pictures: list[Any]) -> Path:
         rows[n] = {"token_ids": tokens, "n": n}
     for n in (5, 11):
         rows[n] = {"n": n}
-    return written(tmp_path / "mixed.jsonl", rows)
+    return row_forms.FORMS[mixed_form](tmp_path, rows)
 
 
-@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize(
+    ("mixed_form", "method"),
+    [("lines", None), *(("lines", method) for method in METHODS), ("Parquet", "spawn")],
+    indirect=["mixed_form"],
+)
 def test_rejected_lines_are_left_out_and_counted_by_code(
     maker: TensorMaker, mixed: Path, method: str | None
 ) -> None:

@@ -102,6 +102,8 @@ def test_content_parts_beside_the_placeholders_of_the_answer(
     read = RowReader(maker, pad_token_id=PAD)
     whole = without_features(row, content_parts=parts, mm_placeholders=places)
     same(read(whole), read(row))
+    texts = {name: json.dumps(whole[name]) for name in ("content_parts", "mm_placeholders")}
+    same(read({**whole, **texts}), read(row))
     with pytest.raises(MMRawError) as caught:
         read(without_features(row, content_parts=parts))
     assert (caught.value.code, caught.value.path) == ("missing_field", "$.content_parts")
@@ -116,6 +118,16 @@ def test_messages_beside_token_ids(
         messages = ref_messages(messages, maker.adapter, store=store, run_id="x")
     read = RowReader(maker, pad_token_id=PAD)
     same(read(without_features(row, messages=messages)), read(row))
+    if stored:
+        same(read(without_features(row, messages=json.dumps(messages))), read(row))
+
+
+def test_messages_that_are_no_json_text_are_refused(
+    maker: TensorMaker, row: dict[str, Any]
+) -> None:
+    with pytest.raises(MMRawError) as caught:
+        RowReader(maker)(without_features(row, messages="[{"))
+    assert (caught.value.code, caught.value.path) == ("invalid_json", "$.messages")
 
 
 def test_messages_with_more_or_fewer_images_than_the_prompt(
