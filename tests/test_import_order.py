@@ -29,9 +29,12 @@ def _modules(room: str, *names: str) -> frozenset[str]:
     return frozenset(f"mmraw_protocol.{room}.{name}" for name in names)
 
 
+NOTEBOOK = "mmraw_protocol.materialize.notebook"
 #: Imports that point the other way, and why.
 BACKWARD = {
     ("mmraw_protocol.cli.doctor", "mmraw_protocol"): "the version, which `_version` has too",
+    ("mmraw_protocol.wire.ref_model", NOTEBOOK): "`_repr_html_`, which a notebook alone calls",
+    ("mmraw_protocol.wire.features_model", NOTEBOOK): "`_repr_html_`, as of a ref",
 }
 #: Circles of modules within a room, and why.
 CIRCLES = {

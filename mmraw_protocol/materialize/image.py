@@ -37,3 +37,10 @@ class MaterializedImage(DecodedImage, frozen=True, kw_only=True):
     def rgb_sha256(self) -> str:
         """64 hex digits over `rgb`."""
         return sha256_hex(self.rgb)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from .notebook import image_html
+
+        found = {"tokens": self.placeholder_length, "sha256": self.sha256}
+        return image_html(self, self.ref, self.adapter, **found)

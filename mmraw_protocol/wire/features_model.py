@@ -67,6 +67,12 @@ class Features(Shown, msgspec.Struct, frozen=True, kw_only=True):
             for index, (mm_hash, placeholder, ref) in enumerate(rows):
                 yield Slot(modality, index, mm_hash, placeholder, ref)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from ..materialize.notebook import features_html
+
+        return features_html(self)
+
 
 class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What a renderer knows of a conversation's images, keyed by source modality.

@@ -52,6 +52,12 @@ class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):
                 result[name] = to_builtins(value)
         return result
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from ..materialize.notebook import ref_html
+
+        return ref_html(self)
+
 
 def is_ref(text: object) -> bool:
     """Whether `text` is a string that starts as refs do; it may still be rejected."""
