@@ -7,6 +7,7 @@ FAULTS = "mmraw_protocol/images/faults.py"
 HEADER = "mmraw_protocol/images/header.py"
 ISOLATION = "mmraw_protocol/images/isolation.py"
 MEMORY = "mmraw_protocol/images/memory.py"
+NOTEBOOK = "mmraw_protocol/materialize/notebook.py"
 SOURCE = "mmraw_protocol/images/source.py"
 WORKER = "mmraw_protocol/images/worker.py"
 
@@ -157,5 +158,19 @@ GUARDS = [
         "while most > 0 and (part := file.read(most)):",
         "if most > 0 and (part := file.read(most)):",
         "tests/test_machine_faults.py -k its_end",
+    ),
+    Guard(
+        "notebooks show a text as text",
+        NOTEBOOK,
+        "return escape(text if",
+        "return (text if",
+        "tests/test_notebooks.py -k escaped",
+    ),
+    Guard(
+        "notebooks show no other picture than a ref names",
+        NOTEBOOK,
+        "from ..stores.verify import read_verified\n",
+        "read_verified = lambda ref: __import__('base64').b64decode(ref.raw_uri.split(',')[1])\n",
+        "tests/test_notebooks.py -k another_image",
     ),
 ]
