@@ -20,6 +20,7 @@ FAMILY = {
     "tensors": {"outputs": {}},
     "answers": {},
     "vllm": {"model_types": ["tile_vl_chat"], "target": "<tile>"},
+    "sglang": {},
     "lines": {
         "tile_vl": {"model_types": ["tile_vl"], "processor_classes": ["TileVlProcessor"]},
         "tile_vl_large": {
