@@ -1,4 +1,4 @@
-"""Checks the built site: every link leads somewhere, nothing is fetched, no title stands twice.
+"""Checks the built site: every link leads somewhere, nothing is fetched, no title is repeated.
 
 `python docs/check_links.py build/site`; exit code 1 where anything is broken.
 """
