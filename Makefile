@@ -96,6 +96,9 @@ test-instructions: install ## forks and interrupts at every instruction of cache
 	MMRAW_EVERY_INSTRUCTION=1 $(PY) -m pytest -n $(WORKERS) --durations=0 \
 		tests/test_forks_and_interrupts.py -k instruction
 
+test-newcomer: ## what README, tutorial, adoption and on call say, on a bare machine with python3 and make
+	@$(PYTHON) tests/newcomer/run.py
+
 test-mutation: install ## take out each guard once; some test must go red
 	$(PY) tests/mutation/run.py
 
