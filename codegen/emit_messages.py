@@ -29,6 +29,7 @@ _TEXTS = {
     "CONVERSATIONS": "Keys of a row for its conversation.",
     "ANSWERS": "Keys of a row for messages outside of its conversation.",
     "MEDIA_COLUMNS": "Keys of a row or message of videos or audio, and which of them.",
+    "REF_COLUMNS": "Keys of a row for the images of a request, in forms of this protocol.",
     "CONTENTS": "Keys of a message for its parts.",
     "COLUMNS": "Keys of a row or message for images outside of the text.",
     "COLUMN_TAG": "The text that marks the position of an image of such a column.",

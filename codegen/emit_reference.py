@@ -40,6 +40,7 @@ person, which never repeats the input. A code keeps its meaning permanently; mes
 _LISTS = (
     "conversations",
     "answers",
+    "ref_columns",
     "contents",
     "nested",
     "columns",

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import UserString
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -27,6 +29,7 @@ from ..wire._generated.messages import (
 from ..wire._generated.modalities import MEDIA_NAMES
 from ..wire.errors import MMRawError
 from ..wire.json import MAX_DEPTH
+from ..wire.ref import is_ref
 from .places import fields_of, is_tuple_with_names, items_of
 
 #: A text is a data: URL rather than a word about such from this many characters on.
@@ -44,6 +47,18 @@ _QUERY = re.compile(r"[?#]")
 _BLANK = re.compile(f"[{BLANKS}]")
 #: Values of which no more is to be known than they say.
 _PLAIN = (str, bytes, bytearray, int, float, complex, Decimal, date, time, timedelta, UUID, Enum)
+#: Types of numbers of arrays, of any library.
+_NUMBERS = ("int", "float", "bool", "complex")
+#: What a class has whose objects are records: those of dataclasses, msgspec, pydantic, attrs.
+_RECORDS = (
+    "__dataclass_fields__",
+    "__struct_fields__",
+    "model_fields",
+    "__attrs_attrs__",
+    "_fields",
+)
+#: Values that have a length, and are no lists.
+_NO_LISTS = (str, bytes, bytearray, memoryview, Mapping, UserString)
 
 
 def is_picture(value: Any) -> bool:
@@ -100,12 +115,60 @@ def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
     return next((reason for reason in reasons if reason is not None), None)
 
 
+def holds_picture(value: Any) -> bool:
+    """Whether a column of a row holds a whole image at any depth, or what cannot be looked into.
+
+    Refs are none, nor are arrays of two dimensions of anything but bytes: rows have these, too. Nor
+    are attributes of objects that are no records, such as clients: they lead anywhere.
+    """
+    for _, one, _ in _walk(value, strict=True, fields=_fields_of_record):
+        if one is None or isinstance(one, (int, float)):
+            continue
+        if is_unread(one) or _may_be_pixels(one) or (is_picture(one) and not is_ref(one)):
+            return True
+    return False
+
+
+def is_unread(value: Any) -> bool:
+    """Whether a value holds others that are not looked at: an iterator, a table, an open file."""
+    if (
+        isinstance(value, (*_PLAIN, *_NO_LISTS, type))
+        or _is_record(value)
+        or rows_of(value) is not None
+    ):
+        return False
+    is_list = hasattr(value, "__iter__") or hasattr(value, "__getitem__") or hasattr(value, "read")
+    return is_list and not hasattr(value, "itemsize")
+
+
+def _fields_of_record(value: Any) -> Iterator[tuple[str, Any]]:
+    return fields_of(value) if _is_record(value) else iter(())
+
+
+def _is_record(value: Any) -> bool:
+    if isinstance(value, (Mapping, SimpleNamespace)):
+        return True
+    return any(hasattr(cast(Any, type(value)), name) for name in _RECORDS)
+
+
+def _may_be_pixels(value: Any) -> bool:
+    """Whether an array or table of two or more dimensions is none of numbers in rows."""
+    dimensions, kind = getattr(value, "ndim", 0), str(getattr(value, "dtype", ""))
+    is_numbers = any(word in kind for word in _NUMBERS) and "uint8" not in kind
+    return dimensions > 2 or (dimensions == 2 and not is_numbers)
+
+
 def holds_url(value: Any) -> bool:
     """Whether a value has a URL of any kind, except in what is said or done."""
     return any(isinstance(one, str) and "://" in one for _, one, whole in _walk(value) if not whole)
 
 
-def _walk(value: Any, *, strict: bool = False) -> Iterator[tuple[str, Any, bool]]:
+def _walk(
+    value: Any,
+    *,
+    strict: bool = False,
+    fields: Callable[[Any], Iterator[tuple[str, Any]]] = fields_of,
+) -> Iterator[tuple[str, Any, bool]]:
     """Each value at any depth, with its key and whether it is below what is said or done."""
     stack: list[tuple[str, Any, bool, int]] = [("", value, strict, 0)]
     seen: dict[int, Any] = {}
@@ -115,28 +178,32 @@ def _walk(value: Any, *, strict: bool = False) -> Iterator[tuple[str, Any, bool]
             raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(one, os.PathLike):
             one = os.fspath(cast("os.PathLike[str]", one))
+        elif hasattr(one, "as_py"):
+            # A scalar of Arrow.
+            one = one.as_py()
         yield name, one, whole
         if one is None or isinstance(one, (str, bytes, int, float)) or id(one) in seen:
             continue
         seen[id(one)] = one
-        rows = _rows_of(one)
+        rows = rows_of(one)
         if rows is not None:
             stack += [("", row, whole, depth + 1) for row in rows if type(row) not in (int, float)]
             continue
         stack += [
-            (str(key), field, whole or key in LOOKS_SPOKEN, depth + 1)
-            for key, field in fields_of(one)
+            (str(key), field, whole or key in LOOKS_SPOKEN, depth + 1) for key, field in fields(one)
         ]
 
 
-def _rows_of(value: Any) -> Collection[Any] | None:
-    """The items of a list of any kind, also of a set or a view."""
+def rows_of(value: Any) -> Sequence[Any] | None:
+    """The items of a list of any kind, also of a set, a view, a table or what else has a length."""
     rows = items_of(value)
-    is_more = rows is None and isinstance(value, Collection) and not isinstance(value, Mapping)
-    if not is_more or isinstance(value, (memoryview, bytearray)) or is_tuple_with_names(value):
+    if rows is not None or isinstance(value, _NO_LISTS) or is_tuple_with_names(value):
         return rows
-    is_row: bool = getattr(cast("object", value), "ndim", 1) == 1
-    return list(cast("Collection[Any]", value)) if is_row else None
+    is_list = hasattr(value, "__len__") and hasattr(value, "__iter__")
+    # Numbers are looked at where they are, and so is what has two dimensions.
+    if not is_list or hasattr(value, "itemsize") or getattr(value, "ndim", 1) > 1:
+        return None
+    return list(value)
 
 
 def _reason(name: str, value: Any, whole: bool) -> str | None:
@@ -177,11 +244,7 @@ def is_named_as_image(value: Any) -> bool:
 
 def _is_closed(value: Any) -> bool:
     """Whether nothing can be read in an object: an open file, a scalar of Arrow, an iterator."""
-    if (
-        isinstance(value, (*_PLAIN, Mapping, type))
-        or callable(value)
-        or _rows_of(value) is not None
-    ):
+    if isinstance(value, (*_PLAIN, Mapping, type)) or callable(value) or rows_of(value) is not None:
         return False
     return getattr(value, "ndim", None) is None and next(fields_of(value), None) is None
 

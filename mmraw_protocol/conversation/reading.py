@@ -21,6 +21,7 @@ from ..wire._generated.messages import (
     LOOKS_MEDIA_TYPES,
     MEDIA_COLUMNS,
     NESTED,
+    REF_COLUMNS,
 )
 from ..wire._generated.modalities import MEDIA_NAMES, PARTS
 from ..wire.errors import MMRawError
@@ -38,7 +39,15 @@ from .found import (
     without,
     without_source,
 )
-from .looks import holds_url, is_named_as_image, is_picture, looks_like_image
+from .looks import (
+    holds_picture,
+    holds_url,
+    is_named_as_image,
+    is_picture,
+    is_unread,
+    looks_like_image,
+    rows_of,
+)
 from .parts import refused_modality
 from .places import Place, changed, field_of, fields_of, items_of, place_of, value_at
 
@@ -95,9 +104,11 @@ def _is_list(value: Any) -> bool:
 
 def _holds_message(value: Any, names: Sequence[str], depth: int = 1) -> bool:
     """Whether a value is a message, by one of its keys, or a list that has one."""
-    if isinstance(value, Iterator):
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return False
+    if is_unread(value):
         return depth > 0
-    rows = items_of(value)
+    rows = rows_of(value)
     if rows is None:
         return any(field_of(value, name) is not None for name in names)
     return depth > 0 and any(_holds_message(row, names, depth - 1) for row in rows)
@@ -285,18 +296,22 @@ class _Reader:
     def beside(self, others: Mapping[str, Any]) -> None:
         """Refuses other keys of a row that hold images of its conversation.
 
-        These are lists of messages; and, where no image was found or a tag has none, keys that
-        name images: a column named otherwise. All else is no part of the conversation.
+        These are messages; and, where no image was found or a tag has none, keys that name images,
+        and whole images: a column named otherwise. All else is no part of the conversation.
         """
         for name, one in others.items():
-            is_list = not isinstance(one, Mapping) and _holds_message(one, _ROLES, depth=3)
-            if is_list or name in _LISTS:
+            has_message = _holds_message(one, _ROLES, depth=3)
+            if has_message or name in _LISTS:
                 path = f"$.{name}" if name in _LISTS else "$"
+                is_list = has_message and not isinstance(one, Mapping)
                 self._refuse_looks(one, path, strict=not is_list)
         texts = [one for row in self.segments for one in row if isinstance(one, MessageText)]
         if not self.images() or any(COLUMN_TAG in one.text for one in texts):
-            names = [name for name, one in others.items() if _filled(one) and name not in COLUMNS]
-            self._refuse_looks({name: name for name in names}, "$")
+            known = (*COLUMNS, *REF_COLUMNS)
+            rest = {k: one for k, one in others.items() if _filled(one) and k not in known}
+            if looks_like_image({name: name for name in rest}) or holds_picture([*rest.values()]):
+                text = "a column of another name than images looks like one of images"
+                self._refuse(MMRawError("image_part_unknown", text, "$"))
 
 
 def _numbered(one: Segment, message: int) -> Segment:

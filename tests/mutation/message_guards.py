@@ -6,6 +6,7 @@ READING, LOOKS, COLUMNS, FOUND = (
     f"mmraw_protocol/conversation/{name}.py" for name in ("reading", "looks", "columns", "found")
 )
 LOSSES, SPELLINGS = "tests/test_message_losses.py", "tests/test_message_spellings.py"
+ROWS = "tests/test_row_losses.py"
 REWRITTEN, CHECKED = "tests/test_rewritten_columns.py", "tests/test_checked_conversations.py"
 
 GUARDS = [
@@ -36,6 +37,27 @@ GUARDS = [
         "    return bytes(numbers) if is_bytes and len(numbers) >= _LEAST_NUMBERS else None\n",
         "    return None\n",
         f"{LOSSES} {SPELLINGS}",
+    ),
+    Guard(
+        "a whole image in a column of any name is rejected",
+        READING,
+        " or holds_picture([*rest.values()])",
+        "",
+        ROWS,
+    ),
+    Guard(
+        "a column that cannot be looked into is rejected",
+        LOOKS,
+        "is_unread(one) or ",
+        "",
+        ROWS,
+    ),
+    Guard(
+        "messages under another key are found in lists of any kind",
+        READING,
+        "    rows = rows_of(value)\n    if rows is None:\n        return any(",
+        "    rows = items_of(value)\n    if rows is None:\n        return any(",
+        ROWS,
     ),
     Guard(
         "an entry of a column holds one image",

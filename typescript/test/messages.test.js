@@ -172,3 +172,34 @@ test("layout parameters beside the url count too", () => {
   });
   assert.equal(packed.item.layout_fingerprint, getAdapter("qwen_vl", own).fingerprint());
 });
+
+test("no image of a row vanishes, whatever its column is named and whatever holds it", () => {
+  const bytes = decodeBase64(PIXEL);
+  const text = [{ role: "user", content: "hi" }];
+  const holders = [
+    (one) => one,
+    (one) => [one],
+    (one) => ({ a: { b: one } }),
+    (one) => new Set([one]),
+    (one) => new Map([["a", one]]),
+    (one) => [one].values(),
+    () => new Blob([bytes]),
+    () => new Blob([bytes]).stream(),
+    () => new Response(bytes),
+  ];
+  const rejected = (row) => failure(() => findImages(row));
+  for (const holder of holders) {
+    for (const one of [URL, bytes, { bytes, path: null }, user(IMAGE)[0]]) {
+      assert.equal(rejected({ messages: text, frames: holder(one) }), "image_part_unknown $");
+    }
+    const message = holder(user(IMAGE)[0]);
+    const isObject = !Array.isArray(message) && ("a" in message || message instanceof Map);
+    const expected = isObject ? null : "image_part_unknown $";
+    assert.equal(rejected({ messages: user(IMAGE), other: message }), expected);
+    if (holder === holders[1]) continue;
+    const held = { role: "user", content: "hi", images: holder(IMAGE) };
+    const isPart = holder === holders[0];
+    assert.equal(rejected([held]), isPart ? null : "image_part_unknown $[0].images");
+  }
+  assert.equal(rejected({ messages: text, tags: new Set(["a"]), made: new Date() }), null);
+});

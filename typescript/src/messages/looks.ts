@@ -17,6 +17,7 @@ import {
   LOOKS_WORDS,
 } from "../generated/messages.js";
 import { MEDIA_NAMES } from "../generated/modalities.js";
+import { isRef } from "../refs.js";
 import { isHolder } from "./places.js";
 
 /** A text is a data: URL rather than a word about such from this many characters on. */
@@ -114,6 +115,30 @@ export function looksLikeImage(value: unknown, strict = false): string | null {
   return null;
 }
 
+/**
+ * Whether a column of a row holds a whole image at any depth, or what cannot be looked into. Refs
+ * are none: rows have these, too.
+ */
+export function holdsPicture(value: unknown): boolean {
+  for (const [, one] of walk(value, true)) {
+    if (isUnread(one) || (isPicture(one) && !isRef(one))) return true;
+  }
+  return false;
+}
+
+/** Whether a value holds others that are not looked at: an iterator, a file, a stream. */
+export function isUnread(value: unknown): boolean {
+  if (!isHolder(value) || value instanceof Map || value instanceof Set) return false;
+  const names = [Symbol.iterator, Symbol.asyncIterator, "arrayBuffer", "getReader"];
+  return names.some((name) => typeof (value as { [key: PropertyKey]: unknown })[name] === "function");
+}
+
+/** The items of a list or set; null for other values. */
+export function rowsOf(value: unknown): readonly unknown[] | null {
+  if (Array.isArray(value)) return value as readonly unknown[];
+  return value instanceof Set ? [...value] : null;
+}
+
 /** Whether a value has a URL of any kind, except in what is said or done. */
 export function holdsUrl(value: unknown): boolean {
   for (const [, one, whole] of walk(value, false)) {
@@ -131,7 +156,8 @@ function* walk(value: unknown, strict: boolean): Generator<[string, unknown, boo
     const [, one, whole] = top;
     if (typeof one !== "object" || one === null || seen.has(one)) continue;
     seen.add(one);
-    if (Array.isArray(one) || one instanceof Set) for (const row of one) stack.push(["", row, whole]);
+    const rows = rowsOf(one);
+    if (rows !== null) for (const row of rows) stack.push(["", row, whole]);
     else if (isHolder(one)) {
       for (const [key, field] of entriesOf(one)) {
         stack.push([key, field, whole || LOOKS_SPOKEN.includes(key)]);

@@ -64,6 +64,18 @@ export function placeOf(part: unknown): { place: Place; source: unknown } | null
   return null;
 }
 
+/** What an object holds but these keys. */
+export function without(value: unknown, names: readonly string[]): object {
+  const rows = isHolder(value) ? Object.entries(value) : [];
+  return Object.fromEntries(rows.filter(([name]) => !names.includes(name)));
+}
+
+/** What a part holds but the source at a path of keys; also what stands beside it there. */
+export function withoutSource(part: unknown, [first = "", ...at]: readonly string[]): object {
+  const rest = without(part, [first]);
+  return at.length > 0 ? { ...rest, [first]: withoutSource(field(part, first), at) } : rest;
+}
+
 /** A copy with some keys changed; it keeps its prototype. */
 export function changed(value: unknown, changes: { readonly [key: string]: unknown }): object {
   const prototype = isHolder(value) ? (Object.getPrototypeOf(value) as object | null) : {};

@@ -15,13 +15,22 @@ import {
   LOOKS_MEDIA_TYPES,
   MEDIA_COLUMNS,
   NESTED,
+  REF_COLUMNS,
 } from "../generated/messages.js";
 import type { Place } from "../generated/messages.js";
 import { MEDIA_NAMES, PARTS } from "../generated/modalities.js";
 import { unsupported } from "../modality.js";
-import { holdsUrl, isNamedAsImage, isPicture, looksLikeImage } from "./looks.js";
+import {
+  holdsPicture,
+  holdsUrl,
+  isNamedAsImage,
+  isPicture,
+  isUnread,
+  looksLikeImage,
+  rowsOf,
+} from "./looks.js";
 import { refusedModality } from "./parts.js";
-import { field, isHolder, isSet, placeOf, put, valueAt } from "./places.js";
+import { field, isHolder, isSet, placeOf, put, valueAt, without, withoutSource } from "./places.js";
 
 type Steps = readonly (string | number)[];
 
@@ -97,8 +106,10 @@ function listsOf(row: unknown): string[] {
 
 /** Whether a value is a message, by one of its keys, or a list that has one. */
 function holdsMessage(value: unknown, names: readonly string[], depth: number): boolean {
-  if (!Array.isArray(value)) return names.some((name) => field(value, name) !== null);
-  return depth > 0 && value.some((row) => holdsMessage(row, names, depth - 1));
+  if (isUnread(value)) return depth > 0;
+  const rows = rowsOf(value);
+  if (rows === null) return names.some((name) => field(value, name) !== null);
+  return depth > 0 && rows.some((row) => holdsMessage(row, names, depth - 1));
 }
 
 class Reader {
@@ -162,20 +173,26 @@ class Reader {
   }
 
   /**
-   * Refuses other keys of a row that hold images of its conversation: lists of messages; and, where
-   * no image was found or a tag has none, keys that name images, a column named otherwise.
+   * Refuses other keys of a row that hold images of its conversation: messages; and, where no image
+   * was found or a tag has none, keys that name images, and whole images: a column named otherwise.
    */
   beside(others: object): void {
     const rows = Object.entries(others) as [string, unknown][];
     for (const [name, value] of rows) {
-      const isList = Array.isArray(value) && holdsMessage(value, ROLES, 3);
-      if (!isList && !LISTS.includes(name)) continue;
+      const hasMessage = holdsMessage(value, ROLES, 3);
+      if (!hasMessage && !LISTS.includes(name)) continue;
+      const isList = hasMessage && field(value, "role") === null && field(value, "from") === null;
       this.refuseLooks(value, LISTS.includes(name) ? `$.${name}` : "$", !isList);
     }
     const isTagged = (one: Segment): boolean => typeof one === "string" && one.includes(COLUMN_TAG);
     if (this.images().length > 0 && !this.segments.flat().some(isTagged)) return;
-    const names = rows.filter(([name, value]) => isFilled(value) && !COLUMNS.includes(name));
-    this.refuseLooks(Object.fromEntries(names.map(([name]) => [name, name])), "$");
+    const known = [...COLUMNS, ...REF_COLUMNS];
+    const rest = rows.filter(([name, value]) => isFilled(value) && !known.includes(name));
+    const hasName = looksLikeImage(Object.fromEntries(rest.map(([name]) => [name, name]))) !== null;
+    if (hasName || holdsPicture(rest.map(([, value]) => value))) {
+      const reason = "a column of another name than images looks like one of images";
+      this.refuse(new MMRawError("image_part_unknown", reason, "$"));
+    }
   }
 
   private content(content: unknown, steps: Steps): void {
@@ -328,21 +345,11 @@ function entryOf(value: unknown, steps: Steps): MessageImage {
   };
 }
 
-/** What an object holds but these keys. */
-function without(value: unknown, names: readonly string[]): object {
-  const rows = isHolder(value) ? Object.entries(value) : [];
-  return Object.fromEntries(rows.filter(([name]) => !names.includes(name)));
-}
-
-/** What a part holds but the source at a path of keys; also what stands beside it there. */
-function withoutSource(part: unknown, [first = "", ...at]: readonly string[]): object {
-  const rest = without(part, [first]);
-  return at.length > 0 ? { ...rest, [first]: withoutSource(field(part, first), at) } : rest;
-}
-
+/** Whether something is set; of what has no length, nothing says that it is empty. */
 function isFilled(value: unknown): boolean {
   if (typeof value === "string" || Array.isArray(value)) return value.length > 0;
-  return isHolder(value) ? isSet(value) : value instanceof Uint8Array;
+  if (typeof value !== "object" || value === null || value instanceof JsonFloat) return false;
+  return !isObject(value) || Object.keys(value).length > 0;
 }
 
 /** Whether a value is an object that a message's keys can be read of. */
