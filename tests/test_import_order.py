@@ -33,6 +33,7 @@ NOTEBOOK = "mmraw_protocol.materialize.notebook"
 #: Imports that point the other way, and why.
 BACKWARD = {
     ("mmraw_protocol.cli.doctor", "mmraw_protocol"): "the version, which `_version` has too",
+    ("mmraw_protocol.conformance.operations", "mmraw_protocol"): "answers by the public functions",
     ("mmraw_protocol.wire.ref_model", NOTEBOOK): "`_repr_html_`, which a notebook alone calls",
     ("mmraw_protocol.wire.features_model", NOTEBOOK): "`_repr_html_`, as of a ref",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
 from .._version import __version__
@@ -16,7 +15,7 @@ PROTOCOL_VERSION = 1
 
 
 def implementation() -> dict[str, Any]:
-    """What this implementation says of itself."""
+    """This implementation, as the report of a run names it."""
     return {
         "name": "mmraw-protocol",
         "language": "python",
@@ -27,44 +26,36 @@ def implementation() -> dict[str, Any]:
     }
 
 
-def answer(request: Mapping[str, Any]) -> dict[str, Any] | None:
+def answer(request: Any) -> dict[str, Any] | None:
     """The answer to one request; None for `stop`."""
-    command = request.get("cmd")
+    given = cast("dict[str, Any]", request if isinstance(request, dict) else {})
+    command, seq = given.get("cmd"), given.get("seq")
     if command == "stop":
         return None
     if command == "start":
         return {"version": PROTOCOL_VERSION, "implementation": implementation()}
-    seq = request.get("seq")
-    operation = OPERATIONS.get(str(request.get("op"))) if command == "run" else None
-    if operation is None:
-        return {"seq": seq, "skipped": True, "message": "this operation is not known here"}
-    given = request.get("input")
+    operation = OPERATIONS.get(str(given.get("op"))) if command == "run" else None
     try:
-        if not isinstance(given, dict):
-            raise MMRawError("invalid_type", "expected an object in input", "$")
-        return {"seq": seq, "ok": True, "result": operation(cast("dict[str, Any]", given))}
+        if given is not request:
+            raise MMRawError("invalid_json", "expected a request")
+        if operation is None:
+            return {"seq": seq, "skipped": True, "message": "this operation is not known here"}
+        if not isinstance(given.get("input"), dict):
+            raise MMRawError("invalid_type", "expected an object in input")
+        return {"seq": seq, "ok": True, "result": operation(given["input"])}
     except MMRawError as error:
-        refusal = {"code": error.code, "path": error.path, "message": error.message}
-    return {"seq": seq, "ok": False, "error": refusal}
+        reason = {"code": error.code, "path": error.path, "message": error.message}
+    return {"seq": seq, "ok": False, "error": reason}
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> int:
     """Answers until `stop` or the end of `requests`; each answer is flushed at once."""
-    for line in requests:
-        if not line.strip():
-            continue
+    for line in filter(bytes.strip, requests):
         try:
-            request: Any = json.loads(line)
+            request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
-        if not isinstance(request, dict):
-            reply: dict[str, Any] | None = {
-                "seq": None,
-                "ok": False,
-                "error": {"code": "invalid_json", "path": "$", "message": "not a request"},
-            }
-        else:
-            reply = answer(cast("dict[str, Any]", request))
+        reply = answer(request)
         if reply is None:
             return 0
         answers.write(json.dumps(reply).encode("ascii") + b"\n")

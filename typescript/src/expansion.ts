@@ -3,9 +3,11 @@
  *
  * Source: spec/README.md, section "Expansion".
  */
+import { enforce } from "./codec/check.js";
 import { MMRawError, within } from "./errors.js";
 import type { Adapter } from "./families/index.js";
 import type { PlaceholderRange } from "./features.js";
+import { checkPlaceholderRange } from "./generated/checks.js";
 import { DEFAULT_LIMITS } from "./generated/limits.js";
 import type { Limits } from "./generated/limits.js";
 import { checkModality } from "./modality.js";
@@ -111,6 +113,7 @@ export function compactPrompt(
   let [done, end] = [0, 0];
   placeholders.forEach((place, index) => {
     const path = `$.placeholders[${index}]`;
+    enforce(checkPlaceholderRange, place, path, limits);
     const stop = place.offset + place.length;
     if (place.offset < end || place.length < 1 || stop > tokenIds.length) {
       const reason = "placeholders are sorted, do not overlap, and lie within the prompt";

@@ -1,5 +1,4 @@
 /** What this implementation answers to the operations on prompts. */
-import { enforce } from "../codec/check.js";
 import { get, isArray, isInteger, isObject } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
 import { MMRawError } from "../errors.js";
@@ -8,8 +7,6 @@ import type { Engine, ExpandOptions, ImagePrompt, Vocabulary } from "../expansio
 import { getAdapter } from "../families/index.js";
 import type { Adapter, ConfigLike } from "../families/index.js";
 import type { PlaceholderRange } from "../features.js";
-import { checkPlaceholderRange } from "../generated/checks.js";
-import { DEFAULT_LIMITS } from "../generated/limits.js";
 
 /** The answer to `expand_prompt`. */
 export function expand(input: JsonObject): object {
@@ -23,7 +20,7 @@ export function expand(input: JsonObject): object {
 export function compact(input: JsonObject): object {
   const tokenIds = list(input, "token_ids", token);
   const refs = isAbsent(input, "refs") ? undefined : list(input, "refs", text);
-  const placeholders = list(input, "placeholders", range);
+  const placeholders = list(input, "placeholders", (row) => row as PlaceholderRange);
   const [adapter, options] = optionsOf(input);
   return result(compactPrompt(tokenIds, placeholders, adapter, { ...options, refs }));
 }
@@ -67,11 +64,6 @@ function token(value: unknown, path: string): number {
     throw new MMRawError("invalid_value", "a token's id is from 0 to 2^53 - 1", path);
   }
   throw new MMRawError("invalid_type", "expected a token's id, an integer", path);
-}
-
-function range(value: unknown, path: string): PlaceholderRange {
-  enforce(checkPlaceholderRange, value, path, DEFAULT_LIMITS);
-  return value as PlaceholderRange;
 }
 
 function result({ tokenIds, placeholders }: ImagePrompt): object {
