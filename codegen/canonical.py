@@ -13,19 +13,20 @@ from .ir import (
     Definition,
     Field,
     Integer,
-    List,
     Model,
     Named,
     Nullable,
     String,
-    Tuple,
     Type,
     Variant,
 )
 from .load import SchemaError
+from .walk import Kinds, written
 
 #: Strings of characters that canonical JSON writes as they are.
 _FREE = r"[ !#-\[\]-~]*"
+#: What follows a string.
+_QUOTE = '(?=")'
 _POSITIVE = "[1-9][0-9]{0,15}"
 #: What a pattern must not hold: it could match characters that canonical JSON escapes.
 _OPEN = re.compile(r"\[\^|(?<!\\)\.(?![^\[]*\])|\\[DSWs]")
@@ -87,28 +88,37 @@ def _member(model: Model, part: Field, variant: Variant | None) -> str:
 
 
 def _value(model: Model, item: Type) -> str:
-    if isinstance(item, String):
-        return '"' + _string(item, '(?=")') + '"'
-    if isinstance(item, Integer):
-        if item.minimum > 0:
-            return _POSITIVE
-        return f"(?:0|{'-?' if item.minimum < 0 else ''}{_POSITIVE})"
-    if isinstance(item, Const):
-        return f'"{re.escape(item.value)}"' if isinstance(item.value, str) else str(item.value)
-    if isinstance(item, Tuple):
-        return r"\[" + ",".join(_value(model, part) for part in item.items) + r"\]"
-    if isinstance(item, List):
-        inner = _value(model, item.item)
-        return rf"\[(?:{inner}(?:,{inner})*)?\]"
-    if isinstance(item, Nullable):
-        # Canonical text leaves absent fields out.
-        return _value(model, item.inner)
-    if isinstance(item, Named):
-        target = model.definitions[item.name]
+    def named(name: str) -> str:
+        target = model.definitions[name]
         if target.type is None:
             return _object(model, target.fields, None)
-        return _value(model, target.type)
-    return ""
+        return written(target.type, kinds)
+
+    kinds = Kinds(
+        string=lambda item: f'"{_string(item, _QUOTE)}"',
+        integer=_integer,
+        number="",
+        boolean="",
+        const=_constant,
+        tuple_of=lambda item, parts: rf"\[{','.join(parts)}\]",
+        list_of=lambda inner: rf"\[(?:{inner}(?:,{inner})*)?\]",
+        map_of=lambda inner: "",
+        # Canonical text leaves absent fields out.
+        nullable=lambda inner: inner,
+        named=named,
+        opaque="",
+    )
+    return written(item, kinds)
+
+
+def _integer(item: Integer) -> str:
+    if item.minimum > 0:
+        return _POSITIVE
+    return f"(?:0|{'-?' if item.minimum < 0 else ''}{_POSITIVE})"
+
+
+def _constant(item: Const) -> str:
+    return f'"{re.escape(item.value)}"' if isinstance(item.value, str) else str(item.value)
 
 
 def _string(item: String, end: str) -> str:

@@ -8,25 +8,10 @@ canonical and every rule is kept: where one is not, the check of the document fi
 from __future__ import annotations
 
 from .canonical import canonical_text, string_of
-from .ir import (
-    Boolean,
-    Const,
-    Definition,
-    Field,
-    Integer,
-    List,
-    Map,
-    Model,
-    Named,
-    Nullable,
-    Number,
-    Opaque,
-    String,
-    Tuple,
-    Type,
-)
+from .ir import Definition, Field, Integer, Model, Named, Opaque, String, Tuple, Type
 from .load import SchemaError
 from .python_text import SAFE, anchored, header, raw, snake
+from .walk import Kinds, written
 
 _IMPORTS = """from __future__ import annotations
 
@@ -63,13 +48,13 @@ SOURCES = ("common/", "families/", "features/", "item/", "limits.json", "ref/", 
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
     out = [header(model, "The rules of everything that spec/ defines.", *SOURCES), _IMPORTS]
-    out += [_definition(model, item) for item in model.ordered if not item.by_family]
+    out += [_definition(item) for item in model.ordered if not item.by_family]
     rows = "".join(f"    {v.family!r}: check_{snake(v.payload)},\n" for v in model.built_in)
     out.append(
         "#: The check of each built-in family's payload.\n"
         f"PAYLOAD_CHECKS: dict[str, Check] = {{\n{rows}}}\n"
     )
-    out += [_definition(model, item) for item in model.ordered if item.by_family]
+    out += [_definition(item) for item in model.ordered if item.by_family]
     out += [_fits_payload(model, v.payload) for v in model.built_in]
     rows = "".join(f"    {v.family!r}: fits_{snake(v.payload)},\n" for v in model.built_in)
     out.append(f"_FITS_PAYLOAD = {{\n{rows}}}\n")
@@ -79,28 +64,28 @@ def emit(model: Model) -> dict[str, str]:
     return {"checks.py": "\n\n".join(out)}
 
 
-def _definition(model: Model, item: Definition) -> str:
+def _definition(item: Definition) -> str:
     name = snake(item.name)
     title = f"#: {item.title} ({item.schema_id}).\n"
     if isinstance(item.type, Opaque):
         return f"{title}check_{name}: Check = check_opaque_payload\n"
     if item.type is not None:
-        made = _check(model, item.type, _rule(item.error, item.hint))
+        made = _check(item.type, _rule(item.error, item.hint))
         return f"{title}check_{name}: Check = {made}\n"
-    rows = "".join(_row(model, part, item) for part in item.fields)
+    rows = "".join(_row(part, item) for part in item.fields)
     options = f"    one_of={item.at_least_one!r},\n" if item.at_least_one else ""
     if item.by_family:
         options += "    payloads=PAYLOAD_CHECKS,\n    other=check_opaque_payload,\n"
     return f"{title}check_{name}: Check = closed(\n    {{\n{rows}    }},\n{options})\n"
 
 
-def _row(model: Model, part: Field, item: Definition) -> str:
+def _row(part: Field, item: Definition) -> str:
     hint = part.hint or ("a JSON object" if isinstance(part.type, Opaque) else "")
     if not hint:
         raise SchemaError(f"{item.schema_id}: field {part.name} needs x-mmraw-hint")
     check = "by_family"
     if not isinstance(part.type, Opaque):
-        check = _check(model, part.type, _rule(part.error, hint))
+        check = _check(part.type, _rule(part.error, hint))
     return f"        {part.name!r}: Field({check}, {part.required}),\n"
 
 
@@ -108,35 +93,34 @@ def _rule(error: str, hint: str) -> str:
     return f"Rule({error!r}, {hint!r})"
 
 
-def _check(model: Model, item: Type, rule: str) -> str:
+def _check(item: Type, rule: str) -> str:
     """The expression that gives the check of a type, under the rule of its field or definition."""
-    if isinstance(item, String):
-        return _string(item, rule)
-    if isinstance(item, Integer) and item.choices:
+    kinds = Kinds(
+        string=lambda item: _string(item, rule),
+        integer=lambda item: _integer(item, rule),
+        number=f"number({rule})",
+        boolean=f"boolean({rule})",
+        const=lambda item: f"constant({rule}, {item.value!r})",
+        tuple_of=lambda item, parts: _array(item, parts, rule),
+        list_of=lambda inner: f"list_of({rule}, {inner})",
+        map_of=lambda inner: f"map_of({rule}, {inner})",
+        nullable=lambda inner: f"nullable({inner})",
+        named=lambda name: f"check_{snake(name)}",
+    )
+    return written(item, kinds)
+
+
+def _integer(item: Integer, rule: str) -> str:
+    if item.choices:
         return f"choice({rule}, {item.choices!r})"
-    if isinstance(item, Integer):
-        top = SAFE if item.limit else item.maximum
-        multiple = f", multiple_of={item.multiple_of}" if item.multiple_of != 1 else ""
-        return f"integer({rule}, {item.minimum}, {top}{multiple})"
-    if isinstance(item, Number):
-        return f"number({rule})"
-    if isinstance(item, Boolean):
-        return f"boolean({rule})"
-    if isinstance(item, Const):
-        return f"constant({rule}, {item.value!r})"
-    if isinstance(item, Tuple):
-        parts = ", ".join(_check(model, part, rule) for part in item.items)
-        product = f", product={item.product!r}" if item.product else ""
-        return f"array({rule}, ({parts},){product})"
-    if isinstance(item, List):
-        return f"list_of({rule}, {_check(model, item.item, rule)})"
-    if isinstance(item, Map):
-        return f"map_of({rule}, {_check(model, item.value, rule)})"
-    if isinstance(item, Nullable):
-        return f"nullable({_check(model, item.inner, rule)})"
-    if isinstance(item, Named):
-        return f"check_{snake(item.name)}"
-    raise SchemaError("a JSON object with any keys may only be a payload")
+    top = SAFE if item.limit else item.maximum
+    multiple = f", multiple_of={item.multiple_of}" if item.multiple_of != 1 else ""
+    return f"integer({rule}, {item.minimum}, {top}{multiple})"
+
+
+def _array(item: Tuple, parts: list[str], rule: str) -> str:
+    product = f", product={item.product!r}" if item.product else ""
+    return f"array({rule}, ({', '.join(parts)},){product})"
 
 
 def _string(item: String, rule: str) -> str:

@@ -8,24 +8,9 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from .emit_bundles import paths, slug
-from .ir import (
-    Boolean,
-    Const,
-    Definition,
-    Field,
-    Integer,
-    List,
-    Map,
-    Model,
-    Named,
-    Nullable,
-    Number,
-    Opaque,
-    String,
-    Tuple,
-    Type,
-)
+from .ir import Definition, Field, Integer, Model, Named, String, Type
 from .python_text import COMMAND, source_line
+from .walk import Kinds, written
 
 _INTRO = """\
 One page for each schema file of the specification, generated from it. Objects are closed: a field
@@ -213,30 +198,26 @@ def _link(model: Model, name: str) -> str:
 
 
 def _type(model: Model, item: Type) -> str:
-    if isinstance(item, Named):
-        return _link(model, item.name)
-    if isinstance(item, Nullable):
-        return f"{_type(model, item.inner)} or null"
-    if isinstance(item, String):
-        return _string(item)
-    if isinstance(item, Integer) and item.choices:
+    kinds = Kinds(
+        string=_string,
+        integer=_integer,
+        number="number",
+        boolean="true or false",
+        const=lambda item: code(json.dumps(item.value)),
+        tuple_of=lambda item, parts: f"[{', '.join(parts)}]",
+        list_of=lambda inner: f"list of {inner}",
+        map_of=lambda inner: f"object, modality to {inner}",
+        nullable=lambda inner: f"{inner} or null",
+        named=lambda name: _link(model, name),
+        opaque="any JSON object within the payload limits",
+    )
+    return written(item, kinds)
+
+
+def _integer(item: Integer) -> str:
+    if item.choices:
         return f"one of {', '.join(map(str, item.choices))}"
-    if isinstance(item, Integer):
-        return f"integer from {item.minimum} to {item.maximum}" + _limit(item.limit)
-    if isinstance(item, Number):
-        return "number"
-    if isinstance(item, Boolean):
-        return "true or false"
-    if isinstance(item, Const):
-        return code(json.dumps(item.value))
-    if isinstance(item, Tuple):
-        return "[" + ", ".join(_type(model, part) for part in item.items) + "]"
-    if isinstance(item, List):
-        return f"list of {_type(model, item.item)}"
-    if isinstance(item, Map):
-        return f"object, modality to {_type(model, item.value)}"
-    assert isinstance(item, Opaque)
-    return "any JSON object within the payload limits"
+    return f"integer from {item.minimum} to {item.maximum}{_limit(item.limit)}"
 
 
 def _limit(name: str | None) -> str:

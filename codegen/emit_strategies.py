@@ -6,24 +6,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from .ir import (
-    Boolean,
-    Const,
-    Definition,
-    Integer,
-    List,
-    Map,
-    Model,
-    Named,
-    Nullable,
-    Number,
-    String,
-    Tuple,
-    Type,
-    Variant,
-)
+from .ir import Const, Definition, Integer, Model, Named, Nullable, String, Tuple, Type, Variant
 from .load import SchemaError
 from .python_text import SAFE, anchored, header
+from .walk import Kinds, written
 
 _IMPORTS = (
     "from __future__ import annotations\n\n"
@@ -105,42 +91,43 @@ def _bounded(model: Model, item: Type, most: int) -> str:
 
 
 def _strategy(model: Model, item: Type) -> str:
-    if isinstance(item, String):
-        if item.pattern is None:
-            return "st.text(st.characters(codec='ascii'), max_size=40)"
-        most = f".filter(lambda s: len(s) <= {item.max_length})" if item.max_length else ""
-        return f'st.from_regex(r"{anchored(item.pattern)}"){most}'
-    if isinstance(item, Integer) and item.choices:
-        return f"st.sampled_from({list(item.choices)})"
-    if isinstance(item, Integer):
-        if item.multiple_of != 1:
-            least, most = -(-item.minimum // item.multiple_of), item.maximum // item.multiple_of
-            return f"st.integers({least}, {most}).map(lambda n: n * {item.multiple_of})"
-        return f"st.integers({item.minimum}, {min(item.maximum, SAFE)})"
-    if isinstance(item, Number):
-        return "st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))"
-    if isinstance(item, Boolean):
-        return "st.booleans()"
-    if isinstance(item, Const):
-        return f"st.just({item.value!r})"
-    if isinstance(item, Tuple):
+    def tuple_of(item: Tuple, parts: list[str]) -> str:
         if item.product:
             # Sides of which no choice is beyond the product's limit.
             most = int(model.spec.limits[item.product]["default"] ** (1 / len(item.items)))
             parts = [_bounded(model, part, most) for part in item.items]
-        else:
-            parts = [_strategy(model, part) for part in item.items]
         return f"st.tuples({', '.join(parts)}).map(list)"
-    if isinstance(item, List):
-        return f"st.lists({_strategy(model, item.item)}, max_size=4)"
-    if isinstance(item, Map):
-        value = _strategy(model, item.value)
-        return f"st.dictionaries(known['Modality'], {value}, max_size=3)"
-    if isinstance(item, Named):
-        return f"known[{item.name!r}]"
-    if isinstance(item, Nullable):
-        return f"st.one_of(st.none(), {_strategy(model, item.inner)})"
-    return "known['OpaquePayload']"
+
+    kinds = Kinds(
+        string=_string,
+        integer=_integer,
+        number="st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, width=32))",
+        boolean="st.booleans()",
+        const=lambda item: f"st.just({item.value!r})",
+        tuple_of=tuple_of,
+        list_of=lambda inner: f"st.lists({inner}, max_size=4)",
+        map_of=lambda inner: f"st.dictionaries(known['Modality'], {inner}, max_size=3)",
+        nullable=lambda inner: f"st.one_of(st.none(), {inner})",
+        named=lambda name: f"known[{name!r}]",
+        opaque="known['OpaquePayload']",
+    )
+    return written(item, kinds)
+
+
+def _string(item: String) -> str:
+    if item.pattern is None:
+        return "st.text(st.characters(codec='ascii'), max_size=40)"
+    most = f".filter(lambda s: len(s) <= {item.max_length})" if item.max_length else ""
+    return f'st.from_regex(r"{anchored(item.pattern)}"){most}'
+
+
+def _integer(item: Integer) -> str:
+    if item.choices:
+        return f"st.sampled_from({list(item.choices)})"
+    if item.multiple_of != 1:
+        least, most = -(-item.minimum // item.multiple_of), item.maximum // item.multiple_of
+        return f"st.integers({least}, {most}).map(lambda n: n * {item.multiple_of})"
+    return f"st.integers({item.minimum}, {min(item.maximum, SAFE)})"
 
 
 #: Texts of which those that do not fit a pattern are emitted as wrong.
@@ -187,29 +174,41 @@ def _row(values: list[Any]) -> str:
 
 
 def _wrong(model: Model, item: Type) -> list[Any]:
-    if isinstance(item, Nullable):
-        return [value for value in _wrong(model, item.inner) if value is not None]
-    if isinstance(item, Named):
-        target = model.definitions[item.name]
-        return [None, 0, "x", []] if target.type is None else _wrong(model, target.type)
-    if isinstance(item, String):
-        fits = re.compile(anchored(item.pattern)) if item.pattern else None
-        texts = [text for text in _TEXTS if fits and not fits.search(text)]
-        long = [] if item.max_length is None else [_Long(item.max_length + 1)]
-        return [None, 0, 1.5, True, [], {}, *texts, *long]
-    if isinstance(item, Integer):
-        least, most = item.minimum, item.maximum
-        odd = [least + 1] if item.choices or (least + 1) % item.multiple_of else []
-        return [None, least - 1, most + 1, float(least), True, str(least), [], {}, *odd]
-    if isinstance(item, Const):
-        if item.value is None:
-            return [0, False, "", [], {}]
-        near = f"{item.value}x" if isinstance(item.value, str) else float(item.value)
-        return [None, near, 0, True, "", []]
-    if isinstance(item, Number):
-        return [None, True, "1", [], {}]
-    if isinstance(item, Boolean):
-        return [None, 0, 1, "true", [], {}]
-    if isinstance(item, (List, Tuple)):
-        return [None, 0, "x", {}, *([[]] if isinstance(item, Tuple) else [])]
-    return [None, 0, "x", []]
+    def named(name: str) -> list[Any]:
+        target = model.definitions[name].type
+        return [None, 0, "x", []] if target is None else written(target, kinds)
+
+    kinds = Kinds[list[Any]](
+        string=_wrong_strings,
+        integer=_wrong_integers,
+        number=[None, True, "1", [], {}],
+        boolean=[None, 0, 1, "true", [], {}],
+        const=_wrong_constants,
+        tuple_of=lambda item, parts: [None, 0, "x", {}, []],
+        list_of=lambda inner: [None, 0, "x", {}],
+        map_of=lambda inner: [None, 0, "x", []],
+        nullable=lambda inner: [value for value in inner if value is not None],
+        named=named,
+        opaque=[None, 0, "x", []],
+    )
+    return written(item, kinds)
+
+
+def _wrong_strings(item: String) -> list[Any]:
+    fits = re.compile(anchored(item.pattern)) if item.pattern else None
+    texts = [text for text in _TEXTS if fits and not fits.search(text)]
+    long = [] if item.max_length is None else [_Long(item.max_length + 1)]
+    return [None, 0, 1.5, True, [], {}, *texts, *long]
+
+
+def _wrong_integers(item: Integer) -> list[Any]:
+    least, most = item.minimum, item.maximum
+    odd = [least + 1] if item.choices or (least + 1) % item.multiple_of else []
+    return [None, least - 1, most + 1, float(least), True, str(least), [], {}, *odd]
+
+
+def _wrong_constants(item: Const) -> list[Any]:
+    if item.value is None:
+        return [0, False, "", [], {}]
+    near = f"{item.value}x" if isinstance(item.value, str) else float(item.value)
+    return [None, near, 0, True, "", []]

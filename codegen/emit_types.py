@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .ir import (
-    Boolean,
-    Const,
-    Definition,
-    Field,
-    Integer,
-    List,
-    Map,
-    Model,
-    Named,
-    Nullable,
-    Number,
-    Opaque,
-    String,
-    Tuple,
-    Type,
-    Variant,
-)
+from .ir import Const, Definition, Field, Integer, Model, Named, Nullable, String, Type, Variant
 from .load import SchemaError
 from .python_text import SAFE, header, literal, wrapped
+from .walk import Kinds, written
 
 _IMPORTS = """from __future__ import annotations
 
@@ -65,28 +49,29 @@ def struct_name(item: Definition, variant: Variant) -> str:
 
 def python_type(model: Model, item: Type) -> str:
     """The annotation of a type, without patterns and lengths."""
-    if isinstance(item, String):
-        return "str"
-    if isinstance(item, Integer):
-        return f"Annotated[int, Meta(ge={item.minimum}, le={SAFE if item.limit else item.maximum})]"
-    if isinstance(item, Number):
-        return "int | float"
-    if isinstance(item, Boolean):
-        return "bool"
-    if isinstance(item, Const):
-        return "None" if item.value is None else f"Literal[{item.value!r}]"
-    if isinstance(item, Tuple):
-        return f"tuple[{', '.join(python_type(model, part) for part in item.items)}]"
-    if isinstance(item, List):
-        return f"list[{python_type(model, item.item)}]"
-    if isinstance(item, Map):
-        return f"dict[str, {python_type(model, item.value)}]"
-    if isinstance(item, Opaque):
-        return "dict[str, Any]"
-    if isinstance(item, Nullable):
-        return f"{python_type(model, item.inner)} | None"
-    target = model.definitions[item.name]
-    return item.name if target.type is None else python_type(model, target.type)
+
+    def named(name: str) -> str:
+        target = model.definitions[name].type
+        return name if target is None else written(target, kinds)
+
+    kinds = Kinds(
+        string=lambda item: "str",
+        integer=_integer,
+        number="int | float",
+        boolean="bool",
+        const=lambda item: "None" if item.value is None else f"Literal[{item.value!r}]",
+        tuple_of=lambda item, parts: f"tuple[{', '.join(parts)}]",
+        list_of=lambda inner: f"list[{inner}]",
+        map_of=lambda inner: f"dict[str, {inner}]",
+        nullable=lambda inner: f"{inner} | None",
+        named=named,
+        opaque="dict[str, Any]",
+    )
+    return written(item, kinds)
+
+
+def _integer(item: Integer) -> str:
+    return f"Annotated[int, Meta(ge={item.minimum}, le={SAFE if item.limit else item.maximum})]"
 
 
 def _struct(

@@ -5,25 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import emit_messages, emit_modalities
-from .ir import (
-    Boolean,
-    Const,
-    Definition,
-    Field,
-    Integer,
-    List,
-    Map,
-    Model,
-    Named,
-    Nullable,
-    Number,
-    Opaque,
-    Tuple,
-    Type,
-)
+from .ir import Boolean, Definition, Field, Integer, Model, Nullable, Number, Type
 from .typescript_checks import checks
 from .typescript_tables import families, wire
 from .typescript_text import comment, header, key, literal, model_fields
+from .walk import Kinds, written
 
 
 def emit(model: Model) -> dict[str, str]:
@@ -41,27 +27,19 @@ def emit(model: Model) -> dict[str, str]:
     }
 
 
-def _type(item: Type) -> str:
-    """The TypeScript type of a value."""
-    if isinstance(item, Integer):
-        return "number"
-    if isinstance(item, Number):
-        return "number | JsonFloat"
-    if isinstance(item, Boolean):
-        return "boolean"
-    if isinstance(item, Const):
-        return literal(item.value)
-    if isinstance(item, Tuple):
-        return f"readonly [{', '.join(_type(part) for part in item.items)}]"
-    if isinstance(item, List):
-        return f"readonly ({_type(item.item)})[]"
-    if isinstance(item, Map):
-        return f"{{ readonly [key: string]: {_type(item.value)} }}"
-    if isinstance(item, Named):
-        return item.name
-    if isinstance(item, Nullable):
-        return f"{_type(item.inner)} | null"
-    return "JsonObject" if isinstance(item, Opaque) else "string"
+_TYPES = Kinds(
+    string=lambda item: "string",
+    integer=lambda item: "number",
+    number="number | JsonFloat",
+    boolean="boolean",
+    const=lambda item: literal(item.value),
+    tuple_of=lambda item, parts: f"readonly [{', '.join(parts)}]",
+    list_of=lambda inner: f"readonly ({inner})[]",
+    map_of=lambda inner: f"{{ readonly [key: string]: {inner} }}",
+    nullable=lambda inner: f"{inner} | null",
+    named=lambda name: name,
+    opaque="JsonObject",
+)
 
 
 def _types(model: Model) -> str:
@@ -70,7 +48,7 @@ def _types(model: Model) -> str:
     for item in model.ordered:
         text = comment(f"{item.title}. {item.description} Source: {item.schema_id}.")
         if item.type is not None:
-            out.append(f"{text}export type {item.name} = {_type(item.type)};\n")
+            out.append(f"{text}export type {item.name} = {written(item.type, _TYPES)};\n")
             continue
         rows = "".join(_property(part, item) for part in item.fields)
         out.append(f"{text}export interface {item.name} {{\n{rows}}}\n")
@@ -97,7 +75,7 @@ def _types(model: Model) -> str:
 
 
 def _property(part: Field, item: Definition) -> str:
-    text = "Payload" if item.by_family and part.name == "payload" else _type(part.type)
+    text = "Payload" if item.by_family and part.name == "payload" else written(part.type, _TYPES)
     # Layout parameters all have defaults: a configuration that was read has every one.
     mark = "" if part.required or item.family is not None else "?"
     return f"{comment(part.description, '  ')}  readonly {key(part.name)}{mark}: {text};\n"

@@ -5,26 +5,11 @@ The order of faults and their paths are those of the Python checks.
 
 from __future__ import annotations
 
-from .ir import (
-    Boolean,
-    Const,
-    Definition,
-    Field,
-    Integer,
-    List,
-    Map,
-    Model,
-    Named,
-    Nullable,
-    Number,
-    Opaque,
-    String,
-    Tuple,
-    Type,
-)
+from .ir import Definition, Field, Integer, Model, Opaque, String, Tuple, Type
 from .load import SchemaError
 from .python_text import SAFE
 from .typescript_text import comment, header, key, literal
+from .walk import Kinds, written
 
 _IMPORTS = """\
 import * as make from "../codec/check.js";
@@ -81,33 +66,32 @@ def _rule(error: str, hint: str) -> str:
 
 def _check(item: Type, rule: str) -> str:
     """The expression that gives the check of a type, under the rule of its field or definition."""
-    if isinstance(item, String):
-        return _string(item, rule)
-    if isinstance(item, Integer) and item.choices:
+    kinds = Kinds(
+        string=lambda item: _string(item, rule),
+        integer=lambda item: _integer(item, rule),
+        number=f"make.number({rule})",
+        boolean=f"make.boolean({rule})",
+        const=lambda item: f"make.constant({rule}, {literal(item.value)})",
+        tuple_of=lambda item, parts: _array(item, parts, rule),
+        list_of=lambda inner: f"make.listOf({rule}, {inner})",
+        map_of=lambda inner: f"make.mapOf({rule}, {inner})",
+        nullable=lambda inner: f"make.nullable({inner})",
+        named=lambda name: f"check{name}",
+    )
+    return written(item, kinds)
+
+
+def _integer(item: Integer, rule: str) -> str:
+    if item.choices:
         return f"make.choice({rule}, {literal(list(item.choices))})"
-    if isinstance(item, Integer):
-        top = SAFE if item.limit else item.maximum
-        multiple = f", {item.multiple_of}" if item.multiple_of != 1 else ""
-        return f"make.integer({rule}, {item.minimum}, {top}{multiple})"
-    if isinstance(item, Number):
-        return f"make.number({rule})"
-    if isinstance(item, Boolean):
-        return f"make.boolean({rule})"
-    if isinstance(item, Const):
-        return f"make.constant({rule}, {literal(item.value)})"
-    if isinstance(item, Tuple):
-        parts = ", ".join(_check(part, rule) for part in item.items)
-        product = f", {literal(item.product)}" if item.product else ""
-        return f"make.array({rule}, [{parts}]{product})"
-    if isinstance(item, List):
-        return f"make.listOf({rule}, {_check(item.item, rule)})"
-    if isinstance(item, Map):
-        return f"make.mapOf({rule}, {_check(item.value, rule)})"
-    if isinstance(item, Nullable):
-        return f"make.nullable({_check(item.inner, rule)})"
-    if isinstance(item, Named):
-        return f"check{item.name}"
-    raise SchemaError("a JSON object with any keys may only be a payload")
+    top = SAFE if item.limit else item.maximum
+    multiple = f", {item.multiple_of}" if item.multiple_of != 1 else ""
+    return f"make.integer({rule}, {item.minimum}, {top}{multiple})"
+
+
+def _array(item: Tuple, parts: list[str], rule: str) -> str:
+    product = f", {literal(item.product)}" if item.product else ""
+    return f"make.array({rule}, [{', '.join(parts)}]{product})"
 
 
 def _string(item: String, rule: str) -> str:
