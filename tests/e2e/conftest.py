@@ -116,7 +116,7 @@ def qwen_route(qwen: VllmServer, qwen_adapter: Adapter, store: LocalStore) -> Ro
 @pytest.fixture(scope="module", params=FAMILIES)
 def urls(request: pytest.FixtureRequest, start: Start, models: Models, store: LocalStore) -> Urls:
     """A client of a server with the plugin, for each model."""
-    options = (f"--api-key={KEY}", '--allowed-origins=["*"]')
+    options = (f"--api-key={KEY}", '--allowed-origins=["*"]', "--enable-request-id-headers")
     server = start(request.param, *options, api_key=KEY)
     convention = "expanded" if request.param == "kimi" else None
     family = FAMILIES[request.param]

@@ -30,6 +30,7 @@ MIB = 1 << 20
 INFLIGHT, CACHE = 512 * MIB, 32 * MIB
 #: What allocators round up, and the requests' own bytes.
 SLACK = 128 * MIB
+MOST_BODY = 8 * MIB
 CLIENTS = 64
 SMALL = KINDS["jpeg"](picture(160, 96, 7))
 #: Small files of 16.8 million pixels each; none is the same.
@@ -50,7 +51,9 @@ def attack(function: Attack) -> Attack:
 def attacked(start: Start, store: LocalStore) -> Urls:
     """A client of the server that is attacked."""
     settings = {"MMRAW_INFLIGHT_BYTES": str(INFLIGHT), "MMRAW_CACHE_BYTES": str(CACHE)}
-    options = ('--limit-mm-per-prompt={"image": 4}', "--mm-processor-cache-gb=0.05")
+    settings["MMRAW_MAX_BODY_BYTES"] = str(MOST_BODY)
+    options = ['--limit-mm-per-prompt={"image": 4}', "--mm-processor-cache-gb=0.05"]
+    options += ['--allowed-origins=["*"]', "--enable-request-id-headers"]
     return client_of(start("qwen", *options, **settings), store)
 
 
@@ -69,6 +72,11 @@ def lying(urls: Urls, data: bytes) -> str:
     """An inline ref that says that its image is small."""
     ref = parse_ref(urls.inline(data))
     return format_ref(msgspec.structs.replace(ref, payload=urls.adapter.layout(64, 64).payload))
+
+
+def begun(urls: Urls) -> float:
+    """How many images the server has begun to read."""
+    return urls.server.metric("mmraw_image_seconds_count")
 
 
 def refused(answer: httpx.Response) -> str:
@@ -93,10 +101,12 @@ def features_of(urls: Urls, images: list[bytes]) -> dict[str, Any]:
 
 @attack
 def many_large_images_in_one_small_request(urls: Urls) -> None:
+    before = begun(urls)
     body = features_of(urls, [LARGE[n % 4] for n in range(30)])
     assert "limit_exceeded" in refused(urls.server.post(GENERATE, body))
     many = user(*(urls.inline(LARGE[n % 4]) for n in range(30)))
     assert "limit_exceeded" in refused(urls.chat([many]))
+    assert begun(urls) == before
 
 
 @attack
@@ -108,6 +118,17 @@ def large_images_that_say_that_they_are_small(urls: Urls) -> None:
             assert "grid_mismatch" in refused(answer)
     # Together they would take more than all may hold.
     assert "MMRAW_INFLIGHT_BYTES" in refused(urls.chat([user(*bad)]))
+
+
+@attack
+def many_requests_for_one_slow_image(urls: Urls) -> None:
+    before = begun(urls)
+    slow = [user(lying(urls, LARGE[0]))]
+    with ThreadPoolExecutor(16) as pool:
+        for answer in pool.map(lambda _: urls.chat(slow), range(16)):
+            assert "grid_mismatch" in refused(answer)
+    # They wait for each other, and not each for itself.
+    assert begun(urls) - before < 16
 
 
 @attack
@@ -137,6 +158,20 @@ def bodies_that_never_end(urls: Urls) -> None:
 
 
 @attack
+def bodies_that_are_too_long(urls: Urls) -> None:
+    body = json.dumps({"model": "tiny", "messages": [user("a" * MOST_BODY)]}).encode()
+    headers = {"content-type": "application/json", "origin": "https://example.org"}
+    headers["x-request-id"] = "long"
+    # With its length said before, and in chunks.
+    for content in (body, [body]):
+        for path in (CHAT, GENERATE):
+            given = content if isinstance(content, bytes) else iter(content)
+            answer = urls.server.http.post(path, content=given, headers=headers)
+            assert (answer.status_code, answer.headers["x-request-id"]) == (413, "long")
+            assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@attack
 def refs_that_push_out_what_chat_has_sent(urls: Urls) -> None:
     known = picture(320, 320, 1)
     chat = [user(data_url(encode(known, "PNG")), "what is it?")]
@@ -157,6 +192,7 @@ def another_picture_under_the_name_of_a_ref(urls: Urls) -> None:
 
 @attack
 def requests_that_cannot_be_served(urls: Urls) -> None:
+    before = begun(urls)
     ref = urls.ref(KINDS["png"](picture(2000, 2000, 3)))
     post = urls.server.http.post
     body = {"model": "tiny", "messages": [user(ref)]}
@@ -168,6 +204,7 @@ def requests_that_cannot_be_served(urls: Urls) -> None:
     beyond = generate_body([5] * 9000, features_of(urls, [SMALL])["features"])
     assert "max_model_len" in refused(urls.server.post(GENERATE, beyond))
     assert "lengths_differ" in refused(urls.chat([user(ref, "<|image_pad|>")]))
+    assert begun(urls) == before
 
 
 @attack
@@ -242,6 +279,9 @@ def test_good_clients_get_their_tokens_beside(
     peak = server.peak_bytes()
     print(f"idle {idle // MIB} MiB, peak {peak // MIB} MiB")
     assert peak <= idle + INFLIGHT + CACHE + SLACK
+    # What the attack began comes to its end, and nothing of it is held.
+    assert any(server.metric("mmraw_in_flight") == 0 for _ in range(100))
+    assert server.metric("mmraw_cache_bytes") <= CACHE
     assert server.metric("http_requests_total", status="2xx") >= CLIENTS
     assert server.metric("http_requests_total", status="5xx") == 0
     assert server.is_healthy()

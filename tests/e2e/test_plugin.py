@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Models
-from exchange import RUN, Messages, render
+from exchange import GENERATE, RUN, Messages, render
 from pictures import KINDS, picture, rotated, samples, with_alpha
 from PIL import Image
 from server import HERE, ROOT
@@ -203,9 +203,12 @@ def test_what_changes_the_meaning_of_a_ref_is_refused(urls: Urls) -> None:
 
 def test_refusals_come_from_inside_vllms_own_layers(urls: Urls) -> None:
     body = {"model": "tiny", "messages": [user("mmraw:v9:x")]}
-    headers = {"Origin": "https://example.org"}
-    answer = urls.server.http.post(CHAT, json=body, headers=headers)
-    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, "*")
+    headers = {"Origin": "https://example.org", "X-Request-Id": "a-request"}
+    features = {"features": {"kwargs_data": {"image": ["mmraw:v9:x"]}}, "token_ids": [1]}
+    for path, fields in ((CHAT, body), (GENERATE, features)):
+        answer = urls.server.http.post(path, json=fields, headers=headers)
+        assert (answer.status_code, answer.headers["x-request-id"]) == (400, "a-request")
+        assert answer.headers["access-control-allow-origin"] == "*"
     answer = urls.server.http.post(CHAT, json=body, headers={"Authorization": "Bearer wrong"})
     assert answer.status_code == 401
 
