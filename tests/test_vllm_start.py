@@ -150,6 +150,15 @@ def test_several_api_servers_need_a_secret_that_they_share(
     assert "horse" not in caplog.text
 
 
+def test_the_log_says_that_clients_can_know_the_names_of_pictures(
+    monkeypatch: pytest.MonkeyPatch, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "vllm.mmraw")
+    monkeypatch.setenv("MMRAW_IDENTITY", "mm_hash")
+    start(monkeypatch, store, SimpleNamespace(api_server_count=2))
+    assert "identity mm_hash (known to everybody)" in line_of(caplog)
+
+
 def line_of(caplog: pytest.LogCaptureFixture) -> str:
     """The line that says what is served; it is one."""
     (line,) = [r.getMessage() for r in caplog.records if "takes refs" in r.getMessage()]

@@ -12,6 +12,7 @@ PICTURES = "mmraw_protocol/materialize/awaited.py"
 WAITING = "tests/test_awaited_cache.py"
 FEATURES = f"{HERE}/features.py"
 IDENTITY = f"{SHARED}/identity.py"
+PICTURE = f"{SHARED}/picture.py"
 RENDERERS = f"{HERE}/renderers.py"
 ASGI = f"{HERE}/requests.py"
 NAMES = "tests/test_vllm_identity.py"
@@ -158,14 +159,14 @@ GUARDS = [
     ),
     Guard(
         "each picture has the identity of its bytes",
-        IMAGES,
+        PICTURE,
         "image.info = {INFO: self.name}",
         "image.info = {}",
         f"{LOADING} -k contract",
     ),
     Guard(
         "a request's image is its own once it is changed",
-        IMAGES,
+        PICTURE,
         "image.readonly = 1",
         "image.readonly = 0",
         f"{LOADING} -k changes",

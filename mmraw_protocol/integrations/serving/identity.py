@@ -82,6 +82,13 @@ def naming_of(settings: Settings, api_servers: int) -> Naming:
     return Naming(secrets.token_bytes(32), settings.epoch)
 
 
+def naming_in_words(settings: Settings) -> str:
+    """How pictures are named, for a log: never the secret."""
+    if settings.identity != "secret":
+        return f"{settings.identity} (known to everybody)"
+    return "secret" if settings.secret is not None else "secret (made for this process)"
+
+
 def name_of(item: Any) -> Name | None:
     """The name of a picture, or of an item that holds one; None where it is no picture of a ref."""
     picture = cast("dict[str, Any]", item).get("image") if isinstance(item, dict) else item

@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,8 +22,9 @@ from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
 from .admission import FILES, Admission, Loads, busy, room_for
-from .identity import INFO, Name, Naming
+from .identity import Naming, naming_in_words
 from .metrics import default_metrics
+from .picture import Picture
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -32,29 +33,6 @@ if TYPE_CHECKING:
 
 #: Where less was measured: a token of 32x32 pixels of two frames, three channels of 16 bits.
 _TOKEN_BYTES = 32 * 32 * 2 * 3 * 2
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """A decoded picture that many requests share.
-
-    Attributes:
-        image: Mode RGB; never handed out itself.
-        name: What the server files it under.
-        family: Of its ref.
-        inline: Whether its ref carries it.
-    """
-
-    image: Any
-    name: Name
-    family: str
-    inline: bool
-
-    def for_one_request(self) -> Image:
-        """An image that shares these pixels until somebody changes it; then it gets its own."""
-        image = self.image._new(self.image.im)
-        image.readonly = 1
-        image.info = {INFO: self.name}
-        return cast("Image", image)
 
 
 class RefImages:
@@ -156,7 +134,7 @@ class RefImages:
         picture = self._pictures.find(key)
         if picture is None:
             make = functools.partial(self._made, text, loads, made)
-            wanted = functools.partial(self._pictures.get, key, make, _size)
+            wanted = functools.partial(self._pictures.get, key, make, Picture.held_bytes)
             picture = await loads.load(functools.partial(self._in_time, wanted))
         return self._counted(picture, made)
 
@@ -175,7 +153,7 @@ class RefImages:
         """
         made: list[Picture] = []
         make = functools.partial(self._make, text, made)
-        picture = self._pictures.get_now(_key(text), make, _size)
+        picture = self._pictures.get_now(_key(text), make, Picture.held_bytes)
         return self._counted(picture, made)
 
     @property
@@ -189,14 +167,13 @@ class RefImages:
         limits, usual = (
             msgspec.structs.asdict(given) for given in (settings.limits, DEFAULT_LIMITS)
         )
-        is_made = settings.identity == "secret" and settings.secret is None
         return {
             "family": self.adapter.family,
             "fingerprint": self.adapter.fingerprint(),
             "store": self.store,
             "limits": {n: most for n, most in limits.items() if most != usual[n]} or "usual",
             "cache_bytes": settings.cache_size,
-            "identity": settings.identity + (" (made for this process)" if is_made else ""),
+            "identity": naming_in_words(settings),
             "epoch": settings.epoch or "-",
         }
 
@@ -266,9 +243,3 @@ class RefImages:
 
 def _key(text: str) -> str:
     return sha256_hex(text.encode("utf-8", "backslashreplace"))
-
-
-def _size(picture: Picture) -> int:
-    # Pillow keeps RGB in four bytes a pixel.
-    width, height = picture.image.size
-    return 4 * width * height
