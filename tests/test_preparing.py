@@ -18,6 +18,7 @@ from mmraw_protocol import (
     ref_messages,
 )
 from mmraw_protocol.cli import main
+from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.images import decode_rgb, preparing
 from mmraw_protocol.images.preparing import Preparation, orientation_of, prepare
 from mmraw_protocol.images.source import ImageSource
@@ -53,6 +54,10 @@ def turned(orientation: int, kind: str) -> bytes:
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {}
     return encoded(image, kind, exif=exif, **options)
+
+
+#: Pictures whose names say which orientation they declare.
+DECLARED = sorted((vectors_folder() / "images").glob("orientation*"))
 
 
 def messages(data: bytes) -> list[dict[str, Any]]:
@@ -181,18 +186,14 @@ def test_what_declares_no_turn_stays_as_it_is(store: LocalStore) -> None:
         assert (packed.data, packed.notes) == (data, ())
 
 
-def test_exif_behind_the_picture_counts() -> None:
-    data = turned(6, "PNG")
-    at = data.index(b"eXIf") - 4
-    end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-    late = data[:at] + data[end:-12] + data[at:end] + data[-12:]
-    assert orientation_of(ImageSource.open(late)) == 6
-
-
-def test_damaged_exif_says_nothing() -> None:
-    data = turned(6, "JPEG").replace(b"Exif\x00\x00MM", b"Exif\x00\x00??")
-    data = data.replace(b"Exif\x00\x00II", b"Exif\x00\x00??")
-    assert orientation_of(ImageSource.open(data)) == 1
+@pytest.mark.parametrize("file", DECLARED, ids=lambda file: file.name)
+def test_the_orientation_is_found_wherever_it_is_declared(file: Path) -> None:
+    data = file.read_bytes()
+    expected = int(file.name[len("orientation")])
+    assert orientation_of(ImageSource.open(data)) == expected
+    shown = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    (packed,) = pack_images(messages(data), QWEN, storage="inline", orientation="apply")
+    assert rgb(packed.data).tobytes() == shown.convert("RGB").tobytes()
 
 
 def test_both_are_applied_to_one_image(store: LocalStore) -> None:

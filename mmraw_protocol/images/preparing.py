@@ -6,6 +6,7 @@ Source: spec/README.md, section "Images".
 from __future__ import annotations
 
 import io
+import zlib
 from contextlib import closing
 from typing import Any, Literal
 
@@ -39,7 +40,18 @@ Note = Literal["orientation_kept", "orientation_applied", "alpha_dropped", "alph
 
 _ORIENTATION = 0x0112
 #: A file with one of these may have an orientation.
-_SAYS = (b"Exif\x00", b"eXIf", b"EXIF", b"ns.adobe.com/xap", b"Raw profile type")
+_SAYS = (
+    *(b"Exif\x00", b"eXIf", b"EXIF", b"Raw profile type"),
+    *(b"tiff:Orientation", b"XML:com.adobe.xmp"),
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
+#: Where the first chunk of a PNG ends, and how chunks begin that may hold an orientation.
+_HEADER_END = 33
+_LATE = (
+    b"eXIf",
+    b"iTXtXML:com.adobe.xmp\x00",
+    *(kind + b"Raw profile type exif\x00" for kind in (b"tEXt", b"zTXt", b"iTXt")),
+)
 #: How each EXIF orientation is undone: names of Pillow's Transpose.
 _TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -109,10 +121,9 @@ def orientation_of(source: ImageSource, path: str = "$") -> int:
         return 1
 
     def read() -> int:
-        image, _ = open_image(source.data, source.limits, path)
+        image, _ = open_image(_with_early_exif(source.data), source.limits, path)
         with closing(image):
             try:
-                _take_late_exif(source.data, image)
                 # Not the method of PNG files, which decodes the picture to look after it.
                 base: Any = type(image).__mro__[-2]
                 found = base.getexif(image).get(_ORIENTATION, 1)
@@ -126,12 +137,21 @@ def orientation_of(source: ImageSource, path: str = "$") -> int:
     return guarded(read, path)
 
 
-def _take_late_exif(data: bytes, image: Any) -> None:
-    """A PNG may have its EXIF after the picture, which opening does not read."""
-    at = data.rfind(b"eXIf")
-    if "exif" not in image.info and image.format == "PNG" and at >= 4:
-        size = int.from_bytes(data[at - 4 : at], "big")
-        image.info["exif"] = b"Exif\x00\x00" + data[at + 4 : at + 4 + size]
+def _with_early_exif(data: bytes) -> bytes:
+    """A PNG with EXIF and XMP in front of the picture, since opening reads nothing after it."""
+    late: list[bytes] = []
+    is_late, at = False, len(_PNG)
+    while data.startswith(_PNG) and at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        is_late = is_late or data.startswith(b"IDAT", at + 4)
+        if is_late and data.startswith(_LATE, at + 4) and _is_whole(data[at:end]):
+            late.append(data[at:end])
+        at = end
+    return b"".join([data[:_HEADER_END], *late, data[_HEADER_END:]]) if late else data
+
+
+def _is_whole(chunk: bytes) -> bool:
+    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
 def _is_opaque(source: ImageSource, path: str) -> bool:

@@ -60,6 +60,13 @@ GUARDS = [
         ROWS,
     ),
     Guard(
+        "an orientation behind the picture of a PNG counts",
+        "mmraw_protocol/images/preparing.py",
+        "if late else data",
+        "if False else data",
+        "tests/test_preparing.py",
+    ),
+    Guard(
         "an entry of a column holds one image",
         COLUMNS,
         "looks_like_image(without_source(value, place.at), strict=True) is None",

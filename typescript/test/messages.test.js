@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import {
@@ -9,6 +9,7 @@ import {
   inlineMessages,
   MMRawError,
   offloadMessages,
+  orientationOf,
   packImages,
   sha256Hex,
 } from "../dist/index.js";
@@ -140,10 +141,24 @@ test("images that declare alpha are refused unless it is to be dropped", () => {
     packImages(user({ type: "image", image: image(name) }), QWEN, { storage: "inline", ...options });
   for (const name of ["rgba_150x90.png", "palette_trns_150x90.png"]) {
     assert.equal(failure(call(name)), "image_transparent $[0].content[0]");
-    assert.equal(call(name, { alpha: "drop" })().length, 1);
+    assert.deepEqual(call(name, { alpha: "drop" })()[0].notes, ["alpha_dropped"]);
   }
   for (const name of ["rgb_101x67.png", "palette_150x90.png", "rgb_250x130.webp", "rgb_320x200.jpg"]) {
     assert.equal(call(name)().length, 1);
+  }
+});
+
+test("a picture that its EXIF or XMP turns is packed as stored, and said to be", () => {
+  const folder = new globalThis.URL("../../spec/vectors/images/", import.meta.url);
+  const names = readdirSync(folder).filter((name) => name.startsWith("orientation"));
+  assert.ok(names.length > 15);
+  for (const name of names) {
+    const data = readFileSync(new globalThis.URL(name, folder));
+    const isPacked = name.includes("packed");
+    assert.equal(orientationOf(data), isPacked ? null : Number(name.at("orientation".length)), name);
+    const [{ notes }] = packImages(user({ type: "image", image: data }), QWEN, { storage: "inline" });
+    const turned = isPacked ? ["orientation_unknown"] : ["orientation_kept"];
+    assert.deepEqual(notes, name.startsWith("orientation1") ? [] : turned, name);
   }
 });
 

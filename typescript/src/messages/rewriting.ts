@@ -14,6 +14,7 @@ import { LAYOUT_PARAMETERS } from "../generated/messages.js";
 import { declaresAlpha } from "../images/alpha.js";
 import { describeImage, readHeader } from "../images/index.js";
 import type { ImageDescription } from "../images/index.js";
+import { orientationOf } from "../images/orientation.js";
 import { makeItem, MODALITY } from "../items.js";
 import type { RawMMItem } from "../items.js";
 import { imageBytes, storedUrl } from "./opening.js";
@@ -30,12 +31,19 @@ export interface MessageOptions {
   readonly skipped?: Skipped | null;
 }
 
+/**
+ * What became of a packed image: its alpha was dropped; it is not turned as its EXIF says; or its
+ * EXIF is in compressed text, which nothing here reads.
+ */
+export type Note = "alpha_dropped" | "orientation_kept" | "orientation_unknown";
+
 /** An image of a conversation, ready for features. */
 export interface PackedImage {
   readonly where: MessageImage;
   readonly item: RawMMItem;
   readonly description: ImageDescription;
   readonly data: Uint8Array;
+  readonly notes: readonly Note[];
 }
 
 /**
@@ -85,8 +93,8 @@ export interface PackOptions extends MessageOptions {
 
 /**
  * An envelope for every image of a conversation, with its bytes in it or in the store. Pictures are
- * packed as they stand: EXIF is neither applied nor read. Layout parameters in a part are those of
- * its image.
+ * packed as they are stored, since nothing here turns one; `notes` of an image say that its EXIF or
+ * XMP does. Layout parameters in a part are those of its image.
  */
 export function packImages(
   messages: unknown,
@@ -101,13 +109,19 @@ export function packImages(
     const data = imageBytes(where, store, limits);
     const own = ownAdapter(adapter, where);
     const description = within(where.path, () => describeImage(data, own, limits));
-    if (options.alpha !== "drop" && declaresAlpha(data)) {
+    const hasAlpha = declaresAlpha(data);
+    if (options.alpha !== "drop" && hasAlpha) {
       const reason = "the image declares alpha, and nothing here decodes it; alpha 'drop' packs it";
       throw new MMRawError("image_transparent", reason, where.path);
     }
-    return { where, data, description, own };
+    const notes: Note[] = hasAlpha ? ["alpha_dropped"] : [];
+    const orientation = orientationOf(data);
+    if (orientation !== 1) {
+      notes.push(orientation === null ? "orientation_unknown" : "orientation_kept");
+    }
+    return { where, data, description, own, notes };
   });
-  return read.map(({ where, data, description, own }) => {
+  return read.map(({ where, data, description, own, notes }) => {
     const inline = storage === "inline" || store === null;
     const url = inline
       ? `data:${mediaType(data)};base64,${encodeBase64(data)}`
@@ -124,7 +138,7 @@ export function packImages(
       },
       limits,
     );
-    return { where, item, description, data };
+    return { where, item, description, data, notes };
   });
 }
 
