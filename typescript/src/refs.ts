@@ -58,26 +58,26 @@ export function readRef(text: string, limits: Limits, faults: Faults): RawMMRef 
     throw new MMRawError("unsupported_dialect", reason);
   }
   if (!text.startsWith(PREFIX)) throw new MMRawError("not_a_ref", "a ref starts with mmraw:");
-  if (!isAscii(text)) throw new MMRawError("invalid_encoding", "a ref is ASCII");
+  const foreign = /[^\x00-\x7f]/u.exec(text);
+  if (foreign !== null) {
+    const reason = `expected ASCII; got a character beyond it at character ${foreign.index + 1}`;
+    throw new MMRawError("invalid_encoding", reason);
+  }
   const candidates = dialectsOf(text);
   let [wire] = candidates;
   let document: JsonValue;
   if (wire.encoding === "segments") {
     document = readSegments(text, wire, limits);
   } else {
-    const body = text.slice(wire.prefix.length);
+    const start = wire.prefix.length;
+    const body = text.slice(start);
     const isJson = wire.encoding === "json";
     checkLength(isJson ? body.length : Math.floor(body.length / 4) * 3, limits);
-    document = readDocument(isJson ? body : decodeBase64Url(body), limits);
+    document = readDocument(isJson ? body : decodeBase64Url(text, "$", start), limits);
     wire = dialectWithin(document, candidates);
   }
   wire.check(document, "$", limits, faults);
   return faults.found.length > 0 ? null : refOf(document as JsonObject, wire);
-}
-
-function isAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false;
-  return true;
 }
 
 /** The dialects of a text's prefix and encoding. */

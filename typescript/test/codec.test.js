@@ -11,6 +11,7 @@ import {
   JsonFloat,
   MMRawError,
   parseJson,
+  parseRef,
   sha256Hex,
   toPlain,
 } from "../dist/index.js";
@@ -118,6 +119,48 @@ for (const [text, expected] of REFUSED) {
     );
   });
 }
+
+/** What an error says. */
+function reason(work) {
+  try {
+    work();
+  } catch (error) {
+    return error.reason;
+  }
+  return null;
+}
+
+test("a fault of base64 has its kind and its character, counted in the whole text", () => {
+  const expected = "expected base64url without padding; got ";
+  for (const [body, got] of [
+    ["e30=", "padding at character 13"],
+    ["e3\n0", "a line break at character 12"],
+    ["+30A", "a letter of the standard alphabet at character 10"],
+    ["e3...", "dots, as where a text was cut off, at character 12"],
+    ["e31", "stray bits in the last character, 12: it was cut off or altered there"],
+    ["e3A0A", "5 characters, which is no length of it: it was cut off or altered"],
+  ]) {
+    assert.equal(reason(() => parseRef(`mmraw:v3:${body}`)), expected + got);
+  }
+  const standard = "expected standard base64 with padding; got stray bits before the padding, at character 2";
+  assert.equal(reason(() => decodeBase64("AB==")), standard);
+});
+
+test("a text that is no JSON has its first wrong byte, counted in UTF-8", () => {
+  const expected = "expected a valid JSON document; got ";
+  for (const [text, got] of [
+    ['{"a" 1}', "something else at byte 6"],
+    ['{"\u00e9": [1 2]}', "something else at byte 11"],
+    ["[1,]", "something else at byte 4"],
+    ["{}{}", "something else at byte 3"],
+    ['{"a"\\', "something else at byte 5"],
+    ['{"a":"b', "one that is cut off after 7 bytes"],
+    ['{"a":nul', "one that is cut off after 8 bytes"],
+    ["", "one that is cut off after 0 bytes"],
+  ]) {
+    assert.equal(reason(() => parseJson(text)), expected + got);
+  }
+});
 
 test("of several faults of a JSON text the first kind is named, whatever stands first", () => {
   const deep = "[".repeat(300);

@@ -54,22 +54,56 @@ export function decodeBase64(text: string, path = "$"): Uint8Array {
       : text;
   const data = text.length % 4 === 0 ? decode(body, STANDARD_VALUES) : null;
   if (data === null) {
-    throw new MMRawError(
-      "invalid_base64",
-      "not canonical base64 (standard alphabet, padded)",
-      path,
-    );
+    const fault = faultOf(text, 0, false);
+    throw new MMRawError("invalid_base64", `expected standard base64 with padding; ${fault}`, path);
   }
   return data;
 }
 
-/** The bytes of canonical unpadded base64url; throws `invalid_base64` otherwise. */
-export function decodeBase64Url(text: string, path = "$"): Uint8Array {
-  const data = decode(text, URL_VALUES);
+/** The bytes of canonical unpadded base64url in text[start:]; throws `invalid_base64` otherwise. */
+export function decodeBase64Url(text: string, path = "$", start = 0): Uint8Array {
+  const data = decode(text.slice(start), URL_VALUES);
   if (data === null) {
-    throw new MMRawError("invalid_base64", "not canonical base64url (no padding)", path);
+    const fault = faultOf(text, start, true);
+    throw new MMRawError("invalid_base64", `expected base64url without padding; ${fault}`, path);
   }
   return data;
+}
+
+/** Kinds of first characters outside the alphabet. */
+const STRAYS: readonly (readonly [string, string])[] = [
+  ["\r\n", "a line break"],
+  [" \t", "a blank"],
+  ["=", "padding"],
+  ["+/", "a letter of the standard alphabet"],
+  ["-_", "a letter of the URL alphabet"],
+  [".\u2026", "dots, as where a text was cut off,"],
+  ["%", "a percent escape"],
+  ["\\", "an escape"],
+  ["\"'`", "a quote"],
+];
+const URL_CHARACTERS = /[A-Za-z0-9_-]*/y;
+const STANDARD_CHARACTERS = /[A-Za-z0-9+/]*(?:={1,2}(?=$))?/y;
+
+/** Why text[start:] is not canonical: kind and position (from 1, in `text`), never the text. */
+function faultOf(text: string, start: number, url: boolean): string {
+  const pattern = url ? URL_CHARACTERS : STANDARD_CHARACTERS;
+  pattern.lastIndex = start;
+  const end = start + (pattern.exec(text)?.[0].length ?? 0);
+  const stray = text[end];
+  if (stray !== undefined) {
+    const kind = STRAYS.find(([letters]) => letters.includes(stray))?.[1];
+    const other = stray < "\x80" ? "a character of no alphabet" : "a character beyond ASCII";
+    return `got ${kind ?? other} at character ${end + 1}`;
+  }
+  const size = text.length - start;
+  if (url && size % 4 !== 1) {
+    return `got stray bits in the last character, ${end}: it was cut off or altered there`;
+  }
+  if (size % 4 !== 0) {
+    return `got ${size} characters, which is no length of it: it was cut off or altered`;
+  }
+  return `got stray bits before the padding, at character ${text.replace(/=+$/, "").length}`;
 }
 
 /** The bytes of unpadded text; null if a character is foreign or a trailing bit is set. */

@@ -66,7 +66,7 @@ export function readJson(text: string | Uint8Array, options: ReadOptions = {}): 
     const reason = `more than ${MAX_WIDE_TEXT} bytes of strings that are not ASCII`;
     throw new MMRawError("limit_exceeded", reason, path);
   }
-  if (found.stray) throw notJson(path);
+  if (found.stray !== null) throw notJson(source, found.stray, path);
   if (found.marks > maxValues) throw tooManyValues(maxValues, path);
   if (found.depth > maxDepth) throw tooDeep(maxDepth, path);
   return new Reader(source, path, lenient).document(found.marks);
@@ -80,8 +80,12 @@ export function decodeUtf8(data: Uint8Array, path = "$"): string {
   }
 }
 
-function notJson(path: string): MMRawError {
-  return new MMRawError("invalid_json", "not a valid JSON document", path);
+/** Bytes are counted from 1, in the text's UTF-8. */
+function notJson(text: string, at: number, path: string): MMRawError {
+  const before = new TextEncoder().encode(text.slice(0, at)).length;
+  const got =
+    at < text.length ? `something else at byte ${before + 1}` : `one that is cut off after ${before} bytes`;
+  return new MMRawError("invalid_json", `expected a valid JSON document; got ${got}`, path);
 }
 
 export function tooDeep(maxDepth: number, path: string): MMRawError {
@@ -101,12 +105,12 @@ interface Structure {
   quotes: number;
   /** Bytes of strings that hold more than ASCII, or an escape that may represent it. */
   wide: number;
-  /** Whether there is a backslash outside of strings. */
-  stray: boolean;
+  /** Where the first backslash outside of strings is; null if there is none. */
+  stray: number | null;
 }
 
 function structureOf(text: string): Structure {
-  const found: Structure = { marks: 0, depth: 0, quotes: 0, wide: 0, stray: false };
+  const found: Structure = { marks: 0, depth: 0, quotes: 0, wide: 0, stray: null };
   let open = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -118,7 +122,7 @@ function structureOf(text: string): Structure {
       found.depth = Math.max(found.depth, ++open);
     } else if (code === BACKSLASH) {
       // The next character is escaped: a quote opens no string here.
-      found.stray = true;
+      found.stray ??= at;
       at++;
     }
   }
@@ -202,8 +206,8 @@ class Reader {
     return new MMRawError(code, reason, this.path);
   }
 
-  private broken(): MMRawError {
-    return notJson(this.path);
+  private broken(at = this.at): MMRawError {
+    return notJson(this.text, at, this.path);
   }
 
   private blanks(): void {
@@ -237,7 +241,11 @@ class Reader {
 
   private number(): JsonValue {
     const found = this.match(NUMBER);
-    if (found === null) throw this.broken();
+    if (found === null) {
+      const rest = this.text.slice(this.at, this.at + 5);
+      const cut = LITERALS.some(([word]) => word.startsWith(rest));
+      throw this.broken(cut ? this.text.length : this.at);
+    }
     const digits = found[0];
     const value = Number(digits);
     if (found[1] === undefined && found[2] === undefined) {
@@ -266,7 +274,7 @@ class Reader {
         this.lone ||= this.odd && hasLoneSurrogate(result);
         return result;
       }
-      if (char !== "\\") throw this.broken();
+      if (char !== "\\") throw this.broken(this.at - 1);
       result += this.escape();
     }
   }
@@ -289,7 +297,7 @@ class Reader {
       return String.fromCharCode(code);
     }
     const value = has(ESCAPES, char) ? ESCAPES[char] : undefined;
-    if (value === undefined) throw this.broken();
+    if (value === undefined) throw this.broken(this.at - 1);
     return value;
   }
 
@@ -306,7 +314,7 @@ class Reader {
       this.blanks();
       const char = this.text[this.at++];
       if (char === "]") return result;
-      if (char !== ",") throw this.broken();
+      if (char !== ",") throw this.broken(this.at - 1);
       this.blanks();
     }
   }
@@ -325,7 +333,8 @@ class Reader {
       if (this.text[this.at] !== '"') throw this.broken();
       const key = this.string();
       this.blanks();
-      if (this.text[this.at++] !== ":") throw this.broken();
+      if (this.text[this.at] !== ":") throw this.broken();
+      this.at++;
       this.blanks();
       const value = this.value();
       if (has(result, key)) twice = true;
@@ -334,7 +343,7 @@ class Reader {
       this.blanks();
       const char = this.text[this.at++];
       if (char === "}") break;
-      if (char !== ",") throw this.broken();
+      if (char !== ",") throw this.broken(this.at - 1);
       this.blanks();
     }
     if (twice) this.keyFault ??= this.error("duplicate_key", "an object has a duplicate key");
