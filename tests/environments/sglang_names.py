@@ -21,9 +21,8 @@ from pathlib import Path
 #: Modules of sglang.srt, and the functions, methods, classes and fields that are used of them.
 NAMES: dict[str, tuple[str, ...]] = {
     "plugins": ("load_plugins",),
-    "plugins.hook_registry": ("HookRegistry.register", "HookType.AROUND", "HookType.BEFORE"),
+    "plugins.hook_registry": ("HookRegistry.register", "HookType.AROUND"),
     "managers.multimodal_processor": ("get_mm_processor",),
-    "managers.multi_tokenizer_mixin": ("MultiTokenizerRouter.__init__",),
     "managers.tokenizer_manager": ("TokenizerManager._tokenize_one_request",),
     "managers.io_struct": (
         "GenerateReqInput.image_data",
@@ -58,7 +57,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "EncoderPreprocessor._load_single_item",
     ),
     "disaggregation.encoder.server": ("BadRequestError", "InternalError"),
-    "runtime_context": ("get_parallel",),
+    "runtime_context": ("publish",),
 }
 MISSING = "missing"
 

@@ -27,7 +27,7 @@ GUARDS = [
     Guard(
         "a uuid beside a ref by url is its hash",
         URLS,
-        'check_uuid(uuid, ref.mm_hash, "$")',
+        "check_uuid(uuid, ref.mm_hash, path)",
         "pass",
         f"{REQUESTS} -k beside",
     ),

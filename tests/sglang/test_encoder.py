@@ -98,8 +98,3 @@ def test_trouble_of_the_store(encoder: Any, qwen: Engine, monkeypatch: pytest.Mo
     monkeypatch.setattr(LocalStore, "get", fails)
     with pytest.raises(InternalError, match="store_unavailable"):
         load(encoder, ref)
-
-
-def test_other_processes_of_an_encoder_stop_a_start(engines: Any) -> None:
-    with variables({}), pytest.raises(MMRawError, match="--tp-size"):
-        preprocessor(engines("qwen3_vl"), tp_size=2)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine import Engine, manager_of, variables
@@ -31,14 +32,14 @@ def test_without_its_name_in_sglang_plugins_it_does_nothing(
     named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SGLANG_PLUGINS", named)
-    monkeypatch.setattr(plugin, "TARGETS", {"no.such.name": ("processor.made", "AROUND")})
+    monkeypatch.setattr(plugin, "TARGETS", {"no.such.name": "processor.made"})
     plugin.register()
 
 
 def test_a_name_that_is_not_there_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = {"sglang.srt.plugins.no_such_name": ("processor.made", "AROUND")}
+    missing = {"sglang.srt.plugins.no_such_name": "processor.made"}
     monkeypatch.setattr(plugin, "TARGETS", missing)
-    with pytest.raises(SystemExit, match=r"no sglang\.srt\.plugins\.no_such_name"):
+    with pytest.raises(SystemExit, match=r"no_such_name.*0\.5\.20 to 0\.5\.23"):
         plugin.register()
 
 
@@ -89,12 +90,35 @@ def test_a_processor_that_counts_otherwise_stops_a_start(
     assert caught.value.code == "grid_mismatch"
 
 
-def test_tokenizer_workers_stop_a_start() -> None:
+@pytest.mark.parametrize(
+    ("role", "options"),
+    [
+        ("tokenizer", {"tokenizer_worker_num": 2}),
+        ("encoder", {"encoder_only": True, "tp_size": 2}),
+        ("encoder", {"encoder_only": True, "dp_size": 2}),
+    ],
+)
+def test_processes_without_plugins_stop_a_start(
+    qwen: Engine, role: str, options: dict[str, Any]
+) -> None:
     """SGLang loads no plugins into them, so refs would be refused in its own words."""
-    from sglang.srt.managers.multi_tokenizer_mixin import MultiTokenizerRouter
+    from sglang.srt import runtime_context
+    from sglang.srt.server_args import ServerArgs
 
-    with pytest.raises(MMRawError, match="tokenizer workers"):
-        MultiTokenizerRouter(None, None)
+    arguments = ServerArgs(model_path=str(qwen.folder), device="cpu", **options)
+    with pytest.raises(MMRawError, match="loads no plugins") as caught:
+        runtime_context.publish(arguments, role=role)
+    assert caught.value.code == "unsupported_option"
+
+
+def test_an_encoder_of_several_workers_stops_before_it_starts_them(qwen: Engine) -> None:
+    """By SGLang's own way from the command to its workers."""
+    from sglang.srt.disaggregation.encoder import http_server
+    from sglang.srt.server_args import ServerArgs
+
+    arguments = ServerArgs(model_path=str(qwen.folder), device="cpu", encoder_only=True, dp_size=2)
+    with pytest.raises(MMRawError, match="--dp-size"):
+        http_server.launch_server(arguments)
 
 
 def test_a_schedulers_own_processor_stays_as_it_is(

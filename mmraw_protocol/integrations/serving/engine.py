@@ -58,6 +58,16 @@ class Engine:
             raise MMRawError("unsupported_option", message)
         return found is not None and numbers <= self.newest
 
+    def check_running(self) -> None:
+        """Warns of a server that is newer than what was tried.
+
+        Raises:
+            MMRawError: unsupported_option (it is older).
+        """
+        if not self.check_version(self.version()):
+            newer = "mmraw: %s %s is newer than %s"
+            self.logger.warning(newer, self.name, self.version(), self.versions)
+
     @contextmanager
     def starting(self) -> Generator[None, None, None]:
         """Logs what stops the start, with versions and traceback, and lets it."""

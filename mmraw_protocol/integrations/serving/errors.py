@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from ...wire.errors import MMRawError
 
@@ -14,6 +15,12 @@ def place_of(error: MMRawError) -> tuple[str | None, int | None]:
     """Modality and index of the image that is meant; None where the path does not say."""
     found = _IMAGE.match(error.path)
     return (found["modality"], int(found["index"])) if found else (None, None)
+
+
+def status_of(error: MMRawError) -> HTTPStatus:
+    """400 for a request; 503 for the server's own trouble: the same request may pass later."""
+    is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST
 
 
 def text_of(error: MMRawError) -> str:

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import functools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ...families import Adapter
+from ...families.served import item_names, misfit_of, trial_error
 from ...images import read_header
 from ...materialize import MaterializedImage
 from ...materialize.awaited import AwaitedCache, in_thread
 from ...materialize.comparison import compare_fingerprint, compare_outer
+from ...wire._generated.errors import ErrorCode
 from ...wire._generated.limits import DEFAULT_LIMITS
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
@@ -98,15 +100,55 @@ class RefImages:
             tokens = min(tokens, self.adapter.layout(side, side).num_tokens)
         self.settings.check_room(self.token_bytes * tokens)
 
-    def checked(self, text: str) -> RawMMRef:
+    def misfit(
+        self, size: tuple[int, int], said: Mapping[str, Any], tokens: int
+    ) -> tuple[ErrorCode, str] | None:
+        """What the server's processor makes of an image otherwise than its layout; else None.
+
+        Args:
+            size: The image's width and height.
+            said: What the processor says of it, by name.
+            tokens: How many tokens the processor gives it.
+        """
+        layout = self.adapter.layout(*size, limits=self.settings.limits)
+        return misfit_of(said, item_names(self.adapter.family), tokens, layout)
+
+    def check_trial(
+        self, size: tuple[int, int], said: Mapping[str, Any], tokens: int, taken: int
+    ) -> None:
+        """Compares what the server's processor makes of a trial image, and learns its size.
+
+        Args:
+            size: As `misfit` has it; so are the next two.
+            said: What the processor says of the image.
+            tokens: Their count.
+            taken: Bytes of what the processor makes of the image.
+
+        Raises:
+            MMRawError: grid_mismatch, placeholder_mismatch.
+        """
+        if misfit := self.misfit(size, said, tokens):
+            raise trial_error(misfit, size)
+        self.token_bytes = max(self.token_bytes, -(-taken // tokens))
+
+    def checked(self, text: str, path: str = "$") -> RawMMRef:
         """A ref of the model's images, parsed and checked.
+
+        Args:
+            text: The ref.
+            path: Where it stands.
 
         Raises:
             MMRawError: what `parse_ref` and `check` raise.
         """
-        ref = parse_ref(text, limits=self.settings.limits)
-        self.check(ref, self.adapter.feature_modality)
-        return ref
+        failed: MMRawError | None = None
+        try:
+            ref = parse_ref(text, limits=self.settings.limits)
+            self.check(ref, self.adapter.feature_modality)
+            return ref
+        except MMRawError as error:
+            failed = error
+        raise failed.at(path)
 
     def check_total(self, refs: Collection[RawMMRef], most_tokens: int | None) -> None:
         """Whether a server would refuse so many images or tokens anyway, when all is read.
@@ -137,6 +179,21 @@ class RefImages:
             wanted = functools.partial(self._pictures.get, key, make, Picture.held_bytes)
             picture = await loads.load(functools.partial(self._in_time, wanted))
         return self._counted(picture, made)
+
+    async def get_all(self, texts: Mapping[int, str], loads: Loads) -> dict[int, Image]:
+        """The pictures of a request's refs, by their places among its images.
+
+        Raises:
+            MMRawError: what `get` raises, with the path of the first image that is refused.
+        """
+        waiting = [self.get(text, loads) for text in texts.values()]
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        for index, picture in zip(texts, found, strict=True):
+            if isinstance(picture, MMRawError):
+                raise picture.at(f"$.images[{index}]")
+            if isinstance(picture, BaseException):
+                raise picture
+        return cast("dict[int, Image]", dict(zip(texts, found, strict=True)))
 
     async def _in_time(self, wanted: Any) -> Picture:
         try:

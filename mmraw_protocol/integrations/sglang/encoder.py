@@ -3,41 +3,29 @@
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
 
 from ...conversation.request_urls import is_ref
 from ...wire.errors import MMRawError
-from ..serving.errors import text_of
-from ..serving.ref_images import RefImages
-from .engine import SGLANG
-from .identity import check_content_hash
+from ..serving.errors import status_of, text_of
 from .model import images_of
-from .processor import checked
-
-#: The pictures of refs, under this name of an encoder.
-_IMAGES = "mmraw_images"
+from .plugin import SGLANG
+from .processor import check_beside, url_of
 
 
-def made(_: Any, encoder: Any, *__: Any, **___: Any) -> None:
-    """After SGLang has made an encoder's preprocessor: the pictures of refs under its layout.
+def made(original: Callable[..., Any], encoder: Any, *args: Any, **given: Any) -> None:
+    """Around the making of an encoder's preprocessor: the pictures of refs under its layout.
 
     Raises:
-        MMRawError: unsupported_option (SGLang loads no plugin into an encoder's other processes),
-            what `images_of` raises.
+        MMRawError: what `images_of` raises; it stops the start.
     """
-    from sglang.srt.runtime_context import get_parallel
-
+    original(encoder, *args, **given)
     with SGLANG.starting():
-        if get_parallel().tp_size > 1:
-            message = "SGLang loads no plugins into an encoder's other processes: --tp-size is 1"
-            raise MMRawError("unsupported_option", message)
         config, changes = encoder.model_config.hf_config, encoder.vision_config.get("image")
-        images = images_of(config, encoder.image_processor, changes)
-        setattr(encoder, _IMAGES, images)
-    SGLANG.log_start(images.facts())
+        encoder.mmraw_images = images_of(config, encoder.image_processor, changes)
+    SGLANG.log_start(encoder.mmraw_images.facts())
 
 
 def load(
@@ -49,24 +37,20 @@ def load(
         BadRequestError: a ref is refused (HTTP 400).
         InternalError: trouble of the server's own (HTTP 500).
     """
-    item = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {"url": data}
-    if not is_ref(item.get("url")):
+    if not is_ref(url_of(data)):
         return original(encoder, data, modality, *args, **given)
     failed: MMRawError | None = None
     try:
-        picture = _picture(item, modality, getattr(encoder, _IMAGES))
+        if modality.name != "IMAGE":
+            raise MMRawError("modality_unsupported", "a ref stands for a video or for sound")
+        ref = encoder.mmraw_images.checked(url_of(data))
+        check_beside(ref, data, getattr(data, "get", {}.get)("content_hash"))
+        picture = encoder.mmraw_images.get_now(url_of(data))
         return original(encoder, picture, modality, *args, **given)
     except MMRawError as error:
         failed = error
     SGLANG.report(failed, None)
-    from sglang.srt.disaggregation.encoder import server
+    from sglang.srt.disaggregation.encoder.server import BadRequestError, InternalError
 
-    is_own = failed.http_status >= server.HTTPStatus.INTERNAL_SERVER_ERROR
-    raise (server.InternalError if is_own else server.BadRequestError)(text_of(failed))
-
-
-def _picture(item: Mapping[str, Any], modality: Any, images: RefImages) -> Any:
-    if modality.name != "IMAGE":
-        raise MMRawError("modality_unsupported", "a ref stands for a video or for sound")
-    check_content_hash(item.get("content_hash"), checked(item["url"], item, images))
-    return images.get_now(item["url"])
+    is_bad = status_of(failed) == HTTPStatus.BAD_REQUEST
+    raise (BadRequestError if is_bad else InternalError)(text_of(failed))

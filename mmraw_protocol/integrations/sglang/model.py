@@ -3,22 +3,12 @@
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ...families.served import (
-    family_of,
-    item_names,
-    misfit_of,
-    processor_document,
-    server_adapter,
-    trial_error,
-    trials,
-)
+from ...families.served import family_of, processor_document, server_adapter, trials
 from ..serving.identity import naming_of
 from ..serving.ref_images import RefImages
 from ..serving.settings import Settings
@@ -36,12 +26,12 @@ def served_images(processor: Any, config: Any) -> RefImages:
             opening the store raise, and what the processor gets wrong on trial pictures.
     """
     images = images_of(config, processor._processor, processor.image_config)
-    for size, layout in trials(images.adapter).items():
-        item = _processed(processor, size)
-        taken = getattr(item.feature, "nbytes", 0)
-        images.token_bytes = max(images.token_bytes, -(-taken // layout.num_tokens))
-        if misfit := misfit_of_item(item, size, images):
-            raise trial_error(misfit, size)
+    # An engine may be made where an event loop runs.
+    with ThreadPoolExecutor(1) as thread:
+        for size in trials(images.adapter):
+            (item,) = thread.submit(asyncio.run, _processed(processor, size)).result().mm_items
+            taken = getattr(item.feature, "nbytes", 0)
+            images.check_trial(size, item.model_specific_data, tokens_of(item), taken)
     text = config.get_text_config()
     images.check_room(getattr(text, "max_position_embeddings", sys.maxsize))
     processor.clear_preprocess_cache()
@@ -68,33 +58,18 @@ def images_of(config: Any, processor: Any, changes: Any) -> RefImages:
     return RefImages(adapter, settings, naming_of(settings, api_servers=1))
 
 
-def misfit_of_item(item: Any, size: tuple[int, int], images: RefImages) -> Any:
-    """What SGLang made of an image otherwise than its layout says, as `misfit_of` has it.
-
-    Args:
-        item: A MultimodalDataItem of one image.
-        size: The image's width and height.
-        images: Of the model.
-    """
-    layout = images.adapter.layout(*size, limits=images.settings.limits)
-    tokens = sum(end - start + 1 for start, end in item.offsets)
-    names = item_names(images.adapter.family)
-    return misfit_of(item.model_specific_data, names, tokens, layout)
+def tokens_of(item: Any) -> int:
+    """How many tokens an item of one image has in its prompt."""
+    return sum(end - start + 1 for start, end in item.offsets)
 
 
-def _processed(processor: Any, size: tuple[int, int]) -> Any:
-    """The item of a trial picture; an engine may be made where an event loop runs."""
+async def _processed(processor: Any, size: tuple[int, int]) -> Any:
+    """What SGLang makes of a trial picture."""
     from PIL import Image
     from sglang.srt.managers.io_struct import GenerateReqInput
 
     # SGLang finds no image in a prompt that is nothing but an image's tokens.
     text, images = f"a{processor.mm_tokens.image_token}b", [Image.new("RGB", size)]
+    request = GenerateReqInput(text=text, image_data=images)
     given: Any = {"image_data": images, "audio_data": None, "input_text": text}
-    given["request_obj"] = GenerateReqInput(text=text, image_data=images)
-
-    async def processed() -> Any:
-        return await processor.process_mm_data_async(**given)
-
-    with ThreadPoolExecutor(1) as thread:
-        (item,) = thread.submit(asyncio.run, processed()).result().mm_items
-    return item
+    return await processor.process_mm_data_async(**given, request_obj=request)

@@ -6,36 +6,29 @@ It registers hooks, which SGLang applies before an engine starts, and does nothi
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false
 
-from __future__ import annotations
-
 import os
 import pkgutil
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ...wire.errors import MMRawError
-from .engine import SGLANG
+from ..serving.engine import Engine
+
+#: docs/sglang-names.md compares these versions, by `make sglang-names`.
+SGLANG = Engine("SGLang", "sglang", oldest=(0, 5, 20), newest=(0, 5, 23))
 
 PLUGINS_ENV = "SGLANG_PLUGINS"
 NAME = "mmraw"
 
-_SRT = "sglang.srt"
-#: What is hooked: its name in SGLang, our function, and the kind of hook.
+_ENCODER = "sglang.srt.disaggregation.encoder.preprocessor.EncoderPreprocessor"
+#: What is hooked, by its name in SGLang, and our function around it.
 TARGETS = {
-    f"{_SRT}.managers.multimodal_processor.get_mm_processor": ("processor.made", "AROUND"),
-    f"{_SRT}.multimodal.cache.identity.snapshot_media": ("identity.snapshot", "AROUND"),
-    f"{_SRT}.managers.multi_tokenizer_mixin.MultiTokenizerRouter.__init__": (
-        "processor.refuse_workers",
-        "BEFORE",
-    ),
-    f"{_SRT}.disaggregation.encoder.preprocessor.EncoderPreprocessor.__init__": (
-        "encoder.made",
-        "AFTER",
-    ),
-    f"{_SRT}.disaggregation.encoder.preprocessor.EncoderPreprocessor._load_single_item": (
-        "encoder.load",
-        "AROUND",
-    ),
+    "sglang.srt.managers.multimodal_processor.get_mm_processor": "processor.made",
+    "sglang.srt.multimodal.cache.identity.snapshot_media": "processor.snapshot",
+    "sglang.srt.runtime_context.publish": "plugin.published",
+    f"{_ENCODER}.__init__": "encoder.made",
+    f"{_ENCODER}._load_single_item": "encoder.load",
 }
 
 
@@ -52,33 +45,30 @@ def register() -> None:
         return
     try:
         with SGLANG.starting():
-            _register()
+            from sglang.srt.plugins.hook_registry import HookRegistry, HookType
+
+            SGLANG.check_running()
+            for target, hook in TARGETS.items():
+                pkgutil.resolve_name(target)  # SGLang itself passes over a name that it has not
+                around = pkgutil.resolve_name(f"{__package__}.{hook}")
+                HookRegistry.register(target, around, HookType.AROUND)
     except Exception as error:  # noqa: BLE001
-        sys.exit(f"mmraw cannot start in SGLang: {error}")
+        sys.exit(f"mmraw cannot start in SGLang: {error} (tried: {SGLANG.versions})")
 
 
-def _register() -> None:
-    from sglang.srt.plugins.hook_registry import HookRegistry, HookType
+def published(original: Callable[..., Any], server_args: Any, *, role: str, **given: Any) -> Any:
+    """Around SGLang's `publish`, which comes before a process starts others.
 
-    if not SGLANG.check_version(SGLANG.version()):
-        newer = "mmraw: SGLang %s is newer than %s"
-        SGLANG.logger.warning(newer, SGLANG.version(), SGLANG.versions)
-    for target, (hook, kind) in TARGETS.items():
-        _check_there(target)
-        HookRegistry.register(target, _named(hook), HookType[kind])
-
-
-def _check_there(target: str) -> None:
-    found: Any = None
-    try:
-        found = pkgutil.resolve_name(target)
-    except (ImportError, AttributeError):
-        found = None
-    if found is None:
-        message = f"this SGLang has no {target}; mmraw is for {SGLANG.versions}"
-        raise MMRawError("unsupported_option", message)
-
-
-def _named(hook: str) -> Any:
-    """One of the functions of this package."""
-    return pkgutil.resolve_name(f"{__package__}.{hook}")
+    Raises:
+        MMRawError: unsupported_option (SGLang loads no plugins into processes that load images).
+    """
+    sizes = server_args.tp_size, server_args.dp_size
+    workers = max(sizes) if role == "encoder" else server_args.tokenizer_worker_num
+    if workers > 1:
+        message = (
+            "SGLang would load images in processes into which it loads no plugins: "
+            "leave out --tokenizer-worker-num, and --tp-size and --dp-size of an encoder"
+        )
+        with SGLANG.starting():
+            raise MMRawError("unsupported_option", message)
+    return original(server_args, role=role, **given)

@@ -1,27 +1,30 @@
 """SGLang's processor of images, which also takes refs: all requests of an engine pass through it.
 
 A ref is replaced by its picture before SGLang loads anything, and what SGLang makes of the prompt
-is compared with what the ref says.
+is compared with what the ref says. SGLang names media by the digest of their bytes, or of a
+picture's pixels. A ref's picture has another name, which no digest of a file's is, and which no
+client can foretell (MMRAW_SECRET).
 """
 
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
-from __future__ import annotations
-
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from ...conversation.expanded_ids import compact_ids
 from ...conversation.request_urls import is_ref
 from ...wire.errors import MMRawError
+from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
 from ..serving.admission import Loads
+from ..serving.errors import status_of, text_of
+from ..serving.identity import name_of
 from ..serving.ref_images import RefImages
-from .engine import SGLANG, refusal
-from .identity import check_content_hash, file_under_refs
-from .model import misfit_of_item, served_images
+from .model import served_images, tokens_of
+from .plugin import SGLANG
 
 
 def made(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -38,17 +41,6 @@ def made(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
         SGLANG.log_start(images.facts())
         processor.process_mm_data_async = takes_refs(processor, images)
     return processor
-
-
-def refuse_workers(*_: Any, **__: Any) -> None:
-    """Before SGLang starts several tokenizer workers: it loads no plugin into them.
-
-    Raises:
-        MMRawError: unsupported_option.
-    """
-    message = "SGLang loads no plugins into tokenizer workers: leave out --tokenizer-worker-num"
-    with SGLANG.starting():
-        raise MMRawError("unsupported_option", message)
 
 
 def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
@@ -68,7 +60,9 @@ def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
             prompt = compact = given["input_text"]
             if isinstance(prompt, list):
                 compact = compact_ids(prompt, refs, len(image_data), **model)
-            loaded = await _with_pictures(image_data, refs, images, loads)
+            texts = {index: url_of(image_data[index]) for index in refs}
+            pictures = await images.get_all(texts, loads)
+            loaded = [pictures.get(index, item) for index, item in enumerate(image_data)]
             found = await original(loaded, *args, **{**given, "input_text": compact})
             _compare(found, loaded, refs, images)
             if compact is not prompt and list(prompt) != list(found.input_ids):
@@ -79,28 +73,45 @@ def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
         finally:
             loads.close()
         SGLANG.report(failed, getattr(request, "rid", None))
-        raise refusal(failed, is_stream=bool(getattr(request, "stream", False)))
+        raise refusal(failed, is_stream=getattr(request, "stream", False))
 
     return process_mm_data_async
 
 
-def checked(text: str, item: Any, images: RefImages) -> RawMMRef:
-    """A ref, checked as far as it goes without its bytes.
+def refusal(error: MMRawError, *, is_stream: bool) -> Exception:
+    """The error that SGLang answers with; its text has code and image, and no input.
 
     Args:
-        text: The ref.
-        item: What holds it, with what else is said of the image.
-        images: Of the model.
+        error: Ours.
+        is_stream: Whether the answer is streamed: then its status was sent, and it ends with an
+            event that has the error.
+    """
+    status, text = status_of(error), text_of(error)
+    if status != HTTPStatus.BAD_REQUEST and not is_stream:
+        from fastapi import HTTPException
+
+        return HTTPException(status, text, {"Retry-After": "1"})
+    # SGLang answers this class with 400, and ends a stream with its status_code.
+    found: Any = ValueError(text)
+    found.status_code = int(status)
+    return found
+
+
+def check_beside(ref: RawMMRef, item: Any, content_hash: str | None, path: str = "$") -> None:
+    """Compares a ref with what its request says of the image otherwise.
 
     Raises:
-        MMRawError: unsupported_option, what `RefImages.checked` raises.
+        MMRawError: unsupported_option (options of one image), hash_mismatch (a content_hash that
+            is not that of the ref's file).
     """
     from sglang.srt.multimodal.cache.identity import media_preprocess_kwargs
 
     if media_preprocess_kwargs(item, defaults={"detail": "auto"}):
         message = "options of one image change how it is processed: a ref has none"
-        raise MMRawError("unsupported_option", message)
-    return images.checked(text)
+        raise MMRawError("unsupported_option", message, path)
+    if not (content_hash or ref.mm_hash).removeprefix("sha256:").lower().startswith(ref.mm_hash):
+        message = "a content_hash beside a ref is that of the ref's file, or absent"
+        raise MMRawError("hash_mismatch", message, path)
 
 
 def url_of(item: Any) -> Any:
@@ -115,59 +126,33 @@ def _refs(image_data: Any, request: Any, images: RefImages) -> dict[int, RawMMRe
 
     Raises:
         MMRawError: modality_unsupported (a ref for a video or for sound), not_a_ref,
-            hash_mismatch, what `checked` raises.
+            unsupported_option (mm_hashes), what `RefImages.checked` and `check_beside` raise.
     """
     for others in (getattr(request, "video_data", None), getattr(request, "audio_data", None)):
         if any(is_ref(url_of(item)) for item in (others if isinstance(others, list) else [others])):
             raise MMRawError("modality_unsupported", "a ref stands for a video or for sound")
     found: dict[int, RawMMRef] = {}
-    for index, item in enumerate(image_data if isinstance(image_data, list) else []):
-        failed: MMRawError | None = None
-        try:
-            if is_ref(url_of(item)):
-                found[index] = checked(url_of(item), item, images)
-                _take_content_hash(request, index, found[index])
-            elif images.settings.refs_only:
-                raise MMRawError("not_a_ref", "this server takes refs only (MMRAW_REFS_ONLY)")
-        except MMRawError as error:
-            failed = error
-        if failed is not None:
-            raise failed.at(f"$.images[{index}]")
-    if found and getattr(request, "mm_hashes", None):
-        raise MMRawError("unsupported_option", "a request with refs has no mm_hashes")
+    entries = image_data if isinstance(image_data, list) else []
+    hashes = getattr(request, "mm_content_hashes", None) or [None] * len(entries)
+    for index, item in enumerate(entries):
+        path = f"$.images[{index}]"
+        if is_ref(url_of(item)):
+            found[index] = images.checked(url_of(item), path)
+            check_beside(found[index], item, hashes[index], path)
+        elif images.settings.refs_only:
+            raise MMRawError("not_a_ref", "this server takes refs only (MMRAW_REFS_ONLY)", path)
+    if found:
+        if getattr(request, "mm_hashes", None):
+            raise MMRawError("unsupported_option", "a request with refs has no mm_hashes")
+        # The digest of a file stands for the file, and never for the picture of a ref.
+        request.mm_content_hashes = [None if i in found else h for i, h in enumerate(hashes)]
     return found
 
 
-def _take_content_hash(request: Any, index: int, ref: RawMMRef) -> None:
-    hashes = getattr(request, "mm_content_hashes", None)
-    if hashes:
-        check_content_hash(hashes[index], ref)
-        request.mm_content_hashes = [*hashes[:index], None, *hashes[index + 1 :]]
+def _compare(found: Any, loaded: list[Any], refs: Iterable[int], images: RefImages) -> None:
+    """Compares what SGLang made of a prompt with its refs, and names the items of their pictures.
 
-
-async def _with_pictures(
-    image_data: Sequence[Any], refs: Iterable[int], images: RefImages, loads: Loads
-) -> list[Any]:
-    """The images with pictures in the place of refs; of what is refused, the first."""
-    waiting = [images.get(url_of(image_data[index]), loads) for index in refs]
-    pictures = await asyncio.gather(*waiting, return_exceptions=True)
-    found = list(image_data)
-    for index, picture in zip(refs, pictures, strict=True):
-        if isinstance(picture, BaseException):
-            at = f"$.images[{index}]"
-            raise picture.at(at) if isinstance(picture, MMRawError) else picture
-        found[index] = picture
-    return found
-
-
-def _compare(found: Any, loaded: Sequence[Any], refs: Iterable[int], images: RefImages) -> None:
-    """Compares what SGLang made with what refs say, and names its items of them.
-
-    Args:
-        found: What SGLang made of a prompt.
-        loaded: The request's images, pictures in the place of refs: their sizes were verified.
-        refs: The places of these.
-        images: Of the model.
+    The sizes of pictures were verified when they were loaded.
 
     Raises:
         MMRawError: lengths_differ (SGLang passes over images without a place in the prompt),
@@ -178,7 +163,21 @@ def _compare(found: Any, loaded: Sequence[Any], refs: Iterable[int], images: Ref
         message = f"the prompt has places for {len(items)} of {len(loaded)} images"
         raise MMRawError("lengths_differ", message)
     for index in refs:
-        if misfit := misfit_of_item(items[index], loaded[index].size, images):
+        item, picture = items[index], loaded[index]
+        if misfit := images.misfit(picture.size, item.model_specific_data, tokens_of(item)):
             message = f"SGLang makes {misfit[1]} of the image"
             raise MMRawError(misfit[0], message, f"$.images[{index}]")
-        file_under_refs(items[index], loaded[index])
+        if item.hash is None:
+            item.set_hash(int(_digest_of(picture)[:16], 16))
+
+
+def snapshot(original: Callable[[Any], Any], media: Any) -> Any:
+    """Around SGLang's `snapshot_media`: the identity of a ref's picture is its ref's."""
+    found, digest = original(media), _digest_of(media)
+    return dataclasses.replace(found, content_digest=f"sha256:{digest}") if digest else found
+
+
+def _digest_of(media: Any) -> str:
+    """64 hex digits; empty where it is no picture of a ref."""
+    name = name_of(media)
+    return "" if name is None else sha256_hex(f"mmraw:{name.identity}".encode())

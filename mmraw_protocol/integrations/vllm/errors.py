@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ...wire.errors import MMRawError
-from ..serving.errors import place_of, text_of
+from ..serving.errors import place_of, status_of, text_of
 from . import process
 from .engine import VLLM
 
@@ -43,16 +43,10 @@ def features_error(error: MMRawError) -> tuple[int, dict[str, Any]]:
 
 def url_error(error: MMRawError, status: HTTPStatus | None = None) -> tuple[int, dict[str, Any]]:
     """Status and JSON body for a refused request whose refs are URLs: vLLM's own four fields."""
-    status = status or _status_of(error)
+    status = status or status_of(error)
     kind = "BadRequestError" if status == HTTPStatus.BAD_REQUEST else status.phrase
     body = {"message": text_of(error), "type": kind, "param": None, "code": status.value}
     return status.value, {"error": body}
-
-
-def _status_of(error: MMRawError) -> HTTPStatus:
-    """503 for the server's own trouble: the same request may pass later."""
-    is_own = error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return HTTPStatus.SERVICE_UNAVAILABLE if is_own else HTTPStatus.BAD_REQUEST
 
 
 def vllm_error(error: MMRawError, text: str = "") -> Exception:
@@ -69,7 +63,7 @@ def vllm_error(error: MMRawError, text: str = "") -> Exception:
         VLLM.report(error, None)
     else:
         error = request.remember(error, text)
-    status, message = _status_of(error), text_of(error)
+    status, message = status_of(error), text_of(error)
     is_bad = status == HTTPStatus.BAD_REQUEST
     refused: Any = VLLMValidationError(message) if is_bad else GracefulHTTPError(message, status)
     if request is not None:

@@ -12,13 +12,10 @@ from ...conversation.expansion import expand_prompt
 from ...families import Adapter
 from ...families.served import (
     family_of,
-    item_names,
-    misfit_of,
     processor_document,
     refusal_of,
     server_adapter,
     target_of,
-    trial_error,
     trials,
 )
 from ...wire.errors import MMRawError
@@ -124,15 +121,11 @@ async def _trial(
     adapter = images.adapter
     modality, layout = adapter.feature_modality, adapter.layout(*size)
     found = await _expanded(renderer, modality, target, size)
-    names = item_names(adapter.family)
-    item = found["mm_kwargs"][modality][0]
-    taken = sum(getattr(element.data, "nbytes", 0) for element in item.values())
-    images.token_bytes = max(images.token_bytes, -(-taken // layout.num_tokens))
-    said = {name: element.data for name, element in item.items() if name in names}
+    said = {name: element.data for name, element in found["mm_kwargs"][modality][0].items()}
+    taken = sum(getattr(data, "nbytes", 0) for data in said.values())
     # vLLM's own span may hold tokens around the image's.
     tokens = found["mm_placeholders"][modality][0].get_num_embeds()
-    if misfit := misfit_of(said, names, tokens, layout):
-        raise trial_error(misfit, size)
+    images.check_trial(size, said, tokens, taken)
     fields: dict[str, Any] = {"family": adapter.family, "fingerprint": adapter.fingerprint()}
     fields |= {"modality": modality, "mm_hash": "0" * 32, "raw_image_id": "trial.png"}
     ref = RawMMRef(run_id="trial", payload=layout.payload, **fields)

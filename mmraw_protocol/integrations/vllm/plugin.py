@@ -26,9 +26,7 @@ def register() -> None:
 
     try:
         with VLLM.starting():
-            if not VLLM.check_version(VLLM.version()):
-                newer = "mmraw: vLLM %s is newer than %s"
-                VLLM.logger.warning(newer, VLLM.version(), VLLM.versions)
+            VLLM.check_running()
             _register()
     except Exception:
         # A server that did not ask for the plugin gets a vLLM without it.

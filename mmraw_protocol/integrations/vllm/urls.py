@@ -42,15 +42,10 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
 
 def _check(url: str, uuids: list[Any], path: str, served: Served) -> int:
     """The number of the image's tokens."""
-    failed: MMRawError | None = None
-    try:
-        ref = served.images.checked(url)
-        for uuid in uuids:
-            check_uuid(uuid, ref.mm_hash, "$")
-        return served.images.adapter.num_tokens(ref.payload)
-    except MMRawError as error:
-        failed = error
-    raise failed.at(path)
+    ref = served.images.checked(url, path)
+    for uuid in uuids:
+        check_uuid(uuid, ref.mm_hash, path)
+    return served.images.adapter.num_tokens(ref.payload)
 
 
 def _prompts(document: Document) -> int:
