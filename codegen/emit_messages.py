@@ -35,7 +35,7 @@ _TEXTS = {
     "COLUMN_TAG": "The text that marks the position of an image of such a column.",
     "NESTED": "Where a part holds further parts.",
     "FILE_IDS": "Where a part of any medium names a file by an id.",
-    "LAYOUT_PARAMETERS": "Keys of a part that change the layout of its image alone.",
+    "LAYOUT_PARAMETERS": "Keys of a part, message or row for the layout of its images alone.",
     "SPELLINGS": "The names of spellings.",
 }
 _LOOKS = {

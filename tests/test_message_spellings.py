@@ -331,6 +331,7 @@ def test_what_is_skipped_is_counted() -> None:
     [
         "data:image/png;base64,",
         "data:image;base64,",
+        " \n data:image;base64,",
         "data:image/None;base64,",
         "data:image/PNG;base64,",
         "data:image/jpeg;charset=utf-8;base64,",

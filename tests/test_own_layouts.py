@@ -73,6 +73,44 @@ def test_parameters_beside_the_url_count_too() -> None:
     assert caught.value.path == "$[0].content[0]"
 
 
+def test_slots_messages_and_rows_name_parameters_of_their_images() -> None:
+    slot = {"type": "image", **SMALL}
+    (message,) = user(image())
+    tagged = {"role": "user", "content": "<image>", "images": [PNG]}
+    for messages in (
+        {"messages": user(slot), "images": [PNG]},
+        [{**message, **SMALL}],
+        [{**tagged, **SMALL}],
+        {"messages": [message], **SMALL},
+        {"messages": [tagged], **SMALL},
+        {"prompt": [message], "completion": user(image()), **SMALL},
+        {"messages": [{**message, **SMALL}], "min_pixels": 1, "max_pixels": 2},
+        {"messages": user(slot), "images": [PNG], "max_pixels": 2},
+    ):
+        found = pack_images(messages, QWEN, storage="inline")
+        assert {one.item.layout_fingerprint for one in found} == {OWN.fingerprint()}
+    for messages in ([{**tagged, **SMALL}], {"messages": user(slot), "images": [PNG]}):
+        (made,) = ref_messages(messages, QWEN, storage="inline", run_id="x")
+        part = next(one for one in made["content"] if "image_url" in one)
+        assert parse_ref(part["image_url"]["url"]).fingerprint == OWN.fingerprint()
+    beside = [{**message, **SMALL}, message]
+    _, plain = pack_images(beside, QWEN, storage="inline")
+    assert plain.item.layout_fingerprint == QWEN.fingerprint(), "of another message"
+
+
+@pytest.mark.parametrize("name", ["mm_processor_kwargs", "max_dynamic_patch", "min_dynamic_patch"])
+def test_parameters_of_servers_are_rejected(name: str) -> None:
+    kept = {name: {"max_pixels": 4096} if name.startswith("mm") else 4}
+    for messages, path in (
+        ({"messages": user(image()), **kept}, "$.messages[0].content[0]"),
+        (user(image(**kept)), "$[0].content[0]"),
+    ):
+        with pytest.raises(MMRawError, match="unsupported_option") as caught:
+            pack_images(messages, QWEN, storage="inline")
+        assert caught.value.path == path
+    assert pack_images({"messages": user("hi"), **kept}, QWEN, storage="inline") == []
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", ["min_pixels", "max_pixels", "resized_height", "resized_width"])
 def test_what_a_family_has_not_is_rejected(family: str, name: str) -> None:

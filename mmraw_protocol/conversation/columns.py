@@ -21,9 +21,10 @@ COLUMN_SLOT = Place("transformers", frozenset(), (), (), (), False, False, {}, {
 
 
 class _Slot(msgspec.Struct):
-    """The place of a column's image."""
+    """The place of a column's image, and what the part there says of its layout."""
 
     steps: Steps
+    layout: dict[str, Any]
 
 
 def fill(
@@ -66,7 +67,7 @@ def fill(
     waiting = iter(images)
     for index, row in split.items():
         segments[index] = [
-            msgspec.structs.replace(next(waiting), slot=one.steps)
+            msgspec.structs.replace(next(waiting), slot=one.steps, layout_around=one.layout)
             if isinstance(one, _Slot)
             else one
             for one in row
@@ -81,11 +82,12 @@ def _split(segments: Iterable[Segment]) -> Iterator[Segment | _Slot]:
     """Texts cut at their tags, with the places of a column's images."""
     for one in segments:
         if isinstance(one, MessageImage):
-            yield _Slot(one.steps) if one.place is COLUMN_SLOT else one
+            is_slot = one.place is COLUMN_SLOT
+            yield _Slot(one.steps, one.layout_parameters) if is_slot else one
             continue
         for index, text in enumerate(one.text.split(COLUMN_TAG)):
             if index:
-                yield _Slot(one.steps)
+                yield _Slot(one.steps, {})
             if text:
                 yield MessageText(text, one.steps)
 

@@ -31,6 +31,7 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
         place: Where in the part the source stands.
         slot: What leads to the text whose tag, or to the part, that an image of a column stands
             for; empty where it stands before the texts of its message.
+        layout_around: What its slot, message and row say of its layout.
     """
 
     message_index: int
@@ -41,6 +42,7 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
     steps: Steps = ()
     place: Place = COLUMN
     slot: Steps = ()
+    layout_around: Mapping[str, Any] = {}
 
     def __hash__(self) -> int:
         return hash((self.message_index, self.part_index, self.path))
@@ -52,16 +54,13 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
 
     @property
     def layout_parameters(self) -> dict[str, Any]:
-        """What the part says of the layout of its image alone, for example `max_pixels`.
+        """What is said of the layout of this image alone, for example `max_pixels`.
 
-        It may stand beside the source, too: in `image_url`, beside its `url`.
+        It stands in the part, or beside the source in it (in `image_url`, beside its `url`), or
+        else in what is around the part.
         """
-        holders = [self.part, value_at(self.part, self.place.at[:-1])]
-        said = {
-            name: next((one for at in holders if (one := field_of(at, name)) is not None), None)
-            for name in LAYOUT_PARAMETERS
-        }
-        return {name: value for name, value in said.items() if value is not None}
+        beside = layout_said(value_at(self.part, self.place.at[:-1]))
+        return {**self.layout_around, **beside, **layout_said(self.part)}
 
     @property
     def in_column(self) -> bool:
@@ -70,6 +69,12 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
 
     def _shown(self) -> Mapping[str, object]:
         return {"path": self.path, "spelling": self.spelling, "source": self.source}
+
+
+def layout_said(holder: Any) -> dict[str, Any]:
+    """The layout parameters that a part, a message or a row names."""
+    said = {name: field_of(holder, name) for name in LAYOUT_PARAMETERS}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 class MessageText(msgspec.Struct, frozen=True):

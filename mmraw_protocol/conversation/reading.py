@@ -34,6 +34,7 @@ from .found import (
     MessageText,
     Segment,
     Steps,
+    layout_said,
     path_of,
     put,
     without,
@@ -70,8 +71,8 @@ def read_conversation(messages: Any, skipped: Counter[str] | None = None) -> Con
         MMRawError: invalid_type (no list of messages), image_part_unknown, modality_unsupported,
             source_unsupported (a file id), lengths_differ (a column and its tags), with the path.
     """
-    reader = _Reader(skipped)
     names = _lists_of(messages)
+    reader = _Reader(skipped, layout_said(messages) if names else {})
     if not names:
         rows = _settled_rows(messages)
         reader.conversation(rows, ())
@@ -142,12 +143,14 @@ def _settled(holder: Any, paths: Sequence[Sequence[str]], depth: int = 0) -> Any
 class _Reader:
     """Walks messages; `segments` has what it found in each."""
 
-    def __init__(self, skipped: Counter[str] | None) -> None:
+    def __init__(self, skipped: Counter[str] | None, layout: Mapping[str, Any]) -> None:
         self.segments: list[list[Segment]] = []
         #: The segments of each list of messages.
         self.lists: list[range] = []
-        #: The index of each segment's message in its list.
+        #: The index of each segment's message in its list, and what it and its row say of layout.
         self._numbers: list[int] = []
+        self._layouts: list[Mapping[str, Any]] = []
+        self._row_layout = layout
         self._depth = 0
         self._skipped = skipped
         self._first_user: int | None = None
@@ -173,6 +176,7 @@ class _Reader:
             raise MMRawError("invalid_type", "expected a message, an object", path)
         self.segments.append([])
         self._numbers.append(steps[-1] if isinstance(steps[-1], int) else 0)
+        self._layouts.append({**self._row_layout, **layout_said(message)})
         self._depth = len(steps)
         is_first = self._first_user is None and not self.lists
         if is_first and field_of(message, "role") == "user":
@@ -261,7 +265,8 @@ class _Reader:
 
     def _add(self, part: Any, source: Any, place: Place, steps: Steps, path: str) -> None:
         index = next((step for step in steps[self._depth :] if isinstance(step, int)), 0)
-        image = MessageImage(self._numbers[-1], index, part, source, path, steps, place)
+        number, layout = self._numbers[-1], self._layouts[-1]
+        image = MessageImage(number, index, part, source, path, steps, place, (), layout)
         self.segments[-1].append(image)
 
     def _refuse_looks(self, value: Any, path: str, *, strict: bool = False) -> None:
@@ -290,8 +295,10 @@ class _Reader:
             lists = self.lists if message is None else [range(message, message + 1)]
             first = (self._first_user or 0) if message is None else message
             fill(column, entries, self.segments, lists, first)
-            for number, segments in zip(self._numbers, self.segments, strict=True):
-                segments[:] = [_numbered(one, number) for one in segments]
+            for number, layout, segments in zip(
+                self._numbers, self._layouts, self.segments, strict=True
+            ):
+                segments[:] = [_numbered(one, number, layout) for one in segments]
 
     def beside(self, others: Mapping[str, Any]) -> None:
         """Refuses other keys of a row that hold images of its conversation.
@@ -314,10 +321,12 @@ class _Reader:
                 self._refuse(MMRawError("image_part_unknown", text, "$"))
 
 
-def _numbered(one: Segment, message: int) -> Segment:
-    """A segment with the index of its message; images of a column get it with their place."""
-    is_beside = isinstance(one, MessageImage) and one.in_column
-    return msgspec.structs.replace(one, message_index=message) if is_beside else one
+def _numbered(one: Segment, message: int, layout: Mapping[str, Any]) -> Segment:
+    """A segment with what its message says; images of a column get it with their place."""
+    if not isinstance(one, MessageImage) or not one.in_column:
+        return one
+    around = {**layout, **one.layout_around}
+    return msgspec.structs.replace(one, message_index=message, layout_around=around)
 
 
 def _is_slot(part: Any, kind: Any) -> bool:

@@ -19,7 +19,7 @@ from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import mm_hash_of, sha256_hex
-from .encoded import decode_data_url, decode_text, is_base64_image, is_url
+from .encoded import BLANKS, decode_data_url, decode_text, is_base64_image, is_url
 from .faults import guarded, is_images
 from .header import ImageHeader, check_size, read_header
 from .worker_start import reason_of
@@ -113,8 +113,9 @@ class ImageSource(Shown):
 
     @classmethod
     def _open_text(cls, text: str, limits: Limits, path: str) -> ImageSource:
-        if text[:5].lower() == "data:":
-            return cls(decode_data_url(text, limits, path), "data", limits=limits, path=path)
+        if text[:64].lstrip(BLANKS)[:5].lower() == "data:":
+            data = decode_data_url(text.lstrip(BLANKS), limits, path)
+            return cls(data, "data", limits=limits, path=path)
         if is_base64_image(text):
             return cls(decode_text(text, limits, path), "data", limits=limits, path=path)
         if text[:5].lower() == "file:":

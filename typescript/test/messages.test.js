@@ -99,7 +99,7 @@ test("what is skipped is counted", () => {
 
 test("data: URLs are read in every spelling, and others refused with a true sentence", () => {
   const lines = PIXEL.replace(/(.{76})/g, "$1\r\n");
-  const heads = ["data:image;base64,", "DATA:image/PNG;Base64,", "data:;charset=utf-8;base64,", ""];
+  const heads = ["data:image;base64,", " \n data:image;base64,", "DATA:image/PNG;Base64,", "data:;charset=utf-8;base64,", ""];
   for (const head of heads) {
     for (const body of [PIXEL, lines, PIXEL.replaceAll("+", "-").replaceAll("/", "_")]) {
       const [packed] = packImages(user({ type: "image", image: head + body }), QWEN, {
@@ -133,6 +133,27 @@ test("layout parameters in a part are those of its image", () => {
   assert.equal(failure(call({ resized_height: 32 })), "unsupported_option $[0].content[0]");
   assert.equal(failure(call({ min_pixels: 32 }, "gemma4")), "unsupported_option $[0].content[0]");
   assert.equal(failure(call({ max_pixels: "32" })), "invalid_config $[0].content[0]");
+});
+
+test("a slot, a message and a row name layout parameters of their images", () => {
+  const own = { min_pixels: 3136, max_pixels: 50176 };
+  const tagged = { role: "user", content: "<image>", images: [URL] };
+  const [message] = user(IMAGE);
+  for (const messages of [
+    { messages: user({ type: "image", ...own }), images: [URL] },
+    [{ ...message, ...own }],
+    [{ ...tagged, ...own }],
+    { messages: [message], ...own },
+    { messages: [tagged], ...own },
+    { messages: [{ ...message, ...own }], min_pixels: 1, max_pixels: 2 },
+    { messages: user({ type: "image", ...own }), images: [URL], max_pixels: 2 },
+  ]) {
+    const [packed] = packImages(messages, QWEN, { storage: "inline" });
+    assert.equal(packed.item.layout_fingerprint, getAdapter("qwen_vl", own).fingerprint());
+  }
+  const kept = { messages: [message], mm_processor_kwargs: { max_pixels: 50176 } };
+  const call = () => packImages(kept, QWEN, { storage: "inline" });
+  assert.equal(failure(call), "unsupported_option $.messages[0].content[0]");
 });
 
 test("images that declare alpha are refused unless it is to be dropped", () => {

@@ -11,8 +11,9 @@ import { decodeBase64 } from "./base64.js";
 
 const LONGEST_HEAD = 1024;
 
-/** The bytes of a data: URL of any media type but that of a video or audio. */
-export function decodeDataUrl(text: string, limits: Limits, path: string): Uint8Array {
+/** The bytes of a data: URL of any media type but that of a video or audio, and blanks before it. */
+export function decodeDataUrl(given: string, limits: Limits, path: string): Uint8Array {
+  const text = given.trimStart();
   const comma = text.slice(0, LONGEST_HEAD).indexOf(",");
   const [kind = "", ...parameters] = text
     .slice("data:".length, Math.max(comma, 0))

@@ -56,7 +56,7 @@ export function imageBytes(
   if (isRef(source)) return within(path, () => bytesOfRef(source, store, limits));
   const name = storedUrl(source, store);
   if (name !== null && store !== null) return within(path, () => store.get(name));
-  if (/^data:/i.test(source)) return decodeDataUrl(source, limits, path);
+  if (/^[ \t\r\n\f\v]*data:/i.test(source)) return decodeDataUrl(source, limits, path);
   if (isBase64Image(source) || (place.encoded && !isUrl(source))) {
     return decodeText(source, limits, path);
   }

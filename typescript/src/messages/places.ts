@@ -7,6 +7,9 @@ import { get, isObject, JsonFloat } from "../codec/values.js";
 import { LOOKS_MEDIA_TYPES, PLACES } from "../generated/messages.js";
 import type { Place, Template } from "../generated/messages.js";
 
+/** Keys and indices that lead to a value. */
+export type Steps = readonly (string | number)[];
+
 /** An object of any kind, whose keys are read: no list, no bytes, no number of JSON. */
 export function isHolder(value: unknown): value is { readonly [key: string]: unknown } {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
@@ -113,4 +116,9 @@ export function put(holder: unknown, steps: readonly (string | number)[], value:
   const items = [...(holder as readonly unknown[])];
   items[step] = put(items[step], rest, value);
   return items;
+}
+
+/** Keys and indices as errors name them. */
+export function pathOf(steps: Steps): string {
+  return `$${steps.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("")}`;
 }

@@ -20,6 +20,8 @@ import {
 import type { Place } from "../generated/messages.js";
 import { MEDIA_NAMES, PARTS } from "../generated/modalities.js";
 import { unsupported } from "../modality.js";
+import { entryOf, fill, layoutOf, layoutSaid, SLOT } from "./columns.js";
+import type { LayoutSaid, ReadMessage, Segment } from "./columns.js";
 import {
   holdsPicture,
   holdsUrl,
@@ -30,9 +32,8 @@ import {
   rowsOf,
 } from "./looks.js";
 import { refusedModality } from "./parts.js";
-import { field, isHolder, isSet, placeOf, put, valueAt, without, withoutSource } from "./places.js";
-
-type Steps = readonly (string | number)[];
+import { field, isHolder, isSet, pathOf, placeOf, put, valueAt, without, withoutSource } from "./places.js";
+import type { Steps } from "./places.js";
 
 /** How many parts were skipped, by error code. */
 export type Skipped = Map<string, number>;
@@ -55,9 +56,9 @@ export interface MessageImage {
   readonly spelling: string;
   /** Where in the part the source stands. */
   readonly place: Place;
+  /** What its part, slot, message and row say of its layout, such as `max_pixels`. */
+  readonly layoutParameters: LayoutSaid;
 }
-
-type Segment = string | MessageImage;
 
 const SKIPPED = ["image_part_unknown", "modality_unsupported", "source_unsupported"];
 /** Keys of a row under which messages stand, and keys that a message has. */
@@ -66,12 +67,6 @@ const ROLES = ["role", "from"];
 const NAMES = [...ROLES, ...CONTENTS];
 /** Of lists and keys that lead to a part; JSON has no more. */
 const MAX_DEPTH = 256;
-const NOWHERE = { types: [], at: [], having: [], media_type: [], url: {}, data: {}, ref: {} };
-/** The images of a column, which are its entries themselves. */
-export const COLUMN: Place = { ...NOWHERE, spelling: "images_column", encoded: false, file_id: false };
-/** An image part that names no source. */
-const SLOT: Place = { ...COLUMN, spelling: "transformers" };
-
 /**
  * Every image of a conversation, in order, in any spelling of spec/messages.json.
  *
@@ -84,7 +79,7 @@ const SLOT: Place = { ...COLUMN, spelling: "transformers" };
  */
 export function findImages(messages: unknown, skipped: Skipped | null = null): MessageImage[] {
   const names = listsOf(messages);
-  const reader = new Reader(skipped);
+  const reader = new Reader(skipped, names.length > 0 ? layoutSaid(messages) : {});
   if (names.length === 0) {
     if (!Array.isArray(messages)) throw new MMRawError("invalid_type", "messages must be a list");
     reader.conversation(messages, []);
@@ -113,23 +108,24 @@ function holdsMessage(value: unknown, names: readonly string[], depth: number): 
 }
 
 class Reader {
-  readonly segments: Segment[][] = [];
-  /** The segments of each list of messages. */
-  private readonly lists: (readonly number[])[] = [];
-  /** The index of each segment's message in its list. */
-  private readonly numbers: number[] = [];
+  private readonly messages: ReadMessage[] = [];
+  /** Those of each list. */
+  private readonly lists: (readonly ReadMessage[])[] = [];
   private depth = 0;
-  private firstUser: number | null = null;
+  private firstUser: ReadMessage | null = null;
 
-  constructor(private readonly skipped: Skipped | null) {}
+  constructor(
+    private readonly skipped: Skipped | null,
+    private readonly layout: LayoutSaid,
+  ) {}
 
   /** Adds the messages of a list, or a message that stands alone. */
   conversation(messages: unknown, steps: Steps): void {
-    const start = this.segments.length;
+    const start = this.messages.length;
     if (Array.isArray(messages)) {
       messages.forEach((row, index) => this.message(row, [...steps, index]));
     } else this.message(messages, steps);
-    this.lists.push([...this.segments.keys()].slice(start));
+    this.lists.push(this.messages.slice(start));
   }
 
   private message(message: unknown, steps: Steps): void {
@@ -137,21 +133,24 @@ class Reader {
     if (!isMessage(message)) {
       throw new MMRawError("invalid_type", "expected a message, an object", path);
     }
-    this.segments.push([]);
-    const index = this.segments.length - 1;
     const last = steps.at(-1);
-    this.numbers.push(typeof last === "number" ? last : 0);
+    const read: ReadMessage = {
+      segments: [],
+      number: typeof last === "number" ? last : 0,
+      layout: { ...this.layout, ...layoutSaid(message) },
+    };
+    this.messages.push(read);
     this.depth = steps.length;
-    if (this.lists.length === 0 && field(message, "role") === "user") this.firstUser ??= index;
+    if (this.lists.length === 0 && field(message, "role") === "user") this.firstUser ??= read;
     const found = CONTENTS.filter((name) => field(message, name) !== null);
     for (const name of found) this.content(field(message, name), [...steps, name]);
     // Attachments, or no message but a part: nothing of it may vanish.
     this.refuseLooks(without(message, [...found, ...COLUMNS]), path);
-    this.columns(message, steps, index);
+    this.columns(message, steps, read);
   }
 
   /** Adds the images that stand beside the texts of a message, or of a whole row (null). */
-  columns(holder: unknown, steps: Steps, message: number | null): void {
+  columns(holder: unknown, steps: Steps, message: ReadMessage | null): void {
     for (const [name, modality] of MEDIA_COLUMNS) {
       if (isFilled(field(holder, name))) {
         this.refuse(unsupported(modality, pathOf([...steps, name])));
@@ -164,12 +163,17 @@ class Reader {
       const entries = Array.isArray(value)
         ? value.map((row: unknown, index) => entryOf(row, [...at, index]))
         : [entryOf(value, at)];
-      this.column(entries, message, pathOf(at));
+      const lists = message === null ? this.lists : [[message]];
+      fill(entries, lists, message ?? this.firstUser ?? this.messages[0], pathOf(at));
     }
   }
 
+  private segments(): Segment[] {
+    return this.messages.flatMap(({ segments }) => segments);
+  }
+
   images(): MessageImage[] {
-    return this.segments.flat().filter((one) => typeof one !== "string");
+    return this.segments().filter((one) => typeof one !== "string");
   }
 
   /**
@@ -185,7 +189,7 @@ class Reader {
       this.refuseLooks(value, LISTS.includes(name) ? `$.${name}` : "$", !isList);
     }
     const isTagged = (one: Segment): boolean => typeof one === "string" && one.includes(COLUMN_TAG);
-    if (this.images().length > 0 && !this.segments.flat().some(isTagged)) return;
+    if (this.images().length > 0 && !this.segments().some(isTagged)) return;
     const known = [...COLUMNS, ...REF_COLUMNS];
     const rest = rows.filter(([name, value]) => isFilled(value) && !known.includes(name));
     const hasName = looksLikeImage(Object.fromEntries(rest.map(([name]) => [name, name]))) !== null;
@@ -247,15 +251,17 @@ class Reader {
 
   private text(text: string, path: string): void {
     this.refuseLooks(text, path, true);
-    this.segments.at(-1)?.push(text);
+    this.messages.at(-1)?.segments.push(text);
   }
 
   private add(part: unknown, source: unknown, place: Place, steps: Steps, path: string): void {
-    const messageIndex = this.numbers.at(-1) ?? 0;
     const partIndex = steps.slice(this.depth).find((step) => typeof step === "number") ?? 0;
     const { spelling } = place;
-    const image = { messageIndex, partIndex, part, source, path, steps, spelling, place };
-    this.segments.at(-1)?.push(image);
+    const message = this.messages.at(-1);
+    const messageIndex = message?.number ?? 0;
+    const layoutParameters = { ...message?.layout, ...layoutOf(part, place) };
+    const image = { messageIndex, partIndex, part, source, path, steps, spelling, place, layoutParameters };
+    this.messages.at(-1)?.segments.push(image);
   }
 
   private refuseLooks(value: unknown, path: string, strict = false): void {
@@ -270,79 +276,6 @@ class Reader {
     this.skipped.set(error.code, (this.skipped.get(error.code) ?? 0) + 1);
   }
 
-  /** Puts the images of a column where the tags of the texts are, else before the texts. */
-  private column(images: readonly MessageImage[], message: number | null, path: string): void {
-    const lists = message === null ? this.lists : [[message]];
-    const split = new Map(
-      lists.flat().map((index) => [index, splitAtTags(this.segments[index] ?? [])]),
-    );
-    const slotsOf = (rows: readonly number[]): number =>
-      rows.flatMap((index) => split.get(index) ?? []).filter((one) => one === null).length;
-    let slots = slotsOf(lists.flat());
-    if (slots !== images.length && lists.every((rows) => slotsOf(rows) === images.length)) {
-      // Answers that repeat the prompt: each has its places for the same images.
-      for (const index of lists.slice(1).flat()) {
-        this.segments[index] = (split.get(index) ?? []).filter((one) => one !== null);
-        split.delete(index);
-      }
-      slots = images.length;
-    }
-    const others = [...split.values()].flat().some((one) => one !== null && typeof one !== "string");
-    // A text that names no image, such as a container's.
-    const isOther = ({ part }: MessageImage): boolean =>
-      typeof part === "string" && looksLikeImage(part) === null;
-    if (others && slots === 0 && images.every(isOther)) return;
-    if (slots !== images.length && (slots > 0 || others)) {
-      const reason = `${images.length} images, and ${slots} places for them`;
-      throw new MMRawError("lengths_differ", reason, path);
-    }
-    const placed = (one: MessageImage, index: number): MessageImage => {
-      return { ...one, messageIndex: this.numbers[index] ?? 0 };
-    };
-    if (slots === 0 && split.size > 0) {
-      const index = message ?? this.firstUser ?? 0;
-      this.segments[index]?.unshift(...images.map((one) => placed(one, index)));
-      return;
-    }
-    const waiting = images.values();
-    for (const [index, row] of split) {
-      this.segments[index] = row.map((one) => one ?? placed(waiting.next().value as MessageImage, index));
-    }
-  }
-}
-
-/** Texts cut at their tags; null for each place of a column's image. */
-function splitAtTags(segments: readonly Segment[]): (Segment | null)[] {
-  return segments.flatMap((one): (Segment | null)[] => {
-    if (typeof one !== "string") return [one.place === SLOT ? null : one];
-    return one.split(COLUMN_TAG).flatMap((text, index) => [
-      ...(index > 0 ? [null] : []),
-      ...(text === "" ? [] : [text]),
-    ]);
-  });
-}
-
-/** An entry of a column. */
-function entryOf(value: unknown, steps: Steps): MessageImage {
-  const found = placeOf(value);
-  const path = pathOf(steps);
-  const known = found !== null && !found.place.file_id;
-  const hasTwo = known && looksLikeImage(withoutSource(value, found.place.at), true) !== null;
-  if (hasTwo || (!known && (isHolder(value) || value === null))) {
-    const reason = "an entry of the column is no image that is read, or holds two";
-    throw new MMRawError("image_part_unknown", reason, path);
-  }
-  const last = steps.at(-1);
-  return {
-    messageIndex: 0,
-    partIndex: typeof last === "number" ? last : 0,
-    part: value,
-    source: known ? found.source : value,
-    path,
-    steps,
-    spelling: COLUMN.spelling,
-    place: known ? found.place : COLUMN,
-  };
 }
 
 /** Whether something is set; of what has no length, nothing says that it is empty. */
@@ -387,8 +320,4 @@ function namesFile(part: unknown): boolean {
 function fileId(path: string): MMRawError {
   const reason = "a file id names a file on its own server; send the image itself";
   return new MMRawError("source_unsupported", reason, path);
-}
-
-function pathOf(steps: Steps): string {
-  return `$${steps.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("")}`;
 }

@@ -10,7 +10,6 @@ import { getAdapter } from "../families/index.js";
 import type { Adapter, ConfigLike } from "../families/index.js";
 import { DEFAULT_LIMITS } from "../generated/limits.js";
 import type { Limits } from "../generated/limits.js";
-import { LAYOUT_PARAMETERS } from "../generated/messages.js";
 import { declaresAlpha } from "../images/alpha.js";
 import { describeImage, readHeader } from "../images/index.js";
 import type { ImageDescription } from "../images/index.js";
@@ -18,7 +17,7 @@ import { orientationOf } from "../images/orientation.js";
 import { makeItem, MODALITY } from "../items.js";
 import type { RawMMItem } from "../items.js";
 import { imageBytes, storedUrl } from "./opening.js";
-import { field, put, valueAt, write } from "./places.js";
+import { put, valueAt, write } from "./places.js";
 import { findImages } from "./reader.js";
 import type { MessageImage, Skipped } from "./reader.js";
 
@@ -143,19 +142,16 @@ export function packImages(
 }
 
 /** The adapter under the layout parameters that an image's part names. */
-function ownAdapter(adapter: Adapter, { part, place, path }: MessageImage): Adapter {
-  // They may stand beside the source, too: in `image_url`, beside its `url`.
-  const beside = valueAt(part, place.at.slice(0, -1));
-  const said = LAYOUT_PARAMETERS.map((name) => [name, field(part, name) ?? field(beside, name)] as const);
-  const own = said.filter(([, value]) => value !== null);
-  for (const [name] of own) {
+function ownAdapter(adapter: Adapter, { layoutParameters, path }: MessageImage): Adapter {
+  const own = Object.keys(layoutParameters);
+  for (const name of own) {
     if (!(name in adapter.parameters)) {
       const reason = `family ${adapter.family} has no layout parameter ${name}`;
       throw new MMRawError("unsupported_option", reason, path);
     }
   }
   if (own.length === 0) return adapter;
-  const config = { ...adapter.parameters, ...Object.fromEntries(own) } as ConfigLike;
+  const config = { ...adapter.parameters, ...layoutParameters } as ConfigLike;
   try {
     return getAdapter(adapter.family, config);
   } catch (error) {
