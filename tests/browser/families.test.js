@@ -2,22 +2,12 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import { SHOTS, drop, openInspector } from "./open.js";
-import { ROOT, launch, serve } from "./site.js";
+import { ROOT, openSite } from "./site.js";
 
-let site;
-let browser;
-
-before(async () => {
-  site = await serve();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const { site, browser } = await openSite();
 
 const open = (options, fragment) => openInspector(browser, site, options, fragment);
 

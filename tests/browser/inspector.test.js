@@ -2,23 +2,13 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { SHOTS, drop, dropFile, goodRef, inspect, openInspector, states, vectors, verdict, violations } from "./open.js";
-import { ROOT, launch, serve } from "./site.js";
+import { ROOT, openSite } from "./site.js";
 
-let site;
-let browser;
-
-before(async () => {
-  site = await serve();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const { site, browser } = await openSite();
 
 const open = (options, fragment) => openInspector(browser, site, options, fragment);
 

@@ -2,6 +2,7 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
@@ -11,8 +12,17 @@ const SITE = join(ROOT, "build", "site");
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json", ".svg": "image/svg+xml" };
 const BROWSERS = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
+/** The site and a browser for the tests of one file; both end after the last of them. */
+export async function openSite() {
+  const site = await serve();
+  after(() => site.stop());
+  const browser = await launch();
+  after(() => browser.close());
+  return { site, browser };
+}
+
 /** The site's URL, and how to stop serving it. */
-export async function serve() {
+async function serve() {
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, "http://x").pathname));
     let file = join(SITE, path);
@@ -29,7 +39,7 @@ export async function serve() {
 }
 
 /** Debian's Chromium, or the one that CHROMIUM names. */
-export function launch() {
+function launch() {
   const executablePath = BROWSERS.find((path) => path && existsSync(path));
   if (executablePath === undefined) throw new Error("no Chromium: apt-get install chromium, or set CHROMIUM");
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import httpx
+from described import fields_of
 from exchange import GENERATE, RUN, TOKENS, Messages, image_part, render
 from pictures import KINDS, picture
 from server import VllmServer
@@ -40,17 +41,8 @@ class Urls:
 
     def fields(self, data: bytes, **changes: Any) -> RawMMRef:
         """A stored ref, with some fields changed."""
-        found = self.adapter.describe(data)
-        fields: dict[str, Any] = {
-            "family": self.adapter.family,
-            "fingerprint": self.adapter.fingerprint(),
-            "mm_hash": found.mm_hash,
-            "modality": self.adapter.feature_modality,
-            "payload": found.payload,
-            "raw_image_id": self.store.put(data),
-            "run_id": RUN,
-        }
-        return RawMMRef(**(fields | changes))
+        source = {"raw_image_id": self.store.put(data)}
+        return RawMMRef(**(fields_of(self.adapter, data, RUN) | source | changes))
 
     def ref(self, data: bytes, **changes: Any) -> str:
         """Its text."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from described import fields_of
 from PIL import Image
 from published_kimi import PublishedKimi
 from tiny_models import make_kimi_k25, make_qwen3_vl
@@ -87,15 +88,7 @@ class Engine:
 
     def ref(self, data: bytes, *, inline: bool = False, **changes: Any) -> str:
         """A ref of an encoded image."""
-        found = self.adapter.describe(data)
-        fields: dict[str, Any] = {
-            "family": self.adapter.family,
-            "fingerprint": self.adapter.fingerprint(),
-            "mm_hash": found.mm_hash,
-            "modality": self.adapter.feature_modality,
-            "payload": found.payload,
-            "run_id": RUN,
-        }
+        fields = fields_of(self.adapter, data, RUN)
         source = {"raw_uri": data_url(data)} if inline else {"raw_image_id": self.store.put(data)}
         return format_ref(RawMMRef(**{**fields, **source, **changes}))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from described import fields_of
 from engine import RUN, data_url
 from pictures import encode, picture
 from server import write_entry_points
@@ -69,18 +70,9 @@ def _wait(process: Any, log: Path) -> None:
 
 
 def ref(store: LocalStore, data: bytes, **changes: Any) -> str:
-    adapter = get_adapter("qwen_vl")
-    found = adapter.describe(data)
-    fields: dict[str, Any] = {
-        "family": "qwen_vl",
-        "fingerprint": adapter.fingerprint(),
-        "mm_hash": found.mm_hash,
-        "modality": "image",
-        "payload": found.payload,
-        "raw_image_id": store.put(data),
-        "run_id": RUN,
-    }
-    return format_ref(RawMMRef(**{**fields, **changes}))
+    source = {"raw_image_id": store.put(data)}
+    fields = fields_of(get_adapter("qwen_vl"), data, RUN) | source | changes
+    return format_ref(RawMMRef(**fields))
 
 
 def generate(image: str, **prompt: Any) -> httpx.Response:
