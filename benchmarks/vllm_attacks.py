@@ -3,8 +3,9 @@
     make bench-vllm-attacks
 
 Prints a Markdown table: memory of the API server while one request names 30 pictures of 16.8
-megapixels, and the time of a cached picture while others are decoded or processed. "Slow" is the
-slowest of all requests of a row: what a client may meet.
+megapixels, and the time of a cached picture while others are decoded or processed, in turns with
+the time of the same request on the idle server. "Slow" is the slowest of all requests of a row:
+what a client may meet.
 """
 
 # pyright: reportMissingImports=false
@@ -32,6 +33,8 @@ from mmraw_protocol.stores import LocalStore
 
 INFLIGHT, CACHE = 2 << 30, 256 << 20
 PICTURES = 30
+#: Of an attack and of quiet.
+TURNS = 10
 
 
 def body_of(*urls: str) -> dict[str, Any]:
@@ -67,15 +70,24 @@ def beside(send: Callable[[], object], clients: int) -> Generator[None]:
             thread.join()
 
 
-def row(name: str, found: Sequence[float], idle: float) -> float:
-    """One line of the table; gives the median."""
-    median = statistics.median(found)
-    slow = f"{max(found) * 1000:.0f} ms"
-    print(
-        f"| {name} | {median * 1000:.1f} ms | {slow} | {median / (idle or median):.2f} |",
-        flush=True,
-    )
-    return median
+def row(name: str, found: Sequence[float], idle: Sequence[float]) -> None:
+    """One line of the table."""
+    median, base = statistics.median(found), statistics.median(idle)
+    cells = f"{base * 1000:.1f} ms | {median * 1000:.1f} ms | {max(found) * 1000:.0f} ms"
+    print(f"| {name} | {cells} | {median / base:.2f} |", flush=True)
+
+
+def alternating(
+    send: Callable[[], float], attack: Callable[[], object], clients: int, count: int
+) -> tuple[list[float], list[float]]:
+    """Seconds beside an attack and without it, in turns: what else runs meets both alike."""
+    found: list[float] = []
+    idle: list[float] = []
+    for _ in range(TURNS):
+        idle += [send() for _ in range(count // TURNS)]
+        with beside(attack, clients):
+            found += [send() for _ in range(count // TURNS)]
+    return found, idle
 
 
 def memory(urls: Urls, name: str, body: dict[str, Any]) -> None:
@@ -117,21 +129,23 @@ def measure(urls: Urls, count: int) -> None:
     memory(urls, "with their own token counts", body_of(*honest))
     small = [lying(urls, LARGE[n % 4]) for n in range(PICTURES)]
     memory(urls, "that say that they are small", body_of(*small))
-    print(f"\n| a cached picture, {count} requests | median | slow | of idle |\n|---|---|---|---|")
-    idle = row("idle", [seconds(urls, cached) for _ in range(count)], 0)
+    print(f"\n| a cached picture, {count} requests each | idle | median | slow | of idle |")
+    print("|---|---|---|---|---|")
+
+    def send() -> float:
+        return seconds(urls, cached)
+
     bad = cycle(small)
-    with beside(lambda: seconds(urls, body_of(next(bad)), 400), clients=4):
-        row(
-            "while others are read and decoded", [seconds(urls, cached) for _ in range(count)], idle
-        )
+    times = alternating(send, lambda: seconds(urls, body_of(next(bad)), 400), 4, count)
+    row("while others are read and decoded", *times)
     fresh = iter(range(2, 1 << 16))
 
     def large() -> dict[str, Any]:
         return body_of(urls.ref(encode(picture(1280, 1280, next(fresh)), "JPEG")))
 
-    row("another one, alone", [seconds(urls, large()) for _ in range(5)], idle)
-    with beside(lambda: seconds(urls, large()), clients=1):
-        row("while another is processed", [seconds(urls, cached) for _ in range(count)], idle)
+    row("while another is processed", *alternating(send, lambda: seconds(urls, large()), 1, count))
+    alone = [seconds(urls, large()) for _ in range(5)]
+    print(f"\nThe other one alone: {statistics.median(alone) * 1000:.0f} ms")
 
 
 if __name__ == "__main__":
