@@ -23,7 +23,7 @@ from mmraw_protocol import (
     parse_ref,
     verify_ref,
 )
-from mmraw_protocol.families.kimi_k25 import kimi_grid
+from mmraw_protocol.families.kimi_k25 import kimi_content
 from mmraw_protocol.families.qwen_vl import qwen_grid
 from mmraw_protocol.images import ImageSource
 from mmraw_protocol.wire._generated import types
@@ -241,7 +241,7 @@ def images(rounds: int) -> Iterator[Figure]:
     sizes = [(w, h) for w in (640, 1920, 4032) for h in (480, 1080, 3024)]
     for name, who, arithmetic, target in (
         ("Qwen-VL", adapter, qwen_grid, 1.5),
-        ("Kimi K2.5", kimi, kimi_grid, 3.0),
+        ("Kimi K2.5", kimi, _kimi_grid, 3.0),
     ):
         timing = interleaved(
             {
@@ -251,6 +251,12 @@ def images(rounds: int) -> Iterator[Figure]:
             rounds,
         )
         yield within(f"layout of a size, {name}", "the bare arithmetic", timing, target, len(sizes))
+
+
+def _kimi_grid(width: int, height: int) -> tuple[int, int]:
+    """(h, w) in patches by the published layout parameters."""
+    high, wide = kimi_content(width, height, 14, 16384, 512)
+    return -(-high // 28) * 2, -(-wide // 28) * 2
 
 
 def features(rounds: int) -> Iterator[Figure]:

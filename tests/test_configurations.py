@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mmraw_protocol import MMRawError, get_adapter
+from mmraw_protocol.families import as_of_family
 from mmraw_protocol.wire._generated.families import FAMILIES
 
 #: The files of 125 other image processors and 22 checkpoints of models that share a class with a
@@ -177,3 +178,16 @@ def test_a_hub_id_is_found_in_the_cache(cache: Path) -> None:
 )
 def test_what_is_no_hub_id_is_no_command(name: str) -> None:
     assert "hf download" not in refusal("qwen_vl", name).message
+
+
+def test_parameters_of_one_family_alone_do_not_name_it() -> None:
+    # With defaults for the rest, any parameter would do.
+    assert refusal("auto", {"in_patch_limit": 16384}).code == "unknown_family"
+
+
+def test_a_processor_is_named_only_for_an_image_processor_without_one() -> None:
+    assert as_of_family({"patch_size": 14}, "qwen_vl") == {"patch_size": 14}
+    whole = {"image_processor_type": "A", "processor_class": "B"}
+    assert as_of_family(whole, "qwen_vl") == whole
+    alone = as_of_family({"image_processor_type": "A"}, "qwen_vl")
+    assert alone == {"image_processor_type": "A", "processor_class": "Qwen2VLProcessor"}

@@ -7,7 +7,9 @@ import pytest
 import samples
 
 from mmraw_protocol import MMRawError, wire
+from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
 from mmraw_protocol.wire.base64 import decode_base64, decode_base64url, encode_base64
+from mmraw_protocol.wire.check import Rule, expected, string
 from mmraw_protocol.wire.errors import ERRORS
 from mmraw_protocol.wire.json import parse_json
 from mmraw_protocol.wire.ref import parse_ref
@@ -138,3 +140,20 @@ def test_remedies_follow_the_case() -> None:
     with pytest.raises(MMRawError) as caught:
         decode_base64("e3=0")
     assert caught.value.remedy.startswith("Re-encode")
+
+
+def test_the_tags_that_are_read() -> None:
+    assert error_of("mmraw:v9:e30").message == "the tags after mmraw: are v1, v2, v3"
+
+
+def test_a_message_has_at_most_200_characters() -> None:
+    words = "x" * (200 - len("expected , got null"))
+    assert expected(words, None) == f"expected {words}, got null"
+    assert expected(f"{words}x", None) == f"expected {words}x"
+
+
+def test_the_longest_string_of_a_rule_is_allowed() -> None:
+    check = string(Rule("invalid_value", "up to three letters"), "", longest=3)
+    check("abc", "$", DEFAULT_LIMITS)
+    with pytest.raises(MMRawError, match="got a string of 4 characters"):
+        check("abcd", "$", DEFAULT_LIMITS)

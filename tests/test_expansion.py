@@ -17,6 +17,7 @@ from mmraw_protocol import (
     format_ref,
     get_adapter,
 )
+from mmraw_protocol.conversation.expanded_ids import compact_ids
 from mmraw_protocol.conversation.expansion import ImagePrompt
 from mmraw_protocol.conversation.placeholders import check_spans, span_texts
 from mmraw_protocol.families.built_in import BuiltInAdapter
@@ -241,3 +242,37 @@ def test_images_are_counted() -> None:
     ref = ref_of(get_adapter("qwen_vl"), 32, 32)  # pyright: ignore[reportArgumentType]
     error = refused(expand_prompt, [], [ref, ref], limits=limits)
     assert (error.code, error.path) == ("limit_exceeded", "$.refs")
+
+
+@pytest.mark.parametrize("family", [name for name, info in FAMILIES.items() if info.vllm.after])
+def test_a_prompt_that_ends_before_the_token_after_a_span_is_refused(family: str) -> None:
+    made = one_image_of(family)
+    whole = expanded(made)
+    place = whole.placeholders[-1]
+    error = refused(
+        compact_prompt,
+        whole.token_ids[: place.offset + place.length],
+        whole.placeholders,
+        made.adapter,
+        vocabulary=made.vocabulary,
+    )
+    assert error.code == "span_mismatch"
+    assert error.path == f"$.placeholders[{len(made.refs) - 1}]"
+
+
+def one_image_of(family: str) -> Drawn:
+    """A prompt with images, always the same."""
+    draws = (drawn(random.Random(seed), family) for seed in range(100))
+    return next(made for made in draws if made.refs)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_token_ids_may_come_expanded_or_not(family: str) -> None:
+    made = one_image_of(family)
+    adapter, ids = made.adapter, {**published(made.adapter), **(made.vocabulary or {})}
+    refs = dict(enumerate(made.refs))
+    lone = [ids[adapter.pad_token], 5]
+    if adapter.info.vllm.target == adapter.pad_token:
+        assert compact_ids(lone, {}, 1, adapter, vocabulary=ids, engine="vllm") is lone
+    error = refused(compact_ids, [1, 2], refs, 1, adapter, vocabulary=ids, engine="vllm")
+    assert error.code == "lengths_differ"

@@ -292,3 +292,37 @@ def test_every_family_names_its_grid_and_any_other_has_the_usual_name() -> None:
         assert grid_key(family) == info.grid_key
     assert len({grid_key(family) for family in FAMILIES}) > 1
     assert grid_key("unheard_of") == GRID_KEY
+
+
+@pytest.mark.parametrize("size", [(640, 480), (300, 1000), (77, 31), (4032, 3024)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_resized_picture_is_the_grid_in_pixels(family: str, size: tuple[int, int]) -> None:
+    adapter: Any = get_adapter(family)
+    layout = adapter.layout(*size)
+    frames, rows, columns = layout.grid_thw
+    side = layout.resized[0] // columns
+    assert frames == 1
+    assert side > 1
+    assert layout.resized == (columns * side, rows * side)
+    token = side * adapter.merge_size
+    padding = [whole - part for part, whole in zip(layout.content, layout.resized, strict=True)]
+    assert all(0 <= pixels <= token for pixels in padding)
+
+
+def test_a_side_has_31_bits() -> None:
+    adapter = get_adapter("internvl")
+    assert adapter.layout(2**31 - 1, 2**31 - 1).grid_thw == (1, 3, 3)
+    assert refused_code(adapter.layout, 2**31, 5) == "limit_exceeded"
+    assert refused_code(adapter.layout, 5, 2**31) == "limit_exceeded"
+
+
+@given(width=st.integers(1500, 9000), height=st.integers(1500, 9000))
+def test_glm5_takes_the_highest_picture_within_its_budget(width: int, height: int) -> None:
+    adapter: Any = get_adapter("glm5_next", {"max_image_tokens": 64})
+    config = adapter.config
+    factor = config.patch_size * config.merge_size
+    areas = (
+        -(-high // factor) * -(-max(1, width * high // height) // factor)
+        for high in range(1, 64 * factor)
+    )
+    assert adapter.layout(width, height).num_tokens == max(area for area in areas if area <= 64)

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -147,3 +148,9 @@ def test_a_second_picture_beside_a_source_is_rejected() -> None:
         {"inline_data": {"mime_type": "image/png", "data": URL, "more": PNG}},
     ):
         assert refusal(user([part])) == ("image_part_unknown", "$[0].content[0]")
+
+
+def test_objects_of_any_kind_are_seen_where_a_picture_is_named() -> None:
+    part = {"type": "custom", "picture": SimpleNamespace(x=1)}
+    assert refusal(user([part])) == ("image_part_unknown", "$[0].content[0]")
+    assert refusal(user([{"type": "custom", "picture": {}}])) is None

@@ -18,6 +18,7 @@ from mmraw_protocol import MMRawError, get_adapter, mm_refs, parse_mm_refs, ref_
 from mmraw_protocol.files.heads import Heads
 from mmraw_protocol.files.packed import packed_pieces
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.msgpack import is_msgpack, parse_msgpack
 from mmraw_protocol.wire.msgpack_stream import JsonText, json_lines
 
 pack = msgspec.msgpack.encode
@@ -252,3 +253,36 @@ def test_fsck_and_gc_read_what_must_stay(
         rollouts.write_bytes(rollouts.read_bytes()[:-1])
         (problem,) = said(capsys, "store", "fsck", rollouts, *at, code=1)["problems"]
         assert problem["code"] == "invalid_msgpack"
+
+
+@pytest.mark.parametrize("first", [0x80, 0x8F, 0x90, 0x9F, 0xDC, 0xDF])
+def test_the_first_byte_of_an_array_or_object_says_messagepack(first: int) -> None:
+    assert is_msgpack(bytes([first]))
+
+
+@pytest.mark.parametrize("first", [*b"[{ ", 0x7F, 0xA0, 0xDB, 0xE0])
+def test_any_other_first_byte_is_json(first: int) -> None:
+    assert not is_msgpack(bytes([first]))
+
+
+@pytest.mark.parametrize("count", [0, 15, 16, 31, 32])
+def test_sizes_on_both_sides_of_the_short_forms_are_read(count: int) -> None:
+    texts = [f"{number:x}" for number in range(count)]
+    document = [dict.fromkeys(texts, 1), texts, "x" * count]
+    line = b"".join(json_lines(io.BytesIO(pack(document)).read))
+    assert json.loads(line) == document
+
+
+def test_a_stream_of_json_gives_no_more_bytes_than_were_asked_for() -> None:
+    stream = JsonText(io.BytesIO(b'{"a": 1}').read)
+    assert [stream.read(1), stream.read(2)] == [b"{", b'"a']
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_documents_of_images_have_32_levels(wrap: Callable[[Any], Any]) -> None:
+    document: Any = 1
+    for _ in range(32):
+        document = wrap(document)
+    assert parse_msgpack(pack(document), max_values=1000) == document
+    with pytest.raises(MMRawError, match="limit_exceeded"):
+        parse_msgpack(pack(wrap(document)), max_values=1000)

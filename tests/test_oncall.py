@@ -227,6 +227,8 @@ def test_a_fingerprint_is_told_by_its_line_its_scheme_and_its_parameters(answer:
     [
         ({}, "qwen3_vl / qwen3_5 line; scheme v1"),
         ({"max_pixels": 1003520}, "line with max_pixels 1003520"),
+        ({"max_pixels": 784 * 16381}, "line with max_pixels 12842704"),
+        ({"max_pixels": 1 << 40}, "line with max_pixels 1099511627776"),
         ({"do_resize": False}, "line with do_resize false"),
         ({"min_pixels": 200704, "max_pixels": 1003520}, "max_pixels 1003520, min_pixels 200704"),
     ],

@@ -18,6 +18,7 @@ from mmraw_protocol import (
     inline_messages,
     mm_refs,
     offload_messages,
+    open_store,
     pack_images,
     parse_mm_refs,
     parse_ref,
@@ -244,3 +245,34 @@ def test_mm_refs_are_refused_where_something_would_be_guessed_or_lost() -> None:
     assert refusal(mm_refs, [part], {"image": one}, form="x")[0] == "unsupported_option"
     keyed = {"type": "image_url", "url": "https://example.org/a.png", "uuid": "mine"}
     assert refusal(mm_refs, [keyed], {"image": one}) == ("not_convertible", "$[0].uuid")
+
+
+def test_a_source_is_the_url_of_an_object_or_the_object() -> None:
+    picture = Image.new("RGB", (4, 4))
+    assert image_source({"type": "image_url", "image_url": picture}) is picture
+    assert image_source({"type": "image_url", "image_url": Url("u")}) == "u"
+    assert image_source({"type": "image_url", "image_url": {"url": "u"}}) == "u"
+
+
+def test_an_image_column_of_a_message_without_content_becomes_its_content() -> None:
+    (message,) = ref_messages([{"role": "user", "images": [DATA_URL]}], QWEN, storage="inline")
+    (part,) = message["content"]
+    assert parse_ref(part["image_url"]["url"]).raw_uri == DATA_URL
+
+
+def test_the_messages_are_those_of_the_first_list_of_a_row() -> None:
+    prompt = user(url_part(DATA_URL))
+    answers = [{"role": "assistant", "content": text} for text in ("a", "b", "c")]
+    made = ref_messages({"prompt": prompt, "chosen": answers}, QWEN, storage="inline")
+    assert [message["role"] for message in made] == ["user"]
+
+
+def test_a_store_of_several_runs_is_asked_for_the_run_of_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN_ID", "a")
+    store = open_store(tmp_path, run_ids=["a", "b"])
+    (message,) = ref_messages(user(url_part(DATA_URL)), QWEN, store=store)
+    ref = parse_ref(message["content"][0]["image_url"]["url"])
+    assert ref.run_id == "a"
+    assert store.get(str(ref.raw_image_id), run_id="a") == samples.PNG

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import process_programs
 import pytest
 
@@ -24,10 +25,13 @@ from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, StorePlace
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.materialize import MaterializedImage
 from mmraw_protocol.stores.maintenance import check, collect
+from mmraw_protocol.system.shown import Shown
 
 PNG = process_programs.png(600)
 LONG = "x" * 5000
 PLACE = StorePlace(LONG, LONG)
+#: Rooms whose objects are read from documents and pictures.
+READ = ("wire", "images", "families", "conversation")
 
 
 def packed(storage: Any = "inline") -> Any:
@@ -162,3 +166,16 @@ def test_reports_are_short_whatever_they_hold(tmp_path: Path) -> None:
     for entry in store.entries():
         assert isinstance(entry, Hashable)
         assert len(repr(entry)) <= 300
+
+
+def test_what_is_read_cannot_be_changed() -> None:
+    kinds = [*Shown.__subclasses__()]
+    structs = [kind for kind in every(kinds) if issubclass(kind, msgspec.Struct)]
+    read = [kind for kind in structs if kind.__module__.split(".")[1] in READ]
+    assert {"ImageDescription", "PlacedImage", "MessageImage"} <= {kind.__name__ for kind in read}
+    assert [kind for kind in read if not kind.__struct_config__.frozen] == []
+
+
+def every(kinds: list[type]) -> list[type]:
+    """Classes and all that are made of them."""
+    return kinds + [one for kind in kinds for one in every(kind.__subclasses__())]

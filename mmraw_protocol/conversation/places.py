@@ -107,10 +107,8 @@ def items_of(value: Any) -> Sequence[Any] | None:
     if isinstance(value, Sequence):
         return cast("Sequence[Any]", value)
     # What pandas and Arrow make of a list: an array of one dimension that holds objects.
-    is_list = getattr(value, "ndim", None) == 1 and hasattr(value, "tolist")
-    if is_list and getattr(getattr(value, "dtype", None), "kind", "") in ("O", "U"):
-        return list(value)
-    return None
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return list(value) if kind in ("O", "U") and value.ndim == 1 else None
 
 
 def value_at(part: Any, at: Sequence[str]) -> Any:

@@ -34,20 +34,8 @@ def kimi_content(
     return high, wide
 
 
-def kimi_grid(
-    width: int,
-    height: int,
-    patch_size: int = 14,
-    merge_kernel_size: int = 2,
-    in_patch_limit: int = 16384,
-    patch_limit_on_one_side: int = 512,
-) -> tuple[int, int]:
-    """(h, w) in patches, padded to the merge raster; pixels in. The sides must be positive."""
-    high, wide = kimi_content(width, height, patch_size, in_patch_limit, patch_limit_on_one_side)
-    return _padded(high, wide, patch_size, merge_kernel_size)
-
-
 def _padded(high: int, wide: int, patch_size: int, merge_kernel_size: int) -> tuple[int, int]:
+    """(h, w) in patches, padded to the merge raster; pixels in."""
     factor = patch_size * merge_kernel_size
     return -(-high // factor) * merge_kernel_size, -(-wide // factor) * merge_kernel_size
 

@@ -21,7 +21,6 @@ MAX_WIDE_TEXT = 1 << 18
 #: Long texts are worked on piece by piece.
 _WINDOW = 1 << 16
 
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_SIGNS = bytes(set(range(256)) - set(b",:[]{}"))
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 #: 16 digits or more, each a 0. A literal beginning is searched for much faster than a repetition.
@@ -163,7 +162,7 @@ def _check_depth(signs: bytes, max_depth: int, path: str) -> None:
     if opened <= max_depth:
         return
     depth = 0
-    for bracket in signs.translate(None, _NO_BRACKETS):
+    for bracket in signs.translate(None, b",:"):
         depth += _STEPS[bracket]
         if depth > max_depth:
             raise too_deep(max_depth, path)

@@ -25,6 +25,12 @@ CHUNK = 1 << 16
 
 Kind = Literal["text", "binary", "array", "map", "scalars"]
 
+#: What a first byte begins that has the size, too.
+_SMALL: dict[int, tuple[Kind, int]] = {
+    **{0x80 + size: ("map", size) for size in range(16)},
+    **{0x90 + size: ("array", size) for size in range(16)},
+    **{0xA0 + size: ("text", size) for size in range(32)},
+}
 #: Bytes of a number after its first byte.
 _NUMBERS = {
     0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
@@ -176,12 +182,9 @@ class PackedReader:
         at = self._passed + self._at
         raw = self._take(1)
         first = raw[0]
-        if 0x80 <= first <= 0x8F:
-            return Token("map", raw, first - 0x80, at)
-        if 0x90 <= first <= 0x9F:
-            return Token("array", raw, first - 0x90, at)
-        if 0xA0 <= first <= 0xBF:
-            return Token("text", raw, first - 0xA0, at)
+        if first in _SMALL:
+            kind, size = _SMALL[first]
+            return Token(kind, raw, size, at)
         if first in _SIZED:
             kind, width = _SIZED[first]
             raw += self._take(width)

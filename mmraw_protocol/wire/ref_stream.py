@@ -105,8 +105,10 @@ def _split(
         size += part
         at += PIECE
     tail = decode_url(text[at:])
-    end = -1 if tail is None or size < 0 else tail.find(b'"')
-    if tail is None or end < 0:
+    if tail is None or size < 0:
+        return None
+    end = tail.find(b'"')
+    if end < 0:
         return None
     last = str(tail[:end], "latin-1")
     image = decode_standard(last)

@@ -5,9 +5,9 @@
     python tests/mutation/mutants.py NAME …     # these alone
 
 mutants.json has the operators, how many mutants are drawn and how many of them are the sample, the
-tests of each folder, and the survivors that are expected, each with its reason. Mutants are drawn
-by the hash of their names, so that a change of one function draws no others elsewhere. It runs in
-the environment `mutation` of tests/environments.
+tests of each folder and of some modules, and the survivors that are expected, each with its reason.
+Mutants are drawn by the hash of their names, so that a change of one function draws no others
+elsewhere. It runs in the environment `mutation` of tests/environments, and its tests in .venv.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,23 @@ PLAN: dict[str, Any] = json.loads((Path(__file__).parent / "mutants.json").read_
 #: Verdicts of the whole, one a line, so that a run that was stopped goes on.
 NOTES = ROOT / "build" / "mutants.jsonl"
 LEAST_NOTICED = 0.9
+#: Runs the tests; the environment of cosmic-ray has none of their packages.
+PYTHON = ROOT / ".venv" / "bin" / "python"
 #: Elsewhere `*` and `/` are no operators: they mark parameters, and a change is no Python.
 ARITHMETIC = ("and_expr", "arith_expr", "term")
 
 
-def command(folder: str) -> str:
-    """The tests that must notice a mutant in a folder of the package."""
-    files = " ".join(f"tests/test_{name}.py" for name in PLAN["tests"][folder].split())
+def tests_of(name: str) -> list[str]:
+    """The tests that must notice a mutant, those of its module before those of its folder."""
+    module, folder = name.split(":")[0], name.split("/")[0]
+    return f"{PLAN['modules'].get(module, '')} {PLAN['tests'][folder]}".split()
+
+
+def command(tests: Iterable[str]) -> str:
+    """What runs some tests until one fails."""
+    files = " ".join(f"tests/test_{test}.py" for test in dict.fromkeys(tests))
     options = "-q -x -p no:cacheprovider --hypothesis-profile quick"
-    return f"{sys.executable} -B -m pytest {options} {files}"
+    return f"{PYTHON} -B -m pytest {options} {files}"
 
 
 def mutants() -> Iterator[tuple[str, MutationSpec]]:
@@ -92,7 +100,7 @@ def begin(copies: Any) -> None:
 def verdict(mutant: tuple[str, MutationSpec]) -> tuple[str, str]:
     """The name and what came of it: noticed, SURVIVED, or why nobody knows."""
     name, spec = mutant
-    result = mutate_and_test([spec], command(name.split("/")[0]), PLAN["timeout_seconds"])
+    result = mutate_and_test([spec], command(tests_of(name)), PLAN["timeout_seconds"])
     if result.test_outcome == TestOutcome.KILLED:
         return name, "noticed"
     return name, "SURVIVED" if result.test_outcome == TestOutcome.SURVIVED else "NO VERDICT"
@@ -105,8 +113,8 @@ def verdicts(chosen: dict[str, MutationSpec], folder: Path) -> Iterator[tuple[st
         copy = str(copy_to(folder / f"copy{number}"))
         copies.put(copy)
     enter(copy)
-    for part in sorted({name.split("/")[0] for name in chosen}):
-        subprocess.run(command(part).split(), check=True)
+    every = [test for name in chosen for test in tests_of(name)]
+    subprocess.run(command(every).split(), check=True)
     with multiprocessing.Pool(WORKERS, begin, (copies,)) as pool:
         yield from pool.imap_unordered(verdict, chosen.items())
 
