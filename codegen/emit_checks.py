@@ -10,7 +10,7 @@ from __future__ import annotations
 from .canonical import canonical_text, string_of
 from .ir import Definition, Field, Integer, Model, Named, Opaque, String, Tuple, Type
 from .load import SchemaError
-from .python_text import SAFE, anchored, header, raw, snake
+from .python_text import RULES, SAFE, anchored, header, raw, snake
 from .walk import Kinds, written
 
 _IMPORTS = """from __future__ import annotations
@@ -42,12 +42,11 @@ from ..check import (
 from ..data_url import SYNTAXES, fits_source
 from .limits import Limits
 """
-SOURCES = ("common/", "families/", "features/", "item/", "limits.json", "ref/", "urls/")
 
 
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
-    out = [header(model, "The rules of everything that spec/ defines.", *SOURCES), _IMPORTS]
+    out = [header(model, "The rules of everything that spec/ defines.", *RULES), _IMPORTS]
     out += [_definition(item) for item in model.ordered if not item.by_family]
     rows = "".join(f"    {v.family!r}: check_{snake(v.payload)},\n" for v in model.built_in)
     out.append(

@@ -8,7 +8,7 @@ from typing import Any
 
 from .ir import Const, Definition, Integer, Model, Named, Nullable, String, Tuple, Type, Variant
 from .load import SchemaError
-from .python_text import SAFE, anchored, header
+from .python_text import RULES, SAFE, anchored, header
 from .walk import Kinds, written
 
 _IMPORTS = (
@@ -34,7 +34,7 @@ _OPENING = (
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
     lines = [
-        header(model, "Hypothesis strategies of everything that spec/ defines."),
+        header(model, "Hypothesis strategies of everything that spec/ defines.", *RULES),
         _IMPORTS,
         "Strategy = st.SearchStrategy[Any]\n",
         _faults(model),

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import emit_messages, emit_modalities
 from .ir import Boolean, Definition, Field, Integer, Model, Nullable, Number, Type
+from .python_text import RULES
 from .typescript_checks import checks
 from .typescript_tables import families, wire
 from .typescript_text import comment, header, key, literal, model_fields
@@ -43,7 +44,7 @@ _TYPES = Kinds(
 
 
 def _types(model: Model) -> str:
-    out = [header(model, "Types of everything that spec/ defines.")]
+    out = [header(model, "Types of everything that spec/ defines.", *RULES)]
     out.append('import type { JsonFloat, JsonObject } from "../codec/values.js";\n')
     for item in model.ordered:
         text = comment(f"{item.title}. {item.description} Source: {item.schema_id}.")

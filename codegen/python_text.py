@@ -11,6 +11,10 @@ COMMAND = "python -m codegen"
 SAFE = 9007199254740991
 
 
+#: Files below spec/ from which the rules of documents follow.
+RULES = ("common/", "families/", "features/", "item/", "limits.json", "ref/", "urls/")
+
+
 def header(model: Model, title: str, *sources: str) -> str:
     """The opening of a generated module: title, command, sha256 of its sources below spec/."""
     return (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .ir import Definition, Field, Integer, Model, Opaque, String, Tuple, Type
 from .load import SchemaError
-from .python_text import SAFE
+from .python_text import RULES, SAFE
 from .typescript_text import comment, header, key, literal
 from .walk import Kinds, written
 
@@ -21,7 +21,7 @@ import { SYNTAXES } from "../syntax.js";
 
 def checks(model: Model) -> str:
     """The generated module."""
-    out = [header(model, "A check for everything that spec/ defines."), _IMPORTS]
+    out = [header(model, "A check for everything that spec/ defines.", *RULES), _IMPORTS]
     out += [_definition(item) for item in model.ordered if not item.by_family]
     rows = "".join(f"  {key(str(v.family))}: check{v.payload},\n" for v in model.built_in)
     out.append(

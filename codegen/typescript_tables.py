@@ -7,6 +7,7 @@ from typing import Any
 from .canonical import string_of
 from .ir import Const, Definition, Model
 from .load import Json
+from .python_text import RULES
 from .typescript_text import (
     ModelField,
     comment,
@@ -77,7 +78,7 @@ export interface ItemWire extends Wire {
 
 def wire(model: Model) -> str:
     """The generated table of dialects."""
-    out = [header(model, "The wire form of each dialect."), _WIRE_TYPES]
+    out = [header(model, "The wire form of each dialect.", *RULES), _WIRE_TYPES]
     rows = "".join(_dialect(model, item) for item in model.refs)
     out.append(
         "export const DIALECTS: { readonly [D in RefDialect]: WireDialect } = " + f"{{\n{rows}}};\n"
@@ -278,6 +279,10 @@ export interface FamilyInfo {
 """
 
 
+#: What the table of families follows from.
+_SOURCES = ("common/", "families/", "limits.json")
+
+
 def families(model: Model) -> str:
     """The generated table of the built-in families; ../families/<name>.ts is each one's module."""
     names = list(model.spec.families)
@@ -289,7 +294,7 @@ def families(model: Model) -> str:
     table = "{ readonly [F in BuiltInFamily]: FamilyInfo }"
     return "\n".join(
         [
-            header(model, "The built-in families, from the folders of spec/families/."),
+            header(model, "The built-in families, from the folders of spec/families/.", *_SOURCES),
             imports,
             f"export type BuiltInFamily = {' | '.join(literal(name) for name in names)};\n",
             _FAMILY_INTERFACE,

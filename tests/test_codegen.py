@@ -105,6 +105,13 @@ def test_a_change_rewrites_only_what_follows_from_it(checkout: Path) -> None:
     assert "errors.py" in changed
     assert "errors.md" in changed
     assert not changed & {"types.py", "checks.py", "limits.py", "ref-v3.md", "limits.md"}
+    assert not changed & {"types.ts", "checks.ts", "wire.ts", "families.ts", "strategies.py"}
+    before = {path: (checkout / path).read_text() for path in generated(checkout)}
+    edit(checkout, "ref/v3.schema.json", lambda d: d["$defs"]["RefV3"].update(title="Another"))
+    assert main([], checkout) == 0
+    changed = {path.name for path, text in before.items() if (checkout / path).read_text() != text}
+    assert {"ref-v3.md", "checks.py", "checks.ts"} <= changed
+    assert not changed & {"families.py", "families.ts", "errors.py", "errors.ts", "ref-v2.md"}
 
 
 @pytest.mark.parametrize("keyword", ["RunId", "GridSide"])
