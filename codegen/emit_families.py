@@ -54,7 +54,7 @@ class Line(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """What vLLM makes of an image's place in a prompt.
+    """What a server makes of an image's place in a prompt.
 
     Attributes:
         model_types: `model_type` of the models that it serves.
@@ -63,7 +63,8 @@ class Expansion(NamedTuple):
         refused: The forms of the family that cannot be expanded or compacted, and why.
         item: What its items say of the layout, and the reading that each is (families/readings.py).
         parameters: The layout parameters that the server does not take from its image processor:
-            their paths, from the server's `model_config` or `processor`, or their values.
+            values, or paths from the server's `model_config` or `processor`, or from `served`,
+            SGLang's own processor; by model_type where only some models have them.
     """
 
     model_types: tuple[str, ...]

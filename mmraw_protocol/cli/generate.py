@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from ..conversation import environment
 from ..conversation.family_tokens import DEFAULT_ENGINE, ENGINES
-from ..conversation.messages import mm_data, pack_images
+from ..conversation.image_refs import ref_messages
+from ..conversation.messages import find_images, mm_data, pack_images
 from ..families import Adapter
 from ..wire._generated.families import FAMILIES
+from ..wire.content_parts import PART_TYPE
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
 from ..wire.json import parse_json
@@ -32,7 +36,9 @@ from .options import (
 from .output import print_json
 
 if TYPE_CHECKING:
-    from ..integrations.client import Completion
+    from ..integrations.client import Completion, GenerateClient
+
+_Answer = TypeVar("_Answer")
 
 EXAMPLE = (
     "mmraw generate messages.json --server http://localhost:8000 --model Qwen/Qwen3-VL-2B-Instruct "
@@ -54,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", required=True, help="URL, for example http://localhost:8000")
     parser.add_argument(
         "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="the server (default: vllm)"
+    )
+    parser.add_argument(
+        "--chat",
+        action="store_true",
+        help="post the messages to /v1/chat/completions, refs as URLs: no tokenizer is needed",
     )
     parser.add_argument("--model", required=True, help="the model's name on the server")
     parser.add_argument("--tokenizer", help="the tokenizer's folder or name (default: the model)")
@@ -89,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
     store = store_of(args, required=True) if storage == "offload" else None
     packing = {"storage": storage, "store": store}
     packing |= {"orientation": args.orientation, "alpha": args.alpha}
+    if args.chat:
+        return _run_chat(args, messages, adapter, packing)
     own = args.token_ids is not None
     prompt = (_own_prompt if own else _rendered)(args, messages, adapter, packing)
     completion = asyncio.run(_generate(args, prompt, args.run_id or environment.label_of(store)))
@@ -102,6 +115,34 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(text)
     return 0
+
+
+def _run_chat(
+    args: argparse.Namespace, messages: list[Any], adapter: Adapter, packing: dict[str, Any]
+) -> int:
+    """Prints the answer to a chat."""
+    noted: Counter[str] = Counter()
+    options: dict[str, Any] = {"dialect": args.dialect, "run_id": args.run_id, "noted": noted}
+    posted = _as_urls(ref_messages(messages, adapter, **packing, **options))
+    tell_notes(noted)
+    sampling = {"max_tokens": args.max_tokens, "temperature": args.temperature}
+    ask = _asked(args, {}, lambda client: client.chat(posted, sampling_params=sampling))
+    answer = asyncio.run(ask)
+    if args.json or answer.text is None:
+        print_json(answer._asdict())
+    else:
+        print(answer.text)
+    return 0
+
+
+def _as_urls(messages: list[Any]) -> list[Any]:
+    """The messages with every image as the part that the route reads; they have refs alone."""
+    found = copy.deepcopy(messages)
+    for image in find_images(found):
+        part = cast("dict[str, Any]", image.part)
+        part.clear()
+        part |= {"type": PART_TYPE, PART_TYPE: {"url": image.source}}
+    return found
 
 
 def _report(completion: Completion, text: str | None) -> dict[str, Any]:
@@ -179,24 +220,34 @@ def _renderer(args: argparse.Namespace, adapter: Adapter) -> Any:
 
 
 async def _generate(args: argparse.Namespace, prompt: Prompt, label: str) -> Completion:
-    try:
-        from ..integrations.client import GenerateClient, ServerError
-    except ImportError:
-        GenerateClient = ServerError = None  # noqa: N806
-    if GenerateClient is None or ServerError is None:
-        message = "install mmraw-protocol[client] to reach a server"
-        raise MMRawError("missing_dependency", message)
     most = "max_new_tokens" if args.engine == "sglang" else "max_tokens"
     sampling: dict[str, Any] = {most: args.max_tokens, "temperature": args.temperature}
     if prompt.renderer is not None:
         sampling["stop_token_ids"] = list(prompt.renderer.get_stop_token_ids())
-    options: dict[str, Any] = {"run_id": label, "dialect": args.dialect, "timeout": args.timeout}
-    async with GenerateClient(args.server, args.model, engine=args.engine, **options) as client:
+    given: dict[str, Any] = {"multi_modal_data": prompt.images, "sampling_params": sampling}
+    options: dict[str, Any] = {"run_id": label, "dialect": args.dialect}
+    return await _asked(args, options, lambda client: client.generate(prompt.token_ids, **given))
+
+
+async def _asked(
+    args: argparse.Namespace,
+    options: dict[str, Any],
+    ask: Callable[[GenerateClient], Awaitable[_Answer]],
+) -> _Answer:
+    """What the server answers; its refusal is shown in its own words, too."""
+    module: Any = None
+    try:
+        module = import_module("mmraw_protocol.integrations.client")
+    except ImportError:
+        module = None
+    if module is None:
+        message = "install mmraw-protocol[client] to reach a server"
+        raise MMRawError("missing_dependency", message)
+    options = {**options, "engine": args.engine, "timeout": args.timeout}
+    async with module.GenerateClient(args.server, args.model, **options) as client:
         try:
-            return await client.generate(
-                prompt.token_ids, multi_modal_data=prompt.images, sampling_params=sampling
-            )
-        except ServerError as error:
+            return await ask(client)
+        except module.ServerError as error:
             if error.detail and not args.json:
                 print(f"server: {error.detail}", file=sys.stderr)
             raise

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..families import Adapter
+from ..families.built_in import BuiltInAdapter
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire._generated.types import PlaceholderRange
 from ..wire.errors import MMRawError
@@ -42,7 +43,7 @@ def compact_ids(
             beside refs in a prompt that is expanded), placeholder_mismatch (another count of tokens
             than the ref gives), and what `compact_prompt` raises, with the image's path.
     """
-    spans = _runs(token_ids, vocabulary.get(adapter.pad_token))
+    spans = _runs(token_ids, adapter, vocabulary)
     if sum(span.length for span in spans) == images:
         return token_ids
     if len(spans) != images:
@@ -63,14 +64,23 @@ def compact_ids(
     raise MMRawError(failed.code, failed.message, path)
 
 
-def _runs(token_ids: Sequence[int], pad: int | None) -> list[PlaceholderRange]:
-    """Where the pad stands, neighbours together."""
+def _runs(
+    token_ids: Sequence[int], adapter: Adapter, vocabulary: Mapping[str, int]
+) -> list[PlaceholderRange]:
+    """Where the tokens of images stand: neighbours together, as far as the end of an image."""
+    tokens = adapter.tokens if isinstance(adapter, BuiltInAdapter) else None
+    ends = "" if tokens is None else tokens.end
+    rows = "" if tokens is None else tokens.row_end
+    inside = {vocabulary.get(text) for text in (adapter.pad_token, rows, ends) if text} - {None}
     found: list[PlaceholderRange] = []
     start: int | None = None
     for position, token in enumerate([*token_ids, None]):
-        if token == pad and start is None:
-            start = position
-        elif token != pad and start is not None:
-            found.append(PlaceholderRange(offset=start, length=position - start))
+        if token in inside:
+            start = position if start is None else start
+        # The token after the last row of an image, where there is one, belongs to it.
+        is_over = token not in inside or (ends and token == vocabulary.get(ends))
+        if start is not None and is_over:
+            stop = position + (token in inside)
+            found.append(PlaceholderRange(offset=start, length=stop - start))
             start = None
     return found

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from ..wire._generated.errors import ErrorCode
-from ..wire._generated.families import FAMILIES, FamilyInfo
+from ..wire._generated.families import FAMILIES, Expansion
 from ..wire.errors import MMRawError
 from .base import GRID_KEY, Adapter, Layout
 from .built_in import BuiltInAdapter
@@ -28,15 +28,27 @@ PROBES = ((64, 48), (640, 480), (333, 517), (1920, 1080), (672, 1344))
 FAMILY_BY_MODEL_TYPE = {
     model_type: family for family, info in FAMILIES.items() for model_type in info.vllm.model_types
 }
+#: Those that SGLang has beside vLLM's.
+_OF_SGLANG = {
+    model_type: family
+    for family, info in FAMILIES.items()
+    for model_type in info.sglang.model_types
+}
 
 
-def family_of(model_type: str) -> str:
+def family_of(model_type: str, engine: str = "vllm") -> str:
     """The family of a model.
+
+    Args:
+        model_type: Of its configuration.
+        engine: The server, `vllm` or `sglang`.
 
     Raises:
         MMRawError: unknown_family.
     """
     family = FAMILY_BY_MODEL_TYPE.get(model_type)
+    if family is None and engine == "sglang":
+        family = _OF_SGLANG.get(model_type)
     if family is None:
         message = "the model's family is unknown; name it in MMRAW_FAMILY"
         raise MMRawError("unknown_family", message)
@@ -48,6 +60,7 @@ def server_adapter(
     processor: Mapping[str, Any],
     overrides: Mapping[str, Any],
     places: Mapping[str, Any] | None = None,
+    engine: str = "vllm",
 ) -> Adapter:
     """The adapter under the layout parameters of the server.
 
@@ -55,8 +68,10 @@ def server_adapter(
         family: The model's family.
         processor: The image processor's configuration, as its preprocessor_config.json has it.
         overrides: What the server was started with (`--mm-processor-kwargs`).
-        places: The objects `model_config` and `processor` of the server, if a family's
-            parameters may stand (spec/families/<name>/family.json).
+        places: The objects `model_config` and `processor` of the server, and `served`, SGLang's
+            own processor, where a family's parameters may stand
+            (spec/families/<name>/family.json).
+        engine: The server, `vllm` or `sglang`.
 
     Raises:
         MMRawError: invalid_config, unknown_family.
@@ -66,13 +81,13 @@ def server_adapter(
     info = FAMILIES.get(family)
     if info is None:
         return get_adapter(family, {**processor, **overrides, **images}, placeholder=placeholder)
-    changes = _parameters(info, places or {})
+    changes = _parameters(getattr(info, engine), places or {})
     for values in (overrides, images):
         changes |= {name: v for name, v in found_in(values, info).items() if v is not None}
     document = as_of_family(processor, family)
     parameters = {**found_in(processor, info), **changes}
     if type_of(processor) is None and {*info.required} <= {*parameters}:
-        # vLLM's own classes do not have these names; the missing values are elsewhere.
+        # A server's own classes do not have these names; the missing values are elsewhere.
         document, changes = {}, parameters
     found = get_adapter(family, document, placeholder=placeholder)
     adapter = cast("BuiltInAdapter[Any, Any]", found)
@@ -80,12 +95,14 @@ def server_adapter(
     return type(adapter)(config, adapter.placeholder, adapter.line)
 
 
-def _parameters(info: FamilyInfo, places: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(column: Expansion, places: Mapping[str, Any]) -> dict[str, Any]:
     """The layout parameters that the server has elsewhere than in its image processor."""
-    found = {
-        name: _at(places, place) if isinstance(place, str) else place
-        for name, place in info.vllm.parameters.items()
-    }
+    model_type = _at(places, "model_config.hf_config.model_type")
+    found: dict[str, Any] = {}
+    for name, place in column.parameters.items():
+        if isinstance(place, dict):
+            place = cast("dict[str, Any]", place).get(model_type)
+        found[name] = _at(places, place) if isinstance(place, str) else place
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -99,10 +116,10 @@ def _at(root: Any, path: str) -> Any:
     return root
 
 
-def refusal_of(family: str, forms: Sequence[str]) -> str | None:
+def refusal_of(family: str, forms: Sequence[str], engine: str = "vllm") -> str | None:
     """Why prompts of one of these forms cannot be foretold; None if they can be."""
     info = FAMILIES.get(family)
-    refused = {} if info is None else info.vllm.refused
+    refused: dict[str, str] = {} if info is None else getattr(info, engine).refused
     return next((refused[form] for form in forms if form in refused), None)
 
 
@@ -134,22 +151,23 @@ def target_of(adapter: Adapter) -> str:
     return info.vllm.target
 
 
-def item_names(family: str) -> Mapping[str, str]:
-    """What vLLM's items say of the layout, by name, with the reading that each is."""
+def item_names(family: str, engine: str = "vllm") -> Mapping[str, str]:
+    """What a server's items say of the layout, by name, with the reading that each is."""
     info = FAMILIES.get(family)
-    return {GRID_KEY: "grid_thw"} if info is None else info.vllm.item
+    return {GRID_KEY: "grid_thw"} if info is None else getattr(info, engine).item
 
 
 def processor_document(processor: Any) -> dict[str, Any]:
     """The configuration of an image processor, as its preprocessor_config.json has it.
 
     Args:
-        processor: The server's; None if the model has none apart: then it is empty.
+        processor: The server's; where it is none, such as a tokenizer or None, the configuration
+            is empty.
     """
-    if processor is None:
-        return {}
     media = getattr(processor, "media_proc_cfg", None)
-    return processor.to_dict() if media is None else {"media_proc_cfg": media}
+    if media is not None:
+        return {"media_proc_cfg": media}
+    return processor.to_dict() if hasattr(processor, "to_dict") else {}
 
 
 def misfit_of(

@@ -27,9 +27,16 @@ from ..wire.errors import ERRORS, MMRawError
 from ..wire.features import MultiModalData, build_features
 from ..wire.item import RawMMItem
 from ..wire.json import parse_json
-from .generate_apis import APIS, ServerError
+from .generate_apis import (
+    APIS,
+    CHAT_ENDPOINT,
+    ChatAnswer,
+    ServerError,
+    chat_body,
+    read_chat,
+)
 
-__all__ = ["Completion", "GenerateClient", "ServerError", "carry"]
+__all__ = ["ChatAnswer", "Completion", "GenerateClient", "ServerError", "carry"]
 
 #: The request never reached the server, or the connection broke before the whole answer was there.
 CONNECTION_FAULTS = (
@@ -117,7 +124,7 @@ class GenerateClient:
         if engine not in APIS:
             raise MMRawError("unsupported_option", f"the engines are {', '.join(APIS)}")
         self._api = APIS[engine]
-        self._url = base_url.rstrip("/").removesuffix("/v1") + self._api.endpoint
+        self._url = base_url.rstrip("/").removesuffix("/v1")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._owned = http is None
         self._http = http or httpx.AsyncClient(timeout=timeout)
@@ -177,7 +184,7 @@ class GenerateClient:
         spans = {name: [_span(item) for item in items] for name, items in images.mm_items.items()}
         check_placeholder_tokens(prompt, places, spans=spans)
         body = self._api.body(self.model, prompt, features, sampling_params or {})
-        response = await self._post({**body, **(extra_body or {})})
+        response = await self._post(self._api.endpoint, {**body, **(extra_body or {})})
         answer = self._api.read(response)
         return Completion(
             **answer._asdict(),
@@ -187,11 +194,32 @@ class GenerateClient:
             response=response,
         )
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def chat(
+        self,
+        messages: Sequence[Any],
+        *,
+        sampling_params: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> ChatAnswer:
+        """What the model answers to a chat (POST /v1/chat/completions).
+
+        Args:
+            messages: As the route takes them; refs are the URLs of images, as
+                `mmraw_protocol.ref_messages` writes them.
+            sampling_params: Passed on as they are, under the route's names (max_tokens, …).
+            extra_body: Further fields of the request; these win.
+
+        Raises:
+            ServerError: as `generate` raises it.
+        """
+        body = chat_body(self.model, messages, sampling_params or {})
+        return read_chat(await self._post(CHAT_ENDPOINT, {**body, **(extra_body or {})}))
+
+    async def _post(self, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
         content = msgspec.json.encode(body)
         headers = {"Content-Type": "application/json", **self._headers}
         for attempt in range(self.retries + 1):
-            answer, fault = await self._try(content, headers)
+            answer, fault = await self._try(self._url + endpoint, content, headers)
             if answer is not None:
                 return _read_answer(answer)
             if fault is not None:
@@ -203,11 +231,11 @@ class GenerateClient:
         raise ServerError("server_unavailable", message)
 
     async def _try(
-        self, content: bytes, headers: dict[str, str]
+        self, url: str, content: bytes, headers: dict[str, str]
     ) -> tuple[httpx.Response | None, ServerError | None]:
         """An answer, an error, or neither after a connection fault."""
         try:
-            return await self._http.post(self._url, content=content, headers=headers), None
+            return await self._http.post(url, content=content, headers=headers), None
         except CONNECTION_FAULTS:
             return None, None
         except httpx.TimeoutException:
@@ -297,7 +325,8 @@ def _read_answer(answer: httpx.Response) -> dict[str, Any]:
 def _refusal(answer: httpx.Response, document: Any) -> ServerError:
     """The error of an answer that is no success; the plugin's messages begin with the code."""
     status = answer.status_code
-    error = _object(_object(document).get("error"))
+    # SGLang's chat has these fields at the top.
+    error = _object(_object(document).get("error")) or _object(document)
     told = _object(error.get("mmraw"))
     text = error.get("message") if isinstance(error.get("message"), str) else answer.text
     detail = str(text)[:2000]

@@ -1,12 +1,12 @@
-"""What servers take to generate from token ids and refs, and what they answer.
+"""What servers take to generate from token ids and refs, or from chat, and what they answer.
 
 vLLM: POST /inference/v1/generate, the images in `features`. SGLang: POST /generate, the images in
-`image_data`, in the order of the prompt.
+`image_data`, in the order of the prompt. Both: POST /v1/chat/completions, the images as URLs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -62,6 +62,26 @@ class Generated(NamedTuple):
     finish_reason: str | None
 
 
+class ChatAnswer(NamedTuple):
+    """What the answer to a chat says.
+
+    Attributes:
+        request_id: The server's name of the request.
+        text: What the model generated; None where it is no text, as of a call of tools alone.
+        prompt_ids: The tokens that the server made of the chat, where it gave them, else None.
+        token_ids: The tokens that the model generated, where the server gave them, else None.
+        logprobs: One for each generated token, where the server gave them, else None.
+        finish_reason: `stop`, `length`, `tool_calls`, …
+    """
+
+    request_id: str
+    text: str | None
+    prompt_ids: list[int] | None
+    token_ids: list[int] | None
+    logprobs: list[float] | None
+    finish_reason: str | None
+
+
 class Api(NamedTuple):
     """How one kind of server is asked to generate.
 
@@ -88,6 +108,26 @@ class _Choice(msgspec.Struct):
     token_ids: list[int]
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _ChatChoice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+    #: SGLang gives both kinds of ids here; vLLM these, and the prompt's beside the choices.
+    prompt_token_ids: list[int] | None = None
+    response_token_ids: list[int] | None = None
+    token_ids: list[int] | None = None
+
+
+class _Chat(msgspec.Struct):
+    choices: list[_ChatChoice]
+    id: str = ""
+    prompt_token_ids: list[int] | None = None
 
 
 class _VllmAnswer(msgspec.Struct):
@@ -154,6 +194,32 @@ def _read_sglang(response: Document) -> Generated:
     return Generated(meta.id, token_ids, logprobs, reason)
 
 
+def chat_body(model: str, messages: Sequence[Any], sampling: Mapping[str, Any]) -> Document:
+    """The request to /v1/chat/completions; both servers give token ids where they are asked."""
+    body: Document = {"model": model, "messages": list(messages)}
+    return {**body, "logprobs": True, "return_token_ids": True, **sampling}
+
+
+def read_chat(response: Document) -> ChatAnswer:
+    """What the answer to a chat says.
+
+    Raises:
+        ServerError: answer_invalid.
+    """
+    answer = _converted(response, _Chat)
+    if answer is None or not answer.choices:
+        raise _invalid("the server's answer has no choices with a message", "$.choices")
+    choice = answer.choices[0]
+    prompt_ids = choice.prompt_token_ids or answer.prompt_token_ids
+    token_ids = choice.response_token_ids or choice.token_ids
+    rows = None if choice.logprobs is None else choice.logprobs.content
+    if rows is not None and token_ids is not None and len(rows) != len(token_ids):
+        raise _invalid("the server's answer has not one logprob for each token", "$.choices")
+    logprobs = None if rows is None else [row.logprob for row in rows]
+    text, reason = choice.message.content, choice.finish_reason
+    return ChatAnswer(answer.id, text, prompt_ids, token_ids, logprobs, reason)
+
+
 def _converted(response: Document, kind: type[_Struct]) -> _Struct | None:
     try:
         return msgspec.convert(response, kind)
@@ -165,6 +231,7 @@ def _invalid(message: str, path: str) -> ServerError:
     return ServerError("answer_invalid", message, path, status=200)
 
 
+CHAT_ENDPOINT = "/v1/chat/completions"
 #: By the name of the server.
 APIS = {
     "vllm": Api("/inference/v1/generate", _vllm_body, _read_vllm),

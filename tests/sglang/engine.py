@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from checkpoints import make_glm5_next, make_internvl_chat, make_kimi, make_nemotron, make_qwen3_5
 from described import fields_of
 from PIL import Image
 from published_kimi import PublishedKimi
-from tiny_models import make_kimi_k25, make_qwen3_vl
-from tiny_processors import make_glm4v
+from tiny_models import make_qwen3_vl
+from tiny_processors import make_gemma4, make_glm4v, make_internvl, make_mistral3
 
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.families import Adapter, get_adapter
@@ -26,35 +27,33 @@ from mmraw_protocol.stores import LocalStore
 RUN = "exp42"
 
 
-def make_qwen3_5(folder: Path) -> Path:
-    """Qwen3.5 without weights: Qwen3-VL's processor under another configuration."""
-    from transformers import Qwen3_5Config
-
-    make_qwen3_vl(folder)
-    given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tokens = {name: value for name, value in given.items() if name.endswith("_token_id")}
-    config = Qwen3_5Config(**tokens)
-    config.architectures = ["Qwen3_5ForConditionalGeneration"]
-    config.save_pretrained(folder)
-    return folder
-
-
-def make_kimi(folder: Path) -> Path:
-    """Kimi K2.5 with the name of its placeholder's id that published configurations have."""
-    path = make_kimi_k25(folder) / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["media_placeholder_token_id"] = config["image_token_id"]
-    path.write_text(json.dumps(config), encoding="utf-8")
-    return folder
-
-
-#: Architecture as its folder is made, and the text with one image that the model's template gives.
+#: How its folder is made, and the text with one image that the model's template gives.
 MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "qwen3_vl": (make_qwen3_vl, "<|vision_start|><|image_pad|><|vision_end|>"),
     "qwen3_5": (make_qwen3_5, "<|vision_start|><|image_pad|><|vision_end|>"),
     "kimi_k25": (make_kimi, "<|media_begin|>image<|media_content|><|media_pad|><|media_end|>"),
     "glm4v": (make_glm4v, "<|begin_of_image|><|image|><|end_of_image|>"),
+    "glm5_next": (make_glm5_next, "<|begin_of_image|><|image|><|end_of_image|>"),
+    "gemma4": (make_gemma4, "<|image|>"),
+    "mistral3": (make_mistral3, "[IMG]"),
+    "nemotron": (make_nemotron, "<image>"),
+    "internvl": (make_internvl, "<IMG_CONTEXT>"),
+    "internvl_chat": (make_internvl_chat, "<image>"),
 }
+
+
+#: Layout parameters of models whose folders have no image processor, as SGLang has them.
+#: Of equally good grids it takes the larger one, whatever the picture's size: so does tile 1.
+_TILES = {"image_seq_length": 256, "min_patches": 1, "max_patches": 12, "tile": 1}
+LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "internvl_chat": ("internvl", {"crop_to_patches": True, **_TILES}),
+}
+
+
+#: Those whose refs SGLang takes, and those of them whose prompts it takes as token ids.
+TEXT_ALONE = ("internvl", "internvl_chat")
+SERVED = tuple(name for name in MODELS if name != "nemotron")
+BY_IDS = tuple(name for name in SERVED if name not in TEXT_ALONE)
 
 
 class Engine:
@@ -84,7 +83,7 @@ class Engine:
         with variables(settings):
             self.manager = manager_of(folder, **(options or {}))
         self.processor = self.manager.mm_processor
-        self.adapter: Adapter = get_adapter("auto", folder)
+        self.adapter: Adapter = get_adapter(*LAYOUTS.get(name, ("auto", folder)))
 
     def ref(self, data: bytes, *, inline: bool = False, **changes: Any) -> str:
         """A ref of an encoded image."""
@@ -140,16 +139,25 @@ def manager_of(folder: Path, **options: Any) -> Any:
     arguments = ServerArgs(
         model_path=str(folder), device="cpu", disable_radix_cache=True, **options
     )
-    runtime_context.publish(arguments, role="tokenizer")
-    made = published(tokenizer_manager.get_processor_wrapper())
+    # SGLang asks for the GPU's generation where it serves GLM-5.
+    with mock.patch("torch.cuda.get_device_capability", return_value=(9, 0)):
+        runtime_context.publish(arguments, role="tokenizer")
+    made = published(folder) or tokenizer_manager.get_processor_wrapper()
     with mock.patch.object(tokenizer_manager, "get_processor_wrapper", return_value=made):
         return tokenizer_manager.TokenizerManager(arguments, PortArgs.init_new(arguments))
 
 
-def published(processor: Any) -> Any:
-    """The processor that a published checkpoint brings, where it is not Transformers'."""
-    is_kimi = type(processor).__name__ == "Kimi_K25Processor"
-    return PublishedKimi(processor) if is_kimi else processor
+def published(folder: Path) -> Any:
+    """The processor that a published checkpoint brings, where it is not Transformers'.
+
+    Of Nemotron-H Omni's, SGLang uses the tokenizer alone.
+    """
+    from transformers import AutoProcessor, AutoTokenizer
+
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    if kind == "kimi_k25":
+        return PublishedKimi(AutoProcessor.from_pretrained(folder))
+    return AutoTokenizer.from_pretrained(folder) if kind == "nemotron_h_omni" else None
 
 
 @contextmanager

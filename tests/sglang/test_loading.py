@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoints import make_nemotron
 from engine import Engine, manager_of, variables
 
 from mmraw_protocol import MMRawError, get_adapter
@@ -78,6 +79,13 @@ def test_what_stops_a_start(qwen: Engine, settings: dict[str, str], code: str) -
     with variables(settings), pytest.raises(MMRawError) as caught:
         manager_of(qwen.folder)
     assert caught.value.code == code
+
+
+def test_a_model_that_sglang_lays_out_otherwise_stops_a_start(tmp_path: Path) -> None:
+    """Nemotron-H Omni: SGLang rounds to other sizes than Transformers and vLLM."""
+    with variables({}), pytest.raises(MMRawError, match="trial image") as caught:
+        manager_of(make_nemotron(tmp_path / "nemotron"))
+    assert caught.value.code in ("grid_mismatch", "placeholder_mismatch")
 
 
 def test_a_processor_that_counts_otherwise_stops_a_start(

@@ -5,23 +5,24 @@
 from typing import Any
 
 import pytest
-from engine import Engine, data_url
+from engine import BY_IDS, TEXT_ALONE, Engine, data_url
 from pictures import encode, picture
 from test_refusals import refusal
 
 from mmraw_protocol import expand_prompt
+from mmraw_protocol.integrations.sglang import processor
 
 ONE = encode(picture(300, 200), "PNG")
 TWO = encode(picture(64, 200), "JPEG")
-FAMILIES = ("qwen3_vl", "qwen3_5", "kimi_k25", "glm4v")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BY_IDS)
 def test_text_compact_ids_and_expanded_ids_are_one_prompt(engines: Any, family: str) -> None:
     engine: Engine = engines(family)
     refs = [engine.ref(ONE), engine.ref(TWO)]
-    expected = engine.processed(*refs)
     compact = engine.encode(engine.prompt(2))
+    # Of text, SGLang also writes what stands around Gemma's images.
+    expected = engine.processed(*refs, prompt=compact if family == "gemma4" else None)
     for prompt in (compact, list(expected.input_ids)):
         found = engine.processed(*refs, prompt=prompt)
         assert list(found.input_ids) == list(expected.input_ids)
@@ -29,7 +30,7 @@ def test_text_compact_ids_and_expanded_ids_are_one_prompt(engines: Any, family: 
         assert offsets[0] == offsets[1]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BY_IDS)
 def test_expand_prompt_foretells_sglang(engines: Any, family: str) -> None:
     engine: Engine = engines(family)
     refs = [engine.ref(ONE), engine.ref(TWO)]
@@ -39,7 +40,10 @@ def test_expand_prompt_foretells_sglang(engines: Any, family: str) -> None:
     processed = engine.processed(*refs, prompt=compact)
     assert found.token_ids == list(processed.input_ids)
     spans = [(p.offset, p.offset + p.length - 1) for p in found.placeholders]
-    assert spans == [item.offsets[0] for item in processed.mm_inputs.mm_items]
+    items = processed.mm_inputs.mm_items
+    # Pixtral's spans also hold the ends of rows, and the last one.
+    ends = family == "mistral3"
+    assert spans == [(item.offsets[0][0], item.offsets[-1][1] + ends) for item in items]
 
 
 def test_sglang_alone_takes_no_expanded_ids_of_qwen(qwen: Engine) -> None:
@@ -48,7 +52,7 @@ def test_sglang_alone_takes_no_expanded_ids_of_qwen(qwen: Engine) -> None:
         qwen.processed(data_url(ONE), prompt=expanded)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BY_IDS)
 @pytest.mark.parametrize("change", [-1, 1])
 def test_another_count_of_tokens_than_the_ref_gives(engines: Any, family: str, change: int) -> None:
     engine: Engine = engines(family)
@@ -82,3 +86,24 @@ def test_expanded_ids_without_the_tokens_around_an_image(qwen: Engine) -> None:
     start = ids.index(qwen.encode("<|vision_start|>")[0])
     message_or_ids = qwen.processed(qwen.ref(ONE), prompt=ids[:start] + ids[start + 1 :])
     assert len(message_or_ids.input_ids) == len(ids) - 1
+
+
+@pytest.mark.parametrize("family", TEXT_ALONE)
+def test_models_that_take_text_alone(engines: Any, family: str) -> None:
+    engine: Engine = engines(family)
+    ids = engine.encode(engine.prompt(1))
+    assert refusal(engine, engine.ref(ONE), prompt=ids).startswith("unsupported_option")
+    assert engine.processed(engine.ref(ONE)).mm_inputs.mm_items
+
+
+@pytest.mark.parametrize("family", BY_IDS)
+def test_sglang_makes_the_ids_that_were_sent(
+    engines: Any, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other ids around a span than those that SGLang writes, its length being right."""
+    engine: Engine = engines(family)
+    compact = engine.encode(engine.prompt(1))
+    expanded = list(engine.processed(engine.ref(ONE), prompt=compact).input_ids)
+    monkeypatch.setattr(processor, "compact_ids", lambda *_, **__: [*compact, compact[0]])
+    message = refusal(engine, engine.ref(ONE), prompt=expanded)
+    assert message == "span_mismatch: SGLang makes other token ids of the prompt"

@@ -44,6 +44,7 @@ class RefImages:
         adapter: The model's layout.
         settings: Store, limits, cache, decoding.
         naming: What the server files pictures under.
+        engine: The server, `vllm` or `sglang`.
 
     Attributes:
         store: Where stored pictures are; None where there is no store.
@@ -53,8 +54,11 @@ class RefImages:
         MMRawError: what opening the store raises.
     """
 
-    def __init__(self, adapter: Adapter, settings: Settings, naming: Naming) -> None:
+    def __init__(
+        self, adapter: Adapter, settings: Settings, naming: Naming, engine: str = "vllm"
+    ) -> None:
         self.adapter = adapter
+        self._item_names = item_names(adapter.family, engine)
         self._naming = naming
         self.settings = settings
         self._materializer = settings.materializer(adapter)
@@ -111,7 +115,7 @@ class RefImages:
             tokens: How many tokens the processor gives it.
         """
         layout = self.adapter.layout(*size, limits=self.settings.limits)
-        return misfit_of(said, item_names(self.adapter.family), tokens, layout)
+        return misfit_of(said, self._item_names, tokens, layout)
 
     def check_trial(
         self, size: tuple[int, int], said: Mapping[str, Any], tokens: int, taken: int

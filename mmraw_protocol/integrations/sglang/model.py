@@ -12,6 +12,7 @@ from ...families.served import family_of, processor_document, server_adapter, tr
 from ..serving.identity import naming_of
 from ..serving.ref_images import RefImages
 from ..serving.settings import Settings
+from .plugin import SGLANG
 
 
 def served_images(processor: Any, config: Any) -> RefImages:
@@ -25,11 +26,12 @@ def served_images(processor: Any, config: Any) -> RefImages:
         MMRawError: unknown_family, invalid_config, unsupported_option, what `Settings.load` and
             opening the store raise, and what the processor gets wrong on trial pictures.
     """
-    images = images_of(config, processor._processor, processor.image_config)
+    images = images_of(config, processor._processor, processor.image_config, processor)
     # An engine may be made where an event loop runs.
     with ThreadPoolExecutor(1) as thread:
         for size in trials(images.adapter):
-            (item,) = thread.submit(asyncio.run, _processed(processor, size)).result().mm_items
+            made = _processed(processor, images.adapter.pad_token, size)
+            (item,) = thread.submit(asyncio.run, made).result().mm_items
             taken = getattr(item.feature, "nbytes", 0)
             images.check_trial(size, item.model_specific_data, tokens_of(item), taken)
     text = config.get_text_config()
@@ -38,24 +40,25 @@ def served_images(processor: Any, config: Any) -> RefImages:
     return images
 
 
-def images_of(config: Any, processor: Any, changes: Any) -> RefImages:
+def images_of(config: Any, processor: Any, changes: Any, served: Any = None) -> RefImages:
     """The pictures of refs under the layout parameters of the processor and configuration.
 
     Args:
         config: The model's.
         processor: Transformers' processor, or an image processor.
         changes: What the server was started with (`--mm-process-config`).
+        served: SGLang's own processor, where there is one.
 
     Raises:
         MMRawError: as `served_images`.
     """
     settings = Settings.load()
-    family = settings.family or family_of(config.model_type)
+    family = settings.family or family_of(config.model_type, SGLANG.package)
     parts = (getattr(processor, name, None) for name in ("media_processor", "image_processor"))
     document = processor_document(next(filter(None, parts), processor))
-    places = {"model_config": {"hf_config": config}, "processor": processor}
-    adapter = server_adapter(family, document, changes or {}, places)
-    return RefImages(adapter, settings, naming_of(settings, api_servers=1))
+    places = {"model_config": {"hf_config": config}, "processor": processor, "served": served}
+    adapter = server_adapter(family, document, changes or {}, places, SGLANG.package)
+    return RefImages(adapter, settings, naming_of(settings, api_servers=1), SGLANG.package)
 
 
 def tokens_of(item: Any) -> int:
@@ -63,13 +66,14 @@ def tokens_of(item: Any) -> int:
     return sum(end - start + 1 for start, end in item.offsets)
 
 
-async def _processed(processor: Any, size: tuple[int, int]) -> Any:
-    """What SGLang makes of a trial picture."""
+async def _processed(processor: Any, token: str, size: tuple[int, int]) -> Any:
+    """What SGLang makes of a trial picture; it finds most families' own tokens in a text."""
     from PIL import Image
     from sglang.srt.managers.io_struct import GenerateReqInput
 
     # SGLang finds no image in a prompt that is nothing but an image's tokens.
-    text, images = f"a{processor.mm_tokens.image_token}b", [Image.new("RGB", size)]
+    tokens, images = getattr(processor, "mm_tokens", None), [Image.new("RGB", size)]
+    text = f"a{tokens.image_token if tokens else token}b"
     request = GenerateReqInput(text=text, image_data=images)
     given: Any = {"image_data": images, "audio_data": None, "input_text": text}
     return await processor.process_mm_data_async(**given, request_obj=request)

@@ -65,10 +65,8 @@ def published(original: Callable[..., Any], server_args: Any, *, role: str, **gi
     sizes = server_args.tp_size, server_args.dp_size
     workers = max(sizes) if role == "encoder" else server_args.tokenizer_worker_num
     if workers > 1:
-        message = (
-            "SGLang would load images in processes into which it loads no plugins: "
-            "leave out --tokenizer-worker-num, and --tp-size and --dp-size of an encoder"
-        )
+        why = "SGLang would load images in processes into which it loads no plugins: "
+        options = "leave out --tokenizer-worker-num, and --tp-size and --dp-size of an encoder"
         with SGLANG.starting():
-            raise MMRawError("unsupported_option", message)
+            raise MMRawError("unsupported_option", why + options)
     return original(server_args, role=role, **given)

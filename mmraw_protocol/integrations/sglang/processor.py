@@ -1,9 +1,8 @@
 """SGLang's processor of images, which also takes refs: all requests of an engine pass through it.
 
 A ref is replaced by its picture before SGLang loads anything, and what SGLang makes of the prompt
-is compared with what the ref says. SGLang names media by the digest of their bytes, or of a
-picture's pixels. A ref's picture has another name, which no digest of a file's is, and which no
-client can foretell (MMRAW_SECRET).
+is compared with what the ref says. SGLang names media by the digest of their bytes or pixels. A
+ref's picture has another name, which no digest is, and no client can foretell (MMRAW_SECRET).
 """
 
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
@@ -12,10 +11,12 @@ client can foretell (MMRAW_SECRET).
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 from ...conversation.expanded_ids import compact_ids
 from ...conversation.request_urls import is_ref
+from ...families.served import refusal_of
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef
@@ -36,18 +37,20 @@ def made(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
     processor = original(*args, **options)
     # A scheduler has one of its own, for prompts alone: it loads nothing.
     if not options.get("skip_mm_pool", False):
+        inner = getattr(processor, "inner", processor)  # LLaVA's stands around another
         with SGLANG.starting():
-            images = served_images(processor, args[0])
+            images = served_images(inner, args[0])
         SGLANG.log_start(images.facts())
-        processor.process_mm_data_async = takes_refs(processor, images)
+        inner.process_mm_data_async = _takes_refs(inner, images, args[0].architectures)
     return processor
 
 
-def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
+def _takes_refs(processor: Any, images: RefImages, forms: list[str]) -> Callable[..., Any]:
     """A `process_mm_data_async` that takes refs too; requests without refs go on unchanged."""
     original = processor.process_mm_data_async
+    text_alone = refusal_of(images.adapter.family, forms, SGLANG.package)
     model: Any = {"adapter": images.adapter, "vocabulary": processor._tokenizer.get_vocab()}
-    model |= {"engine": "sglang", "limits": images.settings.limits}
+    model |= {"engine": SGLANG.package, "limits": images.settings.limits}
 
     async def process_mm_data_async(image_data: Any = None, *args: Any, **given: Any) -> Any:
         request, loads = given.get("request_obj"), Loads()
@@ -58,6 +61,8 @@ def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
                 return await original(image_data, *args, **given)
             images.check_total(refs.values(), given.get("max_req_input_len"))
             prompt = compact = given["input_text"]
+            if isinstance(prompt, list) and text_alone is not None:
+                raise MMRawError("unsupported_option", text_alone)
             if isinstance(prompt, list):
                 compact = compact_ids(prompt, refs, len(image_data), **model)
             texts = {index: url_of(image_data[index]) for index in refs}
@@ -73,25 +78,19 @@ def takes_refs(processor: Any, images: RefImages) -> Callable[..., Any]:
         finally:
             loads.close()
         SGLANG.report(failed, getattr(request, "rid", None))
-        raise refusal(failed, is_stream=getattr(request, "stream", False))
+        raise _refusal(failed, is_stream=getattr(request, "stream", False))
 
     return process_mm_data_async
 
 
-def refusal(error: MMRawError, *, is_stream: bool) -> Exception:
-    """The error that SGLang answers with; its text has code and image, and no input.
-
-    Args:
-        error: Ours.
-        is_stream: Whether the answer is streamed: then its status was sent, and it ends with an
-            event that has the error.
-    """
+def _refusal(error: MMRawError, *, is_stream: bool) -> Exception:
+    """The error that SGLang answers with; its text has code and image, and no input."""
     status, text = status_of(error), text_of(error)
     if status != HTTPStatus.BAD_REQUEST and not is_stream:
         from fastapi import HTTPException
 
         return HTTPException(status, text, {"Retry-After": "1"})
-    # SGLang answers this class with 400, and ends a stream with its status_code.
+    # SGLang answers this class with 400, and ends a stream that has begun with its status_code.
     found: Any = ValueError(text)
     found.status_code = int(status)
     return found
@@ -159,6 +158,10 @@ def _compare(found: Any, loaded: list[Any], refs: Iterable[int], images: RefImag
             grid_mismatch, placeholder_mismatch.
     """
     items = [item for item in found.mm_items if item.is_image()]
+    places = items[0].offsets if len(items) == 1 else []
+    if 1 < len(loaded) == len(places):
+        # Models of Transformers have one item of all images, which SGLang files by its pixels.
+        items = [SimpleNamespace(offsets=[p], model_specific_data={}, hash="") for p in places]
     if len(items) != len(loaded):
         message = f"the prompt has places for {len(items)} of {len(loaded)} images"
         raise MMRawError("lengths_differ", message)
