@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import samples
 
-from mmraw_protocol import MMRawError, wire
+from mmraw_protocol import MMRawError, parse_features, wire
+from mmraw_protocol.images import ImageSource
 from mmraw_protocol.wire._generated.limits import DEFAULT_LIMITS
 from mmraw_protocol.wire.base64 import decode_base64, decode_base64url, encode_base64
 from mmraw_protocol.wire.check import Rule, expected, string
@@ -157,3 +159,19 @@ def test_the_longest_string_of_a_rule_is_allowed() -> None:
     check("abc", "$", DEFAULT_LIMITS)
     with pytest.raises(MMRawError, match="got a string of 4 characters"):
         check("abcd", "$", DEFAULT_LIMITS)
+
+
+def test_counts_and_sizes_that_were_got() -> None:
+    assert error_of("mmraw:v2:exp42:qwen_vl").message.endswith("parts after mmraw:v2:, got 2")
+    assert error_of("x" * 9).message.endswith("got a text of 9 characters")
+    body = samples.features(samples.ref())
+    body["mm_hashes"]["image"] *= 2
+    with pytest.raises(MMRawError) as caught:
+        parse_features(body)
+    assert caught.value.message == "expected 1 values as in kwargs_data, got 2"
+    small = msgspec.structs.replace(DEFAULT_LIMITS, inline_image_bytes=9, image_side=9)
+    with pytest.raises(MMRawError, match=rf"at most 9 bytes, got {len(samples.PNG)}$"):
+        ImageSource.open(samples.PNG, limits=small)
+    small = msgspec.structs.replace(DEFAULT_LIMITS, image_side=9)
+    with pytest.raises(MMRawError, match=r"sides of at most 9 pixels, got 101 x 67$"):
+        ImageSource.open(samples.PNG, limits=small).header  # noqa: B018

@@ -29,7 +29,7 @@ export function pictureCard(name: string, data: Uint8Array): HTMLElement {
   const card = el("div", { class: "families-of" }, el("h2", {}, `Picture ${name}`));
   try {
     const { format, frames, width, height } = readHeader(data);
-    if (frames !== 1) throw new MMRawError("multiple_frames", "an animation has no single layout");
+    if (frames !== 1) throw new MMRawError("multiple_frames", "expected an image of one frame, got an animation");
     const sha256 = sha256Hex(data);
     card.append(
       el("p", {}, `${width}×${height} ${format}, ${size(data.length)}. EXIF orientation is not applied.`),

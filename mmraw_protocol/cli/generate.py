@@ -19,6 +19,7 @@ from ..conversation.image_refs import ref_messages
 from ..conversation.messages import find_images, mm_data, pack_images
 from ..families import Adapter
 from ..wire._generated.families import FAMILIES
+from ..wire.check import expected
 from ..wire.content_parts import PART_TYPE
 from ..wire.errors import MMRawError
 from ..wire.features import MultiModalData
@@ -165,7 +166,8 @@ def _own_prompt(
     if not isinstance(document, list) or not all(
         type(token) is int for token in cast("list[Any]", document)
     ):
-        raise MMRawError("invalid_type", "--token-ids names a JSON list of integers")
+        message = expected("a JSON list of integers in the file of --token-ids", document)
+        raise MMRawError("invalid_type", message)
     offsets = [] if args.offsets is None else parse_offsets(args.offsets)
     packed = pack_images(messages, adapter, **packing)
     tell_notes(Counter(note for image in packed for note in image.notes))

@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from . import COMMANDS, build_parser
 
     if args.of is not None and args.of not in COMMANDS:
-        raise MMRawError("invalid_value", "no command of that name; mmraw -h lists them")
+        message = "expected a command's name, got another word; mmraw -h lists them"
+        raise MMRawError("invalid_value", message)
     parser = build_parser(args.of)
     found = commands_of(parser)
     pages = {} if args.of else {"": parser.format_help()}

@@ -84,7 +84,9 @@ def _rows_of(table: Table) -> bytes:
             lines.append(json.dumps(row, default=_no_json))
             size += len(lines[-1]) + 1
             if size > DEFAULT_LIMITS.features_bytes:
-                raise MMRawError("limit_exceeded", "the rows are more than inspect reads")
+                most = DEFAULT_LIMITS.features_bytes
+                message = f"expected at most {most} bytes of rows, got more; use mmraw validate"
+                raise MMRawError("limit_exceeded", message)
     return "\n".join(lines).encode("utf-8")
 
 
@@ -94,20 +96,24 @@ def _no_json(_: object) -> None:
 
 def _decode(data: bytes, *, whole: bool) -> str:
     if len(data) > DEFAULT_LIMITS.features_bytes:
-        raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
+        message = f"expected at most {DEFAULT_LIMITS.features_bytes} bytes, got more"
+        raise MMRawError("limit_exceeded", message)
     read, compression = decompressed(io.BytesIO(data).read)
     if compression is not None:
         data = _read_most(read, DEFAULT_LIMITS.features_bytes)
     if is_msgpack(data):
         data = b"".join(json_lines(io.BytesIO(data).read))
+    wrong = 0
     try:
         text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = None
+    except UnicodeDecodeError as error:
+        text, wrong = None, error.start
     if text is None:
-        raise MMRawError("invalid_encoding", "the input is not UTF-8")
+        message = f"expected UTF-8, got another byte at byte {wrong + 1}"
+        raise MMRawError("invalid_encoding", message)
     if not text.strip():
-        raise MMRawError("invalid_json", "the input is empty")
+        message = f"expected a ref or a document, got {len(text)} characters that are blank"
+        raise MMRawError("invalid_json", message)
     return text if whole else text.strip()
 
 
@@ -121,7 +127,8 @@ def _read_most(read: Callable[[int], bytes], most: int) -> bytes:
     while (size := sum(map(len, parts))) <= most and (data := read(most + 1 - size)):
         parts.append(data)
     if size > most:
-        raise MMRawError("limit_exceeded", "the input is longer than a features body may be")
+        message = f"expected at most {DEFAULT_LIMITS.features_bytes} bytes, got more"
+        raise MMRawError("limit_exceeded", message)
     return b"".join(parts)
 
 
@@ -136,7 +143,7 @@ def read_image(argument: str) -> str | bytes:
     most = DEFAULT_LIMITS.inline_image_bytes
     data = sys.stdin.buffer.read(most + 1)
     if len(data) > most:
-        raise MMRawError("limit_exceeded", f"an image has at most {most} bytes")
+        raise MMRawError("limit_exceeded", f"expected at most {most} bytes, got more")
     return data
 
 
@@ -287,5 +294,6 @@ def parse_offsets(text: str) -> list[int]:
     """
     numbers = text.replace(" ", "").split(",")
     if not all(number.isascii() and number.isdigit() and len(number) < 16 for number in numbers):
-        raise MMRawError("placeholder_invalid", "--offsets is a list of numbers like 5,130")
+        message = "expected --offsets with numbers like 5,130, got other text"
+        raise MMRawError("placeholder_invalid", message)
     return [int(number) for number in numbers]

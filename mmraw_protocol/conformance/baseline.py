@@ -63,7 +63,7 @@ def read_baseline(path: Path) -> dict[str, ExpectedFailure]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_File).known
     except OSError:
-        problem = MMRawError("source_unavailable", "the baseline cannot be read")
+        problem = MMRawError("source_unavailable", "expected a readable file as baseline, got none")
     except msgspec.ValidationError:
         message = (
             "a baseline is an object of version (2) and known; each entry has a status (failed or "
@@ -71,7 +71,7 @@ def read_baseline(path: Path) -> dict[str, ExpectedFailure]:
         )
         problem = MMRawError("invalid_value", message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        problem = MMRawError("invalid_json", "the baseline is not JSON")
+        problem = MMRawError("invalid_json", "expected a JSON document as baseline, got other text")
     raise problem
 
 

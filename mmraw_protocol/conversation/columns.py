@@ -59,7 +59,7 @@ def fill(
     if others and not slots and all(_is_other(value) for _, value in entries):
         return
     if slots != len(images) and (slots or others):
-        text = f"{len(images)} images, and {slots} places for them"
+        text = f"expected one image for each of {slots} places, got {len(images)}"
         raise MMRawError("lengths_differ", text, path_of(column))
     if slots == 0 and split:
         segments[first][:0] = images
@@ -102,7 +102,7 @@ def _entry(value: Any, steps: Steps) -> MessageImage:
     else:
         is_known = value is not None and not isinstance(value, Mapping)
     if not is_known:
-        text = "an entry of the column is no image that is read, or holds two"
+        text = "expected one image in a known spelling in each entry of the column"
         raise MMRawError("image_part_unknown", text, path_of(steps))
     index = steps[-1] if isinstance(steps[-1], int) else 0
     return MessageImage(0, index, value, source, path_of(steps), steps, place)

@@ -43,7 +43,8 @@ def storage(environment: Mapping[str, str] | None = None) -> Storage:
     """
     value = _value(STORAGE, environment) or "offload"
     if value not in STORAGES:
-        raise MMRawError("unsupported_option", f"{STORAGE} is offload or inline")
+        message = f"expected {STORAGE}=offload or inline, got another value"
+        raise MMRawError("unsupported_option", message)
     return value
 
 

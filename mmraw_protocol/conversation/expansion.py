@@ -81,7 +81,7 @@ def expand_prompt(
     for position, token in enumerate(token_ids):
         if token == target:
             if len(places) == len(spans):
-                message = "the prompt has more targets than there are refs"
+                message = f"expected one target for each ref, got more than {len(spans)} targets"
                 raise MMRawError("lengths_differ", message, f"$.token_ids[{position}]")
             span = spans[len(places)]
             found += tokens.ids_of([tokens.before])
@@ -92,7 +92,7 @@ def expand_prompt(
         else:
             found.append(token)
     if len(places) < len(spans):
-        message = "the prompt has fewer targets than there are refs"
+        message = f"expected {len(spans)} targets, one for each ref; got {len(places)}"
         raise MMRawError("lengths_differ", message, f"$.refs[{len(places)}]")
     return ImagePrompt(found, places)
 
@@ -139,7 +139,9 @@ def compact_prompt(
     parsed = None if refs is None else _parsed(refs, limits)
     tokens = FamilyTokens(_adapter_of(adapter, parsed or []), vocabulary, form, engine)
     if parsed is not None and len(parsed) != len(placeholders):
-        raise MMRawError("lengths_differ", "expected one ref for each placeholder", "$.refs")
+        count = len(placeholders)
+        message = f"expected one ref for each placeholder, got {len(parsed)} for {count}"
+        raise MMRawError("lengths_differ", message, "$.refs")
     replaced: list[tuple[int, int]] = []
     done = end = 0
     for index, given in enumerate(placeholders):
@@ -147,7 +149,7 @@ def compact_prompt(
         place = _range_of(given, path, limits)
         stop = place.offset + place.length
         if place.offset < end or place.length < 1 or stop > len(token_ids):
-            message = "placeholders are sorted, do not overlap, and lie within the prompt"
+            message = f"expected sorted placeholders without overlap within {len(token_ids)} tokens"
             raise MMRawError("placeholder_invalid", message, path)
         texts = None if parsed is None else tokens.span(parsed[index], index, place.length)
         tokens.check_span(token_ids[place.offset : stop], texts, path)
@@ -164,7 +166,7 @@ def _parsed(refs: Sequence[RawMMRef | str], limits: Limits) -> list[RawMMRef]:
             ref's path.
     """
     if len(refs) > limits.features_images:
-        message = f"a prompt has at most {limits.features_images} images"
+        message = f"expected at most {limits.features_images} images, got {len(refs)}"
         raise MMRawError("limit_exceeded", message, "$.refs")
     return [_parsed_one(ref, limits, f"$.refs[{index}]") for index, ref in enumerate(refs)]
 

@@ -160,7 +160,8 @@ def mm_refs(
             `content_parts` and `parse_mm_refs` raise.
     """
     if form not in ("object", "array"):
-        raise MMRawError("unsupported_option", "form is object or array")
+        message = "expected form='object' or 'array', got another value"
+        raise MMRawError("unsupported_option", message)
     parts = images if isinstance(images, ContentParts) else _parts_of(images, limits)
     spans = spans_in_order(placeholders, limits)
     check_one_span_each(parts, spans)
@@ -206,7 +207,8 @@ def check_one_span_each(parts: ContentParts, spans: Sequence[tuple[str, Placehol
         MMRawError: lengths_differ, modality_mismatch.
     """
     if len(spans) != len(parts.images):
-        message = "there must be one placeholder for each image"
+        images = len(parts.images)
+        message = f"expected one placeholder for each image, got {len(spans)} for {images}"
         raise MMRawError("lengths_differ", message, "$.mm_placeholders")
     for image, (modality, _) in zip(parts.images, spans, strict=True):
         if image.ref is not None and image.ref.modality != modality:
@@ -248,7 +250,8 @@ def _parts_of(images: Sequence[Any], limits: Limits) -> ContentParts:
 def _content_part(image: MessageImage, limits: Limits) -> ContentParts:
     """One image of a conversation as content parts; its path leads to errors."""
     if image.source is None:
-        raise MMRawError("missing_source", "the image part names no source", image.path)
+        message = "expected a part with an image source, got one without"
+        raise MMRawError("missing_source", message, image.path)
     if not isinstance(image.source, str) or _URL.match(image.source) is None:
         message = "a content part carries a URL; ref_messages makes one of any image"
         raise MMRawError("source_unsupported", message, image.path)

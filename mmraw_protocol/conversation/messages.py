@@ -275,9 +275,11 @@ def pack_found(
 ) -> list[PackedImage]:
     """`pack_images` for some of the images of a conversation; None for those that are prepared."""
     if storage not in ("offload", "inline"):
-        raise MMRawError("unsupported_option", "storage is offload or inline")
+        message = "expected storage='offload' or 'inline', got another value"
+        raise MMRawError("unsupported_option", message)
     if storage == "offload" and store is None:
-        raise MMRawError("store_invalid", "offloading needs a store")
+        message = "expected a store, which storage='offload' needs; got none"
+        raise MMRawError("store_invalid", message)
     opened = [(image, open_image_part(image, limits, store, run_id)) for image in found]
     described: list[tuple[MessageImage, ImageSource, ImageDescription, tuple[Note, ...]]] = []
     adapters = [own_adapter(adapter, image) for image in found]
@@ -336,7 +338,8 @@ def mm_data(images: Sequence[PackedImage], offsets: Sequence[int]) -> MultiModal
         MMRawError: lengths_differ.
     """
     if len(offsets) != len(images):
-        raise MMRawError("lengths_differ", "there must be one offset for each image")
+        message = f"expected one offset for each image, got {len(offsets)} for {len(images)} images"
+        raise MMRawError("lengths_differ", message)
     return MultiModalData(
         mm_hashes={"image": [image.mm_hash for image in images]},
         mm_placeholders={

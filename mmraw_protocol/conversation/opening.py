@@ -31,7 +31,8 @@ def open_image_part(
             `read_verified` raise for a ref, and what the store raises, with the part's path.
     """
     if image.source is None:
-        raise MMRawError("missing_source", "the image part names no source", image.path)
+        message = "expected a part with an image source, got one without"
+        raise MMRawError("missing_source", message, image.path)
     if is_ref(image.source):
         return _open_ref(image, limits, store, run_id)
     found = None if store is None else find_stored(store, image.source, run_id)
@@ -53,7 +54,8 @@ def check_source(image: MessageImage) -> None:
         MMRawError: missing_source, source_unsupported, empty_source, with the part's path.
     """
     if image.source is None:
-        raise MMRawError("missing_source", "the image part names no source", image.path)
+        message = "expected a part with an image source, got one without"
+        raise MMRawError("missing_source", message, image.path)
     source = image.source
     if isinstance(source, str) and not source:
         raise MMRawError("empty_source", "the image source is empty", image.path)

@@ -171,7 +171,8 @@ def check_spans(
         stop = place.offset + place.length
         beyond = token_ids is not None and stop > len(token_ids)
         if place.offset < end or place.length < 1 or beyond:
-            message = "placeholders are sorted, do not overlap, and lie within the prompt"
+            most = "" if token_ids is None else f" within {len(token_ids)} tokens"
+            message = f"expected sorted placeholders without overlap{most}"
             raise MMRawError("placeholder_invalid", message, path)
         end = stop
         if token_ids is None:

@@ -24,6 +24,7 @@ from ..wire._generated.messages import (
     REF_COLUMNS,
 )
 from ..wire._generated.modalities import MEDIA_NAMES, PARTS
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.json import MAX_DEPTH
 from ..wire.modality import unsupported
@@ -118,7 +119,7 @@ def _holds_message(value: Any, names: Sequence[str], depth: int = 1) -> bool:
 def _settled_rows(value: Any) -> list[Any]:
     rows = list(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else items_of(value)
     if rows is None:
-        raise MMRawError("invalid_type", "messages must be a list")
+        raise MMRawError("invalid_type", expected("a list of messages", value))
     return [_settled_message(row) for row in rows]
 
 
@@ -173,7 +174,7 @@ class _Reader:
         path = path_of(steps)
         is_message = isinstance(message, Mapping) or any(True for _ in fields_of(message))
         if not is_message or items_of(message) is not None:
-            raise MMRawError("invalid_type", "expected a message, an object", path)
+            raise MMRawError("invalid_type", expected("a message, an object", message), path)
         self.segments.append([])
         self._numbers.append(steps[-1] if isinstance(steps[-1], int) else 0)
         self._layouts.append({**self._row_layout, **layout_said(message)})
@@ -236,7 +237,7 @@ class _Reader:
     def _other(self, part: Any, kind: Any, steps: Steps, path: str) -> None:
         """A part that is no image: its text, the parts within it, and what looks like an image."""
         if _is_closed(part):
-            text = "expected a part with keys or attributes; an image in this one would be lost"
+            text = "expected a part with keys or attributes, got one that cannot be read"
             self._refuse(MMRawError("image_part_unknown", text, path))
             return
         nested = [at for at in NESTED if value_at(part, at) is not None]

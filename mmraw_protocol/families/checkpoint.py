@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from .given import Given, given_in, name_in
@@ -49,7 +50,7 @@ def read_given(config: Any) -> Given:
     if isinstance(config, Mapping):
         return given_in(cast("Mapping[str, Any]", config), mapping=True)
     if not isinstance(config, (str, PathLike)):
-        raise MMRawError("invalid_config", "expected a mapping, a path or a hub id")
+        raise MMRawError("invalid_config", expected("a mapping, a path or a hub id", config))
     path = Path(cast("str | PathLike[str]", config))
     if _is(path, Path.is_dir):
         found = _checkpoint(path)
@@ -105,14 +106,15 @@ def _model_type(folder: Path) -> Any:
         # Published ones have floats that strict JSON has not, such as Infinity.
         document = json.loads(data)
     if not isinstance(document, dict):
-        raise MMRawError("invalid_config", f"{MODEL} of the folder is not a JSON object")
+        raise MMRawError("invalid_config", f"expected a JSON object in {MODEL}, got other text")
     return cast("dict[str, Any]", document).get("model_type")
 
 
 def _object(path: Path) -> dict[str, Any]:
     document = parse_json(_read(path, MAX_CONFIG_BYTES))
     if not isinstance(document, dict):
-        raise MMRawError("invalid_config", "the configuration is not a JSON object")
+        message = "expected a JSON object as configuration, got other text"
+        raise MMRawError("invalid_config", message)
     return cast("dict[str, Any]", document)
 
 
@@ -123,7 +125,8 @@ def _read(path: Path, most: int) -> bytes:
     if data is None:
         raise MMRawError("invalid_config", f"no readable {path.name} at the path that was given")
     if len(data) > most:
-        raise MMRawError("limit_exceeded", f"the configuration is larger than {most >> 20} MiB")
+        message = f"expected a configuration of at most {most >> 20} MiB, got more"
+        raise MMRawError("limit_exceeded", message)
     return data
 
 

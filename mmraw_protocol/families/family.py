@@ -10,6 +10,7 @@ import msgspec
 from ..system.shown import Shown
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.ref import Payload
 from .base import ImageDescription, Layout
@@ -97,7 +98,7 @@ class FamilyAdapter(Shown, Generic[Config]):
         image = ImageSource.open(source, limits=limits)
         header = image.header
         if header.frames != 1:
-            raise MMRawError("multiple_frames", "an animation has no single layout")
+            raise MMRawError("multiple_frames", "expected an image of one frame, got an animation")
         layout = self.layout(header.width, header.height, limits=limits)
         if not layout.num_tokens:
             raise MMRawError("layout_refused", "the image is so thin that it becomes no token")
@@ -123,8 +124,10 @@ class FamilyAdapter(Shown, Generic[Config]):
             return
         for name, side in (("width", width), ("height", height)):
             if type(side) is not int:
-                raise MMRawError("invalid_type", "expected an integer", f"$.{name}")
+                raise MMRawError("invalid_type", expected("an integer", side), f"$.{name}")
             if side < 1:
-                raise MMRawError("invalid_value", "a side has at least one pixel", f"$.{name}")
+                message = "expected at least one pixel, got less"
+                raise MMRawError("invalid_value", message, f"$.{name}")
             if side > MAX_SIDE:
-                raise MMRawError("limit_exceeded", "a side is too large for any image", f"$.{name}")
+                message = f"expected at most {MAX_SIDE} pixels, got more"
+                raise MMRawError("limit_exceeded", message, f"$.{name}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..wire._generated.dialects import DEFAULT_DIALECT
 from ..wire._generated.families import FAMILIES
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.json import canonical_json
@@ -32,7 +33,7 @@ def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFA
     """The text that is hashed; some parameters are in it only if they have another value."""
     wire = wire_of(dialect)
     if not isinstance(family, str) or not family.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "a family is an ASCII string", "$.family")
+        raise MMRawError("invalid_type", expected("a family, an ASCII string", family), "$.family")
     if "fingerprint" not in wire.attributes:
         message = f"dialect {wire.dialect} names no fingerprint"
         raise MMRawError("not_convertible", message, "$.fingerprint")
@@ -57,7 +58,9 @@ def _sorted(values: Mapping[str, Any]) -> list[str]:
     for name in values:
         if not isinstance(name, str) or not name.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise MMRawError(
-                "invalid_type", "the name of a layout parameter is an ASCII string", "$.values"
+                "invalid_type",
+                expected("the name of a layout parameter, an ASCII string", name),
+                "$.values",
             )
     return sorted(values)
 
@@ -70,7 +73,8 @@ def _positional(family: str, values: Mapping[str, Any]) -> str:
         raise MMRawError("not_convertible", message, "$.fingerprint")
     for name in order:
         if name not in values:
-            raise MMRawError("missing_field", f"layout parameter {name} is absent", "$.values")
+            message = f"expected layout parameter {name}, which is absent"
+            raise MMRawError("missing_field", message, "$.values")
     for name in {} if info is None else info.fingerprint_omits:
         if name in values:
             message = f"the positional fingerprint has no place for {name}"

@@ -17,7 +17,7 @@ def unresized_grid(width: int, height: int, patch_size: int, merge_size: int) ->
     """
     factor = patch_size * merge_size
     if width % factor or height % factor:
-        message = f"an image that is not resized has sides that are multiples of {factor} pixels"
+        message = f"expected sides that are multiples of {factor} pixels, got {width} x {height}"
         raise MMRawError("layout_refused", message)
     return height // patch_size, width // patch_size
 
@@ -35,6 +35,6 @@ def check_grid(
         message = f"h and w of the grid must be multiples of the merge size {merge_size}"
         raise MMRawError("invalid_grid", message, path)
     if t * h * w > limits.grid_patches:
-        message = f"a grid has more than {limits.grid_patches} patches"
+        message = f"expected a grid of at most {limits.grid_patches} patches, got more"
         raise MMRawError("limit_exceeded", message, path)
     return grid

@@ -47,5 +47,5 @@ def check_aspect(width: int, height: int, limits: Limits) -> None:
     """
     aspect = width / height if width > height else height / width
     if aspect > limits.image_aspect:
-        message = f"the image is longer than {limits.image_aspect} to 1"
+        message = f"expected at most {limits.image_aspect} to 1, got {width} x {height} pixels"
         raise MMRawError("aspect_ratio", message)

@@ -243,7 +243,8 @@ class _Rewriting:
         text = value.decode("utf-8", "replace")
         try:
             if len(value) > self._rewriter.most:
-                raise MMRawError("limit_exceeded", "the string is longer than its limits allow")
+                message = "expected a string within its limits, got a longer one"
+                raise MMRawError("limit_exceeded", message)
             new = self._rewriter.rewrite(text, key).encode()
         except MMRawError as error:
             tally.refuse(error, lambda: (1, 1))

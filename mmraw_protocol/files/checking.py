@@ -295,14 +295,14 @@ def _gather(
 
 def _check_ref(text: str | None, verifier: Verifier) -> Finding:
     if text is None:
-        message = "the ref is longer than its limits allow"
+        message = "expected a ref within its limits, got a longer string"
         return Finding("ref", MMRawError("limit_exceeded", message))
     return check_one("ref", text, "$", verifier)
 
 
 def _check_gathered(kind: Kind, raw: bytes | None, verifier: Verifier) -> Finding | None:
     if raw is None:
-        message = "the value is too long to be gathered and checked"
+        message = "expected at most 256 MiB in one document, got more"
         return Finding(kind, MMRawError("limit_exceeded", message))
     return (
         _check_messages(raw, verifier)

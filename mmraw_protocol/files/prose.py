@@ -39,7 +39,8 @@ def rewrite_prose(
     with contextlib.closing(found) as blocks:
         for block, done in blocks:
             if done is None:
-                raise MMRawError("limit_exceeded", f"line {block.line} is longer than 8 MB")
+                message = f"expected lines of at most 8 MB, got a longer one: line {block.line}"
+                raise MMRawError("limit_exceeded", message)
             report.tally.add(done.tally)
             if note is not None and done.tally.notes:
                 note(done.tally.notes)

@@ -331,7 +331,7 @@ class _DocumentRewriting:
 def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
     """The new text, or why the string is refused."""
     if text is None or len(raw) > rewriter.most:
-        return MMRawError("limit_exceeded", "the string is longer than its limits allow")
+        return MMRawError("limit_exceeded", "expected a string within its limits, got a longer one")
     try:
         return rewriter.rewrite(text, key)
     except MMRawError as error:

@@ -52,7 +52,8 @@ def decode_rgb(
             multiple_frames, decoder_unavailable; from workers also decode_timeout.
     """
     if isolation not in ("auto", "process", "off"):
-        raise MMRawError("unsupported_option", "isolation is 'auto', 'process' or 'off'")
+        message = "expected isolation='auto', 'process' or 'off', got another value"
+        raise MMRawError("unsupported_option", message)
 
     def decode() -> DecodedImage:
         if isolation == "off" or (isolation == "auto" and fits_bound(data, limits)):

@@ -102,7 +102,9 @@ def decode_text(text: str, limits: Limits, path: str, start: int = 0) -> bytes:
         rest = len(body) % 4
         data = None if rest == 1 else decode_standard(body + PADDING[rest])
     if data is None:
-        raise MMRawError("invalid_base64", "the image is not base64 of either alphabet", path)
+        got = f"{len(text) - start} characters that are not base64 of either alphabet"
+        message = f"expected an image in base64, got {got}"
+        raise MMRawError("invalid_base64", message, path)
     if not data:
         raise MMRawError("empty_source", "the image source holds no bytes", path)
     if len(data) > limits.inline_image_bytes:

@@ -133,7 +133,7 @@ def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, Ima
     if not data:
         raise MMRawError("empty_source", "the image has no bytes", path)
     if len(data) > limits.inline_image_bytes:
-        message = f"an image has at most {limits.inline_image_bytes} bytes"
+        message = f"expected at most {limits.inline_image_bytes} bytes, got {len(data)}"
         raise MMRawError("limit_exceeded", message, path)
     decoders = _decoders()
     kind = format_of(data)
@@ -177,8 +177,14 @@ def _open(data: bytes, kind: Format, decoder: Any) -> tuple[Image, int] | None:
 
 def _unreadable(data: bytes, path: str) -> MMRawError:
     if data.startswith(_OTHER_FORMATS) or data[4:12] in (b"ftypavif", b"ftypheic"):
-        return MMRawError("unsupported_format", "expected PNG, JPEG, WebP or GIF", path)
-    return MMRawError("image_undecodable", "the bytes have no readable image header", path)
+        return MMRawError(
+            "unsupported_format", "expected PNG, JPEG, WebP or GIF, got another image format", path
+        )
+    return MMRawError(
+        "image_undecodable",
+        f"expected an image, got {len(data)} bytes without a readable image header",
+        path,
+    )
 
 
 def check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
@@ -189,10 +195,11 @@ def check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
     """
     width, height = size
     if width < 1 or height < 1:
-        raise MMRawError("image_undecodable", "the image has no pixels", path)
+        message = f"expected sides of at least one pixel, got {width} x {height}"
+        raise MMRawError("image_undecodable", message, path)
     if max(width, height) > limits.image_side:
-        message = f"a side has at most {limits.image_side} pixels"
+        message = f"expected sides of at most {limits.image_side} pixels, got {width} x {height}"
         raise MMRawError("limit_exceeded", message, path)
     if width * height > limits.image_pixels:
-        message = f"an image has at most {limits.image_pixels} pixels"
+        message = f"expected at most {limits.image_pixels} pixels, got {width} x {height}"
         raise MMRawError("limit_exceeded", message, path)

@@ -92,11 +92,13 @@ def decode_here(
     image, header = open_image(data, limits, path)
     with closing(image):
         if header.frames != 1 and frames != "first":
-            raise MMRawError("multiple_frames", "the image is an animation", path)
+            message = "expected an image of one frame, got an animation"
+            raise MMRawError("multiple_frames", message, path)
         check_whole(data, header.format, limits, path)
         picture = _load(image, header, picture_of or _without_alpha)
     if picture is None:
-        raise MMRawError("image_undecodable", "the image does not decode whole", path)
+        message = "expected an image that decodes whole, got one that is broken or cut off"
+        raise MMRawError("image_undecodable", message, path)
     width, height = picture.size
     return DecodedImage(width=width, height=height, format=header.format, picture=picture)
 

@@ -76,9 +76,11 @@ class Preparation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.orientation not in ("as-stored", "apply"):
-            raise MMRawError("unsupported_option", "orientation is 'as-stored' or 'apply'")
+            message = "expected orientation='as-stored' or 'apply', got another value"
+            raise MMRawError("unsupported_option", message)
         if self.alpha not in ("refuse", "drop", "white"):
-            raise MMRawError("unsupported_option", "alpha is 'refuse', 'drop' or 'white'")
+            message = "expected alpha='refuse', 'drop' or 'white', got another value"
+            raise MMRawError("unsupported_option", message)
 
 
 def prepare(
@@ -99,7 +101,9 @@ def prepare(
     decode = decode_rgb
     if source.header.alpha and not _is_opaque(source, path):
         if preparation.alpha == "refuse":
-            message = "the image has transparent pixels; alpha is 'drop' or 'white' to pack it"
+            message = (
+                "expected an opaque image, got transparent pixels; alpha='drop' or 'white' packs it"
+            )
             raise MMRawError("image_transparent", message, path)
         notes.append("alpha_on_white" if preparation.alpha == "white" else "alpha_dropped")
         decode = _on_white if preparation.alpha == "white" else decode_rgb

@@ -50,7 +50,7 @@ class ImageSource(Shown):
         if not data:
             raise MMRawError("empty_source", "the image has no bytes", path)
         if len(data) > limits.inline_image_bytes:
-            message = f"an image has at most {limits.inline_image_bytes} bytes"
+            message = f"expected at most {limits.inline_image_bytes} bytes, got {len(data)}"
             raise MMRawError("limit_exceeded", message, path)
         self.data = data
         self.kind: Kind = kind

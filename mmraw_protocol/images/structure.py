@@ -97,7 +97,7 @@ def check_whole(data: bytes, format: Format, limits: Limits, path: str = "$") ->
 
 
 def _too_many(limits: Limits, path: str) -> MMRawError:
-    message = f"an image has at most {limits.image_parts} parts other than its picture data"
+    message = f"expected at most {limits.image_parts} parts other than picture data, got more"
     return MMRawError("limit_exceeded", message, path)
 
 
@@ -202,7 +202,7 @@ def walk_jpeg_head(data: bytes, limits: Limits, path: str = "$") -> Jpeg | None:
         elif code == 0xE1 and data[start + 4 : start + 10] == b"Exif\x00\x00":
             exif += 1
             if exif > _MOST_EXIF:
-                message = f"an image has at most {_MOST_EXIF} EXIF segments"
+                message = f"expected at most {_MOST_EXIF} EXIF segments, got more"
                 raise MMRawError("limit_exceeded", message, path)
         at = start + 2 + length
 
@@ -224,7 +224,7 @@ def _walk_jpeg(data: bytes, limits: Limits, path: str) -> None:
         scans += code == _SCAN
         parts += 1
         if scans > limits.image_scans:
-            message = f"a JPEG has at most {limits.image_scans} scans"
+            message = f"expected at most {limits.image_scans} scans in a JPEG, got more"
             raise MMRawError("limit_exceeded", message, path)
         if parts > limits.image_parts:
             raise _too_many(limits, path)

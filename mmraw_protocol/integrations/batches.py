@@ -142,7 +142,9 @@ def _rows_of_tokens(
     lengths = [len(sample["input_ids"]) for sample in samples]
     for rows in found.values():
         if list(map(len, rows)) != lengths:
-            message = "a field with one value for each token has another length than the prompt"
+            message = (
+                "expected one value for each token, got a field of another length than its prompt"
+            )
             raise MMRawError("lengths_differ", message)
     return found
 

@@ -122,7 +122,8 @@ class GenerateClient:
         self.retries = retries
         self.backoff = backoff
         if engine not in APIS:
-            raise MMRawError("unsupported_option", f"the engines are {', '.join(APIS)}")
+            message = f"expected engine {' or '.join(APIS)}, got another value"
+            raise MMRawError("unsupported_option", message)
         self._api = APIS[engine]
         self._url = base_url.rstrip("/").removesuffix("/v1")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -292,12 +293,17 @@ def carry(previous: MultiModalData | None, now: MultiModalData | None) -> MultiM
         later = _by_offset(now.mm_placeholders.get(modality, ()), now.mm_hashes.get(modality, ()))
         common = earlier.keys() & later.keys()
         if any(earlier[offset] != later[offset] for offset in common):
-            raise MMRawError("hash_mismatch", "an earlier image's place holds another one", path)
+            message = "expected the image of the earlier turn at its place, got another"
+            raise MMRawError("hash_mismatch", message, path)
         if common and common != earlier.keys():
-            message = "some images of earlier turns are missing; pass all, or the newest turn's"
+            message = (
+                "expected all images or those of the newest turn, got a part of the earlier ones"
+            )
             raise MMRawError("missing_slot", message, path)
         if not common and earlier and later and min(later) < max(earlier):
-            message = "images of the newest turn stand before those of earlier turns"
+            message = (
+                "expected the images of earlier turns first, got one of the newest turn before them"
+            )
             raise MMRawError("placeholder_invalid", message, path)
         repeated = repeated or bool(common)
     return now if repeated else previous.merge(now)
@@ -317,7 +323,9 @@ def _read_answer(answer: httpx.Response) -> dict[str, Any]:
     if answer.status_code != 200:
         raise _refusal(answer, document)
     if not isinstance(document, dict):
-        message = "the server's answer is no JSON object"
+        message = (
+            f"expected a JSON object as answer, got {len(answer.content)} bytes of something else"
+        )
         raise ServerError("answer_invalid", message, status=answer.status_code)
     return cast("dict[str, Any]", document)
 

@@ -161,7 +161,8 @@ def _slots(data: Any) -> tuple[list[Any], list[PlaceholderRange], list[str]]:
     check_maps({name: getattr(data, name) for name in ("mm_items", "mm_hashes", "mm_placeholders")})
     names = {name for mapping in (data.mm_items, data.mm_placeholders) for name in mapping}
     if names - {"image"}:
-        raise MMRawError("modality_mismatch", "the renderer returned more than images")
+        message = "expected images alone, got another modality from the renderer"
+        raise MMRawError("modality_mismatch", message)
     items = list(data.mm_items.get("image", ()))
     ranges = [
         PlaceholderRange(offset=int(place.offset), length=int(place.length))
@@ -169,7 +170,8 @@ def _slots(data: Any) -> tuple[list[Any], list[PlaceholderRange], list[str]]:
     ]
     hashes = list(data.mm_hashes.get("image", ()))
     if not len(items) == len(ranges) == len(hashes):
-        message = "mm_items, mm_hashes and mm_placeholders must have the same length"
+        counts = f"{len(items)}, {len(hashes)}, {len(ranges)}"
+        message = f"expected as many mm_items, mm_hashes and mm_placeholders, got {counts}"
         raise MMRawError("lengths_differ", message, "$.mm_items.image")
     return items, ranges, hashes
 
@@ -190,14 +192,20 @@ def _in_prompt(
     if len(packed) == len(places):
         return list(packed)
     if len(places) > len(packed):
-        message = "more placeholders than images; pass all the messages that were rendered"
+        message = (
+            f"expected one image for each placeholder, got {len(packed)} for {len(places)}; "
+            "pass all messages that were rendered"
+        )
         raise MMRawError("lengths_differ", message, "$.mm_placeholders.image")
     # Templates leave out the images of a whole message, never one of several.
     indices: Sequence[int] = getattr(rendered, "message_indices", ())
     owners = [indices[place.offset] for place in places if place.offset < len(indices)]
     shown = [image for image in packed if image.where.message_index in owners]
     if [image.where.message_index for image in shown] != owners or len(owners) != len(places):
-        message = "fewer placeholders than images, and nothing tells which were left out"
+        message = (
+            f"expected one placeholder for each image, got {len(places)} for {len(packed)}; "
+            "which images were left out is unknown"
+        )
         raise MMRawError("lengths_differ", message, "$.mm_placeholders.image")
     if not allow_dropped:
         lost = next(image for image in packed if image not in shown)
@@ -209,10 +217,10 @@ def _in_prompt(
 def _compare(item: Any, place: PlaceholderRange, layout: Layout, family: str, index: int) -> None:
     """What the renderer's processor said, and the length, are those of the image's layout."""
     if item is None or differs(item, answers_of(family), layout):
-        message = "the renderer's item does not say the grid that the adapter computes"
+        message = "expected the grid that the adapter computes, got another from the renderer"
         raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
     if place.length != layout.placeholder_length:
-        message = "the renderer's count of placeholder tokens is not the adapter's"
+        message = f"expected {layout.placeholder_length} placeholder tokens, got {place.length}"
         path = f"$.mm_placeholders.image[{index}]"
         raise MMRawError("placeholder_mismatch", message, path)
 

@@ -85,7 +85,8 @@ class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.multimodal_output not in ("raw", "processed"):
-            raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
+            message = "expected multimodal_output='raw' or 'processed', got another value"
+            raise MMRawError("unsupported_option", message)
         _ = self.preparation
 
     @property

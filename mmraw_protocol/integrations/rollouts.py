@@ -13,6 +13,7 @@ from importlib import import_module
 from os import PathLike
 from typing import Any, Literal, cast
 
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from .batches import collate, pack, split_images
 from .indexed_rows import Rows, indexed_rows
@@ -63,7 +64,8 @@ class RolloutDataset:
         **reading: Any,
     ) -> None:
         if on_error not in ("raise", "skip"):
-            raise MMRawError("unsupported_option", "on_error is raise or skip")
+            message = "expected on_error='raise' or 'skip', got another value"
+            raise MMRawError("unsupported_option", message)
         self.maker = maker
         self.seed = seed
         self.read = RowReader(maker, **reading)
@@ -86,7 +88,7 @@ class RolloutDataset:
         try:
             row = self._rows[index]
             if not isinstance(row, dict):
-                raise MMRawError("invalid_type", "a row is an object")
+                raise MMRawError("invalid_type", expected("a row, an object", row))
             return self.read(cast("dict[str, Any]", row))
         except MMRawError as error:
             failed = error
@@ -151,7 +153,8 @@ class RolloutDataset:
             MMRawError: lengths_differ (the file has another number of lines).
         """
         if state["lines"] != len(self):
-            raise MMRawError("lengths_differ", "the state is of a file with another count of lines")
+            message = f"expected a state of {len(self)} lines, got one of {state['lines']}"
+            raise MMRawError("lengths_differ", message)
         self.epoch, self.position, self.seed = state["epoch"], state["position"], state["seed"]
         if self._skips is not None:
             self._skips.restore(state["skipped"])

@@ -21,6 +21,7 @@ from ..conversation.url_conversion import content_parts_to_features, mm_refs_to_
 from ..families.conventions import payload_lengths
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire._generated.types import PlaceholderRange
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.features import MAPS, Features, build_features, parse_features
 from ..wire.json import parse_json
@@ -136,10 +137,11 @@ class RowReader:
         if given is None and self.tokenize is not None and row.get("messages") is not None:
             return []
         if given is None:
-            raise MMRawError("missing_field", "the line has no token ids")
+            message = f"expected token ids in the field {self.token_ids}, which is absent"
+            raise MMRawError("missing_field", message)
         tokens = cast("list[Any]", given)
         if not isinstance(given, list) or not all(type(token) is int for token in tokens):
-            raise MMRawError("invalid_type", "token ids are a list of integers")
+            raise MMRawError("invalid_type", expected("token ids, a list of integers", given))
         return tokens
 
     def _of_features(self, row: dict[str, Any], _: list[int]) -> Any:
@@ -153,7 +155,7 @@ class RowReader:
     def _of_content_parts(self, row: dict[str, Any], _: list[int]) -> dict[str, Any]:
         places = row.pop("mm_placeholders", None)
         if places is None:
-            message = "content parts need the answer's mm_placeholders beside them"
+            message = "expected the answer's mm_placeholders, which content_parts need; got none"
             raise MMRawError("missing_field", message)
         return content_parts_to_features(
             _decoded(row.pop("content_parts")),
@@ -193,7 +195,9 @@ class RowReader:
         for image in packed:
             found = next((at for at in range(position, len(tokens)) if tokens[at] in pads), None)
             if found is None:
-                message = "the prompt has fewer placeholders than the messages have images"
+                message = (
+                    f"expected {len(packed)} placeholders, one for each image; got {len(spans)}"
+                )
                 raise MMRawError("lengths_differ", message, image.where.path)
             lengths = payload_lengths(maker.adapter, image.description.payload)
             is_expanded = tokens[found + 1 : found + 2] and tokens[found + 1] in pads

@@ -354,9 +354,11 @@ def pack_images(
         packing |= {"orientation": orientation, "alpha": alpha}
         return pack_raw_images(messages, maker.adapter, limits=maker.limits, **packing)
     if multimodal_output != "processed":
-        raise MMRawError("unsupported_option", "multimodal_output is raw or processed")
+        message = "expected multimodal_output='raw' or 'processed', got another value"
+        raise MMRawError("unsupported_option", message)
     if packing:
-        raise MMRawError("unsupported_option", "tensors are stored nowhere: no storage, no store")
+        message = "expected no storage and no store with multimodal_output='processed'"
+        raise MMRawError("unsupported_option", message)
     preparation = Preparation(orientation=orientation, alpha=alpha)
     return [_processed(image, maker, preparation) for image in find_images(messages)]
 

@@ -27,7 +27,9 @@ def compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> N
         raise MMRawError("modality_mismatch", message, "$.modality")
     if mm_hash is not None and ref.mm_hash != mm_hash:
         raise MMRawError(
-            "hash_mismatch", "the ref's mm_hash differs from the given one", "$.mm_hash"
+            "hash_mismatch",
+            "expected the mm_hash that is listed for the ref, got another",
+            "$.mm_hash",
         )
 
 
@@ -68,7 +70,8 @@ def compare_layout(
     if length is None:
         return layout.placeholder_length
     if length not in placeholder_lengths(adapter, layout):
-        message = "the placeholder's length is not what the family and grid demand"
+        wanted = " or ".join(map(str, sorted({*placeholder_lengths(adapter, layout)})))
+        message = f"expected a placeholder of {wanted} tokens by family and grid, got {length}"
         raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
     return length
 

@@ -87,7 +87,7 @@ class Materializer:
         stage: Callable[[str], AbstractContextManager[Any]] = contextlib.nullcontext,
     ) -> None:
         if not isinstance(isolation, IsolatedDecoder) and isolation not in get_args(Isolation):
-            message = "isolation is 'auto', 'process', 'off' or an IsolatedDecoder"
+            message = "expected isolation='auto', 'process', 'off' or a decoder, got another value"
             raise MMRawError("unsupported_option", message)
         self.store = store
         self.limits = limits
@@ -196,7 +196,7 @@ class Materializer:
         placeholder. At most twice `workers` images are held at a time, however many refs there are.
         """
         if workers < 1:
-            raise MMRawError("unsupported_option", "expected at least one worker")
+            raise MMRawError("unsupported_option", "expected at least one worker, got less")
         return in_order(refs, self._one, workers, most=2 * workers)
 
     async def materialize_many_async(
@@ -204,7 +204,7 @@ class Materializer:
     ) -> AsyncIterator[MaterializedImage | MMRawError]:
         """`materialize_many` for asyncio, with the same bound; the event loop is never blocked."""
         if workers < 1:
-            raise MMRawError("unsupported_option", "expected at least one worker")
+            raise MMRawError("unsupported_option", "expected at least one worker, got less")
         pool = ThreadPoolExecutor(workers)
         waiting: deque[asyncio.Future[MaterializedImage | MMRawError]] = deque()
         try:
@@ -389,5 +389,6 @@ def cache_bytes_from_environment() -> int:
     except ValueError:
         gigabytes = -1.0
     if not 0 <= gigabytes < 1e6:
-        raise MMRawError("unsupported_option", f"{CACHE_ENV} is a number of gigabytes from 0")
+        message = f"expected {CACHE_ENV}, a number of gigabytes from 0; got other text"
+        raise MMRawError("unsupported_option", message)
     return int(gigabytes * 1024**3)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..system.shown import Shown
 from ..wire._generated.limits import Limits
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import check_raw_image_id
@@ -81,12 +82,12 @@ def check_new_object(data: bytes, limits: Limits) -> bytes:
     """
     value: Any = data
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise MMRawError("invalid_type", "expected the bytes of an encoded image")
+        raise MMRawError("invalid_type", expected("the bytes of an encoded image", value))
     data = bytes(data)
     if not data:
         raise MMRawError("empty_source", "an empty image is never stored")
     if len(data) > limits.inline_image_bytes:
-        message = f"an image has at most {limits.inline_image_bytes} bytes"
+        message = f"expected at most {limits.inline_image_bytes} bytes, got {len(data)}"
         raise MMRawError("limit_exceeded", message)
     return data
 
@@ -99,7 +100,8 @@ def check_name(raw_image_id: str, limits: Limits) -> str:
     """
     value: Any = raw_image_id
     if not isinstance(value, str):
-        raise MMRawError("invalid_type", "expected a raw_image_id, a string", "$.raw_image_id")
+        message = expected("a raw_image_id, a string", value)
+        raise MMRawError("invalid_type", message, "$.raw_image_id")
     check_raw_image_id(raw_image_id, limits=limits)
     return raw_image_id
 
@@ -112,7 +114,7 @@ def check_age(older_than: float) -> float:
     """
     value: Any = older_than
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise MMRawError("invalid_type", "expected an age in seconds, a number")
+        raise MMRawError("invalid_type", expected("an age in seconds, a number", value))
     if math.isnan(older_than):
         raise MMRawError("unsupported_option", "expected an age in seconds, not NaN")
     return older_than

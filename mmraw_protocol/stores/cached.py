@@ -50,7 +50,8 @@ class CachedStore(Shown):
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if not max_bytes >= 0:
-            raise MMRawError("unsupported_option", "expected a number of bytes from 0 to keep")
+            message = "expected a number of bytes from 0 to keep, got another value"
+            raise MMRawError("unsupported_option", message)
         self.store = store
         self.directory = Path(local_path(directory))
         self.max_bytes = max_bytes

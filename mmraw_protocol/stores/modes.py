@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 
 FILE_MODE_ENV = "MMRAW_STORE_FILE_MODE"
@@ -39,7 +40,9 @@ def parse_mode(text: str) -> int:
         MMRawError: unsupported_option.
     """
     if not _OCTAL.fullmatch(text):
-        message = "permissions are octal digits, for example 0664 for files, 2775 for directories"
+        message = (
+            "expected octal digits, such as 0664 for files and 2775 for directories; got other text"
+        )
         raise MMRawError("unsupported_option", message)
     return int(text.removeprefix("0o"), 8)
 
@@ -50,7 +53,8 @@ def _mode(given: int | None, name: str, default: int) -> int:
         given = parse_mode(text) if text else default
     value: Any = given
     if isinstance(value, bool) or not isinstance(value, int):
-        raise MMRawError("invalid_type", "permissions are a number, for example 0o640")
+        raise MMRawError("invalid_type", expected("permissions, a number such as 0o640", value))
     if not 0 <= given <= 0o7777:
-        raise MMRawError("unsupported_option", "permissions are from 0 to 0o7777")
+        message = "expected permissions from 0 to 0o7777, got another integer"
+        raise MMRawError("unsupported_option", message)
     return given

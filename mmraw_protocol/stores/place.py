@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from .modes import parse_mode
 
@@ -42,7 +43,7 @@ def local_place(place: str | os.PathLike[str]) -> LocalPlace | None:
     if isinstance(value, os.PathLike):
         return LocalPlace(os.fspath(place))
     if not isinstance(place, str):
-        raise MMRawError("invalid_type", "a store is named by a path or a URL, a string")
+        raise MMRawError("invalid_type", expected("the path or URL of a store, a string", place))
     scheme = place.partition(":")[0].lower()
     if scheme in SCHEMES and (place == f"{scheme}:" or place.startswith(f"{scheme}://")):
         return None

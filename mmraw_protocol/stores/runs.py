@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.ref import normalize_run_id
 
@@ -42,7 +43,8 @@ class RunScope(msgspec.Struct, frozen=True):
             MMRawError: store_invalid (both), invalid_type, invalid_run_id.
         """
         if isinstance(run_ids, (str, bytes)):
-            raise MMRawError("invalid_type", "run_ids is a list of labels; one label is run_id")
+            message = "expected run_ids, a list of labels; got one string, which run_id takes"
+            raise MMRawError("invalid_type", message)
         if run_id is not None and run_ids is not None:
             raise MMRawError("store_invalid", "give run_id or run_ids, not both")
         one = None if run_id is None else _label(run_id)
@@ -84,5 +86,5 @@ class RunScope(msgspec.Struct, frozen=True):
 def _label(run_id: str) -> str:
     value: Any = run_id
     if not isinstance(value, str):
-        raise MMRawError("invalid_type", "expected a run's label, a string", "$.run_id")
+        raise MMRawError("invalid_type", expected("a run's label, a string", run_id), "$.run_id")
     return normalize_run_id(run_id)

@@ -108,7 +108,7 @@ def verify_digest(ref: RawMMRef, digest: str) -> str:
         MMRawError: hash_mismatch, object_corrupt.
     """
     if len(ref.mm_hash) not in (32, 64) or not digest.startswith(ref.mm_hash):
-        message = "mm_hash is not the first 32 or all 64 hex digits of the image's sha256"
+        message = "expected the first 32 or all 64 hex digits of the image's sha256, got others"
         raise MMRawError("hash_mismatch", message, "$.mm_hash")
     if ref.stored_name is not None:
         verify_object(b"", ref.stored_name, digest)

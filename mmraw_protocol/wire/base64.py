@@ -60,9 +60,14 @@ def decode_base64(text: str, path: str = "$") -> bytes:
     """The bytes of canonical standard base64; `invalid_base64` otherwise."""
     data = decode_standard(text)
     if data is None:
-        message = f"expected standard base64 with padding; {_fault(text, 0, url=False)}"
-        raise MMRawError("invalid_base64", message, path)
+        raise not_standard(text, path)
     return data
+
+
+def not_standard(text: str, path: str, start: int = 0) -> MMRawError:
+    """The error for text[start:] that is not canonical standard base64, with the position."""
+    message = f"expected standard base64 with padding; {_fault(text, start, url=False)}"
+    return MMRawError("invalid_base64", message, path)
 
 
 #: Kinds of first characters outside the alphabet.
@@ -98,7 +103,8 @@ def _fault(text: str, start: int, *, url: bool) -> str:
         return f"got stray bits in the last character, {end}: it was cut off or altered there"
     if size % 4:
         return f"got {size} characters, which is no length of it: it was cut off or altered"
-    return f"got stray bits before the padding, at character {len(text.rstrip('='))}"
+    padding = 2 if text.endswith("==") else 1
+    return f"got stray bits before the padding, at character {len(text) - padding}"
 
 
 def decode_standard(text: str, start: int = 0) -> bytes | None:

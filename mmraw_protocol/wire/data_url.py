@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ._generated.limits import DEFAULT_LIMITS, Limits
-from .base64 import decode_standard
+from .base64 import decode_standard, not_standard
+from .check import expected
 from .errors import MMRawError
 
 _MEDIA_TYPES = {
@@ -49,7 +50,7 @@ def parse_data_uri(
     media_type, start = _head_of(text, limits, path)
     data = decode_standard(text, start)
     if data is None:
-        raise _not_canonical(path)
+        raise not_standard(text, path, start)
     _check_size(len(data), limits, path)
     return DataUri(media_type, data)
 
@@ -62,13 +63,13 @@ def check_data_uri(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "$
     """
     _, start = _head_of(text, limits, path)
     if not text.isascii():
-        raise _not_canonical(path)
+        raise not_standard(text, path, start)
     size = 0
     for at in range(start, len(text), _CHUNK):
         part = text[at : at + _CHUNK]
         data = decode_standard(part)
         if data is None or (at + _CHUNK < len(text) and part.endswith("=")):
-            raise _not_canonical(path)
+            raise not_standard(text, path, start)
         size += len(data)
     _check_size(size, limits, path)
 
@@ -84,7 +85,7 @@ def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
         raise MMRawError("invalid_raw_uri", message, path)
     size = len(text) - len(head)
     if size == 0:
-        raise MMRawError("empty_source", "the data: URL holds no bytes", path)
+        raise MMRawError("empty_source", "expected bytes in the data: URL, got none", path)
     # The length gives the size before decoding; padding hides at most two bytes.
     _check_size(size // 4 * 3 - 2, limits, path)
     return media_type, len(head)
@@ -92,18 +93,13 @@ def _head_of(text: str, limits: Limits, path: str) -> tuple[str, int]:
 
 def _check_size(size: int, limits: Limits, path: str) -> None:
     if size > limits.inline_image_bytes:
-        message = f"an inline image is larger than {limits.inline_image_bytes} bytes"
+        message = f"expected an inline image of at most {limits.inline_image_bytes} bytes, got more"
         raise MMRawError("limit_exceeded", message, path)
-
-
-def _not_canonical(path: str) -> MMRawError:
-    message = "the image is not canonical base64 (standard alphabet, padded)"
-    return MMRawError("invalid_base64", message, path)
 
 
 def _check_string(value: object, path: str) -> None:
     if not isinstance(value, str):
-        raise MMRawError("invalid_raw_uri", "expected a data: or file: URL as a string", path)
+        raise MMRawError("invalid_raw_uri", expected("a data: or file: URL, a string", value), path)
 
 
 def check_label(text: str, path: str, limits: Limits) -> None:

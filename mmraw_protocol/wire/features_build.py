@@ -87,7 +87,8 @@ def _source_modalities(data: MultiModalData) -> list[str]:
     names = dict.fromkeys(name for mapping in maps for name in mapping)
     for name in names:
         if len({len(mapping.get(name, ())) for mapping in maps}) != 1:
-            message = "mm_items, mm_hashes and mm_placeholders must have the same length"
+            counts = ", ".join(str(len(mapping.get(name, ()))) for mapping in maps)
+            message = f"expected as many mm_items, mm_hashes and mm_placeholders, got {counts}"
             raise MMRawError("lengths_differ", message, f"$.mm_items{key_in_path(name)}")
     return [name for name in names if data.mm_items.get(name)]
 
@@ -96,7 +97,7 @@ def _ref_of(
     item: Any, source: str, mm_hash: Any, run_id: str | None, limits: Limits, path: str
 ) -> RawMMRef:
     if item is None or mm_hash is None:
-        message = "a slot is empty; carry every image's envelope and hash at every slot"
+        message = "expected an envelope and a hash in each slot, got null"
         raise MMRawError("missing_slot", message, path)
     parsed = parse_item(item, limits=limits, path=path)
     if parsed.modality != source:
@@ -104,10 +105,11 @@ def _ref_of(
         raise MMRawError("modality_mismatch", message, path)
     check_modality(parsed.vllm_modality, f"{path}.vllm_modality")
     if parsed.dialect != DEFAULT_ITEM:
-        message = "only envelopes of version 1 become refs; convert older ones first"
+        message = "expected an envelope of version 1, got an older one; convert it first"
         raise MMRawError("not_convertible", message, path)
     if run_id is None:
-        raise MMRawError("missing_field", "refs need a run_id", "$.run_id")
+        message = "expected a run_id, which refs need; got none"
+        raise MMRawError("missing_field", message, "$.run_id")
     return ref_of_item(parsed, parsed.family, mm_hash, run_id)
 
 
@@ -135,7 +137,7 @@ def format_described(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> 
 def _placeholder(value: Any, source: str, index: int) -> PlaceholderRange:
     path = f"$.mm_placeholders{key_in_path(source)}[{index}]"
     if value is None:
-        raise MMRawError("missing_slot", "a placeholder is empty", path)
+        raise MMRawError("missing_slot", "expected a placeholder in each slot, got null", path)
     if isinstance(value, PlaceholderRange):
         value = {"length": value.length, "offset": value.offset}
     check_json_value(value, path=path)

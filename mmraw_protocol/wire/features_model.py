@@ -14,7 +14,7 @@ import msgspec
 from ..system.shown import Shown
 from ._generated.limits import Limits
 from ._generated.types import ItemFields, PlaceholderRange, RefFields
-from .check import key_in_path
+from .check import expected, key_in_path
 from .errors import MMRawError
 from .item import MODALITY, RawMMItem
 from .json import to_builtins
@@ -129,12 +129,12 @@ class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
         """
         names = ("mm_hashes", "mm_placeholders", "mm_items")
         if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise MMRawError("invalid_type", "expected an object")
+            raise MMRawError("invalid_type", expected("an object", data))
         if set(data) - set(names):
-            raise MMRawError("unknown_field", f"the fields are {', '.join(names)}")
+            raise MMRawError("unknown_field", f"expected no other fields than {', '.join(names)}")
         for name in names:
             if name not in data:
-                raise MMRawError("missing_field", f"required field {name} is absent")
+                raise MMRawError("missing_field", f"expected field {name}, which is absent")
             _check_lists(data[name], f"$.{name}")
         return cls(**{name: data[name] for name in names})
 
@@ -146,12 +146,13 @@ def _joined(first: Mapping[str, Sequence[Any]], second: Mapping[str, Sequence[An
 
 def _check_lists(value: Any, path: str) -> None:
     if not isinstance(value, Mapping):
-        raise MMRawError("invalid_type", "expected an object keyed by modality", path)
+        raise MMRawError("invalid_type", expected("an object keyed by modality", value), path)
     for key, items in cast("Mapping[Any, Any]", value).items():
         if not isinstance(key, str):
-            raise MMRawError("invalid_type", "a modality is a string", path)
+            raise MMRawError("invalid_type", expected("a modality, a string, as key", key), path)
         if not isinstance(items, (list, tuple)):
-            raise MMRawError("invalid_type", "expected a list", path + key_in_path(key))
+            message = expected("a list", items)
+            raise MMRawError("invalid_type", message, path + key_in_path(key))
 
 
 #: Fields of an envelope that a ref has under the same name.
@@ -177,7 +178,7 @@ def check_count(count: int, limits: Limits) -> None:
         MMRawError: limit_exceeded.
     """
     if count > limits.features_images:
-        message = f"expected at most {limits.features_images} images"
+        message = f"expected at most {limits.features_images} images, got {count}"
         raise MMRawError("limit_exceeded", message)
 
 
@@ -195,4 +196,7 @@ def check_overlap(ranges: Mapping[str, Sequence[PlaceholderRange]]) -> None:
     for (_, end, _, _), (start, _, modality, index) in pairwise(rows):
         if start < end:
             path = f"$.mm_placeholders{key_in_path(modality)}[{index}]"
-            raise MMRawError("placeholder_invalid", "two placeholders overlap", path)
+            message = (
+                "expected placeholders without overlap, got one that starts before another ends"
+            )
+            raise MMRawError("placeholder_invalid", message, path)

@@ -130,7 +130,7 @@ def _check_slots(document: Any) -> None:
         for key, rows in cast("dict[Any, Any]", by_modality).items():
             if isinstance(rows, (list, tuple)) and None in rows:
                 path = f"$.{name}{key_in_path(key)}[{cast('list[Any]', rows).index(None)}]"
-                message = "a slot is empty; carry every image's ref at every slot"
+                message = "expected a value in each slot, got null; carry every image's ref"
                 raise MMRawError("missing_slot", message, path)
 
 
@@ -145,7 +145,8 @@ def _check_shape(wire: WireFeatures, limits: Limits) -> None:
     for modality, texts in wire.kwargs_data.items():
         for name, mapping in maps.items():
             if len(mapping[modality]) != len(texts):
-                message = "kwargs_data, mm_hashes and mm_placeholders must have the same lengths"
+                wanted, got = len(texts), len(mapping[modality])
+                message = f"expected {wanted} values as in kwargs_data, got {got}"
                 raise MMRawError("lengths_differ", message, f"$.{name}{key_in_path(modality)}")
     check_count(sum(map(len, wire.kwargs_data.values())), limits)
     characters = sum(len(text) for texts in wire.kwargs_data.values() for text in texts)
@@ -169,7 +170,7 @@ def _refs(
             failed = MMRawError("modality_mismatch", message)
             break
         if ref.mm_hash != mm_hash:
-            message = "the ref's mm_hash differs from the given one"
+            message = "expected the mm_hash that is listed for the ref, got another"
             failed = MMRawError("hash_mismatch", message)
             break
         refs.append(ref)

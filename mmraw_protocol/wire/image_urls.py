@@ -153,7 +153,7 @@ def check_slots(rows: Any, path: str) -> None:
     """
     if isinstance(rows, list) and None in rows:
         index = cast("list[Any]", rows).index(None)
-        message = "a slot is empty; carry every image's URL at every slot"
+        message = "expected a URL in each slot, got null; carry every image's URL"
         raise MMRawError("missing_slot", message, f"{path}[{index}]")
 
 

@@ -15,6 +15,7 @@ from ._generated.dialects import CANONICAL_ITEM, DEFAULT_ITEM, ITEMS, ItemWire
 from ._generated.families import FAMILIES
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.types import ItemFields, Payload
+from .check import expected
 from .data_url import check_label_names
 from .errors import MMRawError
 from .json import SCALARS, check_json_value, has_tensor_key, processed_payload, to_builtins
@@ -74,10 +75,10 @@ def parse_item(
         _check_length(len(item), limits, path)
         document = read_raw_document(item, limits, path)
         if not isinstance(document, dict):
-            raise MMRawError("invalid_type", "an envelope is a JSON object", path)
+            raise MMRawError("invalid_type", expected("an envelope, a JSON object", document), path)
         return _parse(cast("dict[str, Any]", document), limits, path)
     if not isinstance(item, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "an envelope is a JSON object", path)
+        raise MMRawError("invalid_type", expected("an envelope, a JSON object", item), path)
     found = read_struct(item, limits)
     if found is not None:
         return found
@@ -116,7 +117,8 @@ def holds_lists(values: Any) -> bool:
 def _check_length(size: int, limits: Limits, path: str) -> None:
     most = limits.inline_image_bytes // 3 * 4 + 4 + 2 * limits.payload_bytes + 65536
     if size > most:
-        raise MMRawError("limit_exceeded", "the envelope is longer than its limits allow", path)
+        message = f"expected at most {most} characters in an envelope, got {size}"
+        raise MMRawError("limit_exceeded", message, path)
 
 
 def _dialect_of(document: dict[str, Any]) -> ItemWire:

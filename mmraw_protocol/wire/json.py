@@ -97,7 +97,8 @@ class Document:
             has_tensor = has_tensor or not all(map(TENSOR_KEYS.isdisjoint, objects))
         # Each key has its colon, and of equal keys a reader keeps one.
         if self._facts.colons != keys:
-            raise MMRawError("duplicate_key", "an object has a duplicate key", self._path)
+            message = "expected each key once in an object, got a duplicate key"
+            raise MMRawError("duplicate_key", message, self._path)
         if has_tensor and not tensors:
             raise processed_payload(self._path)
         return self.value
@@ -175,7 +176,8 @@ def _check_json(data: str | bytes, path: str) -> None:
     except (ValueError, RecursionError):
         pass
     if has_surrogate:
-        raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
+        message = "expected strings of whole characters, got a lone surrogate"
+        raise MMRawError("invalid_encoding", message, path)
     raise not_json(path, data)
 
 
@@ -184,7 +186,7 @@ def _refuse(_: str) -> NoReturn:
 
 
 def _out_of_range(path: str) -> MMRawError:
-    message = "a number is beyond 2^53-1, or beyond the range of doubles"
+    message = "expected numbers within 2^53-1 and the range of doubles, got one beyond"
     return MMRawError("invalid_value", message, path)
 
 
@@ -263,7 +265,8 @@ def _checked(item: Any, path: str) -> Iterable[Any] | None:
         found = cast("dict[Any, Any]", item)
         for key in found:
             if not isinstance(key, str):
-                raise MMRawError("invalid_type", "object keys are strings", path)
+                message = "expected strings as keys of an object, got another key"
+                raise MMRawError("invalid_type", message, path)
             _check_text(key, path)
         return found.values()
     elif isinstance(item, (list, tuple)):
@@ -272,9 +275,9 @@ def _checked(item: Any, path: str) -> Iterable[Any] | None:
         if abs(item) > MAX_INTEGER:
             raise _out_of_range(path)
     elif not isinstance(item, float):
-        raise MMRawError("invalid_type", "not a JSON value", path)
+        raise MMRawError("invalid_type", "expected a JSON value, got one of another type", path)
     elif not math.isfinite(item):
-        raise MMRawError("invalid_value", "NaN and Infinity are not JSON", path)
+        raise MMRawError("invalid_value", "expected a finite number, got NaN or Infinity", path)
     return None
 
 
@@ -286,7 +289,8 @@ def _check_text(text: str, path: str) -> None:
         return
     except UnicodeEncodeError:
         pass
-    raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
+    message = "expected strings of whole characters, got a lone surrogate"
+    raise MMRawError("invalid_encoding", message, path)
 
 
 def canonical_json(value: Any, *, path: str = "$") -> str:

@@ -62,9 +62,10 @@ def utf8_of(text: str | bytes | memoryview, path: str) -> bytes:
     except UnicodeError:
         data = None
     if data is None:
-        raise MMRawError("invalid_encoding", "not UTF-8, or a lone surrogate", path)
+        message = "expected UTF-8, got other bytes or a lone surrogate"
+        raise MMRawError("invalid_encoding", message, path)
     if data.startswith(b"\xef\xbb\xbf"):
-        raise MMRawError("invalid_encoding", "a byte order mark precedes the JSON", path)
+        raise MMRawError("invalid_encoding", "expected JSON, got a byte order mark before it", path)
     return data
 
 
@@ -170,12 +171,16 @@ def _check_depth(signs: bytes, max_depth: int, path: str) -> None:
 
 def too_deep(max_depth: int, path: str) -> MMRawError:
     """The error for deeper nesting."""
-    return MMRawError("limit_exceeded", f"nested deeper than {max_depth} levels", path)
+    return MMRawError(
+        "limit_exceeded", f"expected at most {max_depth} levels of nesting, got more", path
+    )
 
 
 def too_many(max_values: int, path: str) -> MMRawError:
     """The error for more values."""
-    return MMRawError("limit_exceeded", f"more than {max_values} JSON values", path)
+    return MMRawError(
+        "limit_exceeded", f"expected at most {max_values} JSON values, got more", path
+    )
 
 
 def _place_in(fault: str, size: int) -> str:

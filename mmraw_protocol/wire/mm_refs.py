@@ -92,7 +92,7 @@ def parse_mm_refs(
     end = 0
     for index, (url, offset, length) in enumerate(rows):
         if offset < end:
-            message = "spans must be in the order of the prompt and must not overlap"
+            message = "expected spans in the order of the prompt without overlap, got another order"
             raise MMRawError("placeholder_invalid", message, path_of(index))
         end = offset + length
         kind, ref = read_url(url, read, path_of(index, "url"))

@@ -63,7 +63,11 @@ class _Reader:
         self._left = max_values
 
     def broken(self) -> MMRawError:
-        return MMRawError("invalid_msgpack", "not a valid MessagePack document", self._path)
+        return MMRawError(
+            "invalid_msgpack",
+            f"expected a valid MessagePack document, got {len(self._data)} bytes of something else",
+            self._path,
+        )
 
     def value(self, depth: int) -> Any:
         self._left -= 1
@@ -79,7 +83,7 @@ class _Reader:
         if first in _NUMBERS:
             return self._number(_NUMBERS[first])
         if first in _NOT_JSON:
-            message = "binary data and extensions are not values of this protocol"
+            message = "expected JSON values, got binary data or an extension"
             raise MMRawError("invalid_type", message, self._path)
         return self._long(first, depth)
 
@@ -114,7 +118,7 @@ class _Reader:
         number = self._unpack(form)
         is_float = isinstance(number, float)
         if not math.isfinite(number) if is_float else abs(number) > MAX_INTEGER:
-            message = "a number is beyond 2^53-1, or beyond the range of doubles"
+            message = "expected numbers within 2^53-1 and the range of doubles, got one beyond"
             raise MMRawError("invalid_value", message, self._path)
         return number
 
@@ -126,7 +130,8 @@ class _Reader:
         except UnicodeDecodeError:
             text = None
         if text is None:
-            raise MMRawError("invalid_encoding", "a string is not UTF-8", self._path)
+            message = "expected strings in UTF-8, got other bytes"
+            raise MMRawError("invalid_encoding", message, self._path)
         return text
 
     def _array(self, count: int, depth: int) -> list[Any]:
@@ -139,9 +144,10 @@ class _Reader:
             # A key is no value, as in JSON.
             self._left += 1
             if not isinstance(key, str):
-                raise MMRawError("invalid_type", "object keys are strings", self._path)
+                message = "expected strings as keys of an object, got another key"
+                raise MMRawError("invalid_type", message, self._path)
             if key in found:
-                message = "an object has a duplicate key"
+                message = "expected each key once in an object, got a duplicate key"
                 raise MMRawError("duplicate_key", message, self._path)
             found[key] = self.value(depth + 1)
         return found

@@ -94,7 +94,8 @@ def wire_of(dialect: str) -> WireDialect:
     """
     wire = DIALECTS.get(dialect) if isinstance(dialect, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if wire is None:
-        raise MMRawError("invalid_dialect", f"the dialects are {', '.join(DIALECTS)}")
+        message = f"expected a dialect of {', '.join(DIALECTS)}, got another value"
+        raise MMRawError("invalid_dialect", message)
     return wire
 
 

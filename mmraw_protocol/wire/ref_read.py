@@ -20,6 +20,7 @@ from ._generated.dialects import DIALECTS, WireDialect
 from ._generated.families import FAMILIES
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from .base64 import decode_base64url, decode_url
+from .check import expected
 from .data_url import check_label_names
 from .errors import MMRawError
 from .json import Document, check_json_value, processed_payload, read_json
@@ -100,12 +101,13 @@ canonical_readers: dict[str, _Reader] = {
 def parse_strictly(text: str, limits: Limits) -> RawMMRef:
     """The strict reader: every rule in the order of checks, each with its own error."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "a ref is a string")
+        raise MMRawError("invalid_type", expected("a ref, a string", text))
     if text.startswith(FEATURES_PREFIX):
         message = "mmfile: refs name processed features; this contract carries raw images"
         raise MMRawError("unsupported_dialect", message)
     if not text.startswith(PREFIX):
-        raise MMRawError("not_a_ref", "a ref starts with mmraw:")
+        message = f"expected a text that starts with mmraw:, got a text of {len(text)} characters"
+        raise MMRawError("not_a_ref", message)
     if not text.isascii():
         # The first of them; the text itself is not repeated.
         at = next(index for index, letter in enumerate(text, start=1) if letter > "\x7f")
@@ -151,8 +153,9 @@ def _dialect_within(document: Any, candidates: list[WireDialect]) -> WireDialect
 
 def _check_length(size: int, limits: Limits) -> None:
     inline = limits.inline_image_bytes // 3 * 4 + 4
-    if size > inline + limits.payload_bytes + _BYTES_BESIDE:
-        raise MMRawError("limit_exceeded", "the ref is longer than its limits allow")
+    most = inline + limits.payload_bytes + _BYTES_BESIDE
+    if size > most:
+        raise MMRawError("limit_exceeded", f"expected at most {most} bytes in a ref, got {size}")
 
 
 def read_raw_document(data: str | bytes, limits: Limits, path: str = "$") -> Any:
@@ -189,12 +192,13 @@ def _check_values(document: Document, limits: Limits, path: str) -> None:
 
 def _read_segments(text: str, wire: WireDialect, limits: Limits) -> dict[str, Any]:
     if len(text) > limits.v2_ref_chars:
-        message = f"a ref of this dialect has at most {limits.v2_ref_chars} characters"
+        message = f"expected at most {limits.v2_ref_chars} characters, got {len(text)}"
         raise MMRawError("limit_exceeded", message)
     wanted = len(wire.segments)
     parts = text[len(wire.prefix) :].split(":", wanted)
     if len(parts) != wanted:
-        raise MMRawError("invalid_segments", f"expected {wanted} parts after {wire.prefix}")
+        message = f"expected {wanted} parts after {wire.prefix}, got {text.count(':') - 1}"
+        raise MMRawError("invalid_segments", message)
     values: dict[str, Any] = dict(zip(wire.segments, parts, strict=True))
     if wire.family is not None:
         name = next(name for name, attribute in wire.fields if attribute == "payload")
@@ -202,7 +206,9 @@ def _read_segments(text: str, wire: WireDialect, limits: Limits) -> dict[str, An
         return values
     data = decode_base64url(values.pop("payload"), "$.payload")
     if len(data) > limits.payload_bytes:
-        message = f"the payload has more than {limits.payload_bytes} bytes of JSON"
+        message = (
+            f"expected at most {limits.payload_bytes} bytes of JSON in the payload, got {len(data)}"
+        )
         raise MMRawError("limit_exceeded", message, "$.payload")
     document = read_json(data, max_values=limits.payload_nodes, path="$.payload")
     if _is_built_in(values["family"]):
@@ -215,7 +221,8 @@ def _read_segments(text: str, wire: WireDialect, limits: Limits) -> dict[str, An
 def _grid_of(text: str, path: str) -> list[list[int]]:
     match = _GRID.fullmatch(text)
     if match is None:
-        raise MMRawError("invalid_grid", "expected TxHxW in decimal, without leading zeros", path)
+        message = f"expected TxHxW without leading zeros, got {len(text)} characters"
+        raise MMRawError("invalid_grid", message, path)
     return [[int(side) for side in match.groups()]]
 
 

@@ -12,6 +12,7 @@ from ._generated.families import FAMILIES
 from ._generated.limits import DEFAULT_LIMITS, Limits
 from ._generated.types import RefFields
 from .base64 import encode_base64url
+from .check import expected
 from .errors import MMRawError
 from .json import canonical_json, check_json_value, to_builtins
 from .ref_model import RawMMRef, lost_fields, normalize_run_id
@@ -96,7 +97,7 @@ def _document(ref: RawMMRef, wire: WireDialect) -> dict[str, Any]:
         MMRawError: invalid_type, not_convertible.
     """
     if not isinstance(ref, RawMMRef):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "expected a RawMMRef")
+        raise MMRawError("invalid_type", expected("a RawMMRef", cast("object", ref)))
     if wire.family is not None and ref.family != wire.family:
         message = f"dialect {wire.dialect} knows family {wire.family} only"
         raise MMRawError("not_convertible", message, "$.family")

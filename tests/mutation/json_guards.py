@@ -66,8 +66,7 @@ _JSON = [
     Guard(
         "surrogates in values",
         JSON,
-        '    raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)\n\n\n'
-        "def canonical_json",
+        '    raise MMRawError("invalid_encoding", message, path)\n\n\ndef canonical_json',
         "\n\ndef canonical_json",
         UNWRITTEN,
     ),

@@ -83,7 +83,7 @@ GUARDS = [
     Guard(
         "the length of a ref",
         READ,
-        "    if size > inline + limits.payload_bytes + _BYTES_BESIDE:\n",
+        "    if size > most:\n",
         "    if False:\n",
         f"{LIMITS} -k as_long_as",
     ),

@@ -160,7 +160,7 @@ function compacted(
 
 function parsedRefs(refs: readonly (RawMMRef | string)[], limits: Limits): RawMMRef[] {
   if (refs.length > limits.features_images) {
-    const reason = `a prompt has at most ${limits.features_images} images`;
+    const reason = `expected at most ${limits.features_images} images, got ${refs.length}`;
     throw new MMRawError("limit_exceeded", reason, "$.refs");
   }
   return refs.map((ref, index) =>

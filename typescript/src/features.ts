@@ -111,10 +111,10 @@ function checkData(data: unknown): void {
   const names = ["mm_hashes", "mm_placeholders", "mm_items"];
   if (!isObject(data)) throw new MMRawError("invalid_type", "expected an object");
   if (Object.keys(data).some((key) => !names.includes(key))) {
-    throw new MMRawError("unknown_field", `the fields are ${names.join(", ")}`);
+    throw new MMRawError("unknown_field", `expected no other fields than ${names.join(", ")}`);
   }
   for (const name of names) {
-    if (!has(data, name)) throw new MMRawError("missing_field", `required field ${name} is absent`);
+    if (!has(data, name)) throw new MMRawError("missing_field", `expected field ${name}, which is absent`);
     const value = data[name];
     if (!isObject(value)) {
       throw new MMRawError("invalid_type", "expected an object keyed by modality", `$.${name}`);
@@ -157,7 +157,7 @@ function refOf(
   place: string,
 ): RawMMRef {
   if (item === null || hash === null || hash === undefined) {
-    const reason = "a slot is empty; carry every image's envelope and hash at every slot";
+    const reason = "expected an envelope and a hash in each slot, got null";
     throw new MMRawError("missing_slot", reason, place);
   }
   const parsed = parseItem(isItem(item) ? itemToJson(item) : item, limits, place);
@@ -170,7 +170,7 @@ function refOf(
     const reason = "only envelopes of version 1 become refs; convert older ones first";
     throw new MMRawError("not_convertible", reason, place);
   }
-  if (runId === null) throw new MMRawError("missing_field", "refs need a run_id", "$.run_id");
+  if (runId === null) throw new MMRawError("missing_field", "expected a run_id, which refs need; got none", "$.run_id");
   return {
     ...BLANK_REF,
     dialect: DEFAULT_DIALECT,
@@ -204,7 +204,7 @@ function formatAt(ref: RawMMRef, dialect: string, limits: Limits, place: string)
 
 function placeholder(value: unknown, place: string): PlaceholderRange {
   if (value === null || value === undefined) {
-    throw new MMRawError("missing_slot", "a placeholder is empty", place);
+    throw new MMRawError("missing_slot", "expected a placeholder in each slot, got null", place);
   }
   checkJsonValue(value, { path: place });
   enforce(checkPlaceholderRange, value, place, DEFAULT_LIMITS);
@@ -233,7 +233,7 @@ function checkOverlap(ranges: ByModality<PlaceholderRange>): void {
     const before = rows[at - 1];
     if (before !== undefined && row.start < before.end) {
       const place = `$.mm_placeholders${keyInPath(row.modality)}[${row.index}]`;
-      throw new MMRawError("placeholder_invalid", "two placeholders overlap", place);
+      throw new MMRawError("placeholder_invalid", "expected placeholders without overlap, got one that starts before another ends", place);
     }
   });
 }
@@ -290,7 +290,7 @@ function checkSlots(document: unknown): void {
       const rows = map[key];
       const index = isArray(rows) ? rows.indexOf(null) : -1;
       if (index < 0) continue;
-      const reason = "a slot is empty; carry every image's ref at every slot";
+      const reason = "expected a value in each slot, got null; carry every image's ref";
       throw new MMRawError("missing_slot", reason, `$.${name}${keyInPath(key)}[${index}]`);
     }
   }

@@ -85,7 +85,7 @@ function tooLong(limits: Limits, what: string): MMRawError {
 export function checkSlots(rows: unknown, path: string): void {
   const index = isArray(rows) ? rows.indexOf(null) : -1;
   if (index < 0) return;
-  const reason = "a slot is empty; carry every image's URL at every slot";
+  const reason = "expected a URL in each slot, got null; carry every image's URL";
   throw new MMRawError("missing_slot", reason, `${path}[${index}]`);
 }
 

@@ -76,7 +76,7 @@ export function readItem(
     document = readDocument(item, limits, path);
   }
   if (!isObject(document)) {
-    throw new MMRawError("invalid_type", "an envelope is a JSON object", path);
+    throw new MMRawError("invalid_type", "expected an envelope, a JSON object", path);
   }
   if (!isText) {
     checkJsonValue(document, { path });
@@ -91,7 +91,7 @@ export function readItem(
 function checkLength(size: number, limits: Limits, path: string): void {
   const inline = Math.floor(limits.inline_image_bytes / 3) * 4 + 4;
   if (size > inline + 2 * limits.payload_bytes + 65536) {
-    throw new MMRawError("limit_exceeded", "the envelope is longer than its limits allow", path);
+    throw new MMRawError("limit_exceeded", "expected an envelope within its limits, got a longer one", path);
   }
 }
 

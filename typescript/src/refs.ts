@@ -52,12 +52,12 @@ export function parseRef(text: string, limits: Limits = DEFAULT_LIMITS): RawMMRe
 
 /** As `parseRef`, but faults against the schema are noted in `faults`; null if there are any. */
 export function readRef(text: string, limits: Limits, faults: Faults): RawMMRef | null {
-  if (typeof text !== "string") throw new MMRawError("invalid_type", "a ref is a string");
+  if (typeof text !== "string") throw new MMRawError("invalid_type", "expected a ref, a string");
   if (text.startsWith(FEATURES_PREFIX)) {
     const reason = "mmfile: refs name processed features; this contract carries raw images";
     throw new MMRawError("unsupported_dialect", reason);
   }
-  if (!text.startsWith(PREFIX)) throw new MMRawError("not_a_ref", "a ref starts with mmraw:");
+  if (!text.startsWith(PREFIX)) throw new MMRawError("not_a_ref", `expected a text that starts with mmraw:, got a text of ${text.length} characters`);
   const foreign = /[^\x00-\x7f]/u.exec(text);
   if (foreign !== null) {
     const reason = `expected ASCII; got a character beyond it at character ${foreign.index + 1}`;
@@ -112,19 +112,19 @@ export function dialectWithin(document: unknown, [first, ...rest]: Candidates): 
 function checkLength(size: number, limits: Limits): void {
   const inline = Math.floor(limits.inline_image_bytes / 3) * 4 + 4;
   if (size > inline + limits.payload_bytes + BYTES_BESIDE) {
-    throw new MMRawError("limit_exceeded", "the ref is longer than its limits allow");
+    throw new MMRawError("limit_exceeded", "expected a ref within its limits, got a longer one");
   }
 }
 
 function readSegments(text: string, wire: WireDialect, limits: Limits): JsonObject {
   if (text.length > limits.v2_ref_chars) {
-    const reason = `a ref of this dialect has at most ${limits.v2_ref_chars} characters`;
+    const reason = `expected at most ${limits.v2_ref_chars} characters, got ${text.length}`;
     throw new MMRawError("limit_exceeded", reason);
   }
   const parts = text.slice(wire.prefix.length).split(":");
   const wanted = wire.segments.length;
   if (parts.length !== wanted) {
-    const reason = `expected ${wanted} parts after ${wire.prefix}`;
+    const reason = `expected ${wanted} parts after ${wire.prefix}, got ${parts.length}`;
     throw new MMRawError("invalid_segments", reason);
   }
   const rows = wire.segments.map((name, index) => [name, parts[index] as string] as const);
@@ -154,7 +154,7 @@ function gridOf(text: string, name: string): readonly (readonly number[])[] {
 function segmentPayload(text: string, family: unknown, limits: Limits): JsonValue {
   const data = decodeBase64Url(text, "$.payload");
   if (data.length > limits.payload_bytes) {
-    const reason = `the payload has more than ${limits.payload_bytes} bytes of JSON`;
+    const reason = `expected at most ${limits.payload_bytes} bytes of JSON in the payload, got ${data.length}`;
     throw new MMRawError("limit_exceeded", reason, "$.payload");
   }
   return readPayload(data, family, limits);

@@ -55,7 +55,7 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
     if served.no_features is not None:
         raise MMRawError("unsupported_option", served.no_features, "")
     if "content_parts" in fields and parse_json(fields["content_parts"]):
-        raise MMRawError("invalid_value", "a request has features or content_parts, not both", "")
+        raise MMRawError("invalid_value", "expected features or content_parts, got both", "")
     token_ids = _token_ids(fields)
     served.check_sizes(len(token_ids), len(entries))
     found = parse_features(features, limits=settings.limits)
@@ -76,7 +76,9 @@ def _check(slot: Slot, served: Served) -> None:
         # at each token.
         adapter = served.images.adapter
         if slot.placeholder.length != adapter.placeholder_length(slot.ref.payload):
-            message = "the placeholder's length is not what the family and grid demand"
+            wanted = adapter.placeholder_length(slot.ref.payload)
+            got = slot.placeholder.length
+            message = f"expected a placeholder of {wanted} tokens by family and grid, got {got}"
             raise MMRawError("placeholder_mismatch", message, "$.placeholder_length")
     except MMRawError as error:
         failed = error
@@ -90,10 +92,10 @@ def _raw(value: Any) -> msgspec.Raw:
 
 def _token_ids(fields: Fields) -> list[int]:
     if "token_ids" not in fields:
-        raise MMRawError("missing_field", "features need the prompt's token_ids beside them", "")
+        raise MMRawError("missing_field", "expected token_ids, which features need; got none", "")
     with contextlib.suppress(msgspec.MsgspecError):
         return msgspec.json.decode(fields["token_ids"], type=list[int])
-    raise MMRawError("invalid_type", "token_ids is a list of integers", "")
+    raise MMRawError("invalid_type", "expected token_ids, a list of integers; got other JSON", "")
 
 
 def _entries(features: Document) -> Iterator[tuple[str, Any]]:

@@ -41,7 +41,8 @@ async def served_model(renderer: Any, settings: Settings, naming: Any) -> Served
             raises, and what the server's processor gets wrong on trial pictures.
     """
     if not renderer.model_config.is_multimodal_model:
-        raise MMRawError("unknown_family", "the server's model takes no images")
+        message = "expected a model that takes images, got one that does not"
+        raise MMRawError("unknown_family", message)
     adapter = adapter_of(renderer, settings)
     vocabulary = None if renderer.tokenizer is None else renderer.tokenizer.get_vocab()
     images = RefImages(adapter, _with_vllms_limit(settings), naming)

@@ -127,7 +127,7 @@ def _read(body: bytes, served: Served) -> Reading:
     in_features = bool(document.get("features"))
     try:
         if in_features and not is_strict:
-            message = "a request with features is one strict JSON object"
+            message = "expected a strict JSON object as a request with features, got other text"
             raise MMRawError("invalid_json", message, "")
         if in_features:
             found = translate(msgspec.json.decode(body, type=Fields), served)

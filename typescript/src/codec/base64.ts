@@ -45,16 +45,13 @@ function encode(data: Uint8Array, table: Uint8Array): string {
   return latin1.decode(out.subarray(0, length));
 }
 
-/** The bytes of canonical standard base64; throws `invalid_base64` otherwise. */
-export function decodeBase64(text: string, path = "$"): Uint8Array {
-  const body = text.endsWith("==")
-    ? text.slice(0, -2)
-    : text.endsWith("=")
-      ? text.slice(0, -1)
-      : text;
-  const data = text.length % 4 === 0 ? decode(body, STANDARD_VALUES) : null;
+/** The bytes of canonical standard base64 in text[start:]; throws `invalid_base64` otherwise. */
+export function decodeBase64(text: string, path = "$", start = 0): Uint8Array {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const body = text.slice(start, text.length - padding);
+  const data = (text.length - start) % 4 === 0 ? decode(body, STANDARD_VALUES) : null;
   if (data === null) {
-    const fault = faultOf(text, 0, false);
+    const fault = faultOf(text, start, false);
     throw new MMRawError("invalid_base64", `expected standard base64 with padding; ${fault}`, path);
   }
   return data;
@@ -103,7 +100,8 @@ function faultOf(text: string, start: number, url: boolean): string {
   if (size % 4 !== 0) {
     return `got ${size} characters, which is no length of it: it was cut off or altered`;
   }
-  return `got stray bits before the padding, at character ${text.replace(/=+$/, "").length}`;
+  const padding = text.endsWith("==") ? 2 : 1;
+  return `got stray bits before the padding, at character ${text.length - padding}`;
 }
 
 /** The bytes of unpadded text; null if a character is foreign or a trailing bit is set. */

@@ -107,12 +107,12 @@ function checkItem(item: unknown, path: string): void {
   if (typeof item === "string") return checkText(item, path);
   if (isObject(item)) return keysOf(item).forEach((key) => checkText(key, path));
   if (typeof item === "bigint" || (Number.isInteger(item) && !Number.isSafeInteger(item))) {
-    throw new MMRawError("invalid_value", "an integer is beyond 2^53-1", path);
+    throw new MMRawError("invalid_value", "expected integers within 2^53-1, got one beyond", path);
   }
   const number = item instanceof JsonFloat ? item.value : item;
-  if (typeof number !== "number") throw new MMRawError("invalid_type", "not a JSON value", path);
+  if (typeof number !== "number") throw new MMRawError("invalid_type", "expected a JSON value, got one of another type", path);
   if (!Number.isFinite(number)) {
-    throw new MMRawError("invalid_value", "NaN and Infinity are not JSON", path);
+    throw new MMRawError("invalid_value", "expected a finite number, got NaN or Infinity", path);
   }
 }
 

@@ -27,21 +27,21 @@ export function parseDataUri(
     throw new MMRawError("invalid_raw_uri", reason, path);
   }
   const size = text.length - head[0].length;
-  if (size === 0) throw new MMRawError("empty_source", "the data: URL holds no bytes", path);
+  if (size === 0) throw new MMRawError("empty_source", "expected bytes in the data: URL, got none", path);
   const tooLarge = (): MMRawError => {
-    const reason = `an inline image is larger than ${limits.inline_image_bytes} bytes`;
+    const reason = `expected an inline image of at most ${limits.inline_image_bytes} bytes, got more`;
     return new MMRawError("limit_exceeded", reason, path);
   };
   // The length gives the size before decoding; padding hides at most two bytes.
   if (Math.floor(size / 4) * 3 - 2 > limits.inline_image_bytes) throw tooLarge();
-  const data = decodeBase64(text.slice(head[0].length), path);
+  const data = decodeBase64(text, path, head[0].length);
   if (data.length > limits.inline_image_bytes) throw tooLarge();
   return { mediaType: `image/${head[1] ?? ""}`, data };
 }
 
 function checkString(value: unknown, path: string): asserts value is string {
   if (typeof value === "string") return;
-  throw new MMRawError("invalid_raw_uri", "expected a data: or file: URL as a string", path);
+  throw new MMRawError("invalid_raw_uri", "expected a data: or file: URL, a string", path);
 }
 
 /** The last path segment of a file: label (its raw_image_id). The path is never opened. */

@@ -34,7 +34,7 @@ export function decodeDataUrl(given: string, limits: Limits, path: string): Uint
 export function decodeText(text: string, limits: Limits, path: string): Uint8Array {
   const most = limits.inline_image_bytes;
   const tooLarge = (): MMRawError =>
-    new MMRawError("limit_exceeded", `an image has at most ${most} bytes`, path);
+    new MMRawError("limit_exceeded", `expected at most ${most} bytes, got more`, path);
   // Blanks, and the three characters of a percent escape, at most triple the length.
   if (text.length / 2 > Math.floor(most / 3) * 4 + 4) throw tooLarge();
   let body = text.includes("%") ? unescaped(text) : text;

@@ -57,7 +57,7 @@ export function readJson(text: string | Uint8Array, options: ReadOptions = {}): 
   const source = typeof text === "string" ? text : decodeUtf8(text, path);
   if (!lenient) checkText(source, path);
   if (source.startsWith("\ufeff")) {
-    throw new MMRawError("invalid_encoding", "a byte order mark precedes the JSON", path);
+    throw new MMRawError("invalid_encoding", "expected JSON, got a byte order mark before it", path);
   }
   const found = structureOf(source);
   // Each value has at most one key, and each string two quotes.
@@ -76,7 +76,7 @@ export function decodeUtf8(data: Uint8Array, path = "$"): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
   } catch {
-    throw new MMRawError("invalid_encoding", "not UTF-8", path);
+    throw new MMRawError("invalid_encoding", "expected UTF-8, got other bytes", path);
   }
 }
 
@@ -89,11 +89,11 @@ function notJson(text: string, at: number, path: string): MMRawError {
 }
 
 export function tooDeep(maxDepth: number, path: string): MMRawError {
-  return new MMRawError("limit_exceeded", `nested deeper than ${maxDepth} levels`, path);
+  return new MMRawError("limit_exceeded", `expected at most ${maxDepth} levels of nesting, got more`, path);
 }
 
 export function tooManyValues(maxValues: number, path: string): MMRawError {
-  return new MMRawError("limit_exceeded", `more than ${maxValues} JSON values`, path);
+  return new MMRawError("limit_exceeded", `expected at most ${maxValues} JSON values, got more`, path);
 }
 
 /** What can be counted of a text before anything is built of it. */
@@ -196,7 +196,7 @@ class Reader {
     this.blanks();
     if (this.at !== this.text.length) throw this.broken();
     if (!this.lenient && this.lone) {
-      throw this.error("invalid_encoding", "a string holds a lone surrogate");
+      throw this.error("invalid_encoding", "expected strings of whole characters, got a lone surrogate");
     }
     const fault = this.lenient ? null : (this.numberFault ?? this.keyFault);
     return { value, text: this.text, marks, fault };
@@ -252,11 +252,11 @@ class Reader {
       // A sum with 0 makes 0 of -0.
       if (Number.isSafeInteger(value)) return value + 0;
       if (this.lenient) return BigInt(digits);
-      this.numberFault ??= this.error("invalid_value", "an integer is beyond 2^53-1");
+      this.numberFault ??= this.error("invalid_value", "expected integers within 2^53-1, got one beyond");
       return 0;
     }
     if (!Number.isFinite(value)) {
-      this.numberFault ??= this.error("invalid_value", "a number is beyond the range of doubles");
+      this.numberFault ??= this.error("invalid_value", "expected numbers within the range of doubles, got one beyond");
     }
     return new JsonFloat(value);
   }
@@ -346,7 +346,7 @@ class Reader {
       if (char !== ",") throw this.broken(this.at - 1);
       this.blanks();
     }
-    if (twice) this.keyFault ??= this.error("duplicate_key", "an object has a duplicate key");
+    if (twice) this.keyFault ??= this.error("duplicate_key", "expected each key once in an object, got a duplicate key");
     keepOrder(result, keys);
     return result;
   }

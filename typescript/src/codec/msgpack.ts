@@ -31,7 +31,7 @@ export function parseMsgpack(data: Uint8Array, maxValues: number): JsonValue {
 }
 
 function broken(): MMRawError {
-  return new MMRawError("invalid_msgpack", "not a valid MessagePack document");
+  return new MMRawError("invalid_msgpack", "expected a valid MessagePack document, got something else");
 }
 
 class Reader {
@@ -56,7 +56,7 @@ class Reader {
     if (first === 0xc2 || first === 0xc3) return first === 0xc3;
     if (first >= 0xca && first <= 0xd3) return this.number(first);
     if ((first >= 0xc4 && first <= 0xc9) || (first >= 0xd4 && first <= 0xd8)) {
-      const reason = "binary data and extensions are not values of this protocol";
+      const reason = "expected JSON values, got binary data or an extension";
       throw new MMRawError("invalid_type", reason);
     }
     if (first >= 0xa0 && first <= 0xbf) return this.text(first - 0xa0);
@@ -123,10 +123,10 @@ class Reader {
       // A key is no value, as in JSON.
       this.left++;
       if (typeof key !== "string") {
-        throw new MMRawError("invalid_type", "object keys are strings");
+        throw new MMRawError("invalid_type", "expected strings as keys of an object, got another key");
       }
       if (has(found, key)) {
-        throw new MMRawError("duplicate_key", "an object has a duplicate key");
+        throw new MMRawError("duplicate_key", "expected each key once in an object, got a duplicate key");
       }
       keys.push(key);
       found[key] = this.value(depth + 1);
@@ -137,6 +137,6 @@ class Reader {
 }
 
 function outOfRange(): MMRawError {
-  const reason = "a number is beyond 2^53-1, or beyond the range of doubles";
+  const reason = "expected numbers within 2^53-1 and the range of doubles, got one beyond";
   return new MMRawError("invalid_value", reason);
 }

@@ -22,7 +22,7 @@ export function codePoints(text: string): number {
 
 export function checkText(text: string, path: string): void {
   if (hasLoneSurrogate(text)) {
-    throw new MMRawError("invalid_encoding", "a string holds a lone surrogate", path);
+    throw new MMRawError("invalid_encoding", "expected strings of whole characters, got a lone surrogate", path);
   }
 }
 

@@ -14,7 +14,7 @@ export function unresizedGrid(
 ): [number, number] {
   const factor = patchSize * mergeSize;
   if (width % factor !== 0 || height % factor !== 0) {
-    const reason = `an image that is not resized has sides that are multiples of ${factor} pixels`;
+    const reason = `expected sides that are multiples of ${factor} pixels, got ${width} x ${height}`;
     throw new MMRawError("layout_refused", reason);
   }
   return [height / patchSize, width / patchSize];
@@ -34,7 +34,7 @@ export function checkGrid(
   }
   // Rounding of a product beyond 2^53 cannot bring it below the limit.
   if (t * h * w > limits.grid_patches) {
-    const reason = `a grid has more than ${limits.grid_patches} patches`;
+    const reason = `expected a grid of at most ${limits.grid_patches} patches, got more`;
     throw new MMRawError("limit_exceeded", reason, path);
   }
   return grid;

@@ -114,8 +114,8 @@ function checkSides(width: number, height: number): void {
     if (!Number.isInteger(side) && typeof side !== "bigint") {
       throw new MMRawError("invalid_type", "expected an integer", path);
     }
-    if (side < 1) throw new MMRawError("invalid_value", "a side has at least one pixel", path);
-    if (side > MAX_SIDE) throw new MMRawError("limit_exceeded", "a side is too large for any image", path);
+    if (side < 1) throw new MMRawError("invalid_value", "expected at least one pixel, got less", path);
+    if (side > MAX_SIDE) throw new MMRawError("limit_exceeded", `expected at most ${MAX_SIDE} pixels, got more`, path);
   }
 }
 

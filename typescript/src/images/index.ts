@@ -44,7 +44,7 @@ const READERS: { readonly [F in Format]: (data: Uint8Array, limits: Limits) => S
 export function readHeader(data: Uint8Array, limits: Limits = DEFAULT_LIMITS): ImageHeader {
   if (data.length === 0) throw new MMRawError("empty_source", "the image has no bytes");
   if (data.length > limits.inline_image_bytes) {
-    const reason = `an image has at most ${limits.inline_image_bytes} bytes`;
+    const reason = `expected at most ${limits.inline_image_bytes} bytes, got ${data.length}`;
     throw new MMRawError("limit_exceeded", reason);
   }
   const format = formatOf(data);
@@ -62,7 +62,7 @@ export function describeImage(
 ): ImageDescription {
   const data = typeof source === "string" ? parseDataUri(source, limits, "$").data : source;
   const { width, height, format, frames } = readHeader(data, limits);
-  if (frames !== 1) throw new MMRawError("multiple_frames", "an animation has no single layout");
+  if (frames !== 1) throw new MMRawError("multiple_frames", "expected an image of one frame, got an animation");
   const sha256 = sha256Hex(data);
   const layout = adapter.layout(width, height, limits);
   if (layout.num_tokens === 0) {

@@ -111,7 +111,7 @@ function hasScan(data: Uint8Array, limits: Limits): boolean {
     const length = u16be(data, start + 2);
     if (isSkipped(code)) parts += length;
     else if (code === 0xe1 && spells(data, start + 4, "Exif\x00\x00") && ++exif > MOST_EXIF) {
-      throw new MMRawError("limit_exceeded", `an image has at most ${MOST_EXIF} EXIF segments`);
+      throw new MMRawError("limit_exceeded", `expected at most ${MOST_EXIF} EXIF segments, got more`);
     }
     at = start + 2 + length;
   }

@@ -41,7 +41,7 @@ export function unreadable(data: Uint8Array): MMRawError {
     OTHER_FORMATS.some((start) => spells(data, 0, start)) ||
     spells(data, 4, "ftypavif") ||
     spells(data, 4, "ftypheic");
-  if (other) return new MMRawError("unsupported_format", "expected PNG, JPEG, WebP or GIF");
+  if (other) return new MMRawError("unsupported_format", "expected PNG, JPEG, WebP or GIF, got another image format");
   return new MMRawError("image_undecodable", "the bytes have no readable image header");
 }
 
@@ -50,7 +50,7 @@ export function broken(reason: string): MMRawError {
 }
 
 export function tooManyParts(limits: Limits): MMRawError {
-  const reason = `an image has at most ${limits.image_parts} parts other than its picture data`;
+  const reason = `expected at most ${limits.image_parts} parts other than picture data, got more`;
   return new MMRawError("limit_exceeded", reason);
 }
 
@@ -58,9 +58,9 @@ export function tooManyParts(limits: Limits): MMRawError {
 export function checkSize(width: number, height: number, limits: Limits): void {
   if (width < 1 || height < 1) throw broken("the image has no pixels");
   if (Math.max(width, height) > limits.image_side) {
-    throw new MMRawError("limit_exceeded", `a side has at most ${limits.image_side} pixels`);
+    throw new MMRawError("limit_exceeded", `expected sides of at most ${limits.image_side} pixels, got ${width} x ${height}`);
   }
   if (width * height > limits.image_pixels) {
-    throw new MMRawError("limit_exceeded", `an image has at most ${limits.image_pixels} pixels`);
+    throw new MMRawError("limit_exceeded", `expected at most ${limits.image_pixels} pixels, got ${width} x ${height}`);
   }
 }

@@ -65,7 +65,7 @@ export function fill(
     typeof part === "string" && looksLikeImage(part) === null;
   if (others && slots === 0 && images.every(isOther)) return;
   if (slots !== images.length && (slots > 0 || others)) {
-    const reason = `${images.length} images, and ${slots} places for them`;
+    const reason = `expected one image for each of ${slots} places, got ${images.length}`;
     throw new MMRawError("lengths_differ", reason, path);
   }
   if (slots === 0 && first !== undefined) {
@@ -104,7 +104,7 @@ export function entryOf(value: unknown, steps: Steps): MessageImage {
   const known = found !== null && !found.place.file_id;
   const hasTwo = known && looksLikeImage(withoutSource(value, found.place.at), true) !== null;
   if (hasTwo || (!known && (isHolder(value) || value === null))) {
-    const reason = "an entry of the column is no image that is read, or holds two";
+    const reason = "expected one image in a known spelling in each entry of the column";
     throw new MMRawError("image_part_unknown", reason, path);
   }
   const last = steps.at(-1);

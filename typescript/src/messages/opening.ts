@@ -15,7 +15,7 @@ import type { MessageImage } from "./reader.js";
 /** Rejects a source that no reader of this project takes, by its form alone. */
 export function checkSource({ source, path }: MessageImage): void {
   if (source === null) {
-    throw new MMRawError("missing_source", "the image part names no source", path);
+    throw new MMRawError("missing_source", "expected a part with an image source, got one without", path);
   }
   if (source === "") throw new MMRawError("empty_source", "the image source is empty", path);
   if (typeof source === "string" && /^https?:/i.test(source)) {

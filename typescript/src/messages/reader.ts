@@ -81,7 +81,7 @@ export function findImages(messages: unknown, skipped: Skipped | null = null): M
   const names = listsOf(messages);
   const reader = new Reader(skipped, names.length > 0 ? layoutSaid(messages) : {});
   if (names.length === 0) {
-    if (!Array.isArray(messages)) throw new MMRawError("invalid_type", "messages must be a list");
+    if (!Array.isArray(messages)) throw new MMRawError("invalid_type", "expected a list of messages");
     reader.conversation(messages, []);
     return reader.images();
   }
@@ -275,7 +275,6 @@ class Reader {
     if (this.skipped === null || !SKIPPED.includes(error.code)) throw error;
     this.skipped.set(error.code, (this.skipped.get(error.code) ?? 0) + 1);
   }
-
 }
 
 /** Whether something is set; of what has no length, nothing says that it is empty. */
