@@ -39,6 +39,7 @@ details pre { white-space: pre-wrap; overflow-wrap: anywhere;
   table, tbody, tr, td { display: block; } tr:has(th) { display: none; }
   tr { border-bottom: 2px solid var(--line); padding: .4rem 0; }
   td { border: 0; padding: .1rem 0; overflow-wrap: anywhere; }
+  td:empty { display: none; }
   td::before { content: attr(data-name) ": "; font-weight: 600; }
 }
 """
@@ -111,7 +112,7 @@ def _counts(outcomes: Sequence[Outcome]) -> str:
     ]
     totals = Counter(found.status for found in outcomes)
     rows.append(["<b>all</b>", *(_count(totals[status], status) for status in _STATUSES)])
-    return _table(("operation", *_STATUSES), rows)
+    return f"<h2>Results by operation</h2>\n{_table(('operation', *_STATUSES), rows)}"
 
 
 def _sections(found: Sequence[Outcome], asked: dict[str, Vector]) -> str:
@@ -172,7 +173,7 @@ def _failures(
     rows = [_failure(one, asked[one.id], why[one.id]) for one in listed]
     more = len(found) - len(rows)
     rest = f"<p>and {more} more</p>" if more else ""
-    columns = ("vector", "tests", "reason", "detail", last)
+    columns = ("vector", "operation", "section", "reason", "detail", last)
     return f"<h2>{title} ({len(found)})</h2>\n{_table(columns, rows)}{rest}"
 
 
@@ -180,7 +181,8 @@ def _failure(found: Outcome, vector: Vector, why: str) -> tuple[str, ...]:
     meaning = REASONS[found.status][found.reason]
     return (
         f'<code id="{escape(found.id)}">{escape(found.id)}</code>',
-        f"<code>{escape(found.op)}</code><br>{escape(vector.spec)}",
+        f"<code>{escape(found.op)}</code>",
+        escape(vector.spec),
         f'<span class="{found.status}" title="{escape(meaning)}">{found.reason}</span>',
         f"<code>{escape(found.detail)}</code>{_input_of(vector)}",
         why,
