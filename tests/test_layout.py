@@ -18,7 +18,6 @@ from mmraw_protocol.families import (
     get_adapter,
     grid_key,
     layout_fingerprint,
-    plugins,
     register_adapter,
 )
 from mmraw_protocol.families.registry import _factories
@@ -258,7 +257,7 @@ def test_installed_packages_are_searched_once_for_refs_of_unknown_families(
         searches.append(group)
         return []
 
-    monkeypatch.setattr(plugins, "entry_points", search)
+    monkeypatch.setattr("importlib.metadata.entry_points", search)
     monkeypatch.syspath_prepend("nowhere")  # a path that was not searched yet
     for number in range(100):
         assert refused_code(get_adapter, f"unknown{number}") == "unknown_family"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..wire.errors import MMRawError
 from .base import Adapter
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "mmraw_protocol.adapters"
 
@@ -60,8 +62,11 @@ def _offered(_: tuple[str, ...]) -> dict[str, EntryPoint]:
 
     Clients choose the families of refs: the cost of an unknown one must not be a search.
     """
+    # It takes long to import, and few processes ask for families of other packages.
+    import importlib.metadata
+
     found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in importlib.metadata.entry_points(group=GROUP):
         found.setdefault(entry.name, entry)
     return found
 

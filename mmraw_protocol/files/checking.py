@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ..materialize.verification import Verifier
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import ErrorCode, MMRawError
-from ..wire.json import MAX_DEPTH, parse_json
+from ..wire.json import parse_json, parse_json_rows
 from ..wire.msgpack_stream import JsonText
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
@@ -25,6 +25,8 @@ from .validation import (
     check_one,
     check_value,
     is_conversation,
+    refs_alone,
+    refs_in_row,
     verifier_with,
 )
 
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
 #: Refusals that a report names one by one; it counts them all.
 MOST_REFUSALS = 100
 
+#: Lines that are read together where something else than refs is in some of a block.
+_TOGETHER = 16
 #: What one process takes in at once: it fits the processor's cache.
 OWN_BLOCK = 1 << 16
 
-_any_value = msgspec.json.Decoder(msgspec.Raw)
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -67,6 +70,11 @@ class Checked(Shown, msgspec.Struct):
             if len(self.refusals) < MOST_REFUSALS:
                 refusal = Refused(line, finding.kind, error.code, error.path, error.message)
                 self.refusals.append(refusal)
+
+    def count(self, kind: str, number: int) -> None:
+        """Counts things with which all is well."""
+        if number:
+            self.counts[kind] = self.counts.get(kind, 0) + number
 
     def merge(self, other: Checked, lines_before: int = 0) -> None:
         """Adds what was found in a later part, whose line 1 has so many lines before it."""
@@ -181,29 +189,34 @@ def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Ch
 def check_lines(block: Block, verifier: Verifier) -> Checked:
     """Every line of a block as a document of its own."""
     checked = Checked()
-    lines = [line.strip() for line in block.data.split(b"\n")]
-    documents = _documents(lines)
-    for index, line in enumerate(lines):
-        if not line:
-            continue
-        if documents is None:
-            findings = check_document(line, verifier=verifier)
-        else:
-            findings = check_value(next(documents), verifier=verifier)
-        for finding in findings:
-            checked.add(block.line + index, finding)
+    refs = refs_alone(block.data)
+    if refs is not None and not (refs and verifier.doubtful(refs)):
+        checked.count("ref", len(refs))
+        return checked
+    stripped = map(bytes.strip, block.data.split(b"\n"))
+    lines = [(number, line) for number, line in enumerate(stripped, block.line) if line]
+    for first in range(0, len(lines), _TOGETHER):
+        _check_together(lines[first : first + _TOGETHER], verifier, checked)
     return checked
 
 
-def _documents(lines: list[bytes]) -> Iterator[Any] | None:
-    """The values of lines that are one strict document each, read at once; else None."""
-    wanted = [line for line in lines if line]
-    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError, MMRawError):
-        # Lines that are no documents could together be one.
-        for line in wanted:
-            _any_value.decode(line)
-        return iter(parse_json(b"[%b]" % b",".join(wanted), max_depth=MAX_DEPTH + 1))
-    return None
+def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked: Checked) -> None:
+    """Checks lines: those in which nothing but right refs are, and then the others one by one."""
+    data = b"\n".join([line for _, line in lines])
+    refs = refs_alone(data)
+    doubtful = verifier.doubtful(refs) if refs else frozenset[bytes]()
+    rows = parse_json_rows(data) if refs is None or doubtful else None
+    for index, (number, line) in enumerate(lines):
+        own = None if refs is None else refs_in_row(line)
+        if own is not None and doubtful.isdisjoint(own):
+            checked.count("ref", len(own))
+            continue
+        if rows is None:
+            findings = check_document(line, verifier=verifier)
+        else:
+            findings = check_value(rows[index], verifier=verifier)
+        for finding in findings:
+            checked.add(number, finding)
 
 
 class _Line:

@@ -9,6 +9,8 @@ _ESCAPE_LENGTH = len("\\u006d")
 #: How a string begins that may hold JSON: an array, an object or a string.
 _JSON = rb'(?P<json>(?: |\\[nrt]){0,8}(?:[\[{]|\\"))'
 _JSON_LENGTH = 24
+#: A string that begins in some way. No backslash precedes the quote that opens it.
+_WHOLE = rb'"(?<!\\")(?:%b)[^"\\]*(?:\\.[^"\\]*)*"(?![ \t\r\n]*:)'
 _json = re.compile(b'"' + _JSON)
 _json_text = re.compile(rb'[ \n\r\t]{0,8}["\[{]')
 
@@ -44,10 +46,12 @@ class Heads:
         firsts = {char for text in texts for char in _cases(text[0], any_case)}
         #: For a character class: what a wanted string may begin with, and the backslash.
         self.first_bytes = re.escape("".join(sorted(firsts)).encode("ascii")) + rb" \[{\\"
-        plain = [*map(_literal, texts), _JSON]
-        self._plain = re.compile(b'"(?:' + b"|".join(plain) + b")", flags)
+        plain = b"|".join([*map(_literal, texts), _JSON])
+        self._plain = re.compile(b'"(?:' + plain + b")", flags)
         spelt = b"|".join([*(_spelt(text, any_case) for text in texts), _JSON])
         self._spelt = re.compile(b'"(?:' + spelt + b")")
+        self._strings = re.compile(_WHOLE % plain, flags | re.DOTALL)
+        self._spelt_strings = re.compile(_WHOLE % spelt, re.DOTALL)
 
     def begins(self, data: bytes, start: int) -> bool:
         """Whether a wanted string opens with the quote at `start`."""
@@ -72,9 +76,9 @@ class Heads:
         return b"\\u00" in lower or any(mark in lower for mark in self._marks)
 
     def all_in(self, data: bytes) -> Iterable[re.Match[bytes]]:
-        """Where a wanted string seems to open: quotes that are escaped are among them."""
+        """Every wanted string in JSON, quotes included; keys are none."""
         escaped = b"\\u00" in data or b"\\/" in data
-        return (self._spelt if escaped else self._plain).finditer(data)
+        return (self._spelt_strings if escaped else self._strings).finditer(data)
 
 
 def _literal(text: str) -> bytes:

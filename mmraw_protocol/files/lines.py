@@ -15,10 +15,8 @@ from .heads import Heads
 from .scan_patterns import KEY_AT_END, KEY_WINDOW, decode_string
 
 _any_value = msgspec.json.Decoder(msgspec.Raw)
-_string_end = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _blank_lines = re.compile(rb"\n[ \t\r\n]*\n")
-_colon = re.compile(rb"[ \t\r\n]*:")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -84,13 +82,7 @@ def place_of(block: bytes, start: int, line: int) -> tuple[int, int]:
 
 
 def _strings(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
-    for match in heads.all_in(block):
-        start = match.start()
-        if start and block[start - 1] == _BACKSLASH and _is_escaped(block, start):
-            continue
-        end = _end_of(block, match.end())
-        if block[end : end + 1] in _AFTER_VALUE or not _colon.match(block, end):
-            yield start, end, False
+    return ((*match.span(), False) for match in heads.all_in(block))
 
 
 def _strings_and_bare_lines(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
@@ -106,28 +98,6 @@ def _strings_and_bare_lines(block: bytes, heads: Heads) -> Iterator[tuple[int, i
             for start, end, _ in _strings(line, heads):
                 yield begin + start, begin + end, False
         begin += len(line) + 1
-
-
-_AFTER_VALUE = (b",", b"}", b"]", b"")
-_BACKSLASH = ord("\\")
-
-
-def _is_escaped(block: bytes, quote: int) -> bool:
-    """Whether an odd number of backslashes stands before a quote."""
-    first = quote
-    while first and block[first - 1] == _BACKSLASH:
-        first -= 1
-    return (quote - first) % 2 == 1
-
-
-def _end_of(block: bytes, start: int) -> int:
-    """The end of the string that contains `start`, its closing quote included."""
-    end = block.find(b'"', start) + 1
-    if block.find(b"\\", start, end) < 0:
-        return end
-    match = _string_end.match(block, start)
-    assert match is not None
-    return match.end()
 
 
 def key_of(block: bytes, start: int) -> str | None:

@@ -21,8 +21,8 @@ from ..wire._generated.messages import ANSWERS, CONTENTS, CONVERSATIONS
 from ..wire.content_parts import check_uuid
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
-from ..wire.json import parse_json
-from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
+from ..wire.json import parse_json, parse_json_rows
+from ..wire.ref import PREFIX, PREFIXES, RawMMRef, is_ref, parse_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
@@ -74,6 +74,39 @@ def check_document(
         yield Finding("document", failed)
         return
     yield from check_value(document, limits=limits, verifier=verifier)
+
+
+#: A ref that is a value, where no string has an escape.
+_REF = re.compile(b'"%b([^"]*)"(?![ \t]*:)' % PREFIX.encode())
+#: Strings that are part of what else is of this protocol, and how other such strings begin.
+_MARKS = {n.encode() for n in (KIND, "kwargs_data", "images", "url", "role", "from", *LISTS)}
+_MARKED = (b"[", b"{", *(prefix.encode() for prefix in PREFIXES))
+_PLACED = re.compile(rb"\[[ \t]*\[[ \t]*\[")
+
+
+def refs_alone(data: bytes) -> list[bytes] | None:
+    """The refs, without their `mmraw:`, of JSON objects on a line each with nothing else in them.
+
+    None where that is not so, or may not be so. What a ref says is not looked at: a control
+    character in one makes its line no JSON, and the ref none.
+    """
+    if b"\\" in data:
+        return None
+    pieces = _REF.split(data)
+    rest = b'"-"'.join(pieces[::2]).rstrip(b"\n")
+    strings = {*rest.split(b'"')[1::2]}
+    if not strings.isdisjoint(_MARKS) or _PLACED.search(rest):
+        return None
+    if any(one.lstrip(b" ").startswith(_MARKED) for one in strings):
+        return None
+    rows = parse_json_rows(rest)
+    count = data.count(b"\n") + (not data.endswith(b"\n"))
+    return pieces[1::2] if rows is not None and len(rows) == count else None
+
+
+def refs_in_row(line: bytes) -> list[bytes]:
+    """The refs of one of these lines."""
+    return _REF.findall(line)
 
 
 def _check_uuids(conversation: Conversation, limits: Limits) -> None:

@@ -5,7 +5,6 @@ Source: spec/README.md, section "Order of checks".
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import os
@@ -14,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import msgspec
 
@@ -39,6 +38,9 @@ from .cache import SingleFlightCache
 from .comparison import compare_layout, compare_outer
 from .image import MaterializedImage
 from .stats import Stats
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["CACHE_ENV", "IsolatedDecoder", "MaterializedImage", "Materializer", "Stats"]
 
@@ -368,6 +370,9 @@ def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.
     Raises:
         MMRawError: decoder_unavailable, if no thread starts.
     """
+    # A caller has an event loop; commands without one start sooner.
+    import asyncio
+
     with contextlib.suppress(RuntimeError):
         return asyncio.get_running_loop().run_in_executor(pool, work)
     raise MMRawError(

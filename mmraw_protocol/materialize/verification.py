@@ -6,7 +6,8 @@ A store, the runs that are expected and a configuration each verify more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeVar, cast
 
 import msgspec
@@ -22,6 +23,7 @@ from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.item import RawMMItem
 from ..wire.ref import Payload, RawMMRef, normalize_run_id, parse_ref
+from ..wire.ref_pattern import patterns_of, text_of
 from ..wire.ref_stream import read_ref
 from .comparison import agrees, compare_fingerprint, compare_outer
 
@@ -34,6 +36,8 @@ Result = TypeVar("Result")
 
 #: What a step gives that had nothing to read.
 _UNREAD = object()
+#: Patterns of refs that are known at once; a run has some hundreds.
+_MOST_PATTERNS = 4096
 #: A ref of fewer characters is read at once: an image in it is small.
 _SHORT = 1 << 14
 
@@ -84,6 +88,8 @@ class Verifier:
         self.decode = decode
         self.limits = limits
         self._demands = any((store is not None, run_ids is not None, self.adapters, decode))
+        #: Whether the refs of a pattern are right.
+        self._patterns: dict[bytes, bool] = {}
 
     def verify(
         self,
@@ -143,6 +149,33 @@ class Verifier:
         pieces: list[bytes] = []
         ref, is_read = read_ref(text, pieces.append, limits=self.limits)
         return ref, self.verify(ref, data=b"".join(pieces) if is_read else None)
+
+    def doubtful(self, texts: Sequence[bytes]) -> set[bytes]:
+        """The refs, without their `mmraw:`, that `verify_text` has to see; the others are right.
+
+        Refs with one pattern are right together, where no more is asked of them than what they say.
+        """
+        if self._demands:
+            return set(texts)
+        known = self._patterns
+        return {
+            text
+            for text, pattern in zip(texts, patterns_of(texts), strict=True)
+            if pattern is None or not (known.get(pattern[0]) or self._is_right(pattern[0]))
+        }
+
+    def _is_right(self, pattern: bytes) -> bool:
+        right = self._patterns.get(pattern)
+        if right is None:
+            right = False
+            with contextlib.suppress(MMRawError):
+                ref, verdict = self.verify_text(text_of(pattern))
+                # Any text may be in the payload of another family.
+                right = not (verdict.faults or ref.is_inline or isinstance(ref.payload, dict))
+            if len(self._patterns) >= _MOST_PATTERNS:
+                self._patterns.clear()
+            self._patterns[pattern] = right
+        return right
 
     def verify_item(self, item: RawMMItem) -> Verdict:
         """The verdict on an envelope, whose hash is that of its image."""

@@ -5,6 +5,7 @@ Source: spec/README.md, section "Conversion".
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Literal, cast
@@ -18,7 +19,15 @@ from ..wire.base64 import encode_base64
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import RawMMRef, lost_fields, normalize_run_id, parse_ref, wire_of, write_ref
+from ..wire.ref import (
+    RawMMRef,
+    lost_fields,
+    normalize_run_id,
+    parse_ref,
+    wire_of,
+    write_ref,
+)
+from ..wire.ref_pattern import document_of, filled, pattern_of, text_of
 from .base import AssetStore, Storage
 from .names import sniff_extension
 
@@ -31,6 +40,8 @@ _STORAGES = ("offload", "inline")
 _SOURCES = frozenset({"raw_image_id", "raw_uri"})
 #: Fields whose loss depends on more than the table of dialects.
 _HANDLED = frozenset({*_SOURCES, "fingerprint", "payload", "run_id"})
+#: Patterns of refs that are known at once; a run has some hundreds.
+_MOST_PATTERNS = 4096
 _MEDIA_TYPES = {"jpg": "jpeg", "png": "png", "webp": "webp", "gif": "gif"}
 
 
@@ -114,6 +125,8 @@ class RefConverter:
         self.storage: Storage | None = storage
         self.limits = limits
         self._fingerprints: dict[tuple[str, str], str | None] = {}
+        #: By a ref's pattern: what becomes of it.
+        self._made: dict[bytes, bytes] = {}
         #: Dialects of which the target holds every field as it is.
         self._kept = frozenset(
             name
@@ -131,6 +144,24 @@ class RefConverter:
         Raises:
             MMRawError: what `convert_ref` raises.
         """
+        pattern = None if self.store is not None else pattern_of(text)
+        if pattern is None:
+            return self._converted(text)
+        document, *digits = pattern
+        made = self._made.get(document)
+        if made is not None:
+            return text_of(filled(made, *digits))
+        new = self._converted(text)
+        with contextlib.suppress(MMRawError):
+            made = document_of(self._converted(text_of(document)))
+            if made and text_of(filled(made, *digits)) == new:
+                if len(self._made) >= _MOST_PATTERNS:
+                    self._made.clear()
+                self._made[document] = made
+        return new
+
+    def _converted(self, text: str) -> str:
+        """The ref in the target dialect, read and written."""
         ref = parse_ref(text, limits=self.limits)
         if ref.dialect in self._kept:
             return self._write(ref)

@@ -24,7 +24,8 @@ _WINDOW = 1 << 16
 _NO_SIGNS = bytes(set(range(256)) - set(b",:[]{}"))
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 #: 16 digits or more, each a 0. A literal beginning is searched for much faster than a repetition.
-_LONG_NUMBER = re.compile(b"0" * 16 + b"0*")
+_LONG = b"0" * 16
+_LONG_NUMBER = re.compile(_LONG + b"0*")
 _FRACTION = (b".", b"e", b"E")
 #: Where msgspec's own message says that a text is wrong.
 _BYTE = re.compile(r"\(byte (\d+)\)\Z")
@@ -38,11 +39,13 @@ class Facts(NamedTuple):
         marks: Commas and opening brackets: about as many as values.
         colons: As many as keys.
         has_big_integer: Whether an integer is beyond 2^53-1, under any key.
+        has_exponent: Whether a number has an exponent.
     """
 
     marks: int
     colons: int
     has_big_integer: bool
+    has_exponent: bool
 
 
 def utf8_of(text: str | bytes | memoryview, path: str) -> bytes:
@@ -104,7 +107,7 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
     structure = _outside_strings(data)
     if escaped and (b"\\" in structure or b"\xff" in structure):
         raise not_json(path, text)
-    has_big_integer = _has_big_integer(structure)
+    has_big_integer, has_exponent = _numbers(structure)
     # Blanks and digits may be millions: what is counted is cut out of them once.
     signs = structure.translate(None, _NO_SIGNS)
     del structure
@@ -112,12 +115,21 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
     if max_values is not None and marks > max_values:
         raise too_many(max_values, path)
     _check_depth(signs, max_depth, path)
-    return Facts(marks, signs.count(b":"), has_big_integer)
+    return Facts(marks, signs.count(b":"), has_big_integer, has_exponent)
 
 
-def _has_big_integer(structure: bytes) -> bool:
+def _numbers(structure: bytes) -> tuple[bool, bool]:
+    """Whether an integer is too big, and whether a number has an exponent."""
+    digits = structure.translate(_DIGITS)
+    return _has_big_integer(structure, digits), b"0e" in digits or b"0E" in digits
+
+
+def _has_big_integer(structure: bytes, digits: bytes) -> bool:
     """A decoder keeps one of equal keys, and a double of a long number; the text has them all."""
-    for found in _LONG_NUMBER.finditer(structure.translate(_DIGITS)):
+    if _LONG not in digits.replace(b"." + _LONG, b""):
+        # The usual long numbers are fractions.
+        return False
+    for found in _LONG_NUMBER.finditer(digits):
         start, end = found.span()
         # Fractions and exponents of that length are common, as in log-probabilities.
         before = structure[max(start - 2, 0) : start].rstrip(b"+-")[-1:]

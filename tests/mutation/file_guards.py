@@ -8,7 +8,37 @@ ROW_TESTS = "tests/test_indexed_rows.py"
 CHECK_TESTS, PACK_TESTS = "tests/test_checking.py", "tests/test_msgpack_files.py"
 EMPTY_TESTS = "tests/test_nothing_found.py"
 
+PATTERN, PATTERN_TESTS = f"{WIRE}/ref_pattern.py", "tests/test_ref_patterns.py"
+
 GUARDS = [
+    Guard(
+        "digits in patterns are hexadecimal",
+        PATTERN,
+        "if len(longer) < _LEAST or longer.strip(_HEXADECIMAL):",
+        "if len(longer) < _LEAST:",
+        f"{PATTERN_TESTS} -k judged_by",
+    ),
+    Guard(
+        "refs that are decoded together have their lengths",
+        PATTERN,
+        "return documents if [*map(len, documents)] == sizes else None",
+        "return documents if len(documents) == len(sizes) else None",
+        f"{PATTERN_TESTS} -k zero_bytes",
+    ),
+    Guard(
+        "rows with more than refs in them are walked",
+        "mmraw_protocol/files/validation.py",
+        "if not strings.isdisjoint(_MARKS) or _PLACED.search(rest):",
+        "if _PLACED.search(rest):",
+        f"{PATTERN_TESTS} -k lines",
+    ),
+    Guard(
+        "lines that are read together are one object each",
+        f"{WIRE}/json.py",
+        'if not len(rows) - 1 == data.count(b"\\n") == data.count(b"}\\n{"):',
+        "if not rows:",
+        f"{PATTERN_TESTS} -k lines",
+    ),
     Guard(
         "lists by their keys in files of long documents",
         "mmraw_protocol/files/objects.py",
