@@ -1,8 +1,15 @@
-"""Files of lines: whole commands in processes of their own, on one processor and on several."""
+"""Files of lines: whole commands in processes of their own, on one processor and on several.
+
+    python -m benchmarks.files FOLDER       # against the package of another version, in FOLDER
+
+A folder with the version of 25 November: `git archive 0a6e836 mmraw_protocol | tar x -C FOLDER`.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +64,23 @@ def against_the_standard_library(rounds: int, count: int) -> Iterator[tuple[str,
         yield "convert", processes(convert, rounds)
 
 
+def against_another_version(rounds: int, count: int, folder: str) -> Iterator[tuple[str, float]]:
+    """How many times as fast as another version the commands are, by processor time."""
+    with tempfile.TemporaryDirectory() as place:
+        old, new, out = (str(Path(place, name)) for name in ("v2.jsonl", "v3.jsonl", "out.jsonl"))
+        write_lines(Path(old), "v2", count)
+        write_lines(Path(new), "v3", count)
+        calls = {
+            "validate": ["validate", new, "--json"],
+            "convert": ["convert", old, "--out", out, "--json"],
+        }
+        for command, call in calls.items():
+            other = f"import sys; sys.path.insert(0, {os.path.abspath(folder)!r}); {_OURS}"
+            both = {"ours": [*python(_OURS), *call], "theirs": [*python(other), *call]}
+            timing = processes(both, rounds)
+            yield command, timing.ratio("theirs", "ours")
+
+
 class Shared:
     """What a command took with some number of processes, in each round.
 
@@ -97,3 +121,18 @@ def series(results: dict[str, Shared]) -> list[Series]:
         best = {number: min(samples) for number, samples in result.clock.items()}
         found.append((command, [(number, best[number]) for number in PROCESSES]))
     return found
+
+
+def main() -> None:
+    """Prints the ratios for 300,000 lines."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", help="with the package of the other version")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lines", type=int, default=300_000)
+    args = parser.parse_args()
+    for command, ratio in against_another_version(args.rounds, args.lines, args.folder):
+        print(f"{command:9} {ratio:.2f} x as fast", flush=True)
+
+
+if __name__ == "__main__":
+    main()

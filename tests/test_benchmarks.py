@@ -51,6 +51,13 @@ def test_a_group_by_itself_takes_the_place_of_its_rows() -> None:
     assert both["alone"]["group"] == {"rounds": 3, "load_before": 2.0, "load_after": 2.0}
 
 
+def test_files_are_measured_against_another_version() -> None:
+    root = Path(files.__file__).parents[1]
+    ratios = dict(files.against_another_version(1, 20, str(root)))
+    assert {"validate", "convert"} == ratios.keys()
+    assert all(ratio > 0 for ratio in ratios.values())
+
+
 def test_contestants_take_turns() -> None:
     calls: list[str] = []
     timing = interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, 4)

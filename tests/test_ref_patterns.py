@@ -1,6 +1,7 @@
 """Refs and rows that are judged together: the verdict of each is the one that it has by itself."""
 
 import base64
+import io
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
+from mmraw_protocol.files import ConvertJob, OnError, Rewriter, rewrite
 from mmraw_protocol.files.checking import Checked, check_lines
 from mmraw_protocol.files.reader import Block
 from mmraw_protocol.files.validation import check_document
@@ -168,3 +170,45 @@ def test_lines_are_judged_together_as_each_is_alone(lines: list[str]) -> None:
         for finding in check_document(line.strip()) if line.strip() else ():
             alone.add(number, finding)
     assert check_lines(Block(data, 1, True), Verifier()) == alone
+
+
+class OneByOne:
+    """A job that converts ref by ref."""
+
+    def open(self) -> Rewriter:
+        rewriter: Any = ConvertJob(run_id=samples.RUN_ID).open()
+        del rewriter.rewrite_together
+        return rewriter
+
+
+def converted(job: Any, data: bytes, on_error: OnError) -> Any:
+    out: list[bytes] = []
+    try:
+        read = io.BytesIO(data).read
+        # What one block taught is used for the next one.
+        report = rewrite(read, out.append, job, on_error=on_error, block=600)
+    except MMRawError as error:
+        return error.code, error.message
+    return (b"".join(out), report) if report.complete else report.tally
+
+
+V2 = samples.ref("v2")
+OLD_LINES = [
+    *(line.replace(REF, V2) for line in LINES[:-12]),
+    json.dumps({"runless": samples.ref("v3-runless"), "v1": samples.ref("v1")}),
+    json.dumps({"bare": samples.ref("unversioned-uri")}),
+    f'{{"a":"{V2[:20]}\x01"}}',
+    f'{{"a":"{V2}\u00e9"}}',
+]
+
+
+@given(
+    st.lists(st.sampled_from(OLD_LINES) | st.just(OLD_LINES[0]), max_size=40),
+    st.sampled_from(["keep", "fail"]),
+)
+@example([OLD_LINES[0]] * 40, "keep")
+@example([OLD_LINES[0], OLD_LINES[3], OLD_LINES[4]], "keep")
+def test_lines_are_converted_together_as_each_is_alone(lines: list[str], on_error: OnError) -> None:
+    data = "\n".join(lines).encode()
+    together = converted(ConvertJob(run_id=samples.RUN_ID), data, on_error)
+    assert together == converted(OneByOne(), data, on_error)

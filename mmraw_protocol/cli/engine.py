@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..conversation import environment
+from ..files.job import Job
 from ..files.jobs import StorePlace
-from ..files.rewriting import Job
 from ..wire.errors import ERRORS, MMRawError
 from .output import print_json, print_table
 

@@ -15,12 +15,13 @@ from typing import IO, Any, cast
 import msgspec
 
 from ..conversation import environment
+from ..files.job import Job, Report
 from ..files.jobs import StorePlace
 from ..files.names import Named, expanded
 from ..files.output import whole_output
 from ..files.prose import rewrite_prose
 from ..files.remote import is_url, state_of
-from ..files.rewriting import Job, Report, rewrite
+from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError

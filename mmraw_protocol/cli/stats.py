@@ -12,8 +12,9 @@ import msgspec
 
 from ..families import get_adapter
 from ..files.heads import Heads
+from ..files.job import Report
 from ..files.names import expanded
-from ..files.rewriting import Report, rewrite
+from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..images import read_header
 from ..wire._generated.limits import DEFAULT_LIMITS

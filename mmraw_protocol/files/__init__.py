@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .checking import MOST_REFUSALS, Checked, Refused, check, check_stream
     from .heads import Heads
+    from .job import Job, OnError, Refusal, Report, Rewriter, Tally
     from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
     from .output import Output, whole_output
-    from .rewriting import Job, OnError, Refusal, Report, Rewriter, Tally, rewrite
+    from .rewriting import rewrite
 
 __all__ = [
     "MOST_REFUSALS",
@@ -44,17 +45,17 @@ _MODULES = {
     "ConvertJob": "jobs",
     "Heads": "heads",
     "InlineJob": "jobs",
-    "Job": "rewriting",
+    "Job": "job",
     "MOST_REFUSALS": "checking",
     "OffloadJob": "jobs",
-    "OnError": "rewriting",
+    "OnError": "job",
     "Output": "output",
-    "Refusal": "rewriting",
+    "Refusal": "job",
     "Refused": "checking",
-    "Report": "rewriting",
-    "Rewriter": "rewriting",
+    "Report": "job",
+    "Rewriter": "job",
     "StorePlace": "jobs",
-    "Tally": "rewriting",
+    "Tally": "job",
     "check": "checking",
     "check_stream": "checking",
     "rewrite": "rewriting",

@@ -33,10 +33,11 @@ from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIXES, is_ref, parse_ref
 from .columns import Place, arrow, holds_text, rewritten
+from .job import Job, Rewriter, Tally
 from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
-from .rewriting import Job, Rewriter, Tally, rewrite, rewrite_block
+from .rewriting import rewrite, rewrite_block
 from .validation import check_document, check_value, value_in
 
 __all__ = [

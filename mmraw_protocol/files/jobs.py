@@ -109,6 +109,7 @@ class _Converting:
 
     def __init__(self, converter: RefConverter) -> None:
         self._convert = converter.convert
+        self.rewrite_together = converter.convert_together
         limits = converter.limits
         inline = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
         # Inline images stand in base64 within base64; escapes may double what is short.

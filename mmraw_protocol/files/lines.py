@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ..wire.json import MAX_DEPTH
+from ..wire.ref import PREFIX
 from .heads import Heads
 from .scan_patterns import KEY_AT_END, KEY_WINDOW, decode_string
 
@@ -18,6 +19,8 @@ _any_value = msgspec.json.Decoder(msgspec.Raw)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _blank_lines = re.compile(rb"\n[ \t\r\n]*\n")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+#: A ref that is a value, where no string has an escape.
+REF_VALUE = re.compile(b'"%b([^"]*)"(?![ \t]*:)' % PREFIX.encode())
 
 
 def is_document(text: bytes) -> bool:
@@ -33,7 +36,21 @@ def are_documents(block: bytes, heads: Heads) -> bool:
     """Whether every line that is not blank is one JSON document (or a bare ref)."""
     if not block.isascii() and not _is_utf8(block):
         return False
+    if _are_rows(block):
+        return True
     return all(_is_document(line, heads) for line in _without_blank_lines(block).split(b"\n"))
+
+
+def _are_rows(block: bytes) -> bool:
+    """Whether the lines are one flat enough JSON object each, and nothing else: most files are."""
+    lines = block.count(b"\n", 0, -1) + 1
+    brackets = block.count(b"[") + block.count(b"{")
+    if block.count(b"}\n{") != lines - 1 or not lines <= brackets <= lines + MAX_DEPTH - 1:
+        return False
+    try:
+        return block.startswith(b"{") and len(_any_value.decode_lines(block)) == lines
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _without_blank_lines(block: bytes) -> bytes:

@@ -9,9 +9,9 @@ from json.encoder import encode_basestring_ascii
 from urllib.parse import quote
 
 from ..wire.errors import MMRawError
+from .job import Done, Job, OnError, Report, Rewriter, Tally
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
-from .rewriting import Done, Job, OnError, Report, Rewriter, Tally
 from .texts import TextRef, find_refs
 
 

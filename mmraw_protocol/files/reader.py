@@ -53,6 +53,14 @@ class LineReader:
 
     def next_block(self) -> Block | None:
         """The next lines, or None at the end."""
+        if len(self._held) < self._block:
+            more = self._source(self._block)
+            end = more.rfind(b"\n") + 1
+            if end:
+                data = b"".join((self._held, memoryview(more)[:end]))
+                self._held = more[end:]
+                return self._counted(data, whole=True)
+            self._held += more
         data = self.read(self._block)
         while data:
             end = data.rfind(b"\n") + 1

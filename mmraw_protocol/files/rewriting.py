@@ -4,112 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections import Counter
+import operator
 from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring_ascii
-from typing import Literal, Protocol
 
 import msgspec
 
-from ..system.shown import Shown
-from ..wire.errors import ErrorCode, MMRawError
+from ..wire.errors import MMRawError
 from ..wire.msgpack import is_msgpack
-from .heads import Heads
-from .lines import are_documents, is_document, key_of, place_of, strings_in, text_of
+from ..wire.ref import PREFIX
+from .job import Done, Job, OnError, Report, Rewriter, Tally
+from .lines import (
+    REF_VALUE,
+    are_documents,
+    is_document,
+    key_of,
+    place_of,
+    strings_in,
+    text_of,
+)
 from .nested import Positions, escaped
 from .packed import packed_pieces
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
 from .scan_patterns import decode_string
 from .scanner import Found, Scanner
-
-#: What happens where a string is refused: stop without any output, or leave it as it is.
-OnError = Literal["fail", "keep"]
-
-#: Refusals that a report names one by one; it counts them all.
-MOST_PLACES = 100
-
-
-class Rewriter(Protocol):
-    """Rewrites strings.
-
-    Attributes:
-        heads: Which strings it wants to see.
-        most: Bytes of the longest one that it takes, as it stands in the document.
-    """
-
-    heads: Heads
-    most: int
-
-    def rewrite(self, text: str, key: str | None) -> str:
-        """The new text; the same where nothing is to change. `key` where `heads.keys` asks."""
-        ...
-
-    def take_notes(self) -> list[tuple[str, int]]:
-        """What there is to tell of the strings since the last call: names with sizes in bytes."""
-        ...
-
-
-#: Start, end, and whether it is a bare line: a string in a block.
-Place = tuple[int, int, bool]
-
-
-class Job(Protocol):
-    """Opens a rewriter; it can be pickled, so that worker processes open their own."""
-
-    def open(self) -> Rewriter:
-        """A rewriter of this process."""
-        ...
-
-
-class Refusal(Shown, msgspec.Struct, frozen=True):
-    """A string that was refused: where it opens (line or row, column, byte from 1), and why."""
-
-    line: int
-    byte: int
-    code: ErrorCode
-    path: str
-    message: str
-    column: str = ""
-
-
-class Tally(Shown, msgspec.Struct):
-    """What happened to the strings that were looked at."""
-
-    changed: int = 0
-    unchanged: int = 0
-    refused: dict[str, int] = {}
-    refusals: list[Refusal] = []
-    notes: list[tuple[str, int]] = []
-
-    def add(self, other: Tally) -> None:
-        """Adds what happened in a later part; its notes are left to the caller."""
-        self.changed += other.changed
-        self.unchanged += other.unchanged
-        self.refused = dict(Counter(self.refused) + Counter(other.refused))
-        self.refusals += other.refusals[: MOST_PLACES - len(self.refusals)]
-
-    def refuse(self, error: MMRawError, place: Callable[[], tuple[int, int]]) -> None:
-        """Counts a refusal; the place is asked for only where it will be named."""
-        self.refused[error.code] = self.refused.get(error.code, 0) + 1
-        if len(self.refusals) < MOST_PLACES:
-            line, byte = place()
-            self.refusals.append(Refusal(line, byte, error.code, error.path, error.message))
-
-
-class Report(Shown, msgspec.Struct):
-    """What a rewriting did.
-
-    Attributes:
-        tally: Of the strings.
-        bytes_read, bytes_written: Of the documents.
-        complete: Whether the end was reached; a refusal under `fail` stops before.
-    """
-
-    tally: Tally = msgspec.field(default_factory=Tally)
-    bytes_read: int = 0
-    bytes_written: int = 0
-    complete: bool = False
 
 
 def rewrite(
@@ -144,6 +63,10 @@ def rewrite(
             themselves cannot be read; the message names the place.
     """
     return _Rewriting(read, write, job, on_error, note, block).run(processes, start_seconds)
+
+
+#: Start, end, and whether it is a bare line: a string in a block.
+Place = tuple[int, int, bool]
 
 
 class _Stop(Exception):  # noqa: N818 (no error: the report says what happened)
@@ -235,23 +158,59 @@ class _Rewriting:
             self._write(data)
 
 
-class Done(msgspec.Struct):
-    """A block, rewritten."""
-
-    data: bytes
-    tally: Tally
-
-
 def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
     """The rewritten block; None where it is not plainly one document a line."""
     heads = rewriter.heads
     data, tally = block.data, Tally()
-    if not block.whole or not are_documents(data, heads):
+    if not block.whole:
+        return None
+    done = _refs_rewritten(block, rewriter, keep)
+    if done is not None:
+        return done
+    if not are_documents(data, heads):
         return None
     rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, tally, keep)
     rewriting.run()
     tally.notes = rewriter.take_notes()
     return Done(rewriting.result(), tally)
+
+
+def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
+    """A block in which refs without escapes are all that is wanted, its refs rewritten together.
+
+    None where that is not so, and where the rewriter takes refs one by one.
+    """
+    together = getattr(rewriter, "rewrite_together", None)
+    if together is None or b"\\" in block.data:
+        return None
+    pieces = REF_VALUE.split(block.data)
+    old = pieces[1::2]
+    rest = b'"-"'.join(pieces[::2])
+    others = any(prefix in rest for prefix in rewriter.heads.bare)
+    if not old or others or rest.count(b"\n") != block.data.count(b"\n"):
+        return None
+    if max(map(len, old)) > rewriter.most // 2 or not are_documents(rest, rewriter.heads):
+        return None
+    tally = Tally()
+    new = together(old)
+    for index, tail in enumerate(new):
+        if tail is None:
+            text = PREFIX + old[index].decode("latin-1")
+            if not (text.isascii() and text.isprintable()):
+                return None
+            made = _answer(rewriter, b"", text, None)
+            if isinstance(made, MMRawError):
+                before = pieces[: 2 * index + 1]
+                start = len(b"".join(before)) + index * len(f'"{PREFIX}"')
+                tally.refuse(made, functools.partial(_place, block, start))
+                if not keep:
+                    return None
+                made = text
+            new[index] = _spelt(made, False)[1 + len(PREFIX) : -1]
+    tally.changed = sum(map(operator.ne, old, new))
+    tally.unchanged = len(old) - tally.changed - sum(tally.refused.values())
+    pieces[1::2] = [b'"%b%b"' % (PREFIX.encode(), tail) for tail in new]
+    return Done(b"".join(pieces), tally)
 
 
 def _place(block: Block, start: int) -> tuple[int, int]:

@@ -12,9 +12,9 @@ from ..materialize.verification import Verifier
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.rows import RowFile, library, readable
 from .checking import MOST_REFUSALS, Checked, Refused
+from .job import MOST_PLACES, Job, OnError, Refusal, Report, Rewriter, Tally
 from .pool import START_SECONDS, worked
 from .reader import Block, LineReader
-from .rewriting import MOST_PLACES, Job, OnError, Refusal, Report, Rewriter, Tally
 
 
 class Table(RowFile):

@@ -22,7 +22,8 @@ from ..wire.content_parts import check_uuid
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.json import parse_json, parse_json_rows
-from ..wire.ref import PREFIX, PREFIXES, RawMMRef, is_ref, parse_ref
+from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
+from .lines import REF_VALUE
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
@@ -76,8 +77,6 @@ def check_document(
     yield from check_value(document, limits=limits, verifier=verifier)
 
 
-#: A ref that is a value, where no string has an escape.
-_REF = re.compile(b'"%b([^"]*)"(?![ \t]*:)' % PREFIX.encode())
 #: Strings that are part of what else is of this protocol, and how other such strings begin.
 _MARKS = {n.encode() for n in (KIND, "kwargs_data", "images", "url", "role", "from", *LISTS)}
 _MARKED = (b"[", b"{", *(prefix.encode() for prefix in PREFIXES))
@@ -92,7 +91,7 @@ def refs_alone(data: bytes) -> list[bytes] | None:
     """
     if b"\\" in data:
         return None
-    pieces = _REF.split(data)
+    pieces = REF_VALUE.split(data)
     rest = b'"-"'.join(pieces[::2]).rstrip(b"\n")
     strings = {*rest.split(b'"')[1::2]}
     if not strings.isdisjoint(_MARKS) or _PLACED.search(rest):
@@ -106,7 +105,7 @@ def refs_alone(data: bytes) -> list[bytes] | None:
 
 def refs_in_row(line: bytes) -> list[bytes]:
     """The refs of one of these lines."""
-    return _REF.findall(line)
+    return REF_VALUE.findall(line)
 
 
 def _check_uuids(conversation: Conversation, limits: Limits) -> None:

@@ -23,7 +23,7 @@ from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.item import RawMMItem
 from ..wire.ref import Payload, RawMMRef, normalize_run_id, parse_ref
-from ..wire.ref_pattern import patterns_of, text_of
+from ..wire.ref_pattern import Pattern, not_known, text_of
 from ..wire.ref_stream import read_ref
 from .comparison import agrees, compare_fingerprint, compare_outer
 
@@ -88,8 +88,8 @@ class Verifier:
         self.decode = decode
         self.limits = limits
         self._demands = any((store is not None, run_ids is not None, self.adapters, decode))
-        #: Whether the refs of a pattern are right.
-        self._patterns: dict[bytes, bool] = {}
+        #: Patterns of refs that are right.
+        self._patterns: set[bytes] = set()
 
     def verify(
         self,
@@ -157,24 +157,20 @@ class Verifier:
         """
         if self._demands:
             return set(texts)
-        known = self._patterns
-        return {
-            text
-            for text, pattern in zip(texts, patterns_of(texts), strict=True)
-            if pattern is None or not (known.get(pattern[0]) or self._is_right(pattern[0]))
-        }
+        others = not_known(texts, self._patterns)
+        return {text for text, pattern in others if pattern is None or not self._is_right(pattern)}
 
-    def _is_right(self, pattern: bytes) -> bool:
-        right = self._patterns.get(pattern)
-        if right is None:
-            right = False
-            with contextlib.suppress(MMRawError):
-                ref, verdict = self.verify_text(text_of(pattern))
-                # Any text may be in the payload of another family.
-                right = not (verdict.faults or ref.is_inline or isinstance(ref.payload, dict))
+    def _is_right(self, pattern: Pattern) -> bool:
+        """Whether the refs of a pattern are right; if so, it is known from now on."""
+        right = False
+        with contextlib.suppress(MMRawError):
+            ref, verdict = self.verify_text(text_of(pattern[0]))
+            # Any text may be in the payload of another family.
+            right = not (verdict.faults or ref.is_inline or isinstance(ref.payload, dict))
+        if right:
             if len(self._patterns) >= _MOST_PATTERNS:
                 self._patterns.clear()
-            self._patterns[pattern] = right
+            self._patterns.add(pattern[0])
         return right
 
     def verify_item(self, item: RawMMItem) -> Verdict:

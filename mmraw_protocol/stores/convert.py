@@ -6,7 +6,7 @@ Source: spec/README.md, section "Conversion".
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -27,7 +27,7 @@ from ..wire.ref import (
     wire_of,
     write_ref,
 )
-from ..wire.ref_pattern import document_of, filled, pattern_of, text_of
+from ..wire.ref_pattern import document_of, filled, pattern_of, patterns_of, tail_of, text_of
 from .base import AssetStore, Storage
 from .names import sniff_extension
 
@@ -159,6 +159,22 @@ class RefConverter:
                     self._made.clear()
                 self._made[document] = made
         return new
+
+    def convert_together(self, texts: Sequence[bytes]) -> list[bytes | None]:
+        """What becomes of refs; None of one that `convert` has to see.
+
+        Args:
+            texts: Refs without their `mmraw:`. So are the results.
+        """
+        known = self._made
+        if self.store is not None:
+            return [None] * len(texts)
+        return [
+            None
+            if pattern is None or (made := known.get(pattern[0])) is None
+            else tail_of(filled(made, pattern[1], pattern[2]))
+            for pattern in patterns_of(texts)
+        ]
 
     def _converted(self, text: str) -> str:
         """The ref in the target dialect, read and written."""

@@ -11,7 +11,7 @@ Source: spec/README.md, sections "Fields" and "Order of checks".
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from ._generated.dialects import DEFAULT_DIALECT, DIALECTS
 from .base64 import attempt, decode_url, encode_base64url
@@ -60,6 +60,26 @@ def patterns_of(texts: Sequence[bytes]) -> Iterator[Pattern | None]:
     return (pattern_of(PREFIX + text.decode("ascii", "replace")) for text in texts)
 
 
+def not_known(
+    texts: Sequence[bytes], known: Container[bytes]
+) -> Iterator[tuple[bytes, Pattern | None]]:
+    """Those refs, with their patterns as `patterns_of` gives them, whose pattern is not known."""
+    documents = _documents_of(texts)
+    if documents is None:
+        pairs = zip(texts, patterns_of(texts), strict=True)
+        yield from (pair for pair in pairs if pair[1] is None or pair[1][0] not in known)
+        return
+    for text, data in zip(texts, documents, strict=True):
+        start = data.find(_HASH) + len(_HASH)
+        mm_hash = data[start : data.find(b'"', start)]
+        # The names of most images are their hashes.
+        pattern = data.replace(mm_hash, _DIGITS[: len(mm_hash)])
+        if pattern not in known or mm_hash.strip(_HEXADECIMAL):
+            found = _pattern(data)
+            if found is None or found[0] not in known:
+                yield text, found
+
+
 def pattern_of(text: str) -> Pattern | None:
     """The pattern of one ref."""
     data = document_of(text) if len(text) <= _MOST_BYTES else None
@@ -72,6 +92,9 @@ def _pattern(data: bytes) -> Pattern | None:
     if start < len(_HASH):
         start, end = _segment_of(data)
         at = end + 1
+    elif not data.endswith(b"}"):
+        # Cut off.
+        return None
     mm_hash = data[start:end]
     longer, shorter = data[at : data.find(b".", at)], mm_hash
     if len(longer) < len(shorter):
@@ -94,10 +117,15 @@ def document_of(text: str) -> bytes | None:
 
 
 def text_of(document: bytes) -> str:
-    """The ref whose `document_of` it is, as a whole."""
+    """The ref whose `document_of` it is."""
+    return PREFIX + tail_of(document).decode("ascii")
+
+
+def tail_of(document: bytes) -> bytes:
+    """The same without its `mmraw:`."""
     if document[:_SIZE] in _COLONS:
-        return PREFIX + document.decode("ascii")
-    return PREFIX + _TAG.decode("ascii") + encode_base64url(document)
+        return document
+    return _TAG + encode_base64url(document).encode("ascii")
 
 
 def filled(document: bytes, longer: bytes, shorter: bytes) -> bytes:

@@ -9,9 +9,9 @@ from typing import Any
 
 from ...files.batches import Rewritten, open_once, references_of, rewrite_batch, validate_batch
 from ...files.columns import arrow
+from ...files.job import Job
 from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
 from ...files.results import STORE_FAILS, Names, Results
-from ...files.rewriting import Job
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
