@@ -14,7 +14,7 @@ from mmraw_protocol import MMRawError
 from mmraw_protocol.files import ConvertJob, OnError, Rewriter, rewrite
 from mmraw_protocol.files.checking import Checked, check_lines
 from mmraw_protocol.files.reader import Block
-from mmraw_protocol.files.validation import check_document
+from mmraw_protocol.files.validation import check_document, check_value
 from mmraw_protocol.materialize.verification import Verifier
 from mmraw_protocol.stores.convert import RefConverter
 from mmraw_protocol.testing import refs, refused_refs
@@ -212,3 +212,37 @@ def test_lines_are_converted_together_as_each_is_alone(lines: list[str], on_erro
     data = "\n".join(lines).encode()
     together = converted(ConvertJob(run_id=samples.RUN_ID), data, on_error)
     assert together == converted(OneByOne(), data, on_error)
+
+
+TEXTS = [REF, V2, REF[:-3], "plain", "mmfile:x", json.dumps([REF]), None, f"{V2} ", "é"]
+
+
+@given(st.lists(st.sampled_from(TEXTS) | st.just(REF), max_size=200), st.booleans())
+@example([REF] * 100, True)
+@example([REF] * 100, False)
+def test_columns_are_checked_and_converted_as_each_value_is_alone(
+    texts: list[str | None], is_binary: bool
+) -> None:
+    arrow: Any = pytest.importorskip("pyarrow")
+    from mmraw_protocol.files.batches import convert_batch, validate_batch
+
+    kind = arrow.binary() if is_binary else arrow.string()
+    ref = arrow.array([text and text.encode() for text in texts], arrow.binary()).cast(kind)
+    batch = arrow.RecordBatch.from_arrays([ref], names=["ref"])
+    alone = Checked()
+    for row, text in enumerate(texts):
+        for finding in check_value({"ref": text}):
+            alone.add(row, finding)
+    rows = validate_batch(batch).to_pylist()
+    counts: dict[str, int] = {}
+    for one in rows:
+        counts[one["kind"]] = counts.get(one["kind"], 0) + one["count"]
+    assert counts == alone.counts
+    refused = [(one["row"], one["code"]) for one in rows if one["code"]]
+    assert sorted(refused)[:100] == [(one.line, one.code) for one in alone.refusals]
+    new, _ = convert_batch(batch)
+    one_by_one = [
+        convert_batch(arrow.RecordBatch.from_arrays([ref.slice(row, 1)], names=["ref"])).rows
+        for row in range(len(texts))
+    ]
+    assert new.to_pylist() == [part.to_pylist()[0] for part in one_by_one]

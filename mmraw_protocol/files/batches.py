@@ -17,11 +17,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
+
+import msgspec
 
 from ..families import get_adapter
 from ..materialize.verification import Verifier
@@ -31,14 +32,14 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import PREFIXES, is_ref, parse_ref
+from ..wire.ref import PREFIX, PREFIXES, is_ref, parse_ref
 from .columns import Place, arrow, holds_text, rewritten
 from .job import Job, Rewriter, Tally
 from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
 from .rewriting import rewrite, rewrite_block
-from .validation import check_document, check_value, value_in
+from .validation import check_document, check_value, refs_alone, value_in, verifier_with
 
 __all__ = [
     "FACTS",
@@ -54,8 +55,12 @@ __all__ = [
     "validate_batch",
 ]
 
-#: Values that are rewritten together.
+#: Values that are rewritten together, and rows that are checked together.
 _TOGETHER = 64
+#: Refs that are rewritten together: what one of them taught is used for the next.
+_MANY = 1024
+_REF = PREFIX.encode()
+_encode_lines = msgspec.json.Encoder().encode_lines
 _JSON = (b"{", b"[", b'"')
 _TEXT = (*_JSON, *(prefix.encode() for prefix in PREFIXES))
 
@@ -80,20 +85,46 @@ def validate_batch(
     The columns of a row are looked at together: one may hold the images of another's messages.
     """
     results = Results(batch, keep)
-    for row, (fields, texts) in enumerate(_rows(batch, documents)):
+    verifier = verifier or verifier_with(limits)
+    for first in range(0, batch.num_rows, _TOGETHER):
+        part = batch.slice(first, _TOGETHER)
+        refs = None if documents else _refs_alone(part)
+        if refs is None or (refs and verifier.doubtful(refs)):
+            _check_rows(part, first, documents, verifier, results)
+        else:
+            results.count("ref", len(refs))
+    return results.batch()
+
+
+def _refs_alone(batch: Any) -> list[bytes] | None:
+    """The refs of rows with nothing else of this protocol in them, as `refs_alone` finds them."""
+    fields = [field for field in batch.schema if holds_text(field.type)]
+    names = [field.name for field in fields]
+    lines = None
+    # Bytes may be text, too; an encoder makes something else of them.
+    if any("binary" in str(field.type) for field in fields):
+        return None
+    with contextlib.suppress(TypeError, ValueError, msgspec.MsgspecError):
+        lines = _encode_lines(batch.select(names).to_pylist())
+    return None if lines is None else refs_alone(lines)
+
+
+def _check_rows(
+    batch: Any, first: int, documents: Names, verifier: Verifier, results: Results
+) -> None:
+    for row, (fields, texts) in enumerate(_rows(batch, documents), first):
         for column, text in texts.items():
-            for finding in check_document(text, limits=limits, verifier=verifier):
+            for finding in check_document(text, verifier=verifier):
                 results.add(row, column, finding.kind, finding.error)
                 for error in finding.others:
                     results.add(row, column, finding.kind, error, number=0)
         if not fields:
             continue
         names = fields.keys()
-        for finding in check_value(fields, limits=limits, verifier=verifier, columns=names):
+        for finding in check_value(fields, verifier=verifier, columns=names):
             for index, found in enumerate((finding.error, *finding.others)):
                 column, error = _in_column(found, fields)
                 results.add(row, column, finding.kind, error, number=int(not index))
-    return results.batch()
 
 
 def convert_batch(
@@ -223,7 +254,10 @@ class _Rewriting:
         heads = self._rewriter.heads
         lines: list[int] = []
         passed = b""
+        self._together(new)
         for index, value in enumerate(values):
+            if new[index] != value:
+                continue
             # Columns often say the same in row after row.
             if not value or value == passed:
                 continue
@@ -238,6 +272,23 @@ class _Rewriting:
         for first in range(0, len(lines), _TOGETHER):
             self._lines(new, lines[first : first + _TOGETHER], column, place)
         return values if new == values else new
+
+    def _together(self, values: list[bytes | None]) -> None:
+        """Rewrites refs that a rewriter takes together, and that change."""
+        together = getattr(self._rewriter, "rewrite_together", None)
+        if together is None:
+            return
+        most = self._rewriter.most
+        at = [n for n, one in enumerate(values) if one and one.startswith(_REF) and len(one) < most]
+        for first in range(0, len(at), _MANY):
+            part = at[first : first + _MANY]
+            tails = [cast(bytes, values[index])[len(_REF) :] for index in part]
+            new: list[bytes | None] = together(tails)
+            pairs = zip(part, tails, new, strict=True)
+            changed = {index: _REF + to for index, old, to in pairs if to is not None and to != old}
+            for index, text in changed.items():
+                values[index] = text
+            self._results.count("changed", len(changed))
 
     def _whole(self, value: bytes, key: str, tally: Tally) -> bytes:
         """A value that is a wanted string as it stands."""
@@ -343,7 +394,8 @@ def _texts(batch: Any, documents: Names) -> Iterator[Text]:
 def _in_column(error: MMRawError | None, columns: Names) -> tuple[str | None, MMRawError | None]:
     """The column in which an error of a row stands, and the error as one of its value."""
     path = "" if error is None else error.path.removeprefix("$.")
-    found = [name for name in columns if re.match(rf"{re.escape(name)}(?![^.\[])", path)]
+    ends = ("", ".", "[")
+    found = [n for n in columns if path.startswith(n) and path[len(n) : len(n) + 1] in ends]
     if error is None or not found:
         return None, error
     column = max(found, key=len)

@@ -204,6 +204,7 @@ class _Noting:
     def __init__(self, rewriter: Rewriter) -> None:
         self._rewriter = rewriter
         self.heads, self.most, self.rewrite = rewriter.heads, rewriter.most, rewriter.rewrite
+        self.rewrite_together = getattr(rewriter, "rewrite_together", None)
         self.notes: list[tuple[str, int]] = []
 
     def take_notes(self) -> list[tuple[str, int]]:
