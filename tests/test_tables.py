@@ -111,6 +111,18 @@ def test_a_file_that_is_cut_off_is_refused(
     assert (row["written"], row["error"]["code"]) == (False, "source_unavailable")
 
 
+def test_a_stream_that_ends_between_two_batches_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = (folder / "b").read_bytes()
+    assert report(capsys, "validate", folder / "b")["refused"] == 0
+    (folder / "b").write_bytes(data[: -len(b"\xff\xff\xff\xff\0\0\0\0")])
+    assert len(read(folder / "b")) == 300
+    (refusal,) = report(capsys, "validate", folder / "b", code=1)["refusals"]
+    assert refusal["code"] == "source_unavailable"
+    assert "no end mark" in refusal["message"]
+
+
 def test_a_folder_goes_to_a_folder_and_a_rerun_goes_on(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,13 +100,12 @@ def _refs_alone(batch: Any) -> list[bytes] | None:
     """The refs of rows with nothing else of this protocol in them, as `refs_alone` finds them."""
     fields = [field for field in batch.schema if holds_text(field.type)]
     names = [field.name for field in fields]
-    lines = None
     # Bytes may be text, too; an encoder makes something else of them.
     if any("binary" in str(field.type) for field in fields):
         return None
     with contextlib.suppress(TypeError, ValueError, msgspec.MsgspecError):
-        lines = _encode_lines(batch.select(names).to_pylist())
-    return None if lines is None else refs_alone(lines)
+        return refs_alone(_encode_lines(batch.select(names).to_pylist()))
+    return None
 
 
 def _check_rows(

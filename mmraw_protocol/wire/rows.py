@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator, Iterator
 from importlib import import_module
 from typing import IO, Any
@@ -10,7 +11,10 @@ from typing import IO, Any
 from .errors import MMRawError
 
 #: How Parquet, Arrow files (Feather version 2) and Arrow streams (saved datasets) begin.
-_MAGIC = (b"PAR1", b"ARRO", b"\xff\xff\xff\xff")
+_STREAM = b"\xff\xff\xff\xff"
+_MAGIC = (b"PAR1", b"ARRO", _STREAM)
+#: What ends a stream: the sign of a message, and no bytes of one.
+_STREAM_END = _STREAM + bytes(4)
 #: Bytes of rows that are taken at once, and how many rows at most.
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 14
@@ -43,7 +47,9 @@ class RowFile:
         self.ends: set[int] = set()
         head = file.read(4)
         file.seek(0)
-        self.is_stream = head == b"\xff\xff\xff\xff"
+        self.is_stream = head == _STREAM
+        if self.is_stream:
+            self._check_end()
         with readable():
             if head == b"PAR1":
                 self.parquet = library("pyarrow.parquet").ParquetFile(file, pre_buffer=False)
@@ -52,6 +58,16 @@ class RowFile:
                 ipc = library("pyarrow.ipc")
                 self._ipc = (ipc.open_stream if self.is_stream else ipc.open_file)(file)
                 self.schema = self._ipc.schema
+
+    def _check_end(self) -> None:
+        """A stream that was cut off between two batches reads like a whole one but for its end."""
+        size = self.file.seek(0, os.SEEK_END)
+        self.file.seek(max(size - len(_STREAM_END), 0))
+        is_whole = self.file.read() == _STREAM_END
+        self.file.seek(0)
+        if not is_whole:
+            message = "the Arrow stream has no end mark: it was cut off, or is still being written"
+            raise MMRawError("source_unavailable", message)
 
     def batches(self) -> Iterator[Any]:
         """The rows in order. Reading raises what `readable` turns into MMRawError."""

@@ -8,9 +8,17 @@ ROW_TESTS = "tests/test_indexed_rows.py"
 CHECK_TESTS, PACK_TESTS = "tests/test_checking.py", "tests/test_msgpack_files.py"
 EMPTY_TESTS = "tests/test_nothing_found.py"
 
+TABLE_TESTS = "tests/test_tables.py"
 PATTERN, PATTERN_TESTS = f"{WIRE}/ref_pattern.py", "tests/test_ref_patterns.py"
 
 GUARDS = [
+    Guard(
+        "Arrow streams end",
+        f"{WIRE}/rows.py",
+        "is_whole = self.file.read() == _STREAM_END",
+        "is_whole = True",
+        f"{TABLE_TESTS} -k between_two",
+    ),
     Guard(
         "digits in patterns are hexadecimal",
         PATTERN,
