@@ -52,6 +52,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "BaseMultimodalProcessor.process_mm_data_async",
         "MultimodalSpecialTokens.image_token",
     ),
+    "multimodal.processors.internvl": ("InternVLProcessor.IMAGE_MAX_NUM",),
+    "multimodal.processors.llava": ("LlavaMultimodalProcessor.process_mm_data_async",),
     "disaggregation.encoder.preprocessor": (
         "EncoderPreprocessor.__init__",
         "EncoderPreprocessor._load_single_item",
