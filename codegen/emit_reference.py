@@ -298,7 +298,7 @@ def _messages(model: Model) -> str:
     ]
     lists |= {f"looks.{name}": words for name, words in document["looks"].items()}
     return (
-        head(model, "Images in messages", "messages.json", "modalities.json")
+        head(model, "Spellings of images", "messages.json", "modalities.json")
         + f"{_MESSAGES_INTRO}\n{_rules(model)}\n## Places\n\n"
         + table(("spelling", "types", "at", "having", "source"), rows)
         + "## Lists\n\n"
