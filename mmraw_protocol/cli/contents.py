@@ -1,4 +1,4 @@
-"""What of this protocol an input holds: a ref, a document, JSON lines, or refs in any text."""
+"""Find a ref, a document, JSON lines, or refs in any text in an input."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ async def _asked(
     options: dict[str, Any],
     ask: Callable[[GenerateClient], Awaitable[_Answer]],
 ) -> _Answer:
-    """What the server answers; its refusal is shown in its own words, too."""
+    """The server's answer; a rejection also shows the server's own words."""
     module: Any = None
     try:
         module = import_module("mmraw_protocol.integrations.client")

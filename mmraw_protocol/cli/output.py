@@ -1,4 +1,4 @@
-"""What commands print: JSON for machines, tables for people; rich where it is installed."""
+"""Output of commands: JSON for machines, tables for people; uses rich if installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `convert`, `offload` and `inline` share: files in, whole files out, a report."""
+"""Shared code of `convert`, `offload` and `inline`: read files, write files, report."""
 
 from __future__ import annotations
 

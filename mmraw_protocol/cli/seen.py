@@ -1,4 +1,4 @@
-"""What a command saw in an input that holds nothing for it, so that a wrong file is noticed."""
+"""Describe an input in which a command found nothing, so that a wrong file is noticed."""
 
 from __future__ import annotations
 

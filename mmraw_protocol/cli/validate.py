@@ -103,7 +103,7 @@ def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
 
 
 def _seen(name: str) -> str:
-    """What a file without anything of this protocol looks like; standard input is gone by now."""
+    """Describe a file without anything of this protocol; standard input is consumed by now."""
     seen = Seen(lambda size: b"", DATA_IMAGES)
     if name == "-":
         return "0 refs"
@@ -117,7 +117,7 @@ def _seen(name: str) -> str:
 
 
 def _check_file(args: argparse.Namespace, name: str, verifier: Verifier) -> Checked:
-    """What is in a file; one that cannot be read is a refusal, and the others are still checked."""
+    """Check a file; an unreadable one is a refusal, and the others are still checked."""
     failed: MMRawError | None = None
     try:
         with opened(name, "validate", quiet=args.quiet) as source:

@@ -1,4 +1,4 @@
-"""What the environment says of refs in a vLLM that is started in it; vLLM is not imported."""
+"""Whether a vLLM started in this environment would accept refs; vLLM is not imported."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ _PATH = re.compile(r"\$[\x20-\x7e]{0,199}")
 
 
 class Completion(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What the model answered.
+    """The model's answer.
 
     Attributes:
         request_id: The server's name of the request.
@@ -156,7 +156,7 @@ class GenerateClient:
         sampling_params: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """What the model answers to a prompt.
+        """Post a prompt and return the model's answer.
 
         Args:
             token_ids: The whole prompt.
@@ -202,7 +202,7 @@ class GenerateClient:
         sampling_params: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
-        """What the model answers to a chat (POST /v1/chat/completions).
+        """Post a chat to /v1/chat/completions and return the model's answer.
 
         Args:
             messages: As the route takes them; refs are the URLs of images, as

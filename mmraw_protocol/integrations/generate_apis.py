@@ -1,4 +1,4 @@
-"""What servers take to generate from token ids and refs, or from chat, and what they answer.
+"""Requests and answers of servers that generate from token ids and refs, or from chat.
 
 vLLM: POST /inference/v1/generate, the images in `features`. SGLang: POST /generate, the images in
 `image_data`, in the order of the prompt. Both: POST /v1/chat/completions, the images as URLs.
@@ -47,7 +47,7 @@ class ServerError(MMRawError):
 
 
 class Generated(NamedTuple):
-    """What an answer says.
+    """The content of an answer.
 
     Attributes:
         request_id: The server's name of the request.
@@ -63,7 +63,7 @@ class Generated(NamedTuple):
 
 
 class ChatAnswer(NamedTuple):
-    """What the answer to a chat says.
+    """The content of the answer to a chat.
 
     Attributes:
         request_id: The server's name of the request.
@@ -201,7 +201,7 @@ def chat_body(model: str, messages: Sequence[Any], sampling: Mapping[str, Any]) 
 
 
 def read_chat(response: Document) -> ChatAnswer:
-    """What the answer to a chat says.
+    """Read the answer to a chat.
 
     Raises:
         ServerError: answer_invalid.

@@ -83,7 +83,7 @@ class KnownLayouts:
 
 
 def size_of(adapter: Adapter) -> dict[str, Any]:
-    """What a processor of Transformers is called with, so that it lays out as the adapter does."""
+    """Arguments that make a Transformers processor lay out as the adapter does."""
     info = FAMILIES.get(adapter.family)
     config: Any = getattr(adapter, "config", None)
     if info is None or config is None:

@@ -101,7 +101,7 @@ def _answer(reading: str | None, layouts: Sequence[Layout]) -> Any:
 
 
 class LayoutProcessor:
-    """What a renderer takes as `processor=`: computes layouts, and nothing else.
+    """A `processor=` for renderers that only computes layouts.
 
     Args:
         adapter: The family and its configuration, the checkpoint's own.

@@ -215,7 +215,7 @@ def _in_prompt(
 
 
 def _compare(item: Any, place: PlaceholderRange, layout: Layout, family: str, index: int) -> None:
-    """What the renderer's processor said, and the length, are those of the image's layout."""
+    """Check the renderer's grid and length against the image's layout."""
     if item is None or differs(item, answers_of(family), layout):
         message = "expected the grid that the adapter computes, got another from the renderer"
         raise MMRawError("grid_mismatch", message, f"$.mm_items.image[{index}]")
@@ -230,7 +230,7 @@ _PER_TOKEN = ("token_ids", "message_indices", "sampled_mask", "is_content")
 
 
 def expand_pads(rendered: Any, adapter: Adapter) -> Any:
-    """What a renderer returned, with one pad for each token where it wrote one for an image.
+    """The renderer's result, with one pad for each token even if it wrote one per image.
 
     Kimi's renderer writes one; stock vLLM wants one for each token (the convention `expanded`). The
     images of earlier turns, which are raw items already, stay as they are. `rendered` is kept.

@@ -57,7 +57,7 @@ _FAMILIES = {kind: name for name, info in FAMILIES.items() for kind in info.rend
 
 
 class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What a renderer makes of images, and where their bytes go.
+    """How a renderer handles images, and where it stores their bytes.
 
     Attributes:
         multimodal_output: `raw` or `processed`.
@@ -91,7 +91,7 @@ class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def preparation(self) -> Preparation:
-        """What becomes of orientation and alpha."""
+        """How orientation and alpha are handled."""
         return Preparation(orientation=self.orientation, alpha=self.alpha)
 
 

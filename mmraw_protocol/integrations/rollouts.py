@@ -160,7 +160,7 @@ class RolloutDataset:
             self._skips.restore(state["skipped"])
 
     def collate_fn(self, pad_token_id: int | None) -> Any:
-        """What a DataLoader takes as collate_fn.
+        """The collate_fn for a DataLoader.
 
         Args:
             pad_token_id: Fills up shorter prompts; None puts prompts one behind another (`pack`).

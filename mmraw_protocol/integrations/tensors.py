@@ -1,4 +1,4 @@
-"""What an image processor makes of one image, compared with its ref, and joined to batches.
+"""Compare an image processor's tensors of one image with its ref, and join them to batches.
 
 Which outputs there are, how large they are and which the model takes is data of the family.
 """
@@ -79,7 +79,7 @@ class ImageTensors:
         return names_of(self.outputs)
 
     def call(self) -> dict[str, Any]:
-        """What the processor is called with besides the image."""
+        """The arguments of the processor besides the image."""
         call = self.outputs.call
         return {name: _number(product, self._parameters) for name, product in call.items()}
 

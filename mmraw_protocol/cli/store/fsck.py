@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _seen(report: FsckReport, store: AssetStore) -> str:
-    """What is there in place of objects, or of references."""
+    """Describe a store without objects, or files without references."""
     if report.objects:
         return f"{report.objects} objects, and 0 references in the files"
     root = getattr(store, "root", None)

@@ -118,7 +118,7 @@ def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
 
 
 def compression_of(head: bytes) -> str | None:
-    """What Arrow calls the compression of a file that begins so; None for none."""
+    """Arrow's name for the compression that a file's first bytes show; None for none."""
     return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
 
 
@@ -155,7 +155,7 @@ def _range(file: Any, start: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _line(file: Any) -> bytes:
-    """What is left of a line, its end included."""
+    """The rest of a line, including its end."""
     parts: list[bytes] = []
     while data := file.read(1 << 16):
         end = data.find(b"\n") + 1

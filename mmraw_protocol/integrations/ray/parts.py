@@ -31,7 +31,7 @@ _ENDINGS: dict[str | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class Summary(Shown, msgspec.Struct):
-    """What was done with a Dataset.
+    """The result of a run over a Dataset.
 
     Attributes:
         counts: Things of each kind, those that were refused left out.
@@ -170,7 +170,7 @@ class Parts(Datasink):
 
     @contextmanager
     def _writer(self, is_part: bool, number: int, schema: Any) -> Generator[Any, None, None]:
-        """What takes the tables of a part, or of its refusals."""
+        """The writer for the tables of a part, or of its refusals."""
         parquet: Any = import_module("pyarrow.parquet")
         place, name = (self._out, "part") if is_part else (self._refused, "refused")
         kind = self._compression

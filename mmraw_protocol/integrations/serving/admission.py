@@ -1,4 +1,4 @@
-"""What all requests together may hold, and what of one request is under way."""
+"""Limits for all requests together, and the work in progress of each."""
 
 from __future__ import annotations
 

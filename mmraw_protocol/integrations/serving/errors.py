@@ -1,4 +1,4 @@
-"""What the error of an image says to a client."""
+"""The error of an image as a client sees it."""
 
 from __future__ import annotations
 

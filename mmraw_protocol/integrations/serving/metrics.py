@@ -11,7 +11,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """What the plugin does, as Prometheus metrics whose names start with mmraw_.
+    """Prometheus metrics of the plugin, whose names start with mmraw_.
 
     Args:
         registry: Where they are registered; None for the process's own, which servers export.
@@ -62,7 +62,7 @@ class Metrics:
         )
 
     def in_flight(self, **amounts: int) -> None:
-        """What is under way now."""
+        """The work in progress."""
         for what, amount in amounts.items():
             self._flight.labels(what).set(amount)
 

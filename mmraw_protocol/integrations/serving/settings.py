@@ -1,4 +1,4 @@
-"""What the server's owner decides, by environment or by a file."""
+"""Settings of a server, from the environment or a file."""
 
 from __future__ import annotations
 

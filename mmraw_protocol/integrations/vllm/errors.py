@@ -1,4 +1,4 @@
-"""What a client reads when a request is refused, in the shape of vLLM's own errors."""
+"""The error that a client gets for a rejected request, in the form of vLLM's own errors."""
 
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false

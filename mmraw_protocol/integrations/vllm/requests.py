@@ -1,4 +1,4 @@
-"""What looks at each request before vLLM does, as an ASGI layer inside vLLM's own."""
+"""ASGI middleware that checks each request before vLLM, inside vLLM's own middleware."""
 
 from __future__ import annotations
 
