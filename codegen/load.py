@@ -307,6 +307,10 @@ def _filled(document: Json) -> Json:
     return {**document, **said}
 
 
+#: What errors.json says of each code.
+_OF_AN_ERROR = {"cause", "example", "http_status", "meaning", "remedy", "since"}
+
+
 def load_spec(root: Path = SPEC) -> Spec:
     """All schemas, families, errors and limits below `root`, in the order of their paths."""
     schemas: dict[str, Schema] = {}
@@ -336,6 +340,10 @@ def load_spec(root: Path = SPEC) -> Spec:
         _check_limits(schema, limits)
     _check_modalities(tables[2])
     errors, _, modalities, messages = tables
+    for code, info in errors["errors"].items():
+        missing = _OF_AN_ERROR - info.keys()
+        if missing:
+            raise SchemaError(f"errors.json: {code} has no {', '.join(sorted(missing))}")
     rules = (root / "messages.md").read_text("utf-8")
     return Spec(schemas, errors["errors"], limits, modalities, messages, rules, families, digests)
 

@@ -239,3 +239,11 @@ def test_values_are_counted_outside_strings() -> None:
     assert parse_json('[",,,[[[{{{", "\\",\\"", 1]', max_values=5) == [",,,[[[{{{", '","', 1]
     assert refused(parse_json, "[1,[2],{}]", max_values=4) == "limit_exceeded"
     assert parse_json('["' + "," * 50 + '\\\\",1]', max_values=2) == ["," * 50 + "\\", 1]
+
+
+def test_a_label_has_4096_characters() -> None:
+    begin, name = "file:///run/", "/a.png"
+    label = begin + "x" * (4096 - len(begin + name)) + name
+    assert parse_file_label(label) == "a.png"
+    with pytest.raises(MMRawError, match="invalid_raw_uri"):
+        parse_file_label(label.replace("/run/", "/runs/"))

@@ -114,6 +114,14 @@ def test_a_change_rewrites_only_what_follows_from_it(checkout: Path) -> None:
     assert not changed & {"families.py", "families.ts", "errors.py", "errors.ts", "ref-v2.md"}
 
 
+def test_an_error_code_has_all_that_people_read(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(checkout, "errors.json", lambda d: d["errors"]["invalid_grid"].pop("remedy"))
+    assert main([], checkout) == 2
+    assert "errors.json: invalid_grid has no remedy" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("keyword", ["RunId", "GridSide"])
 def test_a_bound_that_differs_from_its_limit_is_refused(
     checkout: Path, keyword: str, capsys: pytest.CaptureFixture[str]

@@ -91,7 +91,7 @@ def grid_key(family: str) -> str:
 
 
 def named_grid(family: str, layout: Layout) -> dict[str, Any]:
-    """The grid as tables of layouts name it: grid_thw, grid_hw, or tiles_hw and num_patches."""
+    """The grid by the names that the family's folder gives its parts, else as `grid_thw`."""
     info = FAMILIES.get(family)
     if info is None:
         return {"grid_thw": list(layout.grid_thw)}
