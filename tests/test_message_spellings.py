@@ -24,7 +24,7 @@ from mmraw_protocol import (
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.conversation.image_refs import content_parts
 from mmraw_protocol.conversation.messages import find_images
-from mmraw_protocol.conversation.prompts import plain_prompt
+from mmraw_protocol.conversation.prompts import stand_in_prompt
 from mmraw_protocol.files.validation import check_value
 from mmraw_protocol.integrations.renderers import sized_messages
 from mmraw_protocol.stores import LocalStore
@@ -138,7 +138,7 @@ def test_all_that_reads_messages_agrees(row: dict[str, Any], store: LocalStore) 
         return
     refs = ref_messages(messages, QWEN, storage="inline", run_id="x")
     assert len(content_parts(refs)) == len(images)
-    assert len(plain_prompt(messages, packed, QWEN).placeholders) == len(images)
+    assert len(stand_in_prompt(messages, packed, QWEN).placeholders) == len(images)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row["id"])

@@ -23,7 +23,7 @@ from mmraw_protocol.conversation.messages import (
     offload_messages,
     pack_images,
 )
-from mmraw_protocol.conversation.prompts import plain_prompt
+from mmraw_protocol.conversation.prompts import stand_in_prompt
 from mmraw_protocol.families import get_adapter
 from mmraw_protocol.materialize import Materializer
 from mmraw_protocol.stores import LocalStore, open_store
@@ -117,7 +117,7 @@ def test_every_image_is_found_and_packed(conversation: list[dict[str, Any]]) -> 
     assert len(found) == sum(part.get("type") != "text" for part in parts)
     adapter = get_adapter("kimi_k25")
     packed = pack_images(conversation, adapter, storage="inline")
-    prompt = plain_prompt(conversation, packed, adapter)
+    prompt = stand_in_prompt(conversation, packed, adapter)
     data = mm_data(packed, [place.offset for place in prompt.placeholders])
     assert data.mm_placeholders["image"] == prompt.placeholders
     features = parse_features(build_features(data, run_id="x"))
@@ -220,7 +220,7 @@ def test_other_urls_are_never_fetched_from_the_store(url: str) -> None:
 def test_a_stand_in_prompt_has_all_text_and_counts_it_by_bytes() -> None:
     parts = [{"type": "text", "text": "hé"}, {"type": "tool"}, "!"]
     conversation = [*user(*parts), {"role": "assistant", "content": None}]
-    prompt = plain_prompt(conversation, [], get_adapter("qwen_vl"))
+    prompt = stand_in_prompt(conversation, [], get_adapter("qwen_vl"))
     text = "<|im_start|>user\nhé!<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n"
     special = ["<|im_start|>", "<|im_end|>"] * 2
     assert prompt.text == text

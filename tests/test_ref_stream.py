@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routes import takes, without_pybase64
 
-from mmraw_protocol import MMRawError, RawMMRef, format_ref, parse_ref
+from mmraw_protocol import Limits, MMRawError, RawMMRef, format_ref, parse_ref
 from mmraw_protocol.wire import base64 as base64_module
 from mmraw_protocol.wire import ref_read, ref_stream
 from mmraw_protocol.wire.ref_stream import read_ref
@@ -134,3 +134,16 @@ def test_an_image_in_another_field_is_no_source(name: str) -> None:
         with pytest.raises(MMRawError) as caught:
             read_ref(text_of(fields | {name: image}), pieces.append)
         assert caught.value.path in ("$", f"$.{name}")
+
+
+def test_the_last_piece_is_checked_as_all_others_are() -> None:
+    data = bytes(range(200))
+    uri = samples.data_url(data, "webp")
+    broken = text_of(samples.ref_fields(raw_uri=f"{uri[:-4]}!{uri[-3:]}"))
+    text = text_of(samples.ref_fields(raw_uri=uri))
+    with small_pieces(48):
+        assert outcome(broken, in_pieces=True) == outcome(broken, in_pieces=False)
+        assert outcome(broken, in_pieces=True)[0] == "invalid_base64"
+        read_ref(text, _drop, limits=Limits(inline_image_bytes=200))
+        with pytest.raises(MMRawError, match="limit_exceeded"):
+            read_ref(text, _drop, limits=Limits(inline_image_bytes=199))

@@ -106,7 +106,7 @@ def test_memory_shares_nothing_that_a_caller_could_change() -> None:
 
 def test_a_long_ref_is_read_each_time() -> None:
     memory = RefMemory()
-    text = samples.ref(raw_uri=samples.data_url(bytes(RefMemory.LONGEST)))
+    text = samples.ref(raw_uri=samples.data_url(bytes(RefMemory.MAX_CHARS)))
     assert memory.parse_ref(text) == parse_ref(text)
     assert len(memory) == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..conversation import environment
 from ..conversation.image_refs import content_parts, ref_messages
 from ..conversation.messages import mm_data, pack_images
-from ..conversation.prompts import plain_prompt
+from ..conversation.prompts import stand_in_prompt
 from ..conversation.url_conversion import features_to_mm_refs
 from ..wire._generated.families import DEFAULT_FAMILY
 from ..wire.features import build_features
@@ -84,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
     noted.update(note for image in images for note in image.notes)
     _tell(skipped, noted)
     if args.offsets is None:
-        offsets = [place.offset for place in plain_prompt(messages, images, adapter).placeholders]
+        offsets = [
+            place.offset for place in stand_in_prompt(messages, images, adapter).placeholders
+        ]
     else:
         offsets = parse_offsets(args.offsets)
     body = build_features(mm_data(images, offsets), args.dialect, run_id=label)

@@ -24,7 +24,7 @@ from .reading import read_conversation
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>")
 
 
-class PlainPrompt(Shown, msgspec.Struct, frozen=True):
+class StandInPrompt(Shown, msgspec.Struct, frozen=True):
     """The prompt's text, how many tokens it counts, and one placeholder per image."""
 
     text: str
@@ -38,7 +38,9 @@ def count_tokens(text: str) -> int:
     return len(special) + len(text.encode("utf-8")) - sum(map(len, special))
 
 
-def plain_prompt(messages: Any, images: Sequence[PackedImage], adapter: Adapter) -> PlainPrompt:
+def stand_in_prompt(
+    messages: Any, images: Sequence[PackedImage], adapter: Adapter
+) -> StandInPrompt:
     """The conversation as `<|im_start|>role`, content, `<|im_end|>`, images in their places.
 
     Raises:
@@ -72,4 +74,4 @@ def plain_prompt(messages: Any, images: Sequence[PackedImage], adapter: Adapter)
             position += len(span)
             add(after)
         add("<|im_end|>\n")
-    return PlainPrompt("".join(parts), position, placeholders)
+    return StandInPrompt("".join(parts), position, placeholders)

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, get_args
 import msgspec
 
 from ..conversation.messages import PackedImage, find_images, mm_data, pack_images
-from ..conversation.prompts import plain_prompt
+from ..conversation.prompts import stand_in_prompt
 from ..families import Adapter, get_adapter
 from ..images import ImageSource, decode_rgb
 from ..materialize import MaterializedImage, Materializer
@@ -154,7 +154,7 @@ def _travel(
             packed, seconds = _timed(_pack, [message], adapter, storage, store)
             images += packed
             pack_seconds.append(seconds)
-        prompt = plain_prompt(messages, images, adapter)
+        prompt = stand_in_prompt(messages, images, adapter)
         prompt_tokens = prompt.num_tokens
         offsets = [place.offset for place in prompt.placeholders[known:]]
         data = data.merge(mm_data(images[known:], offsets))

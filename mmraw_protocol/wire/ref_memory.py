@@ -21,7 +21,7 @@ class RefMemory:
     """
 
     #: Texts that are longer are not kept.
-    LONGEST = 8192
+    MAX_CHARS = 8192
 
     def __init__(self, capacity: int = 16 * 2**20, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self.capacity = capacity
@@ -39,7 +39,7 @@ class RefMemory:
         Raises:
             MMRawError: what `parse_ref` raises; an error is not remembered.
         """
-        if not isinstance(text, str) or len(text) > self.LONGEST:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(text, str) or len(text) > self.MAX_CHARS:  # pyright: ignore[reportUnnecessaryIsInstance]
             return parse_ref(text, limits=self.limits)
         with self._lock:
             ref = self._refs.get(text)

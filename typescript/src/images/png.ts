@@ -14,7 +14,7 @@ const DEPTHS: { readonly [colour: number]: readonly number[] } = {
   6: [8, 16],
 };
 /** Fewest bytes of chunks that a decoder looks into. */
-const SHORTEST: { readonly [kind: string]: number } = {
+const MIN_SIZE: { readonly [kind: string]: number } = {
   IHDR: 13,
   acTL: 8,
   fcTL: 26,
@@ -23,7 +23,7 @@ const SHORTEST: { readonly [kind: string]: number } = {
   sRGB: 1,
 };
 /** The same for the transparent colour, by colour type. */
-const SHORTEST_COLOUR: { readonly [colour: number]: number } = { 0: 2, 2: 6 };
+const MIN_SIZE_BY_COLOUR: { readonly [colour: number]: number } = { 0: 2, 2: 6 };
 /** Where the file's first chunk has its content. */
 const HEADER = 16;
 
@@ -64,7 +64,7 @@ export function readPng(data: Uint8Array, limits: Limits): Size {
 }
 
 function shortest(kind: string, data: Uint8Array): number {
-  return (kind === "tRNS" ? SHORTEST_COLOUR[data[HEADER + 9]!] : SHORTEST[kind]) ?? 0;
+  return (kind === "tRNS" ? MIN_SIZE_BY_COLOUR[data[HEADER + 9]!] : MIN_SIZE[kind]) ?? 0;
 }
 
 /** The chunks up to the first picture data, counted, before anything is made of them. */
