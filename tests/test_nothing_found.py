@@ -88,6 +88,19 @@ def test_what_is_seen_does_not_depend_on_how_it_is_read(data: bytes, seen: str, 
     assert tee.text("refs") == seen
 
 
+@pytest.mark.parametrize("command", ["validate", "stats", *COMMANDS])
+def test_a_folder_or_pattern_without_files_is_named(
+    command: str, store: LocalStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rollouts").mkdir()
+    options = ["--store", str(store.root), "--out", str(tmp_path / "out")]
+    for given in (tmp_path / "rollouts", tmp_path / "*.jsonl"):
+        more = options if command in COMMANDS else []
+        assert main([command, str(given), *more]) == 1
+        assert f"mmraw: {given}: found no file in it, or of this pattern" in capsys.readouterr().err
+        assert main([command, str(given), *more, "--allow-empty"]) == 0
+
+
 def test_moving_images_twice_is_no_failure(
     store: LocalStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

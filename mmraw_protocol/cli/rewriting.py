@@ -17,7 +17,7 @@ import msgspec
 from ..conversation import environment
 from ..files.job import Job, Report
 from ..files.jobs import StorePlace
-from ..files.names import Named, expanded
+from ..files.names import Named
 from ..files.output import whole_output
 from ..files.prose import rewrite_prose
 from ..files.remote import is_url, state_of
@@ -29,7 +29,7 @@ from .engine import add_engine, rewrite_on_ray
 from .inputs import opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of, write_report
-from .seen import DATA_IMAGES, Seen, add_allow_empty
+from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of
 
 #: Distinct images that are recognized when duplicates are counted.
 _DISTINCT = 262_144
@@ -142,7 +142,7 @@ def run_rewriting(
     if args.engine == "ray":
         return rewrite_on_ray(args, job)
     # What describes a saved data set goes along into another folder.
-    files = expanded(args.files, descriptions=args.out is not None)
+    files = files_of(args.files, descriptions=args.out is not None)
     _check(args, files)
     rows: list[dict[str, Any]] = []
     left = [file for file in files if not _is_done(args, file)]

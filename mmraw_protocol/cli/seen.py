@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
+
+from ..files.names import Named, expanded
 
 #: What opens a data: URL of an image in JSON, and its name in reports.
 DATA_IMAGES = {b'"data:image': "data: images"}
@@ -23,6 +26,19 @@ def add_allow_empty(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-empty", action="store_true", help="succeed where nothing is found to work on"
     )
+
+
+def files_of(arguments: Sequence[str], *, descriptions: bool = False) -> list[Named]:
+    """The files that arguments name; where there is none, standard error says so of each.
+
+    Args:
+        arguments: As for `expanded`.
+        descriptions: As for `expanded`.
+    """
+    files = expanded(arguments, descriptions=descriptions)
+    for argument in arguments if not files else ():
+        print(f"mmraw: {argument}: found no file in it, or of this pattern", file=sys.stderr)
+    return files
 
 
 class Seen:

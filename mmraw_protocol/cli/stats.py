@@ -13,7 +13,6 @@ import msgspec
 from ..families import get_adapter
 from ..files.heads import Heads
 from ..files.job import Report
-from ..files.names import expanded
 from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..images import read_header
@@ -25,7 +24,7 @@ from ..wire.ref import PREFIX, PREFIXES, RawMMRef, parse_ref
 from .inputs import opened
 from .options import add_processes, add_quiet
 from .output import error_dict, print_json, print_table, size_of, write_report
-from .seen import add_allow_empty
+from .seen import add_allow_empty, files_of
 
 EXAMPLE = "mmraw stats rollouts/ --report stats.json"
 #: Distinct images that are recognized when duplicates are counted.
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     stats = Stats()
     refused: Counter[str] = Counter()
     failed: dict[str, dict[str, str]] = {}
-    for file in expanded(args.files):
+    for file in files_of(args.files):
         try:
             with opened(file.path, "stats", quiet=args.quiet) as source:
                 do: Any = partial(rewrite, source.read)

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from ..files.checking import MOST_REFUSALS, Checked, check, check_lines
-from ..files.names import expanded
 from ..files.reader import LineReader
 from ..files.tables import check_table
 from ..files.validation import Finding
@@ -20,7 +19,7 @@ from .engine import add_engine, validate_on_ray
 from .inputs import followed, opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
 from .output import ERROR_PAGE, print_json, print_table, write_report
-from .seen import DATA_IMAGES, Seen, add_allow_empty
+from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of
 
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
 
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         return validate_on_ray(args)
     verifier = verifier_of(args)
-    names = [one.path for one in expanded(args.files)]
+    names = [one.path for one in files_of(args.files)]
     if args.follow:
         if len(names) != 1 or names == ["-"] or args.json:
             args.wrong("--follow takes one file, and prints no JSON")
