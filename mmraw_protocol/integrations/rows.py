@@ -124,7 +124,9 @@ class RowReader:
         if error.path.startswith(_IN_TOKENS):
             path = f"$.{self.token_ids}{error.path.removeprefix(_IN_TOKENS)}"
             return MMRawError(error.code, error.message, path)
-        in_row = form == "messages" and error.path.startswith(_BESIDE)
+        # A column of any name is in the row, too.
+        beside = error.path.startswith(_BESIDE) or error.code == "image_part_unknown"
+        in_row = form == "messages" and beside
         return error if in_row else error.at(f"$.{form}")
 
     def _tokens(self, row: dict[str, Any]) -> list[int]:

@@ -196,6 +196,11 @@ def test_a_column_of_images_beside_the_messages(
     with pytest.raises(MMRawError, match="lengths_differ") as caught:
         read(without_features(row, **in_a_column(messages) | {"images": [b"x"]}))
     assert caught.value.path == "$.images"
+    for name in ("frames", "image_paths"):
+        row_of_text = {"token_ids": [1, 2], "messages": [{"role": "user", "content": "look"}]}
+        with pytest.raises(MMRawError, match="image_part_unknown") as caught:
+            read({**row_of_text, name: in_a_column(messages)["images"]})
+        assert caught.value.path == "$", "the column is in the row, not in the messages"
 
 
 def test_a_chat_template_gets_a_column_as_parts(
