@@ -106,7 +106,7 @@ test-mutation: install ## take out each guard once; some test must go red
 test-mutants: install ## change the core in 20 fixed places, one at a time; some test must go red
 	PYTHONPATH=. $$($(ENVIRONMENT) mutation) tests/mutation/mutants.py
 
-test-mutation-all: install ## the same in a thousand places (hours; goes on where it stopped)
+test-mutation-all: install ## the same in 300 places (an hour; goes on where it stopped)
 	PYTHONPATH=. $$($(ENVIRONMENT) mutation) tests/mutation/mutants.py --whole
 
 # Beside other people's software: environments of their own, made once (tests/environments/).

@@ -255,10 +255,8 @@ class _Rewriting:
         passed = b""
         self._together(new)
         for index, value in enumerate(values):
-            if new[index] != value:
-                continue
             # Columns often say the same in row after row.
-            if not value or value == passed:
+            if new[index] != value or not value or value == passed:
                 continue
             if self._is_document or value.startswith(_JSON):
                 lines.append(index)
