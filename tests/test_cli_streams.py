@@ -82,7 +82,7 @@ def test_a_list_of_conversations_is_not_one_without_images(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "the input is empty"),
+        ("", "expected a ref or a document, got none in 0 characters"),
         ("[1]", "expected a ref, an envelope, a features body, content parts or mm_refs"),
         (
             '{"messages": []}',

@@ -111,7 +111,7 @@ def test_the_servers_refusal() -> None:
 
 
 def test_an_unknown_engine() -> None:
-    with pytest.raises(MMRawError, match="vllm, sglang") as caught:
+    with pytest.raises(MMRawError, match="vllm or sglang") as caught:
         GenerateClient("http://localhost", "m", engine="other")
     assert caught.value.code == "unsupported_option"
 

@@ -112,7 +112,7 @@ def _decode(data: bytes, *, whole: bool) -> str:
         message = f"expected UTF-8, got another byte at byte {wrong + 1}"
         raise MMRawError("invalid_encoding", message)
     if not text.strip():
-        message = f"expected a ref or a document, got {len(text)} characters that are blank"
+        message = f"expected a ref or a document, got none in {len(text)} characters"
         raise MMRawError("invalid_json", message)
     return text if whole else text.strip()
 

@@ -33,7 +33,7 @@ _DAY = 86_400.0
 class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a server; each is MMRAW_<NAME> in the environment.
 
-    docs/vllm.md says more of each, in "Settings".
+    docs/vllm-operation.md says more of each, in "Settings".
 
     Attributes:
         store: Directory or URL of the image store. Without it, VF_RENDERER_IMAGE_OFFLOAD_DIR or
