@@ -99,6 +99,7 @@ def test_a_ref_among_others_is_not_judged_by_them(text: str) -> None:
 
 def test_zero_bytes_do_not_move_a_verdict_to_another_ref() -> None:
     two = in_base64(DOCUMENT + b"\0" + DOCUMENT)
+    assert together([REF, two, REF]) == [True, False, True]
     assert together([REF, V3 + "AAAA", two, V3 + "AAAA"]) == [True, False, False, False]
 
 
