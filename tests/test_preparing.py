@@ -191,7 +191,10 @@ def test_the_orientation_is_found_wherever_it_is_declared(file: Path) -> None:
     data = file.read_bytes()
     expected = int(file.name[len("orientation")])
     assert orientation_of(ImageSource.open(data)) == expected
-    shown = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    kept = Image.open(io.BytesIO(data))
+    # Older Pillows find XMP in PNG files alone.
+    kept.getexif()[0x0112] = expected
+    shown = ImageOps.exif_transpose(kept)
     (packed,) = pack_images(messages(data), QWEN, storage="inline", orientation="apply")
     assert rgb(packed.data).tobytes() == shown.convert("RGB").tobytes()
 

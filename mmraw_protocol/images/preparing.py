@@ -39,6 +39,8 @@ Alpha = Literal["refuse", "drop", "white"]
 Note = Literal["orientation_kept", "orientation_applied", "alpha_dropped", "alpha_on_white"]
 
 _ORIENTATION = 0x0112
+#: Where Pillow keeps the XMP of PNG files.
+_XMP = "XML:com.adobe.xmp"
 #: A file with one of these may have an orientation.
 _SAYS = (
     *(b"Exif\x00", b"eXIf", b"EXIF", b"Raw profile type"),
@@ -128,6 +130,9 @@ def orientation_of(source: ImageSource, path: str = "$") -> int:
         image, _ = open_image(_with_early_exif(source.data), source.limits, path)
         with closing(image):
             try:
+                if isinstance(xmp := image.info.get("xmp"), bytes):
+                    # Older Pillows look for XMP under the name of PNG files alone.
+                    image.info.setdefault(_XMP, xmp.decode("utf-8", "replace"))
                 # Not the method of PNG files, which decodes the picture to look after it.
                 base: Any = type(image).__mro__[-2]
                 found = base.getexif(image).get(_ORIENTATION, 1)
