@@ -127,7 +127,7 @@ def _read_most(read: Callable[[int], bytes], most: int) -> bytes:
     while (size := sum(map(len, parts))) <= most and (data := read(most + 1 - size)):
         parts.append(data)
     if size > most:
-        message = f"expected at most {DEFAULT_LIMITS.features_bytes} bytes, got more"
+        message = f"expected at most {most} bytes, got more"
         raise MMRawError("limit_exceeded", message)
     return b"".join(parts)
 

@@ -50,10 +50,8 @@ def _save(folder: Path, config: Any, architecture: str, processor: Any) -> Path:
     return folder
 
 
-def make_glm4v(folder: Path) -> Path:
-    """GLM-4.1V."""
-    import transformers as hf
-
+def _glm_tokens(folder: Path) -> tuple[Any, dict[str, int]]:
+    """A tokenizer with GLM's tokens around pictures, and their ids by name of configuration."""
     kinds = ("image", "video")
     names = tuple(f"<|{p}{kind}|>" for kind in kinds for p in ("begin_of_", "", "end_of_"))
     tokenizer, ids = _tokenizer(folder, names)
@@ -62,6 +60,14 @@ def make_glm4v(folder: Path) -> Path:
         tokens[f"{kind}_token_id"] = ids[f"<|{kind}|>"]
         tokens[f"{kind}_start_token_id"] = ids[f"<|begin_of_{kind}|>"]
         tokens[f"{kind}_end_token_id"] = ids[f"<|end_of_{kind}|>"]
+    return tokenizer, tokens
+
+
+def make_glm4v(folder: Path) -> Path:
+    """GLM-4.1V."""
+    import transformers as hf
+
+    tokenizer, tokens = _glm_tokens(folder)
     vision = {"depth": 1, "hidden_size": 64, "num_heads": 2, "out_hidden_size": 64}
     config = hf.Glm4vConfig(text_config=_TEXT, vision_config=vision, **tokens)
     processor = hf.Glm4vProcessor(

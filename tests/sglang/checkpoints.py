@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tiny_models import make_kimi_k25, make_qwen3_vl, make_tokenizer
-from tiny_processors import _TEXT, _VISION, _save, _tokenizer
+from tiny_processors import _TEXT, _VISION, _glm_tokens, _save
 
 
 def make_qwen3_5(folder: Path) -> Path:
@@ -71,14 +71,7 @@ def make_glm5_next(folder: Path) -> Path:
     """GLM-5 Next."""
     import transformers as hf
 
-    kinds = ("image", "video")
-    names = tuple(f"<|{p}{kind}|>" for kind in kinds for p in ("begin_of_", "", "end_of_"))
-    tokenizer, ids = _tokenizer(folder, names)
-    tokens: dict[str, int] = {}
-    for kind in kinds:
-        tokens[f"{kind}_token_id"] = ids[f"<|{kind}|>"]
-        tokens[f"{kind}_start_token_id"] = ids[f"<|begin_of_{kind}|>"]
-        tokens[f"{kind}_end_token_id"] = ids[f"<|end_of_{kind}|>"]
+    tokenizer, tokens = _glm_tokens(folder)
     config = hf.Glm5NextConfig(**tokens)
     processor = hf.Glm5NextProcessor(
         image_processor=hf.Glm5NextImageProcessor(),
