@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +29,7 @@ class Reads:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
+        self.priorities: list[int] = []
         self.quick = ""
         self.gate = threading.Event()
         self.gate.set()
@@ -34,6 +37,8 @@ class Reads:
 
         def get(store: LocalStore, name: str, **options: Any) -> bytes:
             self.names.append(name)
+            if sys.platform == "linux":
+                self.priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
             if name != self.quick and not self.gate.wait(30):
                 self.gate.set()
                 raise AssertionError("nobody let the reading go on")
@@ -218,6 +223,16 @@ def test_a_cached_image_waits_for_no_other(reads: Reads, store: LocalStore) -> N
         return again, await waiting
 
     assert [answer.status for answer in asyncio.run(beside())] == [200, 200]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_the_event_loop_goes_before_the_threads_that_read_and_decode(
+    reads: Reads, store: LocalStore
+) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert Server(store).post(request_of(stored(store))).status == 200
+    assert reads.priorities == [min(19, own + 5)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
 def test_images_that_take_more_than_all_may_hold_are_not_decoded(

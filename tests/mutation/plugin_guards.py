@@ -269,4 +269,11 @@ GUARDS = [
         "wanted()",
         f"{ADMISSION} -k too_long",
     ),
+    Guard(
+        "the event loop goes before the threads that decode",
+        "mmraw_protocol/integrations/serving/ref_images.py",
+        "os.nice(_STEPS)",
+        "os.nice(0)",
+        f"{ADMISSION} -k goes_before",
+    ),
 ]

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import functools
 import math
+import os
+import sys
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Where less was measured: a token of 32x32 pixels of two frames, three channels of 16 bits.
 _TOKEN_BYTES = 32 * 32 * 2 * 3 * 2
+#: Steps of priority by which threads that read and decode stand behind the server's event loop.
+_STEPS = 5
 
 
 class RefImages:
@@ -64,7 +68,7 @@ class RefImages:
         self._materializer = settings.materializer(adapter)
         self.store = self._materializer.store
         self._pictures: AwaitedCache[Picture] = AwaitedCache(settings.cache_size)
-        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="mmraw")
+        self._threads = ThreadPoolExecutor(settings.workers, "mmraw", _give_way)
         most = (settings.inflight_bytes, settings.inflight_images, settings.queue)
         self.admission = Admission(*most, default_metrics().in_flight)
         self.token_bytes = _TOKEN_BYTES
@@ -300,6 +304,13 @@ class RefImages:
         hit, kept = not made, self.cached_bytes
         default_metrics().image(picture.family, inline=picture.inline, hit=hit, cached=kept)
         return picture.for_one_request()
+
+
+def _give_way() -> None:
+    """Puts a thread behind the event loop, which must not wait for the decoding of images."""
+    # Other systems have no priority for a single thread.
+    if sys.platform == "linux":
+        os.nice(_STEPS)
 
 
 def _key(text: str) -> str:
