@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     _open_streams()
     arguments = sys.argv[1:] if argv is None else argv
-    # What stands before a command takes no values, so that the first word is the command.
+    # Options before a command take no values, so the first word is the command.
     command = next((word for word in arguments if not word.startswith("-")), "")
     parser = build_parser(command)
     args, unknown = parser.parse_known_args(arguments)

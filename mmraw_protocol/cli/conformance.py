@@ -1,4 +1,4 @@
-"""`mmraw conformance`: answer the conformance protocol, or hold another implementation to it."""
+"""`mmraw conformance`: answer the conformance protocol, or test another implementation with it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     """Serves, or runs and reports."""
     if args.part == "serve":
         return serve(sys.stdin.buffer, sys.stdout.buffer)
-    # So written, since nothing is more than NaN.
+    # This form also rejects NaN, which is neither more nor less than a number.
     if not 0 < args.timeout < float("inf") or args.jobs < 1:
         raise MMRawError("invalid_value", "--timeout and --jobs must be positive numbers")
     everything = list(read_vectors())

@@ -17,11 +17,11 @@ from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import PREFIX, is_ref
 
-#: How a document of JSON begins; a line of a log may begin with a bracket too.
+#: The start of a JSON document; a line of a log may begin with a bracket too.
 _OPENS_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 #: JSON in strings is read to this depth.
 _MOST_STRINGS = 4
-#: Where a row has its messages.
+#: Keys under which a row has its messages.
 LISTED = (*CONVERSATIONS, *ANSWERS)
 EXPECTED = "expected a ref, an envelope, a features body, content parts or mm_refs"
 
@@ -114,7 +114,7 @@ def _documents(text: str) -> list[tuple[int, Any]]:
 
 
 def _walk(value: Any, path: str, *, is_root: bool = False, strings: int = 0) -> Iterator[Thing]:
-    """What a decoded value holds, at any depth, in strings of JSON and of text too."""
+    """Yields what a decoded value contains, at any depth, in strings of JSON and of text too."""
     kind = _kind(value, is_root=is_root)
     if kind is not None:
         yield Thing(kind, value, path)

@@ -1,4 +1,4 @@
-"""What a person needs beside a refusal: the value there, the nearest name, whose payload it is.
+"""Hints next to a rejection: the value there, the nearest name, the family of the payload.
 
 The library's errors never repeat input. These sentences may: they go to the one who gave it.
 """
@@ -51,7 +51,7 @@ def hints_for(value: Any, error: MMRawError) -> list[str]:
 
 
 def family_hint(family: str, payload: Any) -> str | None:
-    """Whose payload that of an unknown family is, and what the name may have been meant to be."""
+    """Names the family of the payload of an unknown family, and the family name nearest to it."""
     for name, info in FAMILIES.items():
         if family in info.lines and family != name:
             return f"{family} is a line of the family {name}: write {name}"
@@ -96,7 +96,7 @@ def _loads(text: str | bytes) -> Any:
 
 
 def _cut_off(text: str, error: MMRawError) -> Iterator[str]:
-    """Where a ref ends that is not whole."""
+    """Says where a truncated ref ends."""
     dots = re.search(r"\.{2,}|\u2026", text)
     if dots is not None:
         yield f"it was cut off at character {dots.start() + 1}, where dots stand for the rest"
@@ -105,7 +105,7 @@ def _cut_off(text: str, error: MMRawError) -> Iterator[str]:
 
 
 def _mended(text: str) -> Iterator[str]:
-    """Whether a ref is right once its base64 is spelled as it should be."""
+    """Says whether a ref is valid once its base64 is spelled correctly."""
     if not text.startswith(PREFIX) or "{" in text[: len(PREFIX) + 1]:
         return
     mended = _BLANKS.sub("", text).rstrip("=").translate(TO_URL)
@@ -164,7 +164,7 @@ def _value_there(value: Any, error: MMRawError) -> Iterator[str]:
 
 
 def _whose_payload(document: Any, path: str) -> str | None:
-    """That a payload is another family's, where the fault is in the payload."""
+    """Names the other family whose payload this is, if the fault is in the payload."""
     if not path.startswith("$.payload") or not isinstance(document, dict):
         return None
     fields = cast("dict[str, Any]", document)

@@ -76,7 +76,7 @@ def _version(name: str) -> str | None:
 
 
 def _store(args: argparse.Namespace) -> dict[str, Any]:
-    """Whether the store that is named can be opened and listed; nothing is written."""
+    """Reports whether the store that is named can be opened and listed; nothing is written."""
     try:
         store = store_of(args, create=False)
         if store is None:

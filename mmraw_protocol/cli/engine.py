@@ -194,7 +194,7 @@ def _tell(args: argparse.Namespace, found: Summary, done: str) -> int:
 
 
 def _place(line: dict[str, Any]) -> str:
-    """Where a refusal stands: file and byte of a line; else the columns that tell the row."""
+    """Returns where a rejection is: file and byte of a line, or the columns that name the row."""
     names = [name for name in line if name not in _RESULTS]
     if "file" in names and "start" in names:
         return f"{line['file']}, line at byte {line['start']}, {line['path']}"

@@ -26,7 +26,7 @@ from .url_images import find_url_images, image_row
 
 Row = tuple[str, str, str]
 
-#: What verifies a step that was not.
+#: The option that verifies a step that was not verified.
 _OPTIONS: dict[Step, str] = {
     "run": "--run-id",
     "fingerprint": "--config",
@@ -173,7 +173,7 @@ def _summary(ref: RawMMRef, verifier: Verifier) -> str:
 
 
 def told_checks(checks: dict[Step, str]) -> str:
-    """Which steps are verified and which are not, with the option that verifies them."""
+    """Lists the verified steps, and the others with the option that verifies them."""
     verified = [name for name in STEPS if checks.get(name) == "ok"]
     left = [(name, text) for name, text in _OPTIONS.items() if checks.get(name) == "unchecked"]
     parts = [f"verified: {', '.join(verified)}"] if verified else []
@@ -196,7 +196,7 @@ def _rows(schema: str, fields: dict[str, Any]) -> list[Row]:
 
 
 def _facts(ref: RawMMRef, text: str, verifier: Verifier) -> list[Row]:
-    """What follows from a ref: its layout, its source and its layout parameters."""
+    """Derives from a ref its layout, its source and its layout parameters."""
     rows: list[Row] = [("(size)", size_of(len(text)), "the ref on the wire")]
     near = verifier.adapters.get(ref.family)
     try:

@@ -33,7 +33,7 @@ def _options(parser: argparse.ArgumentParser, where: str) -> list[str]:
         if action.choices:
             parts.append(f"-xa {_quoted(' '.join(map(str, action.choices)))}")
         elif action.nargs != 0:
-            # A value, or an argument, may be a file.
+            # A value or an argument may be a file.
             parts.append("-rF" if action.option_strings else "-F")
         parts.append(f"-d {_quoted(action.help or '')}")
         lines.append(" ".join(parts))

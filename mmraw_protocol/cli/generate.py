@@ -211,7 +211,7 @@ def _renderer(args: argparse.Namespace, adapter: Adapter) -> Any:
     try:
         tokenizer = base.load_tokenizer(args.tokenizer or args.model)
     except Exception:  # noqa: BLE001
-        # Whatever the tokenizer's libraries raise; the cause is in the folder that was named.
+        # Tokenizers' libraries raise any exception; the cause is in the folder that was named.
         tokenizer = None
     if tokenizer is None:
         message = "no tokenizer can be loaded; name its folder with --tokenizer"

@@ -1,4 +1,4 @@
-"""Where commands get their input from: an argument, a file, or standard input."""
+"""Inputs of commands: an argument, a file, or standard input."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _decode(data: bytes, *, whole: bool) -> str:
 
 
 def _read_most(read: Callable[[int], bytes], most: int) -> bytes:
-    """All that is given, up to `most` bytes.
+    """Reads all input up to `most` bytes.
 
     Raises:
         MMRawError: limit_exceeded.
@@ -174,7 +174,7 @@ class Input:
         self.read, self.compression = decompressed(self._counted)
 
     def _counted(self, size: int) -> bytes:
-        # What is appended meanwhile may have no end; it is a change, and refused.
+        # Appended data may have no end; it is a change, and is rejected.
         left = size if self._before is None else self._before[0] - self._done
         data = self.file.read(min(size, left))
         self._done += len(data)
@@ -193,7 +193,7 @@ class Input:
 
 
 def _status(name: str) -> tuple[Any, ...] | None:
-    """What changes with a file or object, its size first; None of all else."""
+    """Returns what changes with a file or object, its size first; None for other inputs."""
     if is_url(name):
         return state_of(name)
     with contextlib.suppress(OSError, ValueError):
@@ -204,7 +204,7 @@ def _status(name: str) -> tuple[Any, ...] | None:
     return None
 
 
-#: How often a file that is followed is looked at.
+#: Seconds between two looks at a file that is followed.
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -264,7 +264,7 @@ def opened(name: str, title: str, *, quiet: bool = False) -> Generator[Input, No
 
 
 def is_file(argument: str) -> bool:
-    """Whether an argument names an existing file."""
+    """True if an argument names an existing file."""
     try:
         return os.path.isfile(argument)
     except ValueError:

@@ -24,7 +24,7 @@ def parameters_of(adapter: Adapter) -> dict[str, Any]:
 def told_fingerprint(
     family: str, fingerprint: str | None, dialect: str, near: Adapter | None = None
 ) -> str:
-    """What a ref's fingerprint stands for, in one sentence.
+    """Says in one sentence what a ref's fingerprint stands for.
 
     Args:
         family: The ref's.

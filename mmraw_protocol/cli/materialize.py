@@ -1,4 +1,4 @@
-"""`mmraw materialize`: from refs, wherever a request, rollout or message has them, to PNG files."""
+"""`mmraw materialize`: turn the refs of a request, rollout or message into PNG files."""
 
 from __future__ import annotations
 

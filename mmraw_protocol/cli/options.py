@@ -103,7 +103,7 @@ def runs_of(args: argparse.Namespace) -> list[str] | None:
 
 
 def verifier_of(args: argparse.Namespace) -> Verifier:
-    """What --store, --run-id, --runs, --config and --verify ask for.
+    """Returns the verifier that --store, --run-id, --runs, --config and --verify ask for.
 
     Raises:
         MMRawError: store_invalid, invalid_run_id, unsupported_option, and what a configuration

@@ -14,14 +14,14 @@ from typing import IO, Any, Protocol
 from ..files.output import whole_output
 from ..wire.errors import MMRawError
 
-#: Where each code of an error has its section, in the repository.
+#: The page in the repository with one section for each error code.
 ERROR_PAGE = "docs/reference/wire/errors.md"
-#: Where progress is printed in lines.
+#: Seconds between two lines of progress where there is no terminal.
 SECONDS_BETWEEN_LINES = 10.0
 
 
 def print_json(value: Any, to: IO[str] | None = None) -> None:
-    """One JSON document, on standard output where nothing else is said."""
+    """Prints one JSON document, by default on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=True), file=to or sys.stdout)
 
 
@@ -86,10 +86,10 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]], title: str) -> b
 
 
 class Progress(Protocol):
-    """Told how far the work is."""
+    """A function that is called with the progress of the work."""
 
     def __call__(self, done: int) -> None:
-        """`done` units so far."""
+        """Reports that `done` units are done."""
         ...
 
 

@@ -109,7 +109,7 @@ class Images:
                 del self._seen[next(iter(self._seen))]
 
     def counts(self) -> dict[str, int]:
-        """For the report."""
+        """The counts for the report."""
         return {
             "images": self.images,
             "duplicates": self.images - self.distinct,
@@ -141,7 +141,7 @@ def run_rewriting(
     """
     if args.engine == "ray":
         return rewrite_on_ray(args, job)
-    # What describes a saved data set goes along into another folder.
+    # Files that describe a saved data set are copied into the other folder.
     files = files_of(args.files, descriptions=args.out is not None)
     _check(args, files)
     rows: list[dict[str, Any]] = []
@@ -189,7 +189,7 @@ def _is_within(out: Path | str, file: Named) -> bool:
 
 
 def _is_done(args: argparse.Namespace, file: Named) -> bool:
-    """Whether a run before wrote a file of a folder: what is there is whole."""
+    """True if an earlier run wrote a file of a folder: a file that is there is whole."""
     target = _target(args, file)
     if file.within is None or args.in_place or not isinstance(target, (Path, str)):
         return False
@@ -198,7 +198,7 @@ def _is_done(args: argparse.Namespace, file: Named) -> bool:
 
 
 def _modified(place: Path | str) -> float | None:
-    """When a file or an object was written; None where there is none."""
+    """The time at which a file or an object was written; None if there is none."""
     if is_url(str(place)):
         state = state_of(str(place))
         return None if state is None else state.modified
@@ -280,7 +280,7 @@ def _rewrite_file(
 
 
 def _has_looked(report: Report) -> bool:
-    """Whether there was a string to work on."""
+    """True if there was a string to work on."""
     tally = report.tally
     return bool(tally.changed or tally.unchanged or tally.refused)
 

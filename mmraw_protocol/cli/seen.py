@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ..files.names import Named, expanded
 
-#: What opens a data: URL of an image in JSON, and its name in reports.
+#: The start of a data: URL of an image in JSON, and its name in reports.
 DATA_IMAGES = {b'"data:image': "data: images"}
 
 #: Bytes of the beginning that are looked at closely.
@@ -57,7 +57,7 @@ class Seen:
         self._lines = 0
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, and none at the end."""
+        """Reads up to `size` bytes, none at the end."""
         data = self._read(size)
         if len(self._sample) < _SAMPLE:
             self._sample += data[: _SAMPLE - len(self._sample)]
@@ -72,7 +72,7 @@ class Seen:
 
     @property
     def found(self) -> int:
-        """How often the marks stand in it."""
+        """The number of marks that were found."""
         return sum(self._counts.values())
 
     def text(self, wanted: str) -> str:

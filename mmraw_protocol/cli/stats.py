@@ -146,7 +146,7 @@ class Stats:
                     del self._seen[next(iter(self._seen))]
 
     def summary(self) -> dict[str, Any]:
-        """For the report."""
+        """The counts for the report."""
         counts = self.counts
         return {
             "images": counts["image"],

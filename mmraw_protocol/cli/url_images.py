@@ -91,7 +91,7 @@ def image_row(image: ImageUrl) -> tuple[str, str, str]:
 
 
 def beside(image: ImageUrl) -> dict[str, Any]:
-    """What stands beside an image's ref, for the materializer to compare."""
+    """Returns the fields next to an image's ref, for the materializer to compare."""
     if isinstance(image, PlacedImage) and image.ref is not None:
         length = wire_length(image.ref, image.length)
         return {} if length is None else {"placeholder_length": length}
@@ -99,7 +99,7 @@ def beside(image: ImageUrl) -> dict[str, Any]:
 
 
 def place_of(image: ImageUrl) -> str:
-    """Where an image is, for people."""
+    """Returns the place of an image, for people."""
     if isinstance(image, PlacedImage):
         return f"tokens {image.offset} to {image.offset + image.length - 1}"
     uuid = image.uuid if isinstance(image, ContentImage) else None

@@ -1,4 +1,4 @@
-"""Whether a vLLM started in this environment would accept refs; vLLM is not imported."""
+"""Tells whether a vLLM started in this environment would accept refs; does not import vLLM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def vllm_report(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def server_report(variables: Mapping[str, str], checkpoint: str) -> dict[str, Any]:
-    """Whether a server would start with these settings: `state` (ready or refused) and `detail`.
+    """Says whether a server would start with these settings: `state` and `detail`.
 
     Args:
         variables: The server's.

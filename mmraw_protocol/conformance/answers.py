@@ -52,7 +52,7 @@ FAULTS: dict[str, str] = {
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one vector; `reason` is one of `REASONS`, empty where it passed.
+    """The outcome of one vector; `reason` is one of `REASONS`, empty if the vector passed.
 
     `answer` is what was judged, where the options keep it.
     """
@@ -127,7 +127,7 @@ def _is_error(error: dict[str, Any]) -> bool:
 
 
 def read_start(line: bytes, version: int) -> dict[str, Any]:
-    """What an implementation says of itself.
+    """Reads an implementation's answer to `start`.
 
     Raises:
         AnswerError: not_json, wrong_shape, wrong_version.

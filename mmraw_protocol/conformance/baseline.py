@@ -107,7 +107,7 @@ def write_baseline(path: Path, outcomes: Iterable[Outcome], reason: str, link: s
 def compare(
     outcomes: Iterable[Outcome], baseline: Baseline, known_ids: Iterable[str]
 ) -> Comparison:
-    """What is new, known and stale.
+    """Sorts failures into new, known and stale.
 
     Args:
         outcomes: Of the run, which may be of some vectors only.

@@ -13,14 +13,14 @@ import time
 from collections.abc import Sequence
 from typing import IO, Final, Literal, cast
 
-#: What `Child.receive` gives instead of a line.
+#: Values that `Child.receive` gives instead of a line.
 ENDED: Final = "ended"
 LATE: Final = "late"
 TOO_LONG: Final = "too_long"
 Event = Literal["ended", "late", "too_long"]
 
 _LINES_AHEAD = 256
-#: How long a process may take to end once it closed its output.
+#: Seconds that a process may take to end after it closed its output.
 _ENDING_SECONDS = 1.0
 _STDERR_KEPT = 4000
 
@@ -82,7 +82,7 @@ class Child:
         return code, extra
 
     def ending(self) -> str:
-        """How a process ended that writes no more: `exit code 3`, `signal SIGSEGV`; else empty."""
+        """Says how a silent process ended: `exit code 3`, `signal SIGSEGV`; else empty."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             # Its standard output may be closed a moment before it ends.
             code = self._process.wait(_ENDING_SECONDS)

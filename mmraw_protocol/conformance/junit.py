@@ -11,7 +11,7 @@ from .answers import FAULTS, REASONS, Outcome
 from .baseline import Comparison, ExpectedFailure
 from .runner import Report
 
-#: What XML 1.0 cannot hold even as an escape.
+#: Characters that XML 1.0 cannot contain, not even as an escape.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,4 +1,4 @@
-"""What this implementation answers to each operation of the protocol, by its public functions."""
+"""The operations of the conformance protocol, answered by this package's public functions."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _counts(outcomes: Sequence[Outcome]) -> str:
 
 
 def _sections(found: Sequence[Outcome], asked: dict[str, Vector]) -> str:
-    """Where to begin: failures by section and reason, with the simplest vector of each."""
+    """Renders failures by section and reason, with the simplest vector of each."""
     if not found:
         return ""
     rows = [
@@ -190,7 +190,7 @@ def _failure(found: Outcome, vector: Vector, why: str) -> tuple[str, ...]:
 
 
 def _input_of(vector: Vector) -> str:
-    """What was asked, to unfold."""
+    """Renders the input of a vector as a block that unfolds."""
     text = shown(vector.input, MOST_INPUT)
     return f"<details><summary>input</summary><pre>{escape(text)}</pre></details>"
 

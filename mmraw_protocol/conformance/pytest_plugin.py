@@ -133,7 +133,7 @@ class ConformanceItem(pytest.Item):
         _ask(command, self._vectors, known, None)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Where reports say it stands."""
+        """Returns the location that pytest's reports print."""
         return self.config.rootpath, None, self.name
 
 

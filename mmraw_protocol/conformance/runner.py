@@ -34,7 +34,7 @@ _EVENTS: dict[Event, str] = {ENDED: "crashed", LATE: "no_answer", TOO_LONG: "too
 
 @dataclass(frozen=True)
 class Options:
-    """How to run.
+    """Options of a run.
 
     Attributes:
         timeout: Seconds for one answer, and for the end after `stop`.
@@ -55,7 +55,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Fault:
-    """What the run as a whole shows: `kind` is one of `FAULTS`, `detail` is the first time's."""
+    """A fault of the run as a whole: `kind` is one of `FAULTS`, `detail` is of the first time."""
 
     kind: str
     detail: str
@@ -152,7 +152,7 @@ Case = tuple[int, Vector]
 
 @dataclass(frozen=True)
 class _Suspicion:
-    """What went wrong while more than one vector could be to blame, and the last good answer."""
+    """A failure that more than one vector may have caused, and the last good answer before it."""
 
     reason: str
     detail: str
@@ -161,7 +161,7 @@ class _Suspicion:
 
 @dataclass
 class _Job:
-    """What all drives of a run share."""
+    """State that all drives of a run share."""
 
     command: tuple[str, ...]
     options: Options
@@ -235,7 +235,7 @@ class _Drive:
         self._since = 0.0
         self._last = "start"
         self._restarts = 0
-        # What is asked again, one at a time, to find out which vector is to blame.
+        # Vectors that are asked again, one at a time, to find out which one is to blame.
         self._suspects: set[int] = set()
         self._suspicion: _Suspicion | None = None
         self._unexplained = 0

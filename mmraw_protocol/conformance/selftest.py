@@ -16,7 +16,7 @@ Verdict = Literal["passed", "failed", "skipped"]
 
 
 class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the vectors said.
+    """The results of the vectors.
 
     Attributes:
         passed: How many hold.
@@ -45,7 +45,7 @@ def self_test(vectors: Iterable[Vector] | None = None, folder: Path | None = Non
 
 
 def check(vector: Vector, folder: Path) -> Verdict:
-    """Whether one vector holds here."""
+    """Compares this package's answer to one vector with the expected one."""
     given = expand(vector.input, folder)
     reply: dict[str, Any] = answer({"cmd": "run", "seq": 0, "op": vector.op, "input": given}) or {}
     if reply.get("error", {}).get("code") == "missing_dependency":

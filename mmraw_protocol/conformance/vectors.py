@@ -37,7 +37,7 @@ def simplest_first(vector: Vector) -> tuple[int, str]:
 
 
 def vectors_folder() -> Path:
-    """Where the vectors are; paths in their inputs are relative to it."""
+    """Returns the folder of the vectors; paths in their inputs are relative to it."""
     return spec_folder() / "vectors"
 
 
@@ -100,5 +100,5 @@ def _concat(parts: list[list[Any]]) -> str:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal, integers and floats distinguished."""
+    """True if two JSON values are equal, integers and floats distinguished."""
     return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

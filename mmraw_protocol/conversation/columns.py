@@ -34,7 +34,7 @@ def fill(
     lists: Sequence[range],
     first: int,
 ) -> None:
-    """Puts the images of a column where the tags of the texts are, else before those of a message.
+    """Puts a column's images where the texts have tags, else before those of a message.
 
     Args:
         column: What leads to the column.
@@ -109,5 +109,5 @@ def _entry(value: Any, steps: Steps) -> MessageImage:
 
 
 def _is_other(value: Any) -> bool:
-    """Whether an entry of a column is a text that names no image, such as a container's."""
+    """True if an entry of a column is a text that names no image, such as a container's."""
     return isinstance(value, str) and looks_like_image(value) is None

@@ -67,7 +67,7 @@ def compact_ids(
 def _runs(
     token_ids: Sequence[int], adapter: Adapter, vocabulary: Mapping[str, int]
 ) -> list[PlaceholderRange]:
-    """Where the tokens of images stand: neighbours together, as far as the end of an image."""
+    """Finds the tokens of images: neighbours together, as far as the end of an image."""
     tokens = adapter.tokens if isinstance(adapter, BuiltInAdapter) else None
     ends = "" if tokens is None else tokens.end
     rows = "" if tokens is None else tokens.row_end

@@ -136,7 +136,7 @@ class FamilyTokens:
     def stretch(
         self, token_ids: Sequence[int], place: PlaceholderRange, done: int, path: str
     ) -> tuple[int, int]:
-        """Where begins and ends what vLLM writes for the image with this span.
+        """Returns begin and end of what vLLM writes for the image with this span.
 
         Args:
             token_ids: The whole prompt.
@@ -157,7 +157,7 @@ class FamilyTokens:
 
 
 def _expansion_of(info: FamilyInfo, engine: str) -> Expansion:
-    """How a server expands the family's images."""
+    """Returns how a server expands the family's images."""
     if engine not in ENGINES:
         message = f"expected one of the engines {', '.join(ENGINES)}"
         raise MMRawError("unsupported_option", message, "$.engine")

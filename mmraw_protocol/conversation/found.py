@@ -1,4 +1,4 @@
-"""What the reader of messages finds: images with their places, and how a conversation is rewritten.
+"""Results of reading messages: images with their places, and how a conversation is rewritten.
 
 Source: spec/README.md, section "Messages".
 """
@@ -54,7 +54,7 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
 
     @property
     def layout_parameters(self) -> dict[str, Any]:
-        """What is said of the layout of this image alone, for example `max_pixels`.
+        """Layout parameters for this image alone, for example `max_pixels`.
 
         It stands in the part, or beside the source in it (in `image_url`, beside its `url`), or
         else in what is around the part.
@@ -64,7 +64,7 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
 
     @property
     def in_column(self) -> bool:
-        """Whether it stands in a column beside the texts."""
+        """True if it stands in a column beside the texts."""
         return self.spelling == COLUMN.spelling
 
     def _shown(self) -> Mapping[str, object]:
@@ -203,12 +203,12 @@ def _emptied(message: Any, columns: Sequence[str]) -> Any:
 
 
 def without(value: Any, names: Sequence[str]) -> dict[str, Any]:
-    """What an object holds but these keys."""
+    """Returns an object without these keys."""
     return {name: one for name, one in fields_of(value) if name not in names}
 
 
 def without_source(part: Any, at: Sequence[str]) -> dict[str, Any]:
-    """What a part holds but the source at a path of keys; also what stands beside it there."""
+    """Returns a part without the source at a path of keys; what is beside the source stays."""
     rest = without(part, at[:1])
     inner = without_source(field_of(part, at[0]), at[1:]) if len(at) > 1 else {}
     return {**rest, at[0]: inner} if inner else rest
@@ -220,7 +220,7 @@ def path_of(steps: Steps) -> str:
 
 
 def value_at_steps(value: Any, steps: Steps) -> Any:
-    """What keys and indices lead to."""
+    """Returns the value to which keys and indices lead."""
     for step in steps:
         value = value[step] if isinstance(step, int) else field_of(value, step)
     return value

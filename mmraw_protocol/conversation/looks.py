@@ -1,4 +1,4 @@
-"""What looks like an image in a value that is no part of a known spelling.
+"""Detection of values that look like an image but are part of no known spelling.
 
 Source: spec/messages.json (`looks`), spec/README.md, section "Messages".
 """
@@ -35,7 +35,7 @@ from .places import fields_of, is_tuple_with_names, items_of
 #: A text is a data: URL rather than a word about such from this many characters on.
 _LEAST_URL = 64
 _LONGEST_NAME = 2048
-#: A list of fewer numbers is none of bytes.
+#: A list of fewer numbers is no list of bytes.
 _LEAST_NUMBERS = 26
 #: Bytes that are looked at; text of an image may stand in them.
 _HEAD = 4096
@@ -45,11 +45,11 @@ _SUFFIXES = tuple(LOOKS_SUFFIXES)
 _MEDIA = tuple(LOOKS_MEDIA_TYPES)
 _QUERY = re.compile(r"[?#]")
 _BLANK = re.compile(f"[{BLANKS}]")
-#: Values of which no more is to be known than they say.
+#: Values that contain nothing beyond what they say.
 _PLAIN = (str, bytes, bytearray, int, float, complex, Decimal, date, time, timedelta, UUID, Enum)
 #: Types of numbers of arrays, of any library.
 _NUMBERS = ("int", "float", "bool", "complex")
-#: What a class has whose objects are records: those of dataclasses, msgspec, pydantic, attrs.
+#: Attributes of classes whose objects are records: dataclasses, msgspec, pydantic, attrs.
 _RECORDS = (
     "__dataclass_fields__",
     "__struct_fields__",
@@ -57,12 +57,12 @@ _RECORDS = (
     "__attrs_attrs__",
     "_fields",
 )
-#: Values that have a length, and are no lists.
+#: Values that have a length but are no lists.
 _NO_LISTS = (str, bytes, bytearray, memoryview, Mapping, UserString)
 
 
 def is_picture(value: Any) -> bool:
-    """Whether a value is a whole image: a PIL image, encoded bytes, or text or numbers of them."""
+    """True if a value is a whole image: a PIL image, encoded bytes, or text or numbers of them."""
     if isinstance(value, str):
         # Prose about such URLs has blanks, and is shorter than an image.
         start = value[:1024].lstrip(BLANKS)
@@ -105,7 +105,7 @@ def _head_of_numbers(rows: Sequence[Any]) -> bytes | None:
 
 
 def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
-    """What in a part or message looks like an image: `type`, `key`, `media type` or `value`.
+    """Says what in a part or message looks like an image: `type`, `key`, `media type` or `value`.
 
     Args:
         value: A part, a message without its parts, or anything else.
@@ -116,7 +116,7 @@ def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
 
 
 def holds_picture(value: Any) -> bool:
-    """Whether a column of a row holds a whole image at any depth, or what cannot be looked into.
+    """True if a column of a row holds a whole image at any depth, or what cannot be looked into.
 
     Refs are none, nor are arrays of two dimensions of anything but bytes: rows have these, too. Nor
     are attributes of objects that are no records, such as clients: they lead anywhere.
@@ -130,7 +130,7 @@ def holds_picture(value: Any) -> bool:
 
 
 def is_unread(value: Any) -> bool:
-    """Whether a value holds others that are not looked at: an iterator, a table, an open file."""
+    """True if a value holds others that are not looked at: an iterator, a table, an open file."""
     if (
         isinstance(value, (*_PLAIN, *_NO_LISTS, type))
         or _is_record(value)
@@ -152,14 +152,14 @@ def _is_record(value: Any) -> bool:
 
 
 def _may_be_pixels(value: Any) -> bool:
-    """Whether an array or table of two or more dimensions is none of numbers in rows."""
+    """True if an array or table of two or more dimensions may be pixels: no numbers in rows."""
     dimensions, kind = getattr(value, "ndim", 0), str(getattr(value, "dtype", ""))
     is_numbers = any(word in kind for word in _NUMBERS) and "uint8" not in kind
     return dimensions > 2 or (dimensions == 2 and not is_numbers)
 
 
 def holds_url(value: Any) -> bool:
-    """Whether a value has a URL of any kind, except in what is said or done."""
+    """True if a value has a URL of any kind, except in what is said or done."""
     return any(isinstance(one, str) and "://" in one for _, one, whole in _walk(value) if not whole)
 
 
@@ -237,13 +237,13 @@ def _reason_of_text(name: str, text: str) -> str | None:
 
 
 def is_named_as_image(value: Any) -> bool:
-    """Whether an object is of a class that is named as an image, such as `ImageUrl`."""
+    """True if an object is of a class that is named as an image, such as `ImageUrl`."""
     is_object = not isinstance(value, (*_PLAIN, Mapping, type)) and items_of(value) is None
     return is_object and value is not None and _has_word(type(cast("object", value)).__name__)
 
 
 def _is_closed(value: Any) -> bool:
-    """Whether nothing can be read in an object: an open file, a scalar of Arrow, an iterator."""
+    """True if nothing can be read in an object: an open file, a scalar of Arrow, an iterator."""
     if isinstance(value, (*_PLAIN, Mapping, type)) or callable(value) or rows_of(value) is not None:
         return False
     return getattr(value, "ndim", None) is None and next(fields_of(value), None) is None

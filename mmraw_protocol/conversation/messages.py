@@ -273,7 +273,7 @@ def pack_found(
     limits: Limits,
     preparation: Preparation | None,
 ) -> list[PackedImage]:
-    """`pack_images` for some of the images of a conversation; None for those that are prepared."""
+    """Packs some images of a conversation as `pack_images`; None for those prepared already."""
     if storage not in ("offload", "inline"):
         message = "expected storage='offload' or 'inline', got another value"
         raise MMRawError("unsupported_option", message)
@@ -328,7 +328,7 @@ def own_adapter(adapter: Adapter, image: MessageImage) -> Adapter:
 
 
 def mm_data(images: Sequence[PackedImage], offsets: Sequence[int]) -> MultiModalData:
-    """What `build_features` takes, for the images of a conversation or of one turn of it.
+    """Returns the argument of `build_features` for the images of a conversation or of one turn.
 
     Args:
         images: What `pack_images` gave.

@@ -22,7 +22,7 @@ _TYPES = ("image", "image_url")
 
 
 def is_image_part(part: Any, path: str = "$") -> bool:
-    """Whether a content part is an image: by its type, or by a truthy source if it has none.
+    """True if a content part is an image: by its type, or by a truthy source if it has none.
 
     Raises:
         MMRawError: modality_unsupported (the part is a video or audio), with `path`.
@@ -82,5 +82,5 @@ def image_source(part: Any) -> Any:
 
 
 def is_container(value: Any) -> bool:
-    """Whether a source is within an object, under `url`."""
+    """True if a source is within an object, under `url`."""
     return isinstance(value, Mapping) or hasattr(value, "url")

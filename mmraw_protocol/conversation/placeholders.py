@@ -46,7 +46,7 @@ class TokenIds:
         return self._ids.get(text)
 
     def is_token(self, token_id: int, text: str) -> bool:
-        """Whether `token_id` can be the token `text`."""
+        """True if `token_id` can be the token `text`."""
         if text in self._ids:
             return self._ids[text] == token_id
         if token_id in self._ids.values():
@@ -55,13 +55,13 @@ class TokenIds:
         return True
 
     def are_tokens(self, token_ids: Sequence[int], texts: Sequence[str]) -> bool:
-        """Whether `token_ids` can be the tokens `texts`, one by one."""
+        """True if `token_ids` can be the tokens `texts`, one by one."""
         if len(token_ids) != len(texts):
             return False
         return all(map(self.is_token, token_ids, texts))
 
     def are_alike(self, token_ids: Sequence[int], text: str) -> bool:
-        """Whether each of `token_ids` can be the token `text`."""
+        """True if each of `token_ids` can be the token `text`."""
         first = token_ids[0]
         return self.is_token(first, text) and all(token == first for token in token_ids)
 

@@ -1,4 +1,4 @@
-"""Where content parts hold their image, by spelling, and how a part is rewritten.
+"""Places of images in content parts, by spelling, and how a part is rewritten.
 
 Source: spec/messages.json, spec/README.md, section "Messages".
 """
@@ -56,7 +56,7 @@ _SCALARS = (str, bytes, bytearray, memoryview, int, float, list)
 
 
 def is_tuple_with_names(value: Any) -> bool:
-    """Whether a tuple is an object with fields: one of `NamedTuple`."""
+    """True if a tuple is an object with fields: one of `NamedTuple`."""
     return isinstance(value, tuple) and hasattr(cast("tuple[Any, ...]", value), "_fields")
 
 
@@ -106,7 +106,7 @@ def items_of(value: Any) -> Sequence[Any] | None:
         return None
     if isinstance(value, Sequence):
         return cast("Sequence[Any]", value)
-    # What pandas and Arrow make of a list: an array of one dimension that holds objects.
+    # Pandas and Arrow turn a list into an array of one dimension that contains objects.
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     return list(value) if kind in ("O", "U") and value.ndim == 1 else None
 

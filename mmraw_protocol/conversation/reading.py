@@ -105,7 +105,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _holds_message(value: Any, names: Sequence[str], depth: int = 1) -> bool:
-    """Whether a value is a message, by one of its keys, or a list that has one."""
+    """True if a value is a message, by one of its keys, or a list that has one."""
     if value is None or isinstance(value, (str, bytes, int, float)):
         return False
     if is_unread(value):
@@ -185,7 +185,7 @@ class _Reader:
         found = [name for name in CONTENTS if field_of(message, name) is not None]
         for name in found:
             self._content(field_of(message, name), (*steps, name))
-        # Attachments, or no message but a part: nothing of it may vanish.
+        # Attachments, or a part in place of a message: none of it may be lost.
         self._refuse_looks(without(message, (*found, *COLUMNS)), path)
         self.columns(message, steps, len(self.segments) - 1)
 
@@ -331,7 +331,7 @@ def _numbered(one: Segment, message: int, layout: Mapping[str, Any]) -> Segment:
 
 
 def _is_slot(part: Any, kind: Any) -> bool:
-    """Whether a part is an image without source: by its type, or a cell that holds nothing."""
+    """True if a part is an image without source: by its type, or a cell that holds nothing."""
     rest = {name: one for name, one in fields_of(part) if name != "type"}
     if kind in ("image", "image_url", "input_image"):
         return not looks_like_image(rest) and not holds_url(rest)
@@ -339,7 +339,7 @@ def _is_slot(part: Any, kind: Any) -> bool:
 
 
 def _is_closed(part: Any) -> bool:
-    """Whether a part is an object of which nothing can be read: bytes, an array, an open file."""
+    """True if a part is an object of which nothing can be read: bytes, an array, an open file."""
     if part is None or isinstance(part, (bool, int, float, Mapping)):
         return False
     has_text = isinstance(field_of(part, "text"), str)
@@ -354,7 +354,7 @@ def _filled(value: Any) -> bool:
 
 
 def _names_file(part: Any) -> bool:
-    """Whether a part is a file that its server knows by an id, and that may be an image."""
+    """True if a part is a file that its server knows by an id, and that may be an image."""
     declared = next((one for name in MEDIA_NAMES if (one := field_of(part, name))), "image/")
     is_media = str(declared).lower().startswith(tuple(LOOKS_MEDIA_TYPES))
     return is_media and any(isinstance(value_at(part, at), str) for at in FILE_IDS)

@@ -219,7 +219,7 @@ def _info_of(ref: RawMMRef, path: str) -> FamilyInfo:
 
 
 def _around(info: FamilyInfo) -> tuple[int, int]:
-    """How many tokens the server writes before and after a span: one or none."""
+    """Returns how many tokens, none or one, the server writes before and after a span."""
     return int(bool(info.vllm.before)), int(bool(info.vllm.after))
 
 

@@ -12,7 +12,7 @@ from ..wire.ref import RawMMRef, format_ref, parse_ref
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """What was tried, and the error that answered."""
+    """A document that was tried, and the error that answered."""
 
     title: str
     code: str

@@ -37,7 +37,7 @@ Work = ParamSpec("Work")
 
 
 class Step(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to one image on one route. Times in seconds, sizes in bytes or characters."""
+    """The result of one image on one route. Times in seconds, sizes in bytes or characters."""
 
     picture: str
     format: str
@@ -79,7 +79,7 @@ class Journey(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identical(self) -> bool:
-        """Whether every image came back pixel for pixel."""
+        """True if every image came back pixel for pixel."""
         return all(step.identical for step in self.steps)
 
 

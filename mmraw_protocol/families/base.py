@@ -1,4 +1,4 @@
-"""What every adapter offers, and what it answers with."""
+"""The interface and the results of adapters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 
 class Layout(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """Where an image of some size ends up.
+    """The layout of an image of some size.
 
     Attributes:
         grid_thw: [t, h, w] in patches.

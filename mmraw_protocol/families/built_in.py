@@ -1,4 +1,4 @@
-"""What the adapters of built-in families share: all that spec/families/<name>/ says."""
+"""The common part of the adapters of built-in families: all that spec/families/<name>/ says."""
 
 from __future__ import annotations
 

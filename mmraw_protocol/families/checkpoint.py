@@ -1,4 +1,4 @@
-"""From a path to the configuration that Transformers reads there.
+"""Reads the configuration that Transformers reads under a path.
 
 A folder is a checkpoint's, or that of a repository in the local cache of the Hugging Face hub;
 a name of such a repository is looked up there. Nothing is downloaded.
@@ -20,7 +20,7 @@ from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from .given import Given, given_in, name_in
 
-#: Far above any real file of a processor, and of a model.
+#: The bounds are far above any real file of a processor or a model.
 MAX_CONFIG_BYTES = 1_048_576
 MAX_MODEL_BYTES = 16_777_216
 PROCESSOR, IMAGE_PROCESSOR, MODEL = (
@@ -78,7 +78,7 @@ def _checkpoint(folder: Path) -> Given | None:
 
 
 def _of_folder(folder: Path) -> Given | None:
-    """What Transformers reads in a folder: one file or the other, never both merged."""
+    """Reads what Transformers reads in a folder: one file or the other, never both merged."""
     whole: dict[str, Any] | None = None
     if _is(folder / PROCESSOR, Path.is_file):
         whole = _object(folder / PROCESSOR)
@@ -131,7 +131,7 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def _is(path: Path, kind: Any) -> bool:
-    """Whether a path is of a kind; one that the system does not take is not."""
+    """True if a path is of a kind; False for one that the system does not take."""
     try:
         return bool(kind(path))
     except (OSError, ValueError):
@@ -139,7 +139,7 @@ def _is(path: Path, kind: Any) -> bool:
 
 
 def _is_id(name: str) -> bool:
-    """Whether a text may be the id of a repository on the hub."""
+    """True if a text may be the id of a repository on the hub."""
     plain = "--" not in name and ".." not in name and not name.endswith(".git")
     return plain and _ID.fullmatch(name) is not None
 

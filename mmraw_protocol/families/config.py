@@ -1,4 +1,4 @@
-"""From a configuration (layout parameters, or what a processor saves) to a typed struct.
+"""Reads a configuration (layout parameters, or what a processor saves) into a typed struct.
 
 Where each parameter stands, and what an absent one or null means, says spec/families/<name>/: what
 the image processors of Transformers 5.24 do with the same configuration.
@@ -51,7 +51,7 @@ def parameters_in(given: Given, info: FamilyInfo) -> dict[str, Any]:
 
 
 def _only_parameters(given: Given, info: FamilyInfo) -> bool:
-    """Whether layout parameters are all that there is: any of a mapping, or all of a file."""
+    """True if there are only layout parameters: any of a mapping, or all of a file."""
     names = set(info.config_names)
     places = (place for places in info.config_names.values() for place in places)
     names.update(key for place in places for key in place.split("="))
@@ -82,7 +82,7 @@ def _check_fixed(document: Object, info: FamilyInfo, path: str) -> None:
 
 
 def _check_size(document: Object, info: FamilyInfo, path: str) -> None:
-    """`size` has one of the sets of keys that the processor takes."""
+    """Checks that `size` has one of the sets of keys that the processor takes."""
     if "size" not in document:
         return
     configuration = info.configuration
@@ -185,7 +185,7 @@ def _at(document: Object, place: str, *, square: bool) -> Any:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Whether two values are one, of one type: true is not 1."""
+    """True if two values are equal and of one type: true is not 1."""
     lists = [cast("list[Any]", one) for one in (value, other) if isinstance(one, (list, tuple))]
     if len(lists) == 2:
         return len(lists[0]) == len(lists[1]) and all(map(_same, *lists))

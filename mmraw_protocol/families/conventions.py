@@ -30,7 +30,7 @@ def payload_lengths(adapter: Adapter, payload: Payload) -> tuple[int, ...]:
 
 
 def _lengths(family: str, num_tokens: int) -> tuple[int, ...]:
-    """By the conventions of a family; empty if it has none."""
+    """The lengths by the family's conventions; empty if it has none."""
     info = FAMILIES.get(family)
     lengths = {SINGLE: 1, EXPANDED: num_tokens}
     return () if info is None else tuple(lengths[name] for name in info.conventions)

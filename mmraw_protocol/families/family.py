@@ -1,4 +1,4 @@
-"""What every adapter shares: fingerprint, identity and the description of an image."""
+"""The common part of all adapters: fingerprint, identity and the description of an image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FamilyAdapter(Shown, Generic[Config]):
         return hash((type(self), self.config))
 
     def _state(self) -> dict[str, Any]:
-        """What makes two adapters differ: fingerprints are worked out when they are asked for."""
+        """The state by which two adapters differ; it omits fingerprints, which follow from it."""
         return {name: value for name, value in vars(self).items() if name != "_fingerprints"}
 
     @property
@@ -115,7 +115,7 @@ class FamilyAdapter(Shown, Generic[Config]):
         )
 
     def check_size(self, width: int, height: int, limits: Limits) -> None:
-        """Both sides are integers from 1 to 2^31-1.
+        """Checks that both sides are integers from 1 to 2^31-1.
 
         Raises:
             MMRawError: invalid_type, invalid_value, limit_exceeded.

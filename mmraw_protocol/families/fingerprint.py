@@ -46,7 +46,7 @@ def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFA
 
 
 def is_omitted(family: str, name: str, value: object) -> bool:
-    """Whether no fingerprint has this value of this parameter."""
+    """True if no fingerprint has this value of this parameter."""
     info = FAMILIES.get(family)
     if info is None or name not in info.fingerprint_omits:
         return False

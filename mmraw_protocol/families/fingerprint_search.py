@@ -124,7 +124,7 @@ def _one_or_two_changed(
 
 
 def _other_values(family: str, name: str, value: Any) -> list[Any]:
-    """What else a parameter that is no number may be."""
+    """Returns other values that a parameter may have that is no number."""
     if isinstance(value, bool):
         return [not value]
     omitted = FAMILIES[family].fingerprint_omits if family in FAMILIES else {}

@@ -1,4 +1,4 @@
-"""Whose a configuration is: a family's, or that of another model.
+"""Finds the owner of a configuration: a family, or another model.
 
 The type of the image processor does not say it alone: models with prompts and layouts of their own
 share a class. So the class of the whole processor and the model's type must be the family's too.
@@ -16,7 +16,7 @@ from .given import Given, type_of
 
 #: The layout parameters that some family has on its whole processor.
 WHOLE = tuple(sorted({name for info in FAMILIES.values() for name in info.configuration.whole}))
-#: What of a file may be named in an error.
+#: The form of keys of a file that an error may name.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
 

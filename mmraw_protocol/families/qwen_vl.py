@@ -50,7 +50,7 @@ class QwenVlAdapter(BuiltInAdapter[QwenVlLayout, QwenVlPayload], family="qwen_vl
         else:
             h, w = unresized_grid(width, height, patch, merge)
         grid = (1, h, w)
-        # On the merge raster it is by construction.
+        # The grid is on the merge raster by construction.
         if h * w > limits.grid_patches:
             check_grid(grid, merge_size=merge, limits=limits, path="$.grid_thw")
         tokens = h * w // (merge * merge)

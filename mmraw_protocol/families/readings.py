@@ -1,4 +1,4 @@
-"""What a processor or a server says of an image, read as a part of its layout.
+"""Answers of a processor or a server about an image, read as parts of its layout.
 
 spec/families/<name>/family.json names what they say and which reading each is:
 
@@ -31,7 +31,7 @@ _OF_THE_GRID = frozenset(_READINGS) - {"num_tokens"}
 
 
 def answers_of(family: str) -> Mapping[str, str | None]:
-    """What the family's image processors answer, by name, with the reading that each is.
+    """Returns the answers of the family's image processors, by name, with the reading of each.
 
     None if an answer says nothing about the layout, as pixels do.
     """
@@ -40,13 +40,13 @@ def answers_of(family: str) -> Mapping[str, str | None]:
 
 
 def reading_of(reading: str, layout: Layout) -> Any:
-    """What is said of one image of this layout: an integer, or a list of integers or rows."""
+    """The reading of one image of this layout: an integer, or a list of integers or rows."""
     read = _READINGS.get(reading)
     return getattr(layout.payload, reading) if read is None else read(layout)
 
 
 def differs(said: Mapping[str, Any], names: Mapping[str, str | None], layout: Layout) -> bool:
-    """Whether something that is said of one image is not what its layout says.
+    """True if a reading of one image differs from that of its layout.
 
     Args:
         said: Numbers, arrays, tensors or lists by name; other names are passed over.

@@ -1,4 +1,4 @@
-"""Which adapter serves which family; third parties add theirs by entry point."""
+"""The registry of adapters by family; third parties add theirs by entry point."""
 
 from __future__ import annotations
 

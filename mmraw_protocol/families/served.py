@@ -1,4 +1,4 @@
-"""Which family a served model is of, and its layout as the model's own processor has it."""
+"""The family of a served model, and its layout as the model's own processor computes it."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def target_of(adapter: Adapter) -> str:
 
 
 def item_names(family: str, engine: str = "vllm") -> Mapping[str, str]:
-    """What a server's items say of the layout, by name, with the reading that each is."""
+    """Returns what a server's items say of the layout, by name, with the reading of each."""
     info = FAMILIES.get(family)
     return {GRID_KEY: "grid_thw"} if info is None else getattr(info, engine).item
 
@@ -173,7 +173,7 @@ def processor_document(processor: Any) -> dict[str, Any]:
 def misfit_of(
     said: Mapping[str, Any], names: Mapping[str, str | None], tokens: int, layout: Layout
 ) -> tuple[ErrorCode, str] | None:
-    """What a server's processor makes of an image otherwise than its layout; None if nothing.
+    """Returns how a server's processor deviates from an image's layout; None if it does not.
 
     Args:
         said: What it says of the image, by name.

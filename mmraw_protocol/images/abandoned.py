@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class _Thread(threading.local):
-    """What asks, of the work of one thread, whether its caller has gone."""
+    """A function for each thread that says whether the caller of its work has gone."""
 
     asked: Callable[[], bool] | None = None
 
@@ -19,12 +19,12 @@ _thread = _Thread()
 
 
 def is_abandoned() -> bool:
-    """Whether no caller waits for what this thread decodes."""
+    """True if no caller waits for what this thread decodes."""
     return _thread.asked is not None and _thread.asked()
 
 
 def unless_abandoned(asked: Callable[[], bool], work: Callable[[], Value]) -> Value:
-    """What `work` gives; workers that decode for it are ended when `asked` says so.
+    """Returns the result of `work`; ends the workers that decode for it once `asked` says so.
 
     Raises:
         MMRawError: decode_timeout (it was ended), what `work` raises.

@@ -18,8 +18,8 @@ from .pixels import DecodedImage, Frames, decode_here
 if TYPE_CHECKING:
     from .isolation import IsolatedDecoder
 
-#: Which images are decoded in processes of their own: those that would take more memory here than
-#: is promised, all, or none.
+#: The images that are decoded in processes of their own: those that would take more memory here
+#: than is promised, all, or none.
 Isolation = Literal["auto", "process", "off"]
 
 
@@ -82,7 +82,7 @@ def decode_elsewhere(
     frames: Frames,
     path: str,
 ) -> DecodedImage:
-    """What another function like `decode_here` makes, in this process or a worker as its size asks.
+    """Decodes as another function like `decode_here`, in this process or in a worker.
 
     Raises:
         MMRawError: what `decode_rgb` raises.

@@ -34,17 +34,17 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def is_url(text: str) -> bool:
-    """Whether a text begins with a scheme: no base64 does, and no path of one letter."""
+    """True if a text begins with a scheme; no base64 does, and no path with one letter."""
     return _SCHEME.match(text, 0, 64) is not None
 
 
 def begins_as_image(head: bytes) -> bool:
-    """Whether bytes begin as those of an image, of a format that is read here or of another."""
+    """True if bytes begin as those of an image, of a format that is read here or of another."""
     return _OF_BYTES.match(head[:HEAD_BYTES].hex()) is not None
 
 
 def is_base64_image(text: str) -> bool:
-    """Whether a text is base64 that begins as an image does."""
+    """True if a text is base64 that begins as an image does."""
     start = text[:4096].lstrip(BLANKS)
     if len(start) < _LEAST_BASE64 or _ALPHABET.match(start) is None:
         return False
@@ -54,7 +54,7 @@ def is_base64_image(text: str) -> bool:
 
 
 def is_text_of_image(text: str) -> bool:
-    """Whether a text is base64, a data: URL or hexadecimal digits of an image."""
+    """True if a text is base64, a data: URL or hexadecimal digits of an image."""
     start = text[:_LONGEST_HEAD].lstrip(BLANKS)
     digits = _HEX.match(start)
     if digits is not None:

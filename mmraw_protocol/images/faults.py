@@ -1,4 +1,4 @@
-"""Whose fault an exception is: the image's, the machine's, or that of other code in the process."""
+"""Attributes an exception to the image, the machine, or other code in the process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .worker_start import reason_of
 
 Result = TypeVar("Result")
 
-#: What the machine is to blame for: memory, a full stack, modules that cannot be read.
+#: Exceptions that the machine is to blame for: memory, a full stack, unreadable modules.
 _MACHINES = (MemoryError, RecursionError, ImportError)
 _DECODERS = frozenset({"builtins", "struct", "zlib", "PIL", "mmraw_protocol"})
 
 
 def is_images(error: Exception) -> bool:
-    """Whether a decoder threw it because of what is in the image.
+    """True if a decoder threw it because of what is in the image.
 
     Decoders throw anything: SyntaxError, KeyError, struct.error. They never throw a fault of the
     machine, nor what other code throws into a thread at any time, as handlers of signals do.
@@ -35,7 +35,7 @@ def machine_error(error: Exception, path: str = "$") -> MMRawError | None:
 
 
 def guarded(work: Callable[[], Result], path: str = "$") -> Result:
-    """What `work` gives; a fault of the machine becomes an MMRawError.
+    """Returns the result of `work`; a fault of the machine becomes an MMRawError.
 
     Raises:
         MMRawError: decoder_unavailable, and what `work` raises.
@@ -61,7 +61,7 @@ def _is_machines(error: Exception) -> bool:
 
 
 def _is_foreign(error: Exception) -> bool:
-    """Whether it is of a kind that no decoder throws, or was thrown by a function of other code."""
+    """True if it is of a kind that no decoder throws, or was thrown by a function of other code."""
     kind = type(error)
     if kind is Exception or isinstance(error, (TimeoutError, InterruptedError)):
         return True

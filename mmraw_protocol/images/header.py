@@ -1,4 +1,4 @@
-"""What an image's header says, read without decoding a pixel."""
+"""Reads an image's header without decoding a pixel."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _unreadable(data: bytes, path: str) -> MMRawError:
 
 
 def check_size(size: tuple[int, int], limits: Limits, path: str) -> None:
-    """Both sides and their product, checked against the limits.
+    """Returns both sides after checking them and their product against the limits.
 
     Raises:
         MMRawError: image_undecodable (no pixels), limit_exceeded.

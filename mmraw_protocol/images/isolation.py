@@ -39,14 +39,14 @@ _DECODER = "mmraw_protocol.images.pixels:decode_here"
 _ADVICE = "or decode in this process with isolation='off'"
 #: A start takes a fraction of a second; on a machine under heavy load it may take long.
 _START_SECONDS = 60.0
-#: How long a worker whose pipe is closed may take to end.
+#: Seconds that a worker whose pipe is closed may take to end.
 _END_SECONDS = 5.0
-#: How often to look whether somebody still waits; a worker's start takes about as long.
+#: Seconds between two checks whether a caller still waits; a worker's start takes about as long.
 _LOOK_SECONDS = 0.25
 _MOST_ANSWER = 1 << 16
 _SHARED_SECONDS = 60.0
-#: What a decoder's own faults end a process with. All else comes from outside: SIGKILL is that of
-#: a machine without memory.
+#: Signals by which a decoder's own faults end a process. All others come from outside: a machine
+#: without memory sends SIGKILL.
 _CRASHES = tuple(
     -number
     for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
@@ -138,7 +138,7 @@ class IsolatedDecoder:
         return found
 
     def _decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError:
-        """What a worker says."""
+        """Returns the answer of a worker."""
         worker, reused = self._take()
         try:
             found = worker.decode(data, job)
@@ -206,7 +206,7 @@ class IsolatedDecoder:
 
 
 class _Job(NamedTuple):
-    """How one image is decoded."""
+    """The decoding of one image."""
 
     limits: Limits
     frames: Frames
@@ -267,7 +267,7 @@ class _Worker:
             theirs.close()
 
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """True if the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
@@ -275,7 +275,7 @@ class _Worker:
         _stop(self._process, self._files, os.getpid())
 
     def forget(self) -> None:
-        """In the child of a fork: the process is the parent's, and ends with the parent."""
+        """Drops the process in the child of a fork: it is the parent's and ends with it."""
         self._process = None
         for file in self._files:
             file.close()
@@ -372,7 +372,7 @@ class _Worker:
 
 
 def _answer_of(body: bytes | None) -> Answer | None:
-    """What a worker said, if it is an answer at all."""
+    """Returns the worker's answer, or None if the bytes are no answer."""
     answer = None
     with contextlib.suppress(msgspec.MsgspecError):
         answer = None if body is None else msgspec.msgpack.decode(body, type=Answer)

@@ -1,4 +1,4 @@
-"""What decoding adds to a process's memory, estimated from the encoded bytes before decoding.
+"""Estimates from encoded bytes how much memory a decode would add to the process.
 
 The figures are those of Pillow's decoders (docs/reliability.md has the measurements), rounded up:
 an image that the estimate accepts fits, and some that would fit are rejected.
@@ -24,18 +24,18 @@ _RGB = 4
 _WEBP = 16
 #: Most bytes that one compressed text of a PNG may unpack to, and most that zlib makes of one byte.
 _TEXT, _EXPANSION = 1 << 20, 1032
-#: What the first such text takes once, 8 MiB measured with a decoder's tables.
+#: Memory that the first such text takes once: 8 MiB measured, including a decoder's tables.
 _FIRST_TEXT = 4 << 20
 _SEQUENTIAL = (0xC0, 0xC1)
 _CHUNK = struct.Struct(">I4s").unpack_from
 
 
 def fits_bound(data: bytes, limits: Limits) -> bool:
-    """Whether decoding an image in this process keeps the promise; True for what it refuses."""
+    """True if a decode in this process stays within the bound, or fails before it decodes."""
     if len(data) > limits.inline_image_bytes:
         return True
     pixels = growth = 0
-    # What has too many parts is refused before it is opened.
+    # An image with too many parts is rejected before it is opened.
     with contextlib.suppress(MMRawError):
         pixels, growth = _growth_of(data, limits)
     if pixels > limits.image_pixels:
@@ -94,7 +94,7 @@ def _coefficients(data: bytes, head: Jpeg) -> int:
 
 
 def _png_texts(data: bytes, limits: Limits) -> int:
-    """Most bytes that chunks other than picture data take: text is unpacked, decoded and copied."""
+    """The most bytes that chunks other than picture data take, unpacked, decoded and copied."""
     at, growth, first = 8, 0, 0
     for _ in range(2 * limits.image_parts + len(data) // 1024):
         if at + 8 > len(data):

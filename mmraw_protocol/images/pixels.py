@@ -1,4 +1,4 @@
-"""From encoded bytes to RGB pixels, in this process."""
+"""Decodes images to RGB pixels in this process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DecodedImage(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def held_bytes(self) -> int:
-        """What the pixels take in memory: four bytes each, as Pillow keeps RGB."""
+        """The pixels' size in memory: four bytes each, as Pillow keeps RGB."""
         return 4 * self.width * self.height
 
 

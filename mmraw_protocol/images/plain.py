@@ -59,14 +59,14 @@ def jpeg_header(data: bytes, limits: Limits) -> tuple[int, int, str] | None:
 
 
 def _are_tables(data: bytes, at: int, end: int) -> bool:
-    """Whether quantization tables of 64 entries, of one or two bytes each, fill a segment."""
+    """True if quantization tables of 64 entries, of one or two bytes each, fill a segment."""
     while at < end:
         at += 65 if data[at] < 16 else 129
     return at == end
 
 
 def _is_readable(data: bytes, code: int, body: int, end: int) -> bool:
-    """Whether an application segment is as long as what the decoder reads of it."""
+    """True if an application segment is as long as what the decoder reads of it."""
     if code == 0xED:
         return not data.startswith(_PHOTOSHOP, body)
     known = _APPS.get(code)

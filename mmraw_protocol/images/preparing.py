@@ -1,4 +1,4 @@
-"""What packing does with orientation and transparency before an image gets its hash and layout.
+"""Prepares orientation and transparency before an image gets its hash and layout.
 
 Source: spec/README.md, section "Images".
 """
@@ -33,13 +33,13 @@ __all__ = [
 
 #: `as-stored`: the pixels as stored in the file; `apply`: turned as its EXIF says.
 Orientation = Literal["as-stored", "apply"]
-#: Of an image that is not fully opaque: reject it, drop its alpha, or put it on white.
+#: The handling of an image that is not fully opaque: reject it, drop its alpha, or put it on white.
 Alpha = Literal["refuse", "drop", "white"]
 #: Notes on a packed image.
 Note = Literal["orientation_kept", "orientation_applied", "alpha_dropped", "alpha_on_white"]
 
 _ORIENTATION = 0x0112
-#: Where Pillow keeps the XMP of PNG files.
+#: The keys under which Pillow keeps the XMP of PNG files.
 _XMP = "XML:com.adobe.xmp"
 #: A file with one of these may have an orientation.
 _SAYS = (
@@ -47,14 +47,14 @@ _SAYS = (
     *(b"tiff:Orientation", b"XML:com.adobe.xmp"),
 )
 _PNG = b"\x89PNG\r\n\x1a\n"
-#: Where the first chunk of a PNG ends, and how chunks begin that may hold an orientation.
+#: The end of a PNG's first chunk, and the starts of chunks that may contain an orientation.
 _HEADER_END = 33
 _LATE = (
     b"eXIf",
     b"iTXtXML:com.adobe.xmp\x00",
     *(kind + b"Raw profile type exif\x00" for kind in (b"tEXt", b"zTXt", b"iTXt")),
 )
-#: How each EXIF orientation is undone: names of Pillow's Transpose.
+#: The operation that undoes each EXIF orientation: names of Pillow's Transpose.
 _TURNS = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -67,7 +67,7 @@ _TURNS = {
 
 
 class Preparation(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """How images are packed.
+    """Options for packing images.
 
     Raises:
         MMRawError: unsupported_option.

@@ -1,4 +1,4 @@
-"""Where an image's bytes come from: bytes, a path, a file: URL, a data: URL, a PIL image."""
+"""Sources of an image's bytes: bytes, a path, a file: URL, a data: URL, a PIL image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .worker_start import reason_of
 
 Kind = Literal["bytes", "path", "file", "data", "pil"]
 
-#: What `ImageSource.open` takes.
+#: Types that `ImageSource.open` takes.
 ImageInput = Any
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -135,7 +135,7 @@ class ImageSource(Shown):
 
     @property
     def mm_hash(self) -> str:
-        """What writers put on the wire: the first 32 digits of `sha256`."""
+        """The identity that writers put on the wire: the first 32 digits of `sha256`."""
         return mm_hash_of(self.sha256)
 
     @cached_property
@@ -183,7 +183,7 @@ def _read_file(name: str | bytes, limits: Limits, path: str) -> bytes:
 
 
 def _read_all(file: io.FileIO, most: int) -> bytes:
-    """Up to `most` bytes of a file: one read may give less than there is."""
+    """Reads up to `most` bytes of a file: one read may give less than there is."""
     parts: list[bytes] = []
     while most > 0 and (part := file.read(most)):
         parts.append(part)

@@ -41,7 +41,7 @@ _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
 
 
 class Parts(NamedTuple):
-    """What the walk over a file's head finds.
+    """The results of the walk over a file's head.
 
     Attributes:
         size: (width, height), if the walk reads them and a decoder would allocate by them.
@@ -208,7 +208,7 @@ def walk_jpeg_head(data: bytes, limits: Limits, path: str = "$") -> Jpeg | None:
 
 
 def _walk_jpeg(data: bytes, limits: Limits, path: str) -> None:
-    """All scans up to the end marker, counted, and whether they can hold the picture at all."""
+    """Walks all scans up to the end marker, and checks that they can hold the picture at all."""
     head = walk_jpeg_head(data, limits, path)
     if head is None:
         return
@@ -235,7 +235,7 @@ def _walk_jpeg(data: bytes, limits: Limits, path: str) -> None:
 
 
 def _least_bits(head: Jpeg) -> int:
-    """What any encoder needs for the first component, by Huffman coding (ITU-T T.81, F.1.2).
+    """Returns the bits that any encoder needs for the first component (Huffman, ITU-T T.81, F.1.2).
 
     A block of a sequential image takes at least a code for its first coefficient and one for the
     end of the block, in a progressive one at least the former; each code has at least one bit.
@@ -253,7 +253,7 @@ def _least_bits(head: Jpeg) -> int:
 
 
 def walk_gif(data: bytes, limits: Limits, path: str = "$") -> Parts:
-    """All blocks up to the trailer, their frames counted; size is the largest that is claimed."""
+    """Walks all blocks up to the trailer and counts frames; size is the largest one claimed."""
     if len(data) < 13:
         return Parts()
     width, height, flags = struct.unpack_from("<HHB", data, 6)
@@ -291,7 +291,7 @@ def walk_gif(data: bytes, limits: Limits, path: str = "$") -> Parts:
 
 
 def _is_extension(data: bytes, at: int) -> bool:
-    """Whether decoders that read an extension by its kind find its end where it is.
+    """True if decoders that read an extension by its kind find its end where it is.
 
     They ask no comment for its length, but take the first block of any other for granted, the four
     bytes of a control block, and the count of loops after NETSCAPE2.0.

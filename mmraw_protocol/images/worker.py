@@ -44,7 +44,7 @@ class Answer(msgspec.Struct):
 
 
 class Setup(msgspec.Struct):
-    """What a worker needs at its start: descriptors, bounds, and the function that decodes."""
+    """The setup of a worker at its start: descriptors, bounds, and the function that decodes."""
 
     requests: int
     answers: int
@@ -60,7 +60,7 @@ def send(descriptor: int, body: bytes) -> None:
 
 
 def read_all(descriptor: int, size: int) -> bytes:
-    """Up to `size` bytes from the beginning of a file: one read may give less than there is."""
+    """Reads up to `size` bytes from the start of a file: one read may give less than there is."""
     data = os.pread(descriptor, size, 0)
     while len(data) < size and (part := os.pread(descriptor, size - len(data), len(data))):
         data += part

@@ -82,7 +82,7 @@ def does_not_start(reason: str, advice: str) -> MMRawError:
 
 
 def reason_of(error: BaseException) -> str:
-    """What a fault of the machine means, in words without a path; empty if nothing is known."""
+    """Describes a fault of the machine in words without a path; empty if nothing is known."""
     if isinstance(error, MemoryError):
         return _REASONS[errno.ENOMEM]
     number = error.errno if isinstance(error, OSError) else None

@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Of an answer of 503: the same request may pass in a second.
+#: The header of an answer 503: the same request may pass in a second.
 RETRY = (b"retry-after", b"1")
 
 

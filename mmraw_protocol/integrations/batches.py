@@ -12,9 +12,9 @@ from .tensors import TENSOR_NAMES, TOKEN_TYPES, ImageTensors, Tensors, concatena
 
 __all__ = ["PADDING", "collate", "pack", "split_images"]
 
-#: Fields that have one value for each token, and what a shorter row is filled up with.
+#: Fields with one value for each token, and the value with which a shorter row is padded.
 PADDING: Mapping[str, float] = {"labels": -100, "loss_mask": 0, "logprobs": 0.0, "advantages": 0.0}
-#: Where samples and batches say how many rows of each tensor of images a sample has.
+#: Names under which samples and batches say how many rows of each image tensor a sample has.
 IMAGE_ROWS = "image_rows"
 
 
@@ -163,7 +163,7 @@ def _names(samples: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _tensors_of_images(torch: Any, sample: Mapping[str, Any]) -> Tensors:
-    """Those of a sample; a field of the line that has such a name is no tensor, and stays one."""
+    """The image tensors of a sample; a field of the line that has such a name is no tensor."""
     return {k: v for k, v in sample.items() if k in TENSOR_NAMES and torch.is_tensor(v)}
 
 

@@ -83,7 +83,7 @@ class ChatAnswer(NamedTuple):
 
 
 class Api(NamedTuple):
-    """How one kind of server is asked to generate.
+    """The generate API of one kind of server.
 
     Attributes:
         endpoint: The path of its route.

@@ -189,7 +189,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _located(index: int, ends: list[int]) -> tuple[int, int]:
-    """Which part has a row, and its number there.
+    """Returns the part that has a row, and the row's number there.
 
     Raises:
         IndexError: there is no such row.
@@ -216,7 +216,7 @@ def _rows_of(name: str) -> Rows:
 
 
 def _is_mapped(path: str) -> bool:
-    """Whether the values of a file are used as they stand in it: it is Arrow, not compressed."""
+    """True if the values of a file are used in place: it is Arrow, not compressed."""
     arrow = library("pyarrow")
     with Path(path).open("rb") as file:
         if file.read(4) == b"PAR1":

@@ -1,4 +1,4 @@
-"""From what a renderer returned to raw items, and the messages that it is given for that.
+"""Turns what a renderer returned into raw items, and prepares the messages that it gets.
 
 What is needed of a result is `token_ids`, `multi_modal_data` and, where a template drops images,
 `message_indices`.
@@ -225,7 +225,7 @@ def _compare(item: Any, place: PlaceholderRange, layout: Layout, family: str, in
         raise MMRawError("placeholder_mismatch", message, path)
 
 
-#: What a renderer's result holds for each token.
+#: Fields of a renderer's result with one entry for each token.
 _PER_TOKEN = ("token_ids", "message_indices", "sampled_mask", "is_content")
 
 

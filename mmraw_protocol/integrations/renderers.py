@@ -57,7 +57,7 @@ _FAMILIES = {kind: name for name, info in FAMILIES.items() for kind in info.rend
 
 
 class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """How a renderer handles images, and where it stores their bytes.
+    """Settings of a renderer: how it handles images, and where it stores their bytes.
 
     Attributes:
         multimodal_output: `raw` or `processed`.
@@ -91,7 +91,7 @@ class RawRendererConfig(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def preparation(self) -> Preparation:
-        """How orientation and alpha are handled."""
+        """The handling of orientation and alpha."""
         return Preparation(orientation=self.orientation, alpha=self.alpha)
 
 
@@ -186,7 +186,7 @@ class RawRenderer:
         return None if bridged is None else self._converted(bridged, packed)
 
     def _passes(self, options: dict[str, Any]) -> bool:
-        """Whether messages and results are left as they are."""
+        """True if messages and results are left as they are."""
         processed = self.raw_config.multimodal_output == "processed"
         return processed or options.get("process_multimodal") is False
 

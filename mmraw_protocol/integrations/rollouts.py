@@ -137,7 +137,7 @@ class RolloutDataset:
         return array("Q", torch.randperm(len(self), generator=generator).numpy().tobytes())
 
     def state_dict(self) -> dict[str, Any]:
-        """Where `batches` is: what was handed out is done, what workers prepare is not."""
+        """The position of `batches`: batches handed out are done, those being prepared are not."""
         return {
             "epoch": self.epoch,
             "lines": len(self),

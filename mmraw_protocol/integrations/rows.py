@@ -35,7 +35,7 @@ __all__ = ["RowReader"]
 #: The run of refs that are made of messages here; the images are inline, no store is asked for it.
 _RUN = "messages"
 _IN_TOKENS = "$.token_ids"
-#: Where errors of a row with messages stand.
+#: The path of errors in a row with messages.
 _BESIDE = tuple(f"$.{name}" for name in (*CONVERSATIONS, *ANSWERS, "image", "video", "audio"))
 
 
@@ -277,7 +277,7 @@ def _messages_of(conversation: Conversation) -> list[Any]:
 
 
 def _is_sampled(row: Mapping[str, Any], position: int) -> bool:
-    """Whether the row says that the policy sampled the token: it carries loss."""
+    """True if the row says that the policy sampled the token: it carries loss."""
     mask, labels = row.get("loss_mask"), row.get("labels")
     if mask is not None:
         return position < len(mask) and bool(mask[position])

@@ -26,7 +26,7 @@ MASKED = "masked_tokens"
 
 
 def has_single_tokens(features: Features, adapter: Adapter) -> bool:
-    """Whether one token stands for an image that has several."""
+    """True if one token stands for an image that has several."""
     return any(_missing(slot, adapter) for slot in features.slots())
 
 
@@ -60,7 +60,7 @@ def expand_row(
 
 
 def _missing(slot: Slot, adapter: Adapter) -> int:
-    """How many placeholder tokens are to be added to those of an image."""
+    """Returns how many placeholder tokens must be added to those of an image."""
     info = FAMILIES.get(adapter.family)
     if info is None or slot.ref.family != adapter.family or EXPANDED not in info.conventions:
         return 0
@@ -86,5 +86,5 @@ def _moved(place: PlaceholderRange, more: Sequence[tuple[int, int]]) -> Placehol
 
 
 def _before(position: int, more: Sequence[tuple[int, int]]) -> int:
-    """How many tokens are added before a position."""
+    """Returns how many tokens are added before a position."""
     return sum(count for offset, count in more if offset < position)

@@ -1,4 +1,4 @@
-"""How many lines of a data set were rejected, by code, over all workers of a DataLoader."""
+"""Counts rejected lines of a data set, by code, over all workers of a DataLoader."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Skips:
         return {code: count for code, count in counts if count}
 
     def restore(self, counts: Mapping[str, int]) -> None:
-        """Begins with these counts, for example those of a run that is resumed."""
+        """Sets the counts, for example to those of a run that is resumed."""
         self._table.zero_()
         for code, count in counts.items():
             if code in ERRORS:

@@ -40,17 +40,17 @@ def names_of(outputs: Outputs) -> list[str]:
     return [name for name, output in outputs.outputs.items() if output.returned]
 
 
-#: What is a tensor of images in a sample, whatever its family is, by Transformers' name or that of
-#: a checkpoint's own code.
+#: Names of image tensors in a sample, in any family: Transformers' names, and those of checkpoints'
+#: own code.
 TENSOR_NAMES = frozenset(
     name
     for outputs in _EVERY
     for key in names_of(outputs)
     for name in (key, outputs.outputs[key].output)
 )
-#: What tells tokens of images from others in a sample, whatever its family is.
+#: Names, in any family, of what distinguishes tokens of images from others in a sample.
 TOKEN_TYPES = frozenset(outputs.token_types for outputs in _EVERY) - {""}
-#: Which of a family's tensors are filled up to the largest, by the names of all of them.
+#: Tensors of a family that are padded to the largest, by the names of all of them.
 _PADDED = {
     frozenset(names_of(outputs)): frozenset(n for n, o in outputs.outputs.items() if o.padded)
     for outputs in _EVERY
@@ -84,7 +84,7 @@ class ImageTensors:
         return {name: _number(product, self._parameters) for name, product in call.items()}
 
     def token_types(self, length: int, spans: Sequence[PlaceholderRange]) -> Tensors:
-        """Which tokens of a prompt stand for images, where the family's models ask for it.
+        """Marks the tokens of a prompt that stand for images, if the family's models ask for it.
 
         Args:
             length: Of the prompt, in tokens.

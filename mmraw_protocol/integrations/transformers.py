@@ -99,7 +99,7 @@ class TensorMaker:
 
     @property
     def materializer(self) -> Materializer:
-        """Opened when first used, in each process by itself."""
+        """The materializer, opened on first use in each process by itself."""
         return self._materializer_of(self.adapter)
 
     def _materializer_of(self, adapter: Adapter) -> Materializer:

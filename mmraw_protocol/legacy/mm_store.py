@@ -106,7 +106,7 @@ _V3_SOURCES = ("raw_uri", "raw_image_id")
 
 @dataclass(frozen=True)
 class RawMMRef:
-    """What a ref of dialect v2 or v3 says."""
+    """The content of a ref of dialect v2 or v3."""
 
     run_id: str
     family: str
@@ -156,7 +156,7 @@ def _decode(text: str) -> bytes:
 
 
 def raw_image_path(*, run_id: str, raw_image_id: str) -> Path:
-    """Where a stored image of the run lies.
+    """Returns the path of a stored image of the run.
 
     Raises:
         MMRawError: invalid_raw_image_id, also where a symbolic link leads out of the directory.
@@ -329,5 +329,5 @@ def _checked(fields: dict[str, Any]) -> RawMMRef:
 
 
 def is_raw_mm_ref(ref: object) -> bool:
-    """Whether it is a string that starts as refs do; it may still be refused."""
+    """True if it is a string that starts as refs do; it may still be refused."""
     return isinstance(ref, str) and ref.startswith(f"{IMAGE_REF_PREFIX}:")

@@ -1,4 +1,4 @@
-"""From refs to exactly the pixels that were meant, verified on the way.
+"""Turns refs back into exactly the pixels that were meant, verified on the way.
 
 Source: spec/README.md, sections "Images" and "Order of checks".
 """

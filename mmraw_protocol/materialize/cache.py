@@ -19,7 +19,7 @@ from ..wire.errors import MMRawError
 
 Value = TypeVar("Value")
 
-#: How making a value ended: the value, the refusal, or None if neither came.
+#: The outcome of making a value: the value, the rejection, or None if neither came.
 Outcome: TypeAlias = "tuple[Value] | MMRawError | None"
 
 
@@ -113,7 +113,7 @@ class SingleFlightCache(Generic[Value]):
             self._values.move_to_end(key)
 
     def _wait(self, key: str, flight: _Flight[Value]) -> Outcome[Value]:
-        """How the other thread's call ended; None if it was interrupted."""
+        """Returns how the other thread's call ended; None if it was interrupted."""
         while flight.outcome is None and flight.is_held():
             flight.wait()
         if flight.outcome is None:

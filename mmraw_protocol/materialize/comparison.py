@@ -77,7 +77,7 @@ def compare_layout(
 
 
 def agrees(given: Payload, layout: Payload) -> bool:
-    """Whether every field that is given has its value in the layout's payload."""
+    """True if every given field has the value of the layout's payload."""
     if given == layout:
         return True
     pair: list[dict[str, Any]] = to_builtins((given, layout))

@@ -39,7 +39,7 @@ class MaterializedImage(DecodedImage, frozen=True, kw_only=True):
         return sha256_hex(self.rgb)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Returns the HTML that a notebook shows."""
         from .notebook import image_html
 
         found = {"tokens": self.placeholder_length, "sha256": self.sha256}

@@ -1,4 +1,4 @@
-"""From a ref back to the pixels that were meant: read once, verify, decode, compare.
+"""Turns a ref back into the pixels that were meant: read once, verify, decode, compare.
 
 Source: spec/README.md, section "Order of checks".
 """

@@ -1,4 +1,4 @@
-"""What a notebook shows of refs, features and images: a small picture under its grid, and fields.
+"""Display of refs, features and images in notebooks: a small picture under its grid, and fields.
 
 Notebooks call `_repr_html_` of the last value of a cell. Nothing is read from a store or a network:
 a picture is shown if the object itself carries it. Every text is escaped, and cut.
@@ -162,7 +162,7 @@ def _lines(grid: Grid, width: int, height: int) -> str:
 
 
 def _places(count: int, length: int) -> list[float]:
-    """Of the lines between `count` cells; of every second, fourth, … where they are too close."""
+    """Places of the lines between `count` cells; every second, fourth, … if they are too close."""
     step = 1
     while length * step < _CLOSEST * count and step < count:
         step *= 2

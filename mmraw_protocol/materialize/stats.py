@@ -8,7 +8,7 @@ __all__ = ["Stats", "prometheus_text"]
 
 
 class Stats(msgspec.Struct, kw_only=True):
-    """What a materializer did so far.
+    """Counts of what a materializer did so far.
 
     Attributes:
         hits, misses: Of the cache; without a cache every image is a miss.

@@ -1,4 +1,4 @@
-"""What can be verified of a ref with what is at hand; every fault, not the first alone.
+"""Verifies of a ref what can be verified with what is at hand; reports every fault.
 
 Without a store: fields that contradict one another, and an inline image against its hash and grid.
 A store, the runs that are expected and a configuration each verify more.
@@ -30,11 +30,11 @@ from .comparison import agrees, compare_fingerprint, compare_outer
 __all__ = ["STEPS", "Step", "Verdict", "Verifier", "names_another_image"]
 
 Step = Literal["run", "fingerprint", "hash", "placeholder", "source", "grid"]
-#: What is verified, in the order of checks.
+#: The steps of verification, in the order of checks.
 STEPS: tuple[Step, ...] = ("run", "fingerprint", "hash", "placeholder", "source", "grid")
 Result = TypeVar("Result")
 
-#: What a step gives that had nothing to read.
+#: The result of a step that had nothing to read.
 _UNREAD = object()
 #: Patterns of refs that are known at once; a run has some hundreds.
 _MOST_PATTERNS = 4096
@@ -43,7 +43,7 @@ _SHORT = 1 << 14
 
 
 class Verdict(msgspec.Struct, kw_only=True, gc=False):
-    """What is right, what is wrong, and what was not verified.
+    """The steps that are right, those that are wrong, and those that were not verified.
 
     Attributes:
         steps: Each step: `ok`, `contradicts` or `unchecked`.
@@ -161,7 +161,7 @@ class Verifier:
         return {text for text, pattern in others if pattern is None or not self._is_right(pattern)}
 
     def _is_right(self, pattern: Pattern) -> bool:
-        """Whether the refs of a pattern are right; if so, it is known from now on."""
+        """True if the refs of a pattern are right, which is then remembered."""
         right = False
         with contextlib.suppress(MMRawError):
             ref, verdict = self.verify_text(text_of(pattern[0]))
@@ -194,7 +194,7 @@ class Verifier:
             raise MMRawError("run_mismatch", message, "$.run_id")
 
     def _adapter(self, ref: RawMMRef, work: _Work) -> Adapter | None:
-        """What the ref is compared with; None if its layout parameters are unknown here."""
+        """The adapter to compare with; None if the ref's layout parameters are unknown here."""
         given = self.adapters.get(ref.family)
         if given is None:
             return known_adapter(ref.family, ref.fingerprint, ref.dialect)
@@ -255,7 +255,7 @@ class _Work:
 
 
 def names_another_image(ref: RawMMRef) -> bool:
-    """Whether the name of the stored image promises another hash than mm_hash."""
+    """True if the name of the stored image promises another hash than mm_hash."""
     promised = digest_in(ref.stored_name or "")
     if promised is None:
         return False

@@ -12,7 +12,7 @@ from .nodes import Resolve, compare_nodes, escape
 from .rules import Change
 from .sources import Json, Spec
 
-#: Which breaks fail a check.
+#: Kinds of breaks that fail a check.
 Strictness = Literal["none", "reader", "writer", "any"]
 _FATAL: dict[Strictness, tuple[str, ...]] = {
     "none": (),
@@ -34,7 +34,7 @@ def compare_specs(old: Spec, new: Spec) -> list[Change]:
 
 
 def breaking(changes: Iterable[Change], strict: Strictness) -> list[Change]:
-    """Those changes that fail a check of this strictness."""
+    """The changes that fail a check of this strictness."""
     return [change for change in changes if change.breaks in _FATAL[strict]]
 
 
@@ -75,7 +75,7 @@ _ROOT = frozenset({"$schema", "$id", "$comment", "$defs", "title", "description"
 
 
 def _root(schema: Json) -> Json:
-    """What a schema file says of whole documents; nothing where others only refer to it."""
+    """Returns a schema file's rules for whole documents; empty if others only refer to the file."""
     return {name: value for name, value in schema.items() if name not in _ROOT}
 
 

@@ -84,7 +84,7 @@ def _compare(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Cha
 
 
 def kind_of(node: Json) -> str:
-    """Which form of the subset a node has; "other" for what the gate does not know."""
+    """The form of the subset that a node has; "other" for a form that the gate does not know."""
     for keyword in ("$ref", "const", "enum"):
         if keyword in node:
             return keyword

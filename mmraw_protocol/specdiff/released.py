@@ -24,7 +24,7 @@ GROWS = "families/families.schema.json"
 
 
 def check_released(folder: Path | None = None) -> Iterator[str]:
-    """Everything wrong with the released files, as `file: what is wrong`."""
+    """Yields everything that is wrong with the released files, as `file: what is wrong`."""
     root = folder or spec_folder()
     versions: set[str] = set()
     for release in _releases(root):

@@ -1,4 +1,4 @@
-"""What a change between two versions of spec/ is called, and whom it breaks."""
+"""Names of changes between two versions of spec/, and whom each change breaks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def breaks(self) -> Breaks:
-        """Whom it breaks."""
+        """The sides that it breaks."""
         return RULES[self.rule].breaks
 
 

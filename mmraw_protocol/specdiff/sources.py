@@ -23,7 +23,7 @@ MESSAGES = "messages/"
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """What is compared: schemas by `$id` with absolute refs, error codes, limits, modalities.
+    """The parts compared: schemas by `$id` with absolute refs, error codes, limits, modalities.
 
     Modalities are empty where a spec is older than their table.
     """
@@ -93,7 +93,7 @@ def _json(data: bytes, path: str) -> Json:
 
 
 def is_schema(path: str) -> bool:
-    """Whether a file of spec/ is a schema of its own, and not generated from others."""
+    """True if a file of spec/ is a schema of its own, not one generated from others."""
     suffix = ".json" if path.startswith(MESSAGES) else ".schema.json"
     return path.endswith(suffix) and not path.startswith(BUNDLED)
 

@@ -22,12 +22,12 @@ _IN_ENVIRONMENT = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_SKIP_SIGNATURE",
 )
-#: How long one answer of botocore is used; it renews temporary credentials by itself before that.
+#: Seconds for which one answer of botocore is used; botocore renews credentials before that.
 _KEEP = timedelta(minutes=5)
 
 
 def profile_options(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What obstore's S3 store takes from the user's profile; empty if no profile counts.
+    """The options of obstore's S3 store from the user's profile; empty if no profile counts.
 
     Raises:
         MMRawError: missing_dependency (AWS_PROFILE is set and botocore is not installed),

@@ -1,4 +1,4 @@
-"""What every store offers."""
+"""The interface of stores."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..wire.hashes import sha256_hex
 from ..wire.ref import check_raw_image_id
 from .names import digest_in
 
-#: How refs hold their images: by name in a store, or within the ref.
+#: The way in which refs carry their images: by name in a store, or within the ref.
 Storage = Literal["offload", "inline"]
 
 
 class StoredObject(Shown, msgspec.Struct, frozen=True):
-    """What a listing says of an object.
+    """An object as a listing describes it.
 
     Attributes:
         raw_image_id: Its name.
@@ -54,7 +54,7 @@ class AssetStore(Protocol):
         ...
 
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
-        """Whether an object of that name is there; its bytes are not read."""
+        """True if an object of that name is there; its bytes are not read."""
         ...
 
     def delete(self, raw_image_id: str, *, run_id: str | None = None) -> None:

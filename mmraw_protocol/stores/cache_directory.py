@@ -23,7 +23,7 @@ TAG = "CACHEDIR.TAG"
 _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 _OWNER = "mmraw-protocol"
 _TAG_TEXT = f"{_SIGNATURE}\n# This file is a cache directory tag of {_OWNER}.\n"
-#: What a volume has that was just made.
+#: Folders of a new volume.
 _IGNORED = frozenset({"lost+found"})
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _NAME = re.compile(r"[0-9a-f]{32}-(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{64})")
@@ -70,7 +70,7 @@ class CacheDirectory:
         entries.write(root, TAG, _TAG_TEXT.encode(), mode=_FILE_MODE, durable=False)
 
     def get(self, name: str, most: int) -> bytes | None:
-        """What is kept under a name, and made young; None if nothing is."""
+        """Returns the bytes kept under a name and renews their age; None if there are none."""
         with contextlib.suppress(OSError, MMRawError), self._folder(name) as folder:
             if folder is not None:
                 data = entries.read(folder, name, most)
@@ -120,7 +120,7 @@ class CacheDirectory:
 
     @contextlib.contextmanager
     def _eviction(self) -> Generator[bool, None, None]:
-        """Whether this process may evict; at most one does at a time."""
+        """Yields True if this process may evict; at most one does at a time."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         descriptor = open_above(".lock", flags, _FILE_MODE, dir_fd=self._root.number)
         try:
@@ -165,7 +165,7 @@ class CacheDirectory:
 
 
 def _is_marked(root: int) -> bool:
-    """Whether the second line of the directory's tag names this package."""
+    """True if the second line of the directory's tag names this package."""
     lines: list[str] = []
     with contextlib.suppress(MMRawError):
         lines = entries.read(root, TAG, 1 << 12).decode("utf-8", "replace").splitlines()

@@ -93,7 +93,7 @@ class CachedStore(Shown):
         return data
 
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
-        """Whether the underlying store has an object of that name."""
+        """True if the underlying store has an object of that name."""
         return self.store.has(raw_image_id, run_id=run_id)
 
     def delete(self, raw_image_id: str, *, run_id: str | None = None) -> None:

@@ -64,7 +64,7 @@ def client_for(place: Place, timeout: float, retries: int, retry_seconds: float)
 
 
 def _cloud_options(scheme: str) -> tuple[dict[str, Any], str]:
-    """What obstore does not read from the environment, and the endpoint, if one is set."""
+    """The options that obstore does not read from the environment, and the endpoint, if set."""
     if scheme == "gs":
         return _google_options()
     if scheme == "az":

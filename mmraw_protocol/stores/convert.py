@@ -46,7 +46,7 @@ _MEDIA_TYPES = {"jpg": "jpeg", "png": "png", "webp": "webp", "gif": "gif"}
 
 
 class ConversionLoss:
-    """What a ref lacks or would lose in its target dialect."""
+    """The fields that a ref lacks or would lose in its target dialect."""
 
     def __init__(self) -> None:
         self.missing: list[str] = []
@@ -99,7 +99,7 @@ def convert_ref(
 
 
 class RefConverter:
-    """`convert_ref` for many refs: what does not depend on the ref is worked out once.
+    """Converts many refs as `convert_ref`: what does not depend on the ref is computed once.
 
     The arguments are those of `convert_ref`.
     """
@@ -161,7 +161,7 @@ class RefConverter:
         return new
 
     def convert_together(self, texts: Sequence[bytes]) -> list[bytes | None]:
-        """What becomes of refs; None of one that `convert` has to see.
+        """Converts refs together; None for each that only `convert` can convert.
 
         Args:
             texts: Refs without their `mmraw:`. So are the results.
@@ -292,7 +292,7 @@ def _wanted_source(ref: RawMMRef, wire: WireDialect, storage: Storage | None) ->
 
 
 def _note_losses(ref: RawMMRef, wire: WireDialect, wanted: _Kind, losses: ConversionLoss) -> None:
-    """Without a store no source can change its kind."""
+    """Refuses to change a source's kind without a store."""
     source = DIALECTS[ref.dialect].uri
     uri = "raw_uri" if source is None else source[0]
     if wanted == "raw_image_id":
@@ -327,7 +327,7 @@ def _through_store(
 
 
 def _is_stored(store: AssetStore, name: str, data: bytes, run_id: str | None) -> bool:
-    """Whether the store holds just these bytes under `name`."""
+    """True if the store holds just these bytes under `name`."""
     try:
         return store.get(name, run_id=run_id) == data
     except MMRawError as error:

@@ -41,7 +41,7 @@ def store_error(number: int | None) -> MMRawError:
 
 
 def io(work: Callable[[], Result]) -> Result:
-    """What `work` gives; an OSError becomes an MMRawError that carries none of its path."""
+    """Returns the result of `work`; an OSError becomes an MMRawError without the path."""
     number: int | None = None
     try:
         return work()

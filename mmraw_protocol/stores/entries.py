@@ -55,7 +55,7 @@ def read(directory: int, name: str, most: int) -> bytes:
 
 
 def holds(directory: int, name: str, data: bytes) -> bool:
-    """Whether the file is there with exactly these bytes."""
+    """True if the file is there with exactly these bytes."""
     found: bytes | None = None
     with contextlib.suppress(MMRawError, OSError):
         found = read(directory, name, len(data))
@@ -165,7 +165,7 @@ def entries_in(directory: int) -> list[StoredObject]:
 
 
 def remove_older(directory: int, name: str, before: float) -> bool:
-    """Whether the object was last put before that time and is gone now.
+    """Removes the object if it was last put before that time; True if it did.
 
     Raises:
         OSError.
@@ -207,7 +207,7 @@ def sweep(directory: int, before: float, most: int | None = None) -> int:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a name is one under which `write` begins."""
+    """True if a name is one under which `write` begins."""
     return len(name) == _TEMPORARY_LENGTH and name.startswith(_TEMPORARY) and name.endswith(".tmp")
 
 
@@ -216,7 +216,7 @@ def _temporary_name() -> str:
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
-    """Up to `size` bytes; a file that grows while it is read is cut there and fails its hash."""
+    """Reads up to `size` bytes; a file that grows meanwhile is cut there and fails its hash."""
     parts: list[bytes] = []
     left = size
     while left > 0:

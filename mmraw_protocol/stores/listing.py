@@ -1,4 +1,4 @@
-"""What fsck, gc and sync ask of a store beyond the `AssetStore` protocol.
+"""Functions that fsck, gc and sync need of a store beyond the `AssetStore` protocol.
 
 A store may offer `entries`, `delete_older` and `put_named`, as `LocalStore` and `ObjectStore` do.
 For one that does not, the functions here do what the protocol allows.

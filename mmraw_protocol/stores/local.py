@@ -186,7 +186,7 @@ class LocalStore(Shown):
         return verify_object(data, raw_image_id)
 
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
-        """Whether a regular file of that name is there; its bytes are not read.
+        """True if a regular file of that name is there; its bytes are not read.
 
         Raises:
             MMRawError: what `get` raises if the directory itself cannot be read.

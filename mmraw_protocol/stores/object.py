@@ -193,7 +193,7 @@ class ObjectStore(Shown):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:
-        """Whether an object of that name is there; its bytes are not read.
+        """True if an object of that name is there; its bytes are not read.
 
         Raises:
             MMRawError: invalid_raw_image_id, run_mismatch, store_permission, store_invalid,
@@ -203,7 +203,7 @@ class ObjectStore(Shown):
         return self._modified(self._key(raw_image_id, run_id)) is not None
 
     def _modified(self, key: str) -> float | None:
-        """When an object was written, by the server's clock; None if there is none."""
+        """The time at which an object was written, by the server's clock; None if there is none."""
         with _absent_is_fine():
             return float(_call(lambda: self._client.head(key))["last_modified"].timestamp())
         return None
@@ -282,7 +282,7 @@ _owner: int | None = None
 
 
 def _call(work: Callable[[], Result]) -> Result:
-    """What `work` gives; what the client throws becomes an MMRawError without its words."""
+    """Returns the result of `work`; the client's exceptions become an MMRawError."""
     global _owner
     if _owner is None:
         _owner = os.getpid()

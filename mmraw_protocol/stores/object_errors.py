@@ -1,4 +1,4 @@
-"""What the client of an object store throws, as this package's errors."""
+"""Turns exceptions of an object store's client into this package's errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a text that names a store means: a directory, or the scheme, bucket and prefix of a URL."""
+"""Parses a text that names a store: a directory, or the scheme, bucket and prefix of a URL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]{1,255}")
 
 
-#: What looks like a URL. A directory of that form is given as a PathLike, or with `./` before it.
+#: The form of URLs. A directory of that form is given as a PathLike, or with `./` before it.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MODES = ("file_mode", "dir_mode")
@@ -91,7 +91,7 @@ def _of_file_url(url: str) -> LocalPlace:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the images are: `<scheme>://<bucket>/<prefix>`."""
+    """The place of a store's images: `<scheme>://<bucket>/<prefix>`."""
 
     scheme: str
     bucket: str

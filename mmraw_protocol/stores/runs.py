@@ -1,4 +1,4 @@
-"""Which runs a store may be used for; every kind of store asks here.
+"""The runs for which a store may be used; every kind of store asks here.
 
 Source: spec/README.md, section "Stores".
 """
@@ -14,7 +14,7 @@ from ..wire.check import expected
 from ..wire.errors import MMRawError
 from ..wire.ref import normalize_run_id
 
-#: Where a run keeps its images, below its directory or key prefix.
+#: The folder of a run's images, below the run's directory or key prefix.
 IMAGE_SUBDIR = ("assets", "images")
 
 
@@ -30,14 +30,14 @@ class RunScope(msgspec.Struct, frozen=True):
     run_ids: frozenset[str] | None = None
 
     def shown(self) -> dict[str, object]:
-        """What a store shows of it."""
+        """Returns what a store's `repr` shows of it."""
         if self.run_ids is None:
             return {"run_id": self.run_id}
         return {"run_ids": tuple(sorted(self.run_ids)[:4])}
 
     @classmethod
     def of(cls, run_id: str | None, run_ids: Iterable[str] | None) -> RunScope:
-        """Of labels as a user gives them.
+        """Makes the scope of the labels that a user gives.
 
         Raises:
             MMRawError: store_invalid (both), invalid_type, invalid_run_id.

@@ -1,4 +1,4 @@
-"""From the URL that a message carries back to the image in the store."""
+"""Finds the stored image of a URL that a message carries."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What this package asks of the operating system beyond opening a file: nothing of images here."""
+"""Functions of the operating system that this package needs beyond opening a file."""

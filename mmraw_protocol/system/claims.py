@@ -1,4 +1,4 @@
-"""What a call holds for as long as it runs, however it ends.
+"""Claims that a call holds for as long as it runs, however it ends.
 
 A lock that is taken must be given back, and an interrupt (Ctrl-C, a signal's exception) between the
 two leaves it taken forever. So does a fork, in the child, where another thread held it. A claim
@@ -24,7 +24,7 @@ _WALKS = 8
 
 
 class Claim:
-    """Made by a call for itself.
+    """A claim that a call makes for itself.
 
     Args:
         frame: The call's own frame.
@@ -39,11 +39,11 @@ class Claim:
 
     @property
     def is_own(self) -> bool:
-        """Whether this very thread made it: waiting for it would never end."""
+        """True if this very thread made it: waiting for it would never end."""
         return self._thread == _thread.get_ident()
 
     def is_held(self) -> bool:
-        """Whether the call still runs."""
+        """True if the call still runs."""
         return any(self._is_on_stack() for _ in range(_WALKS))
 
     def _is_on_stack(self) -> bool:

@@ -64,7 +64,7 @@ class Descriptor:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the number still leads to the file that was opened."""
+        """True if the number still leads to the file that was opened."""
         if not self._is_open:
             return False
         try:

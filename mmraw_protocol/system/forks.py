@@ -1,4 +1,4 @@
-"""What the child of a fork forgets: the one module that handles forks.
+"""State that the child of a fork drops: the one module that handles forks.
 
 A fork copies memory and descriptors, and of the threads the forking one alone. Threads, processes
 and waiting calls that an object knows of are the parent's; the child starts with none.
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Forgets(Protocol):
-    """Something that belongs to one process."""
+    """An object that belongs to one process."""
 
     def forget(self) -> None:
         """Lets go of what only the parent of a fork has; called in the child, and never waits."""

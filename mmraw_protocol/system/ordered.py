@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 def in_order(
     items: Iterable[Item], work: Callable[[Item], Result], workers: int, *, most: int
 ) -> Iterator[Result]:
-    """What `work` gives for each item; at most `most` are held at a time, however many there are.
+    """Yields the result of `work` for each item; at most `most` are held at a time.
 
     Where one fails, or the caller stops, what has not begun is dropped. Where no thread starts, and
     in the child of a fork, which has none of its parent's threads, the caller works by itself.

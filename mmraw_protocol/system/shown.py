@@ -1,4 +1,4 @@
-"""How objects show themselves in logs: short, and without the picture that they hold."""
+"""Short `repr` of objects for logs, without the picture that they hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Shown:
     __slots__ = ()
 
     def _shown(self) -> Mapping[str, object]:
-        """What is shown of this object, by name; by default the fields of a struct."""
+        """Returns what is shown of this object, by name; by default the fields of a struct."""
         names = cast("tuple[str, ...]", getattr(self, "__struct_fields__", ()))
         return {name: getattr(self, name) for name in names}
 

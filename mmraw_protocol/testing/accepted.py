@@ -1,4 +1,4 @@
-"""What every reader accepts: refs, envelopes, payloads, features, messages."""
+"""Strategies for what every reader accepts: refs, envelopes, payloads, features, messages."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def near_misses(dialect: str = DEFAULT_DIALECT) -> st.SearchStrategy[tuple[str, 
 
 
 def _same_json(left: str, right: str) -> bool:
-    """Whether both are refs of JSON text that differ in spelling alone."""
+    """True if both are refs of JSON text that differ in spelling alone."""
     if not (left.startswith("mmraw:{") and right.startswith("mmraw:{")):
         return False
     try:

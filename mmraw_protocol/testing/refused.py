@@ -1,4 +1,4 @@
-"""What every reader refuses: one fault in what it would accept."""
+"""Strategies for what every reader rejects: valid documents with one fault."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ _STANDARD_CHARACTERS = re.compile(r"[A-Za-z0-9+/]*(?:={1,2}(?=\Z))?")
 
 
 def _fault(text: str, start: int, *, url: bool) -> str:
-    """What keeps text[start:] from being canonical: the kind and the place, never the text.
+    """Says what keeps text[start:] from being canonical: the kind and the place, never the text.
 
     Characters are counted from 1, from the beginning of `text`.
     """
@@ -166,7 +166,7 @@ def decode_url(text: str, start: int = 0) -> bytes | None:
 
 
 def attempt(text: str | bytes) -> bytes | None:
-    """What the decoder makes of it; fewer bytes than there should be if it skipped any."""
+    """Returns what the decoder makes of the text; too few bytes if it skipped characters."""
     try:
         return _decode(text, None, True)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the generated checks are made of: each raises the error of the first rule that is broken.
+"""Parts of the generated checks: each raises the error of the first rule that is broken.
 
 A check takes a decoded document, its path, and the limits. Keys are checked in
 the document's order, then absent fields are reported.
@@ -24,7 +24,7 @@ _FEW = 32
 
 
 def allows_few_values(limits: Limits) -> bool:
-    """Whether no canonical ref of a built-in family holds too many values."""
+    """True if no canonical ref of a built-in family holds too many values."""
     return limits is DEFAULT_LIMITS or min(limits.listed_values, limits.payload_nodes) > _FEW
 
 
@@ -51,7 +51,7 @@ _MOST_MESSAGE = 200
 
 
 class Rule(NamedTuple):
-    """What breaks when a value is wrong, and what belongs there."""
+    """The error of a wrong value, and what is expected there."""
 
     code: ErrorCode
     hint: str
@@ -70,7 +70,7 @@ def key_in_path(key: object) -> str:
 
 
 def kind_in_words(value: Any) -> str:
-    """What kind of value was got: its JSON type and its length, never what it says."""
+    """Describes the kind of value that was got: its JSON type and its length, never its content."""
     if isinstance(value, str):
         return f"a string of {len(value)} characters"
     if isinstance(value, (list, tuple)):

@@ -20,7 +20,7 @@ _ZSTD_STEP = 1 << 9
 
 
 class Compression(NamedTuple):
-    """How a file is compressed.
+    """A form of compression.
 
     Attributes:
         name: `gzip` or `zstd`.
@@ -133,7 +133,7 @@ class _Pushed:
         self._held, self._read = held, read
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, and none at the end."""
+        """Reads up to `size` bytes, none at the end."""
         if not self._held:
             return self._read(size)
         data, self._held = self._held[:size], self._held[size:]
@@ -149,7 +149,7 @@ class _Decompressed:
         self._held = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, and none at the end."""
+        """Reads up to `size` bytes, none at the end."""
         parts: list[bytes] = []
         missing = size
         while missing and (self._held or self._fill()):
@@ -159,7 +159,7 @@ class _Decompressed:
         return b"".join(parts)
 
     def _fill(self) -> bool:
-        """Whether there is more."""
+        """True if there is more."""
         while not self._held:
             if not self._packed:
                 self._packed = memoryview(self._read(_CHUNK))

@@ -17,7 +17,7 @@ _MEDIA_TYPES = {
     f"data:image/{kind};base64,": f"image/{kind}" for kind in ("png", "jpeg", "jpg", "webp", "gif")
 }
 _LONGEST_HEAD = max(map(len, _MEDIA_TYPES))
-#: How a data: image starts.
+#: The start of a data: image.
 HEADS = frozenset(head.encode("ascii") for head in _MEDIA_TYPES)
 
 _LABEL_HEADS = ("file:///", "file://localhost/")
@@ -134,7 +134,7 @@ SYNTAXES: dict[str, Callable[[Any, str, Limits], None]] = {
 
 
 def fits_source(syntax: str, uri: str, stored_name: str | None, limits: Limits) -> bool:
-    """Whether a URL has its syntax; a label next to a stored image's name ends in that name."""
+    """True if a URL has its syntax; a label next to a stored image's name ends in that name."""
     if stored_name is not None and not uri.startswith("data:"):
         # The name itself has a check of its own.
         return syntax == "raw_uri" and uri.endswith(f"/{stored_name}") and _is_label(uri)
@@ -179,7 +179,7 @@ def parse_file_label(text: str, *, path: str = "$.raw_uri") -> str:
 
 
 def _is_label(text: str) -> bool:
-    """Whether it has the form of a label with any name; a pattern takes 100 times as long."""
+    """True if it has the form of a label with any name; a pattern takes 100 times as long."""
     return (
         len(text) <= LABEL_LENGTH
         and text.startswith(_LABEL_HEADS)

@@ -36,7 +36,7 @@ class MMRawError(ValueError):
 
     @property
     def remedy(self) -> str:
-        """What to do: that of the case that the message names, else that of the code."""
+        """The remedy: that of the case that the message names, else that of the code."""
         info = ERRORS[self.code]
         cases = (remedy for words, remedy in info.cases.items() if words in self.message)
         return next(cases, info.remedy)

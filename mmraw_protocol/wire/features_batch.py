@@ -63,7 +63,7 @@ def _refs(items: list[Any], hashes: list[Any], run_id: str) -> list[RawMMRef] | 
     values = cast("list[Any]", msgspec.convert(items, _Items))
     if any(value.vllm_modality in UNSUPPORTED for value in values):
         return None
-    # What is not carried over is not encoded either, which would find its faults.
+    # These values are not carried over, so encoding them would not find their faults.
     if any(value.vllm_modality == "" or type(value.raw_ref) is str for value in values):
         return None
     return [

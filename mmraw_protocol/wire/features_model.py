@@ -1,4 +1,4 @@
-"""What a features body says, and what a renderer knows before it is built.
+"""The content of a features body, and what a renderer knows before it is built.
 
 Source: spec/README.md, section "Features"; schema urn:mmraw:features:v1.
 """
@@ -68,14 +68,14 @@ class Features(Shown, msgspec.Struct, frozen=True, kw_only=True):
                 yield Slot(modality, index, mm_hash, placeholder, ref)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Returns the HTML that a notebook shows."""
         from ..materialize.notebook import features_html
 
         return features_html(self)
 
 
 class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What a renderer knows of a conversation's images, keyed by source modality.
+    """A renderer's knowledge of a conversation's images, keyed by source modality.
 
     Attributes:
         mm_hashes: source modality (`image`, for every family) -> hashes.
@@ -88,7 +88,7 @@ class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
     mm_items: Mapping[str, Sequence[RawMMItem | Mapping[str, Any]]] = {}
 
     def is_empty(self) -> bool:
-        """Whether there is no image; released renderers ask what an earlier turn returned."""
+        """True if there is no image; released renderers ask what an earlier turn returned."""
         mappings = (self.mm_hashes, self.mm_placeholders, self.mm_items)
         return not any(len(rows) for mapping in mappings for rows in mapping.values())
 
@@ -122,7 +122,7 @@ class MultiModalData(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MultiModalData:
-        """From the mapping that renderers of the field hand on.
+        """Reads the mapping that renderers of the field hand on.
 
         Raises:
             MMRawError: invalid_type, missing_field, unknown_field.
@@ -183,7 +183,7 @@ def check_count(count: int, limits: Limits) -> None:
 
 
 def check_overlap(ranges: Mapping[str, Sequence[PlaceholderRange]]) -> None:
-    """No two placeholders may share a token, across all modalities.
+    """Refuses two placeholders that share a token, across all modalities.
 
     Raises:
         MMRawError: placeholder_invalid.

@@ -49,7 +49,7 @@ def parse_features(
     failed: MMRawError | None = None
     try:
         wire = _typed(document)
-        # What is made of the document takes as much memory again.
+        # The values made of the document take as much memory again.
         document = None
         _check_shape(wire, limits)
         check_overlap(wire.mm_placeholders)
@@ -63,7 +63,7 @@ def parse_features(
         )
     except MMRawError as error:
         failed = error.with_traceback(None)
-    # What breaks the schema is named before what breaks a rule beyond it.
+    # A broken schema rule is named before a broken rule beyond the schema.
     if document is None:
         document = _document(given, limits)
     if not isinstance(given, (str, bytes)):

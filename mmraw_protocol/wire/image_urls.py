@@ -63,7 +63,7 @@ class ImageUrl(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def url_kind_of(url: str) -> UrlKind:
-    """What a URL is, by how it begins."""
+    """Returns the kind of a URL, by its start."""
     if is_ref(url):
         return "ref"
     scheme = _SCHEME.match(url)
@@ -72,7 +72,7 @@ def url_kind_of(url: str) -> UrlKind:
 
 
 def ref_reader(limits: Limits, memory: RefMemory | None) -> ReadRef:
-    """What reads the refs of a document."""
+    """Returns the function that reads the refs of a document."""
     return partial(parse_ref, limits=limits) if memory is None else memory.parse_ref
 
 
@@ -131,7 +131,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _fields_of(value: msgspec.Struct) -> dict[str, Any] | list[Any]:
-    """What a struct says on the wire; msgspec itself would make strings of bytes."""
+    """Returns a struct's fields on the wire; msgspec itself would turn bytes into strings."""
     config = value.__struct_config__
     names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
     fields: dict[str, Any] = {} if config.tag is None else {str(config.tag_field): config.tag}

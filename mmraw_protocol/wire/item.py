@@ -107,7 +107,7 @@ def read_struct(item: Mapping[str, Any], limits: Limits) -> RawMMItem | None:
 
 
 def holds_lists(values: Any) -> bool:
-    """Whether decoded values hold lists alone: msgspec also converts sets, which have no order."""
+    """True if decoded values hold lists alone: msgspec also converts sets, which have no order."""
     return all(
         type(item) in SCALARS or (type(item) in (list, tuple) and holds_lists(item))
         for item in values

@@ -59,7 +59,7 @@ class Document:
         self._path = path
 
     def spells_tensor_key(self) -> bool:
-        """Whether a tensor key is written in the text without escapes."""
+        """True if a tensor key is written in the text without escapes."""
         # No backslash precedes the quote that opens a string.
         pattern = rf'(?<!\\)"(?:{"|".join(sorted(TENSOR_KEYS))})"[ \t\r\n]*:'
         if isinstance(self._text, str):
@@ -235,7 +235,7 @@ def _objects(level: list[Any]) -> list[dict[Any, Any]]:
 
 
 def has_tensor_key(value: Any) -> bool:
-    """Whether a key of processed tensors occurs at any depth."""
+    """True if a key of processed tensors occurs at any depth."""
     return not all(
         TENSOR_KEYS.isdisjoint(item) for level in _levels(value) for item in _objects(level)
     )
@@ -273,7 +273,7 @@ def check_json_value(
 
 
 def _checked(item: Any, path: str) -> Iterable[Any] | None:
-    """What a container holds, None for a leaf.
+    """Returns the items of a container, None for a leaf.
 
     Raises:
         MMRawError: invalid_type, invalid_value, invalid_encoding.

@@ -27,7 +27,7 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 16
 _LONG_NUMBER = re.compile(_LONG + b"0*")
 _FRACTION = (b".", b"e", b"E")
-#: Where msgspec's own message says that a text is wrong.
+#: Patterns of the position in msgspec's messages.
 _BYTE = re.compile(r"\(byte (\d+)\)\Z")
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
@@ -119,7 +119,7 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
 
 
 def _numbers(structure: bytes) -> tuple[bool, bool]:
-    """Whether an integer is too big, and whether a number has an exponent."""
+    """Tells whether an integer is too big, and whether a number has an exponent."""
     digits = structure.translate(_DIGITS)
     return _has_big_integer(structure, digits), b"0e" in digits or b"0E" in digits
 
@@ -196,7 +196,7 @@ def too_many(max_values: int, path: str) -> MMRawError:
 
 
 def _place_in(fault: str, size: int) -> str:
-    """Where a text of `size` bytes is wrong, by msgspec's message."""
+    """Returns the position at which a text of `size` bytes is wrong, from msgspec's message."""
     place = _BYTE.search(fault)
     if place is None:
         return f"one that is cut off after {size} bytes"

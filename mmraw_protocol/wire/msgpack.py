@@ -30,7 +30,7 @@ _NOT_JSON = frozenset({*range(0xC4, 0xCA), *range(0xD4, 0xD9)})
 
 
 def is_msgpack(data: bytes) -> bool:
-    """Whether bytes begin as an array or object of MessagePack, as no JSON document does."""
+    """True if bytes begin as an array or object of MessagePack, as no JSON document does."""
     return bool(data) and (0x80 <= data[0] <= 0x9F or 0xDC <= data[0] <= 0xDF)
 
 

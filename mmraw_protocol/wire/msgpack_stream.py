@@ -25,7 +25,7 @@ CHUNK = 1 << 16
 
 Kind = Literal["text", "binary", "array", "map", "scalars"]
 
-#: What a first byte begins that has the size, too.
+#: The kind that a first byte begins, if the byte includes the size.
 _SMALL: dict[int, tuple[Kind, int]] = {
     **{0x80 + size: ("map", size) for size in range(16)},
     **{0x90 + size: ("array", size) for size in range(16)},
@@ -35,7 +35,7 @@ _SMALL: dict[int, tuple[Kind, int]] = {
 _NUMBERS = {
     0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
 }  # fmt: skip
-#: What a first byte begins whose size follows, and in how many bytes.
+#: The kind that a first byte begins, if the size follows, and in how many bytes.
 _SIZED: dict[int, tuple[Kind, int]] = {
     0xC4: ("binary", 1), 0xC5: ("binary", 2), 0xC6: ("binary", 4),
     0xC7: ("binary", 1), 0xC8: ("binary", 2), 0xC9: ("binary", 4),
@@ -88,7 +88,7 @@ class Level(msgspec.Struct):
 
     @property
     def is_at_key(self) -> bool:
-        """Whether the token that was read last is a key."""
+        """True if the token that was read last is a key."""
         return self.is_map and self.done % 2 == 1
 
 
@@ -147,7 +147,7 @@ class PackedReader:
             yield part
 
     def peek(self, size: int) -> bytes:
-        """Up to so many bytes, which stay; fewer at the end of the input."""
+        """Returns up to so many bytes without consuming them; fewer at the end of the input."""
         while len(self._buffer) - self._at < size:
             data = self._read(CHUNK)
             if not data:
@@ -288,7 +288,7 @@ class JsonText:
             self._pieces = json_lines(_Unread(first, read).read, with_binary=with_binary)
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, and none at the end."""
+        """Reads up to `size` bytes, none at the end."""
         if self._pieces is None:
             held, self._held = self._held, b""
             return held + self._source(size - len(held))

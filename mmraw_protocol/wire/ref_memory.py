@@ -34,7 +34,7 @@ class RefMemory:
         return len(self._refs)
 
     def parse_ref(self, text: str) -> RawMMRef:
-        """`parse_ref(text)`, which is immutable.
+        """Returns `parse_ref(text)`, which is immutable.
 
         Raises:
             MMRawError: what `parse_ref` raises; an error is not remembered.

@@ -1,4 +1,4 @@
-"""What a ref says, in any dialect.
+"""The content of a ref, in any dialect.
 
 Source: spec/README.md, section "Fields"; schemas urn:mmraw:ref:*.
 """
@@ -21,7 +21,7 @@ from .json import to_builtins
 PREFIX = "mmraw:"
 #: Refs of an early branch to processed features.
 FEATURES_PREFIX = "mmfile:"
-#: What a text begins with that is read as a ref, if only to be rejected by name.
+#: The beginnings of texts that are read as refs, if only to be rejected by name.
 PREFIXES = (PREFIX, FEATURES_PREFIX)
 
 
@@ -37,7 +37,7 @@ class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_inline(self) -> bool:
-        """Whether the ref carries the image's bytes."""
+        """True if the ref carries the image's bytes."""
         return self.raw_uri is not None and self.raw_uri.startswith("data:")
 
     def fields(self) -> dict[str, Any]:
@@ -53,14 +53,14 @@ class RawMMRef(Shown, RefFields, frozen=True, kw_only=True, omit_defaults=True):
         return result
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Returns the HTML that a notebook shows."""
         from ..materialize.notebook import ref_html
 
         return ref_html(self)
 
 
 def is_ref(text: object) -> bool:
-    """Whether `text` is a string that starts as refs do; it may still be rejected."""
+    """True if `text` is a string that starts as refs do; it may still be rejected."""
     return isinstance(text, str) and text.startswith(PREFIXES)
 
 
@@ -99,7 +99,7 @@ def wire_of(dialect: str) -> WireDialect:
     return wire
 
 
-#: What v3-runless and v1 leave to others: a caller that converts to them keeps the run's label.
+#: Fields that v3-runless and v1 lack: a caller that converts to them keeps the run's label.
 _KEPT_APART = frozenset({"dialect", "family", "run_id"})
 
 

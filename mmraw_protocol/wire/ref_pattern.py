@@ -32,7 +32,7 @@ _LEAST = 16
 _HASH, _NAME = b'"mm_hash":"', b'"raw_image_id":"'
 _TAG = DIALECTS[DEFAULT_DIALECT].prefix.removeprefix(PREFIX).encode("ascii")
 _SIZE = len(_TAG)
-#: How base64 begins that is of an object: what it says begins like no ref.
+#: The beginning of an object in base64; what it contains begins like no ref.
 _OPENED = _TAG + b"e"
 _OPENED_TEXT = PREFIX + _OPENED.decode("ascii")
 #: By the length of unpadded base64 modulo 4: what completes it, with one to three zero bytes.
@@ -63,7 +63,7 @@ def patterns_of(texts: Sequence[bytes]) -> Iterator[Pattern | None]:
 def not_known(
     texts: Sequence[bytes], known: Container[bytes]
 ) -> Iterator[tuple[bytes, Pattern | None]]:
-    """Those refs, with their patterns as `patterns_of` gives them, whose pattern is not known."""
+    """The refs whose pattern is not known, with their patterns as `patterns_of` gives them."""
     documents = _documents_of(texts)
     if documents is None:
         pairs = zip(texts, patterns_of(texts), strict=True)
@@ -129,7 +129,7 @@ def tail_of(document: bytes) -> bytes:
 
 
 def filled(document: bytes, longer: bytes, shorter: bytes) -> bytes:
-    """What was made of a pattern, with a ref's own digits in it."""
+    """Returns the document made of a pattern, with a ref's own digits in it."""
     document = document.replace(_DIGITS[: len(longer)], longer)
     return document.replace(_DIGITS[: len(shorter)], shorter)
 

@@ -33,7 +33,7 @@ _VALUES_BESIDE = 64
 #: Bytes of a ref's JSON outside its image and payload.
 _BYTES_BESIDE = 8192
 _GRID = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
-#: What a text raises that is not canonical: the strict reader decides it.
+#: Exceptions of a text that is not canonical: the strict reader decides about it.
 UNDECIDED = (
     msgspec.MsgspecError,
     AttributeError,

@@ -38,7 +38,7 @@ _CHECKED = "data:image/png;base64,AAAA"
 def read_ref(
     text: str, sink: Sink, *, keep_uri: bool = True, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[RawMMRef, bool]:
-    """`parse_ref`, and whether the bytes of an inline image went to `sink`, in pieces.
+    """Returns what `parse_ref` returns, and whether an inline image's bytes went to `sink`.
 
     Where they did not, some may have gone there all the same. Without `keep_uri` the raw_uri of a
     ref whose image went to `sink` may be cut off.
@@ -64,7 +64,7 @@ def read_inline(
         ref = wire.read(split[0], RawMMRef, limits)
     except UNDECIDED:
         return None
-    # What was taken out must have been the source, and no other field.
+    # The part that was taken out must have been the source, and no other field.
     if ref is None or ref.raw_uri != _CHECKED:
         return None
     return msgspec.structs.replace(ref, raw_uri=split[1])

@@ -10,10 +10,10 @@ from typing import IO, Any
 
 from .errors import MMRawError
 
-#: How Parquet, Arrow files (Feather version 2) and Arrow streams (saved datasets) begin.
+#: The beginnings of Parquet, Arrow files (Feather version 2) and Arrow streams (saved datasets).
 _STREAM = b"\xff\xff\xff\xff"
 _MAGIC = (b"PAR1", b"ARRO", _STREAM)
-#: What ends a stream: the sign of a message, and no bytes of one.
+#: The end of a stream: the sign of a message, and no bytes of one.
 _STREAM_END = _STREAM + bytes(4)
 #: Bytes of rows that are taken at once, and how many rows at most.
 _BATCH_BYTES = 8 << 20
@@ -21,7 +21,7 @@ _BATCH_ROWS = 1 << 14
 
 
 def is_table(head: bytes) -> bool:
-    """Whether a file that begins with these four bytes is Parquet or Arrow."""
+    """True if a file that begins with these four bytes is Parquet or Arrow."""
     return head in _MAGIC
 
 
@@ -87,7 +87,7 @@ class RowFile:
 
 @contextlib.contextmanager
 def readable() -> Generator[None, None, None]:
-    """What pyarrow raises while it reads, as MMRawError (source_unavailable)."""
+    """Turns what pyarrow raises while it reads into MMRawError (source_unavailable)."""
     arrow = library("pyarrow")
     failed = False
     try:

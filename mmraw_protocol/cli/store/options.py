@@ -101,7 +101,7 @@ def print_some(title: str, lines: Iterable[str]) -> None:
 
 
 def print_problems(problems: list[Problem]) -> None:
-    """What could not be read."""
+    """Prints what could not be read."""
     print_some(
         "not usable",
         (

@@ -20,7 +20,7 @@ from .lines import located
 
 #: `lines` writes the last column of JSON lines as it is.
 Form = Literal["parquet", "lines"]
-#: What is rewritten together, at most: rows, and bytes of the input; and what is written together.
+#: Bounds of what is rewritten together (rows, bytes of the input), and of what is written together.
 BATCH_ROWS = 512
 BATCH_BYTES = 4 << 20
 ROW_GROUP = 32 << 20
@@ -54,7 +54,7 @@ class Summary(Shown, msgspec.Struct):
         names = ("kind", "code", "count", "bytes")
         columns = [results.column(name).to_pylist() for name in names]
         for index, (kind, code, count, size) in enumerate(zip(*columns, strict=True)):
-            # What is wrong with a thing besides counts for none.
+            # Further faults of the same thing have the count 0.
             if count:
                 _add(self.counts if code is None else self.refused, code or kind, count)
             if size:

@@ -101,7 +101,7 @@ class Loads:
         self._closed = False
 
     async def load(self, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """What `work` gives; all that is under way ends with `end`.
+        """Returns the result of `work`; `end` ends all work under way.
 
         Raises:
             BaseException: what `work` raises, or what `end` was given.
@@ -124,13 +124,13 @@ class Loads:
         self._ended = self._ended or why
         for task in self._tasks:
             task.cancel()
-        # Who else waits for an image of this request takes its bytes alone.
+        # Images of this request that still wait for room ask for their bytes one by one.
         while self._asking:
             _settle(self._asking.pop()[1], False)
 
     @contextlib.contextmanager
     def reading(self, budget: Budget) -> Generator[None]:
-        """Around the reading of an image; when the last one ends, all ask for room together.
+        """Surrounds the reading of an image; when the last one ends, all ask for room together.
 
         Each for itself, some images of several requests would hold what the others wait for.
         """
@@ -197,7 +197,7 @@ class Loads:
 
 
 def _settle(turn: asyncio.Future[bool], outcome: bool | MMRawError) -> bool:
-    """Whether somebody still waits for this turn, who now knows how it came out."""
+    """Gives a turn its outcome; False if nobody waits for it any more."""
     if turn.done():
         return False
     if isinstance(outcome, MMRawError):

@@ -1,4 +1,4 @@
-"""What differs by server and is no hook: its name, its tried versions, and where its log is."""
+"""Differences between servers that are no hooks: name, tried versions, place of the log."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Engine:
         self.refusals = RefusalLog(self.logger)
 
     def version(self) -> str:
-        """Of the server that runs here, as it says it."""
+        """The version of the server that runs here, as the server reports it."""
         return str(getattr(sys.modules.get(self.package), "__version__", "unknown"))
 
     def check_version(self, version: str) -> bool:
-        """Whether a version was tried.
+        """Checks whether a version was tried.
 
         Args:
             version: As the server says it, for example `0.32.0+cpu`; what begins with no such

@@ -1,4 +1,4 @@
-"""Where settings come from: MMRAW_* variables, and the file that one of them names."""
+"""Settings from MMRAW_* variables and from the file that one of them names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server files a picture of a ref under, and where it files what clients name.
+"""Names under which a server files pictures of refs, and under which it files clients' pictures.
 
 Servers take what a client names an image by (a uuid, a hash) for the identity of what comes with
 it, whatever that is. So no value of a client's is taken as it is: it gets a prefix, and no identity
@@ -28,7 +28,7 @@ _PIXEL_RULE = "mmraw:rgb:v1"
 
 
 class Name(msgspec.Struct, frozen=True):
-    """What goes with the picture of a ref.
+    """The name of a ref's picture.
 
     Attributes:
         identity: What the server files it under.
@@ -40,7 +40,7 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Naming(msgspec.Struct, frozen=True):
-    """How pictures of refs are named.
+    """The way in which pictures of refs are named.
 
     Attributes:
         secret: What nobody else can make a name without; None takes mm_hash for the name.
@@ -83,7 +83,7 @@ def naming_of(settings: Settings, api_servers: int) -> Naming:
 
 
 def naming_in_words(settings: Settings) -> str:
-    """How pictures are named, for a log: never the secret."""
+    """Describes how pictures are named, for a log: never the secret."""
     if settings.identity != "secret":
         return f"{settings.identity} (known to everybody)"
     return "secret" if settings.secret is not None else "secret (made for this process)"
@@ -98,5 +98,5 @@ def name_of(item: Any) -> Name | None:
 
 
 def of_client(name: Any) -> Any:
-    """Where what a client named is filed; what is no name is left to the server."""
+    """Returns the name under which a client's name is filed; leave other values to the server."""
     return CLIENTS + name if isinstance(name, str) else name

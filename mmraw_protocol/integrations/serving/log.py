@@ -13,7 +13,7 @@ from .errors import place_of
 
 #: Lines about refusals that are written in so many seconds; others are counted.
 _MOST, _SECONDS = 50, 10.0
-#: What a client may put into a log.
+#: Characters that a log does not take from a client's id.
 _ID = re.compile(r"[^\w.:-]", re.ASCII)
 
 

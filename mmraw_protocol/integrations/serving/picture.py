@@ -35,6 +35,6 @@ class Picture(msgspec.Struct, frozen=True):
         return cast("Image", image)
 
     def held_bytes(self) -> int:
-        """Of its pixels: Pillow keeps RGB in four bytes a pixel."""
+        """Size of its pixels: Pillow keeps RGB in four bytes a pixel."""
         width, height = self.image.size
         return 4 * width * height

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-#: Where less was measured: a token of 32x32 pixels of two frames, three channels of 16 bits.
+#: Memory of one token if less was measured: 32x32 pixels of two frames, 3 channels of 16 bits.
 _TOKEN_BYTES = 32 * 32 * 2 * 3 * 2
 #: Steps of priority by which threads that read and decode stand behind the server's event loop.
 _STEPS = 5
@@ -74,7 +74,7 @@ class RefImages:
         self.token_bytes = _TOKEN_BYTES
 
     def check(self, ref: RawMMRef, modality: str) -> None:
-        """Whether a ref fits this server, as far as it goes without its bytes.
+        """Checks that a ref fits this server, as far as that shows without its bytes.
 
         Args:
             ref: The ref.
@@ -93,7 +93,7 @@ class RefImages:
         adapter.parse_payload(ref.payload)
 
     def check_room(self, most_tokens: int) -> None:
-        """Whether the largest image that the limits allow could ever be read.
+        """Checks that the largest image that the limits allow can be read at all.
 
         Args:
             most_tokens: Of a prompt.
@@ -111,7 +111,7 @@ class RefImages:
     def misfit(
         self, size: tuple[int, int], said: Mapping[str, Any], tokens: int
     ) -> tuple[ErrorCode, str] | None:
-        """What the server's processor makes of an image otherwise than its layout; else None.
+        """Returns how the server's processor deviates from an image's layout; None if it does not.
 
         Args:
             size: The image's width and height.
@@ -159,7 +159,7 @@ class RefImages:
         raise failed.at(path)
 
     def check_total(self, refs: Collection[RawMMRef], most_tokens: int | None) -> None:
-        """Whether a server would refuse so many images or tokens anyway, when all is read.
+        """Refuses as many images or tokens as the server would refuse after reading them.
 
         Raises:
             MMRawError: limit_exceeded.
@@ -227,7 +227,7 @@ class RefImages:
         return self._pictures.cached_bytes
 
     def facts(self) -> dict[str, object]:
-        """What a server's log says of them at the start; it holds no secret."""
+        """Returns the facts for a server's log at the start; they include no secret."""
         settings = self.settings
         limits, usual = (
             msgspec.structs.asdict(given) for given in (settings.limits, DEFAULT_LIMITS)
@@ -254,7 +254,7 @@ class RefImages:
             with default_metrics().timed():
                 with loads.reading(budget):
                     async with loads.few, self.admission.slot():
-                        # How long a stored file is shows when it is read.
+                        # The length of a stored file is known only when it is read.
                         first = min(self.settings.limits.inline_image_bytes, budget.most // FILES)
                         await budget.take(first)
                         held = first

@@ -112,11 +112,11 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     @property
     def body_limit(self) -> int:
-        """Most bytes of a request's body."""
+        """The most bytes of a request's body."""
         return self.limits.features_bytes if self.max_body_bytes is None else self.max_body_bytes
 
     def check_room(self, processed: int = 0) -> None:
-        """Whether the largest image that the limits allow fits into what all images may hold.
+        """Checks that the largest image that the limits allow fits into the budget of all images.
 
         Args:
             processed: Bytes that the server's processor makes of it.
@@ -143,11 +143,11 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     @property
     def cache_size(self) -> int:
-        """Most bytes of decoded images to keep."""
+        """The most bytes of decoded images to keep."""
         return cache_bytes_from_environment() if self.cache_bytes is None else self.cache_bytes
 
     def materializer(self, adapter: Adapter) -> Materializer:
-        """What verifies and decodes images under the served model's layout; it keeps none itself.
+        """Returns the materializer for the served model's layout; it keeps no images itself.
 
         Raises:
             MMRawError: what `check_family` and `open_store` raise.
@@ -165,7 +165,7 @@ class Settings(Shown, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
     def check_family(self, family: str) -> None:
-        """Whether the served model's family is allowed.
+        """Checks that the served model's family is allowed.
 
         Raises:
             MMRawError: unsupported_option.

@@ -16,7 +16,7 @@ from .processor import check_beside, url_of
 
 
 def made(original: Callable[..., Any], encoder: Any, *args: Any, **given: Any) -> None:
-    """Around the making of an encoder's preprocessor: the pictures of refs under its layout.
+    """Wraps the making of an encoder's preprocessor: adds the pictures of refs under its layout.
 
     Raises:
         MMRawError: what `images_of` raises; it stops the start.
@@ -31,7 +31,7 @@ def made(original: Callable[..., Any], encoder: Any, *args: Any, **given: Any) -
 def load(
     original: Callable[..., Any], encoder: Any, data: Any, modality: Any, *args: Any, **given: Any
 ) -> Any:
-    """Around the encoder's `_load_single_item`, in a thread of its own.
+    """Wraps the encoder's `_load_single_item`, which runs in a thread of its own.
 
     Raises:
         BadRequestError: a ref is refused (HTTP 400).

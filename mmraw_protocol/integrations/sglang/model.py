@@ -27,7 +27,7 @@ def served_images(processor: Any, config: Any) -> RefImages:
             opening the store raise, and what the processor gets wrong on trial pictures.
     """
     images = images_of(config, processor._processor, processor.image_config, processor)
-    # An engine may be made where an event loop runs.
+    # An engine may be created inside a running event loop.
     with ThreadPoolExecutor(1) as thread:
         for size in trials(images.adapter):
             made = _processed(processor, images.adapter.pad_token, size)
@@ -62,12 +62,12 @@ def images_of(config: Any, processor: Any, changes: Any, served: Any = None) -> 
 
 
 def tokens_of(item: Any) -> int:
-    """How many tokens an item of one image has in its prompt."""
+    """Returns how many tokens an item of one image has in its prompt."""
     return sum(end - start + 1 for start, end in item.offsets)
 
 
 async def _processed(processor: Any, token: str, size: tuple[int, int]) -> Any:
-    """What SGLang makes of a trial picture; it finds most families' own tokens in a text."""
+    """Processes a trial picture with SGLang, which finds most families' own tokens in a text."""
     from PIL import Image
     from sglang.srt.managers.io_struct import GenerateReqInput
 

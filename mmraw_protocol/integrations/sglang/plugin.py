@@ -22,7 +22,7 @@ PLUGINS_ENV = "SGLANG_PLUGINS"
 NAME = "mmraw"
 
 _ENCODER = "sglang.srt.disaggregation.encoder.preprocessor.EncoderPreprocessor"
-#: What is hooked, by its name in SGLang, and our function around it.
+#: Hooked functions by their names in SGLang, and this package's function around each.
 TARGETS = {
     "sglang.srt.managers.multimodal_processor.get_mm_processor": "processor.made",
     "sglang.srt.multimodal.cache.identity.snapshot_media": "processor.snapshot",
@@ -57,7 +57,7 @@ def register() -> None:
 
 
 def published(original: Callable[..., Any], server_args: Any, *, role: str, **given: Any) -> Any:
-    """Around SGLang's `publish`, which comes before a process starts others.
+    """Wraps SGLang's `publish`, which runs before a process starts others.
 
     Raises:
         MMRawError: unsupported_option (SGLang loads no plugins into processes that load images).

@@ -29,7 +29,7 @@ from .plugin import SGLANG
 
 
 def made(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Around SGLang's `get_mm_processor`: a processor that takes refs too.
+    """Wraps SGLang's `get_mm_processor`: returns a processor that takes refs too.
 
     Raises:
         MMRawError: what `served_images` raises; it stops the start.
@@ -175,7 +175,7 @@ def _compare(found: Any, loaded: list[Any], refs: Iterable[int], images: RefImag
 
 
 def snapshot(original: Callable[[Any], Any], media: Any) -> Any:
-    """Around SGLang's `snapshot_media`: the identity of a ref's picture is its ref's."""
+    """Wraps SGLang's `snapshot_media`: the identity of a ref's picture is its ref's."""
     found, digest = original(media), _digest_of(media)
     return dataclasses.replace(found, content_digest=f"sha256:{digest}") if digest else found
 

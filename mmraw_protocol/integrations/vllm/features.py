@@ -26,7 +26,7 @@ Fields = dict[str, msgspec.Raw]
 
 
 def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None:
-    """What vLLM gets for a body with features; None where these hold nothing.
+    """Translates a body with features for vLLM; returns None if the features are empty.
 
     Refs become content parts, the prompt what vLLM expands to it. Features that hold no refs stay,
     under hashes that are the client's.

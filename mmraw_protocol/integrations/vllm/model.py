@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 
 async def served_model(renderer: Any, settings: Settings, naming: Any) -> Served:
-    """What a server can serve.
+    """Finds out what a server can serve.
 
     Args:
         renderer: The server's renderer.

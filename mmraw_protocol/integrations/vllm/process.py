@@ -1,4 +1,4 @@
-"""What the connectors and renderers of one process share: vLLM makes a connector for each request.
+"""State that the connectors and renderers of one process share; vLLM makes a connector per request.
 
 A server's endpoint plugin puts its images here when it starts, and says of each request which refs
 it has checked. A script that uses vLLM's `LLM` has no such plugin (`script`). Every process of
@@ -43,7 +43,7 @@ class Announced(msgspec.Struct):
         return self.failed[-1]
 
     def first(self) -> MMRawError | None:
-        """Of what was refused, the image that stands first; vLLM answers with what failed first."""
+        """The first rejected image by place; vLLM itself answers with what failed first in time."""
         places = self.places.values()
         ordered = [e for place in places for e in self.failed if e.path.startswith(place)]
         return next(iter([*ordered, *self.failed]), None)
@@ -53,7 +53,7 @@ announced: ContextVar[Announced | None] = ContextVar("mmraw_announced", default=
 
 
 class Served(msgspec.Struct, frozen=True):
-    """What a server's endpoint plugin found out of its model.
+    """The facts that a server's endpoint plugin found about its model.
 
     Attributes:
         images: The pictures of refs under the model's layout.
@@ -73,7 +73,7 @@ class Served(msgspec.Struct, frozen=True):
     most_images: int = sys.maxsize
 
     def check_sizes(self, tokens: int, images: int = 0, prompts: int = 1) -> None:
-        """Whether vLLM would refuse so many tokens or images anyway, when all is read.
+        """Refuses as many tokens or images as vLLM would refuse after reading them.
 
         Raises:
             MMRawError: limit_exceeded.
@@ -96,7 +96,7 @@ def serve(model: Served | None) -> None:
 
 
 def served() -> Served | None:
-    """What `serve` was given last."""
+    """Returns what `serve` was given last."""
     return _served
 
 

@@ -18,7 +18,7 @@ from ..serving.identity import name_of, of_client
 from . import process
 from .errors import vllm_error
 
-#: Where the renderers are that stand behind ours, by the names of ours.
+#: Modules of the renderers that ours extend, by the names of ours.
 _BASES: dict[str, str] = {}
 
 
@@ -49,7 +49,7 @@ def renderer_class(base: type[Any]) -> type[Any]:
         takes_refs = True
 
         def process_for_engine(self, prompt: Any, *args: Any, **options: Any) -> Any:
-            """What the engine gets.
+            """Returns what the engine gets.
 
             Raises:
                 VLLMValidationError: vLLM expanded an image otherwise than its ref says.
@@ -58,7 +58,7 @@ def renderer_class(base: type[Any]) -> type[Any]:
             return _compared(prompt, found, self.mm_processor_cache)
 
         async def process_for_engine_async(self, prompt: Any, *args: Any, **options: Any) -> Any:
-            """What the engine gets.
+            """Returns what the engine gets.
 
             Raises:
                 VLLMValidationError: vLLM expanded an image otherwise than its ref says.

@@ -23,13 +23,13 @@ from .urls import check_urls
 
 #: Bytes of a body that is read without a thread.
 _SHORT = 32_768
-#: What a body holds that may concern us, spelt with escapes or in another encoding too.
+#: Words of bodies that may concern us, spelled with escapes or in another encoding too.
 _MARKS = (b"mmraw:", b"mmfile:", b"mm_hashes", b"\\u", b"\0")
 _ID_CHARS = 128
 
 
 class Reading(NamedTuple):
-    """What was read of a body.
+    """The result of reading a body.
 
     Attributes:
         body: For vLLM.
@@ -92,7 +92,7 @@ class RefRequests:
             inner = asgi.with_length(scope, len(found.body))
             await self._app(inner, replayed, answers.send)
         except asyncio.CancelledError:
-            # Where vLLM does not look for it itself, its loads were cancelled.
+            # The loads were cancelled, on a route where vLLM does not look for a disconnect itself.
             if not gone.done():
                 raise
         finally:
@@ -189,7 +189,7 @@ class Answers:
 
 
 def _may_hold_refs(scope: Scope) -> bool:
-    """Whether a connection is a request of the only kind in which vLLM reads JSON."""
+    """True if a connection is a POST request with JSON, the only kind that vLLM reads as JSON."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
     kind = asgi.header(scope, b"content-type").partition(b";")[0]

@@ -49,7 +49,7 @@ def _check(url: str, uuids: list[Any], path: str, served: Served) -> int:
 
 
 def _prompts(document: Document) -> int:
-    """How many conversations a request holds: vLLM takes several at once on one of its routes."""
+    """The number of conversations in a request: one of vLLM's routes takes several at once."""
     messages = document.get("messages")
     listed = cast("list[Any]", messages if isinstance(messages, list) else [])
     return max(1, sum(isinstance(entry, list) for entry in listed))

@@ -22,7 +22,7 @@ WEEK = 7 * 86400.0
 
 
 class CollectReport(Shown, msgspec.Struct, kw_only=True):
-    """What `collect` found and did.
+    """The findings and actions of `collect`.
 
     Attributes:
         deleted: Whether removing was asked for and allowed.
@@ -55,7 +55,7 @@ class CollectReport(Shown, msgspec.Struct, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether every file was read whole, and something would stay or all was to go."""
+        """True if every file was read whole, and something would stay or all was to go."""
         return not self.problems and not self.everything
 
 

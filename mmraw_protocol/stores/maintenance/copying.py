@@ -14,7 +14,7 @@ from ..names import digest_in
 from .fsck import DamagedObject
 from .objects import Progress, StateFile, Stored, in_parallel, objects_of
 
-#: What keeps one object from being copied; any other error ends the work.
+#: Errors that keep one object from being copied; any other error ends the work.
 _OF_ONE_OBJECT = (
     "empty_source",
     "invalid_raw_image_id",
@@ -26,7 +26,7 @@ _OF_ONE_OBJECT = (
 
 
 class CopyReport(Shown, msgspec.Struct, kw_only=True):
-    """What `copy_store` did.
+    """The actions of `copy_store`.
 
     Attributes:
         objects: In the source.
@@ -50,7 +50,7 @@ class CopyReport(Shown, msgspec.Struct, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether the destination has everything."""
+        """True if the destination has everything."""
         return not self.refused
 
 
@@ -121,7 +121,7 @@ def _copy(source: AssetStore, destination: AssetStore, item: Stored) -> _Done:
 
 
 def _found_whole(destination: AssetStore, item: Stored) -> bytes | None:
-    """What the destination has under the name: nothing, the verified bytes, or b"" for damage."""
+    """Returns the destination's object of the name: None, the verified bytes, or b"" for damage."""
     try:
         return destination.get(item.entry.raw_image_id, run_id=item.run_id)
     except MMRawError as error:

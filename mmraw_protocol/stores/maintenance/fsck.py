@@ -17,7 +17,7 @@ from ..names import digest_in
 from .objects import FATAL, Progress, StateFile, Stored, in_parallel, objects_of
 from .references import Mention, Problem, read_references
 
-#: What is wrong with an object for good; a refused permission may be mended until the next time.
+#: Permanent faults of an object; a denied permission may be mended until the next time.
 _LASTING = ("object_corrupt", "limit_exceeded", "invalid_raw_image_id")
 
 
@@ -46,7 +46,7 @@ class UnmetMention(Shown, msgspec.Struct, frozen=True):
 
 
 class FsckReport(Shown, msgspec.Struct, kw_only=True):
-    """What `check` found.
+    """The findings of `check`.
 
     Attributes:
         objects, bytes: Objects in the store, and the bytes of those that were read.
@@ -80,12 +80,12 @@ class FsckReport(Shown, msgspec.Struct, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing to check: no object, or no reference in the files given."""
+        """True if there was nothing to check: no object, or no reference in the files given."""
         return not self.objects or (self.with_files and not (self.refs or self.mentions))
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """True if nothing is wrong."""
         return not (self.corrupt or self.missing or self.mismatched or self.problems)
 
 
@@ -144,7 +144,7 @@ def _read_all(
 
 
 def _digest(store: AssetStore, item: Stored) -> tuple[int, str]:
-    """How many bytes an object has, and its sha256 or the code of what is wrong with it."""
+    """Returns an object's number of bytes, and its sha256 or the code of what is wrong with it."""
     code = ""
     try:
         data = store.get(item.entry.raw_image_id, run_id=item.run_id)

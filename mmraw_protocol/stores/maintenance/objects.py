@@ -51,7 +51,7 @@ def objects_of(store: AssetStore) -> Iterator[Stored]:
 def in_parallel(
     items: Iterable[Item], work: Callable[[Item], Result], workers: int
 ) -> Iterator[Result]:
-    """What `work` gives for each item, in order; few are held at a time, however many there are.
+    """Yields the result of `work` for each item, in order; few are held at a time.
 
     If one fails, or the caller stops, what has not begun is dropped.
     """
@@ -59,7 +59,7 @@ def in_parallel(
 
 
 class StateFile:
-    """What is done so far, a line of JSON for each object, so that a killed run goes on from there.
+    """The finished objects, one line of JSON for each, so that a killed run continues from there.
 
     The file exists as long as the work is unfinished. A line that was cut off is done again; an
     object that changed since counts as new.
@@ -133,11 +133,11 @@ class StateFile:
             self._file.close()
 
     def known(self, item: Stored) -> str | None:
-        """What was recorded of an object, if it has not changed since."""
+        """Returns what was recorded of an object, if the object has not changed since."""
         return self._known.get(_key(item))
 
     def record(self, item: Stored, result: str) -> None:
-        """Notes what was found of an object."""
+        """Records the result of an object."""
         self._line([_key(item), result])
 
     def finish(self) -> None:

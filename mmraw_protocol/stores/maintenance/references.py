@@ -1,4 +1,4 @@
-"""What rollout files refer to: refs, envelopes, URLs of the store, and any other mention of a name.
+"""Finds references in rollout files: refs, envelopes, URLs of the store, and mentions of a name.
 
 A file is read line by line. Where it cannot be read to its end as JSON, or holds a ref that cannot
 be read, that is a `Problem`, and nothing may be deleted.
@@ -33,7 +33,7 @@ from .strings import Text, strings_in, strings_in_rows, strings_in_value, string
 _REF = re.compile(r"mmraw:[A-Za-z0-9_.:-]+")
 #: Anything that could be a name, anywhere: in a URL, a path, a sentence, JSON within a string.
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-#: How often a text may have been written into a URL.
+#: The number of times that a text may have been percent-encoded.
 _MOST_UNQUOTED = 4
 #: Progress is reported after this many bytes.
 _TOLD = 1 << 20
@@ -69,7 +69,7 @@ class Mention(Shown, msgspec.Struct, frozen=True):
 
 
 class References(Shown, msgspec.Struct):
-    """What was found in files.
+    """The references found in files.
 
     Attributes:
         mentions: Images that refs, envelopes and URLs of the store name, each with the first place
@@ -120,7 +120,7 @@ def read_references(
 def references_in(
     texts: Iterable[Text], store: AssetStore, *, limits: Limits = DEFAULT_LIMITS
 ) -> References:
-    """What strings refer to; the places have no file.
+    """Finds the references in strings; their places have no file.
 
     Args:
         texts: Strings of documents, and the number of the line or row of each.
@@ -201,7 +201,7 @@ class _Reader:
         yield before - left
 
     def string(self, found: Text) -> None:
-        """Notes what a string refers to."""
+        """Records the references of a string."""
         text = found.text
         if text.startswith("data:"):
             return
@@ -291,7 +291,7 @@ def _open_regular(name: str) -> BufferedReader | None:
 
 
 def _changed(before: os.stat_result, name: str) -> bool:
-    """Whether another process wrote to the file, or put another in its place, meanwhile."""
+    """True if another process wrote to the file, or put another in its place, meanwhile."""
     try:
         now = Path(name).stat()
     except OSError:

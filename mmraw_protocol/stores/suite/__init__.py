@@ -25,7 +25,7 @@ __all__ = ["RULES", "TAMPERING", "BrokenRuleError", "check_rule", "check_store"]
 
 
 def check_store(open_store: OpenStore, tamper: Tamper | None = None) -> list[str]:
-    """Puts a store through every rule.
+    """Tries every rule on a store.
 
     Args:
         open_store: Opens the store at a place, see above.
@@ -49,7 +49,7 @@ def check_store(open_store: OpenStore, tamper: Tamper | None = None) -> list[str
 
 
 def check_rule(name: str, open_store: OpenStore, tamper: Tamper | None = None) -> None:
-    """Puts a store through one rule.
+    """Tries one rule on a store.
 
     Raises:
         BrokenRuleError: saying what was expected.

@@ -1,6 +1,6 @@
 """The rules, in the order in which they build on each other; each says one thing."""
 
-# What a rule demands is its name.
+# The name of a rule says what it demands.
 # ruff: noqa: D103
 
 from __future__ import annotations
