@@ -164,7 +164,7 @@ def step(
 
 
 def ids(engine: Engine, folder: Path, form: str) -> Counter[int]:
-    """How often each row is there."""
+    """Counts how often each row is there."""
     ds, _ = engine.read(folder, form)
     if form == PARQUET:
         return Counter(row["id"] for row in ds.select_columns("id").iter_rows())

@@ -65,7 +65,7 @@ def each(work: Callable[[Any], object], inputs: Sequence[Any]) -> Work:
 def faster(
     work: str, ours: Work, theirs: Work, target: float, rounds: int, stretch: float, calls: int = 1
 ) -> Figure:
-    """How many times as fast as the standard library."""
+    """The speed as a multiple of the standard library's."""
     timing = interleaved({"ours": ours, "theirs": theirs}, rounds)
     return Figure(
         work,
@@ -83,7 +83,7 @@ def faster(
 def slower(
     work: str, floor: str, timing: Timing, target: float, stretch: float | None = None
 ) -> Figure:
-    """How many times as long as a floor."""
+    """The time as a multiple of a floor's."""
     return Figure(
         work,
         floor,
@@ -120,7 +120,7 @@ def quartiles(samples: list[float], calls: int) -> tuple[float, float]:
 
 
 def ref_floor(texts: Sequence[str]) -> Work:
-    """What no reader of v3 refs avoids: base64, and a typed decode without patterns."""
+    """The work that no reader of v3 refs avoids: base64, and a typed decode without patterns."""
     start = len(DIALECTS[DEFAULT_DIALECT].prefix)
     decode = msgspec.json.Decoder(types.RefV3).decode
     padded = [text[start:] + "=" * (-(len(text) - start) % 4) for text in texts]
@@ -318,7 +318,7 @@ def store(rounds: int) -> Iterator[Figure]:
 
 
 def imports(rounds: int) -> Iterator[Figure]:
-    """Whole interpreters, the bare one taken off."""
+    """The time of a whole interpreter less that of a bare one."""
     commands = {
         "bare": python("pass"),
         "floor": python("import msgspec"),
@@ -369,7 +369,7 @@ def shared(results: dict[str, files.Shared], megabytes: float) -> Iterator[Figur
 
 
 def floors(rounds: int) -> dict[str, float]:
-    """What the machine itself can do: seconds."""
+    """The machine's own speed, in seconds."""
     text = material.texts(1)[0]
     ref = material.stored_ref(0)
     document = msgspec.json.encode(ref)

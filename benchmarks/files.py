@@ -65,7 +65,7 @@ def against_the_standard_library(rounds: int, count: int) -> Iterator[tuple[str,
 
 
 def against_another_version(rounds: int, count: int, folder: str) -> Iterator[tuple[str, float]]:
-    """How many times as fast as another version the commands are, by processor time."""
+    """The commands' speed as a multiple of another version's, by processor time."""
     with tempfile.TemporaryDirectory() as place:
         old, new, out = (str(Path(place, name)) for name in ("v2.jsonl", "v3.jsonl", "out.jsonl"))
         write_lines(Path(old), "v2", count)
@@ -82,7 +82,7 @@ def against_another_version(rounds: int, count: int, folder: str) -> Iterator[tu
 
 
 class Shared:
-    """What a command took with some number of processes, in each round.
+    """The times of a command with some number of processes, in each round.
 
     Attributes:
         clock: Seconds by the clock.

@@ -77,7 +77,7 @@ def _turns(count: int) -> list[dict[str, Any]]:
 
 
 def conversations(rounds: int, most: int) -> Iterator[Series]:
-    """Whole conversations of one new image a turn: all bodies built, and all bodies read."""
+    """Conversations of one new image a turn: all bodies built, and all bodies read."""
     results: dict[str, list[tuple[float, float]]] = {}
     count = 1
     counts: list[int] = []

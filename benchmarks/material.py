@@ -1,4 +1,4 @@
-"""What is measured on: refs, images and features of the usual sizes, made up but well-formed."""
+"""Material of measurements: refs, images and features of usual sizes, made up but well-formed."""
 
 from __future__ import annotations
 
@@ -92,5 +92,5 @@ def items(count: int) -> dict[str, Any]:
 
 
 def texts(count: int, dialect: str = "v3") -> list[str]:
-    """That many refs."""
+    """Makes this many refs."""
     return [format_ref(stored_ref(number), dialect) for number in range(count)]

@@ -35,7 +35,7 @@ class Timing:
         return statistics.median(self.samples[name])
 
     def ratio(self, slower: str, faster: str) -> float:
-        """How many times as long one takes as the other: the median over the rounds' own ratios."""
+        """The time of one as a multiple of the other's: the median over the rounds' own ratios."""
         pairs = zip(self.samples[slower], self.samples[faster], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
@@ -76,7 +76,7 @@ def timed_process(call: list[str]) -> tuple[float, resource.struct_rusage]:
     """Seconds by the clock of a command, and what it used, its own children included."""
     started = time.perf_counter()
     child = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-    # What the child waited for is counted with it, and so are its workers.
+    # The child's own children, such as workers, are counted with it.
     _, status, usage = os.wait4(child.pid, 0)
     elapsed = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -86,7 +86,7 @@ def timed_process(call: list[str]) -> tuple[float, resource.struct_rusage]:
 
 
 def _calibrated(work: Work) -> int:
-    """How often a call is repeated in one sample."""
+    """The number of calls in one sample."""
     work()
     repeats = 1
     while _timed(work, repeats) * repeats < SAMPLE_SECONDS:
@@ -95,7 +95,7 @@ def _calibrated(work: Work) -> int:
 
 
 def processes(commands: Mapping[str, list[str]], rounds: int, *, by_clock: bool = False) -> Timing:
-    """Whole processes that take turns: their processor time, or seconds by the clock."""
+    """Measures processes that take turns: processor time, or seconds by the clock."""
     samples: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
@@ -114,7 +114,7 @@ def _children() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describes the machine and the versions on which the figures were measured."""
     packages = ("msgspec", "pybase64", "pillow")
     return {
         "processor": _processor(),

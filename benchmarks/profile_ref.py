@@ -1,4 +1,4 @@
-"""Where the time of one small v3 ref goes, part by part.
+"""Shows the time of one small v3 ref, part by part.
 
     python -m benchmarks.profile_ref
 

@@ -1,4 +1,4 @@
-"""What a rejected input costs, beside the standard library's JSON reader.
+"""Measures the cost of a rejected input against the standard library's JSON reader.
 
     python -m benchmarks.refused_input [--largest BYTES]
 
@@ -17,7 +17,7 @@ from mmraw_protocol import MMRawError, parse_features, parse_item, parse_ref
 from mmraw_protocol.wire.base64 import encode_base64url
 
 SIZES = (4096, 100_000, 1_000_000, 10_000_000)
-#: What a rejection may take: so many times json.loads, and so many seconds.
+#: The bounds of a rejection: a multiple of json.loads, and seconds.
 TIMES, BESIDE = 4, 50e-6
 HEAD = (
     '"fingerprint":"0123456789abcdef0123456789abcdef","mm_hash":"a3d1065af15153d19fd7e89a9eabbf52",'

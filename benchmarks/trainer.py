@@ -41,7 +41,7 @@ class Processor:
     """Qwen's, made again in each process; few tokens, so that decoding takes the time."""
 
     def preprocess(self, images: list[Any], **options: Any) -> Any:
-        """What Transformers' class makes of the images."""
+        """Processes the images with Transformers' class."""
         return _processor().preprocess(images, **options)
 
 

@@ -1,4 +1,4 @@
-"""What clients that mean harm cost a vLLM server with the plugin, and the others on it.
+"""Measures the cost of hostile clients for a vLLM server with the plugin and its other clients.
 
     make bench-vllm-attacks
 
@@ -43,7 +43,7 @@ def body_of(*urls: str) -> dict[str, Any]:
 
 
 def seconds(urls: Urls, body: dict[str, Any], status: int = 200) -> float:
-    """How long a request takes."""
+    """Measures the seconds that a request takes."""
     started = time.perf_counter()
     answer = urls.server.post(CHAT, body)
     assert answer.status_code == status, answer.text

@@ -101,7 +101,7 @@ def wire_table(route: Route) -> None:
 
 
 def request_table(route: Route, count: int) -> None:
-    """Whole requests for one token; images new and seen before."""
+    """Measures requests for one token with images new and seen before."""
     server = route.server
 
     def sender(path: str, bodies: Sequence[Any]) -> Callable[[int], object]:

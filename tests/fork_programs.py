@@ -35,7 +35,7 @@ def works(folder: str) -> dict[str, Callable[[], Any]]:
     values: SingleFlightCache[int] = SingleFlightCache(100)
     # Larger than what is kept: each call makes it.
     unkept: SingleFlightCache[int] = SingleFlightCache(1)
-    # What is imported at the first call is no part of what is tried.
+    # Imports at the first call are no part of what is tried.
     for warm in (cached.get(name), materializer.materialize(ref)):
         assert warm
     return {

@@ -73,7 +73,7 @@ def closed_workers(which: str) -> None:
 
 
 def low_descriptors() -> None:
-    """What prints to a closed stream while an object is written must not end up in it."""
+    """Output to a closed stream while an object is written must not end up in the object."""
     from mmraw_protocol import open_store
 
     with tempfile.TemporaryDirectory() as folder:

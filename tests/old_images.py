@@ -50,7 +50,7 @@ def rollouts(folder: Path, *rows: Any, name: str = "rollouts.jsonl") -> Path:
 
 
 def mmraw(*arguments: str | Path, code: int = 0) -> Any:
-    """What a sub-command prints."""
+    """Returns what a sub-command prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         try:

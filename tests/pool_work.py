@@ -1,4 +1,4 @@
-"""What the workers of tests/test_pool.py do with a block."""
+"""Work of the workers of tests/test_pool.py on a block."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Result = tuple[int, int, bytes]
 
 
 def told(block: Block) -> Result:
-    """Who worked on the block, and the block."""
+    """Returns the id of the process that worked on the block, and the block."""
     return os.getpid(), block.line, block.data
 
 

@@ -19,7 +19,7 @@ ANSWER = 50
 
 
 def run(name: str, *arguments: str, **options: Any) -> Any:
-    """What a program (`module.name`) saw; it is killed by the watchdog where it hangs."""
+    """Runs a program (`module.name`) and returns what it saw; the watchdog kills it if it hangs."""
     command = [sys.executable, __file__, name, *arguments]
     with tempfile.TemporaryFile() as file:
         done = subprocess.run(

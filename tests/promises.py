@@ -1,4 +1,4 @@
-"""What is promised of every refusal, in a form that tests and fuzzers share."""
+"""The promises of every rejection, in a form that tests and fuzzers share."""
 
 import functools
 import pickle
@@ -23,7 +23,7 @@ def _schema_names() -> re.Pattern[str]:
 
 
 def broken_promise(error: BaseException, *given: Any) -> str | None:
-    """What is wrong about a refusal of `given` (texts, bytes, or values with such in them)."""
+    """Says what is wrong about a rejection of `given`: texts, bytes, or values that have such."""
     if not isinstance(error, MMRawError):
         return f"another class: {type(error).__name__}"
     if error.code not in ERRORS:

@@ -98,7 +98,7 @@ def _quotes(text: str) -> Iterator[str]:
 
 
 def depth_and_count(value: Any) -> tuple[int, int]:
-    """How deep containers nest in a value, and how many values it holds, itself counted."""
+    """Returns the nesting depth of a value, and how many values it contains, itself counted."""
     if not isinstance(value, (dict, list)):
         return 0, 1
     below = [depth_and_count(v) for v in (value.values() if isinstance(value, dict) else value)]
@@ -120,7 +120,7 @@ def _outside_strings(text: str) -> Iterator[str]:
 
 
 def holds_key(value: Any, names: frozenset[str]) -> bool:
-    """Whether one of the names is a key at any depth."""
+    """True if one of the names is a key at any depth."""
     if isinstance(value, dict):
         return not names.isdisjoint(value) or any(holds_key(v, names) for v in value.values())
     return isinstance(value, list) and any(holds_key(item, names) for item in value)

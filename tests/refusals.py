@@ -1,4 +1,4 @@
-"""How tests look at a refusal: the one error, which keeps every promise of tests/promises.py."""
+"""Access to the error of a rejection, which must keep every promise of tests/promises.py."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which way a document was read or written: canonical texts have a reader of their own.
+"""Records which reader or writer took a document: canonical texts have a reader of their own.
 
 A property about both ways must have taken both; `takes` makes it fail where it has not.
 """

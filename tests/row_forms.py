@@ -76,7 +76,7 @@ def _write_stream(table: Any, path: Any) -> None:
 
 
 def _saved(folder: Path, rows: Rows) -> Path:
-    """What `datasets` saves to disk: two files, what describes them, and a cache that it made."""
+    """Makes a data set as `datasets` saves it: two files, their description, and a cache."""
     (folder / "first").mkdir()
     (folder / "saved").mkdir()
     first = _arrow(folder / "first", rows, _write_stream).read_bytes()

@@ -103,7 +103,7 @@ def test_a_struct_of_an_envelope_fits_where_it_is_right(
     value = msgspec.convert(item, CANONICAL_ITEM.structs["qwen_vl"])
     made = CANONICAL_ITEM.make(RawMMItem, value)
     fits = CANONICAL_ITEM.fits(msgspec.json.encode(value), "qwen_vl", made, DEFAULT_LIMITS)
-    # What only JSON with escapes can say is left to the strict reader.
+    # Values that JSON spells only with escapes are left to the strict reader.
     if fits or "quoted" not in str(changes):
         assert (made if fits else None) == expected
 

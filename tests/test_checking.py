@@ -34,7 +34,7 @@ def reader(data: bytes, seed: int | None = None) -> Callable[[int], bytes]:
     return lambda size: file.read(min(size, sizes.choice([1, 5, 17, 300])))
 
 
-#: What files hold: good, and broken in one place.
+#: Contents of files: good, and broken in one place.
 parts = st.sampled_from(
     [
         REF,

@@ -181,7 +181,7 @@ CASES: list[tuple[str, Spec, Spec]] = [
     ),
 ]
 
-#: What comes along with a rule and is listed beside it.
+#: Changes that come along with a rule and are listed beside it.
 COMPANIONS = {
     "dialect-added": {"definition-added"},
     "dialect-removed": {"definition-removed"},

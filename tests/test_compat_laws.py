@@ -186,7 +186,7 @@ def roots_of(schema_id: str) -> list[str]:
 
 
 def fits(edit: Callable[..., None], node: Json) -> bool:
-    """Whether an edit makes sense at a node; others would mostly be no change."""
+    """True if an edit makes sense at a node; others would mostly be no change."""
     is_object = "properties" in node or node.get("type") == "object"
     about_objects = (change_fields, change_required, change_closed, change_sources, drop_parts)
     if edit in about_objects:

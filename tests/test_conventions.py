@@ -1,4 +1,4 @@
-"""What a placeholder and a payload may say of an image: a family's conventions, and every field."""
+"""Placeholders and payloads of an image: a family's conventions, and every field."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from mmraw_protocol.wire._generated.families import FAMILIES
 
 
 class Outline(HTMLParser):
-    """What a browser would load, and how many pictures it would draw."""
+    """Collects what a browser would load, and how many pictures it would draw."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import Heads, Report, rewrite
 
-#: What the rewriter below looks for; the same letters also occur elsewhere.
+#: Texts that the rewriter below looks for; the same letters also occur elsewhere.
 HEAD = "mm:"
 
 
@@ -45,7 +45,7 @@ def new_text(text: str) -> str:
 
 
 def walked(value: Any) -> Any:
-    """What the rewritten document must say."""
+    """Returns what the rewritten document must say."""
     if isinstance(value, str):
         return new_text(value) if value.startswith(HEAD) else value
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What errors say: what was expected and what kind of thing was got, never what it says."""
+"""Messages of errors: what was expected and what kind of thing was got, never its content."""
 
 from pathlib import Path
 from typing import Any, cast

@@ -13,7 +13,7 @@ PROGRAMS = Path(__file__).parent.parent / "examples" / "pipeline"
 
 
 def run(name: str, *args: str, code: int = 0) -> str:
-    """What a program prints."""
+    """Returns what a program prints."""
     command = [sys.executable, str(PROGRAMS / name), *args]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code, done.stderr

@@ -23,7 +23,7 @@ from mmraw_protocol import (
 
 PAYLOAD = QwenVlPayload(image_grid_thw=((1, 16, 16),))
 FINGERPRINT, HASH = "c2f096345b0d84e6", "67f463a70fcc80e6"
-#: What refs of most dialects say, as JSON without its last fields.
+#: The content of refs of most dialects, as JSON without its last fields.
 JSON = (
     '{"family":"qwen_vl","fingerprint":"c2f096345b0d84e6","mm_hash":"67f463a70fcc80e6",'
     '"modality":"image","payload":{"image_grid_thw":[[1,16,16]]},'
@@ -35,7 +35,7 @@ def encoded(text: str) -> str:
 
 
 def says(ref: RawMMRef, **sources: str) -> bool:
-    """Whether a ref says what all refs here say, and names these sources."""
+    """True if a ref says what all refs here say, and names these sources."""
     common = {"family": "qwen_vl", "fingerprint": FINGERPRINT, "mm_hash": HASH, "payload": PAYLOAD}
     return ref == RawMMRef(dialect=ref.dialect, modality="image", **common, **sources)  # pyright: ignore
 

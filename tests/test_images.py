@@ -209,7 +209,7 @@ def segment(code: int, body: bytes) -> bytes:
     return bytes([0xFF, code]) + (len(body) + 2).to_bytes(2, "big") + body
 
 
-#: What stands before the first scan of some file, well or ill.
+#: Segments before the first scan of some file, well or ill formed.
 segments = st.one_of(
     st.builds(
         segment,

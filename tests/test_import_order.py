@@ -1,4 +1,4 @@
-"""How the package is built: rooms whose imports point one way, files that one can read at once.
+"""The structure of the package: imports point one way, and files are short enough to read at once.
 
 Every import counts: at the top, within functions, and those for the type checker alone.
 """
@@ -102,7 +102,7 @@ def edges() -> list[tuple[str, str]]:
 
 
 def backward(importer: str, imported: str) -> bool:
-    """Whether an import points to a later room, or past all rooms to the package itself."""
+    """True if an import points to a later room, or past all rooms to the package itself."""
     room, other = room_of(importer), room_of(imported)
     if room is None or imported in SHARED:
         return False
@@ -181,7 +181,7 @@ def test_the_wire_runs_with_msgspec_alone() -> None:
 
 
 def loaded(statement: str, prefix: str) -> set[str]:
-    """What a fresh interpreter loads for a statement: modules below `prefix`, or packages."""
+    """Lists what a fresh interpreter loads for a statement: modules below `prefix`, or packages."""
     program = (
         "import sys\n"
         "before = set(sys.modules)\n"

@@ -56,7 +56,7 @@ def test_workers_that_are_spawned_read_the_same_rows(form: str, tmp_path: Path) 
     rows = indexed_rows(row_forms.FORMS[form](tmp_path, ROWS))
     there = pickle.loads(pickle.dumps(rows))
     assert [present(there[n]) for n in range(5)] == ROWS
-    # What a worker drops is still there for its parent.
+    # Rows that a worker drops are still there for its parent.
     del there
     gc.collect()
     assert present(rows[2]) == ROWS[2]

@@ -97,7 +97,7 @@ def changed(
 
 
 def is_held(case: Case, syntax: str) -> bool:
-    """Whether a syntax of URLs knows the one of a case."""
+    """True if a syntax of URLs knows the one of a case."""
     uri = case.changes.get("raw_uri")
     wanted = {"data_url": "data:", "file_label": "file:"}.get(syntax, "")
     return uri is None or uri.startswith(wanted)
@@ -126,7 +126,7 @@ def limits_of(name: str, size: int) -> tuple[Limits, Limits]:
 
 
 def check_limit(work: Callable[[Limits], Any], name: str, size: int) -> Any:
-    """What is read at the limit, after the rejection beyond it."""
+    """Returns what is read at the limit, after the rejection beyond it."""
     at, beyond = limits_of(name, size)
     with pytest.raises(MMRawError) as caught:
         work(beyond)
@@ -143,7 +143,7 @@ def test_refs_keep_every_limit(
     size, is_canonical = case.size, spelling == "canonical"
     if not is_canonical:
         text = samples.respelled(text, dialect)
-        # Where the payload is a segment its text is measured, and elsewhere its canonical form.
+        # A payload in a segment is measured by its text, elsewhere by its canonical form.
         size += case.limit == "payload_bytes" and wire.encoding == "segments"
     with counted() as taken:
         ref = check_limit(lambda limits: parse_ref(text, limits=limits), case.limit, size)

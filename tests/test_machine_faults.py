@@ -127,7 +127,7 @@ def test_only_what_a_decoder_throws_is_the_images(
 
 
 class StoppedError(ValueError):
-    """What a handler of signals may raise."""
+    """An exception that a handler of signals may raise."""
 
 
 @pytest.mark.parametrize("kind", [StoppedError, TimeoutError, Exception, RuntimeError])

@@ -116,7 +116,7 @@ def test_an_inline_image_is_decoded_once(data: bytes) -> None:
     ref, made = ref_of(data, QWEN), Materializer(adapters={"qwen_vl": QWEN}, cache_bytes=0)
     expected = made.materialize(ref)
     with pytest.MonkeyPatch.context() as patch:
-        # What decodes the raw_uri of a ref that was read elsewhere.
+        # This function decodes the raw_uri of a ref that was read elsewhere.
         patch.setattr(materialize, "parse_data_uri", None)
         found = made.materialize(format_ref(ref))
     assert (found.rgb, found.sha256) == (expected.rgb, sha256_hex(data))

@@ -56,7 +56,7 @@ class Computed:
 
     @property
     def link(self) -> str:
-        """Where the picture is."""
+        """The URL of the picture."""
         return URL
 
 

@@ -73,7 +73,7 @@ def test_damaged_messagepack_is_read_as_it_stands_or_refused(
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] = data.draw(st.integers(0, 255))
     damaged = bytes(whole)
-    # What is accepted is what another reader finds in the same bytes.
+    # Another reader finds in accepted bytes what this one finds.
     if keeps_promises(parse_mm_refs, damaged) == "accepted" and is_msgpack(damaged):
         assert parse_mm_refs(msgspec.msgpack.decode(damaged)) == parse_mm_refs(damaged)
 

@@ -46,7 +46,7 @@ PLACE = "$[1].content[2]"
 
 
 def path_of(call: Callable[[], Any]) -> str:
-    """Where a call refuses a video or audio."""
+    """Returns the path at which a call rejects a video or audio."""
     with pytest.raises(MMRawError) as caught:
         call()
     assert caught.value.code == "modality_unsupported"
@@ -60,7 +60,7 @@ def features_of(modality: str) -> dict[str, Any]:
 
 
 def data_of(modality: str) -> dict[str, Any]:
-    """What a renderer returns for one thing of a modality."""
+    """Returns a renderer's result for one thing of a modality."""
     maps = samples.mm_data([samples.envelope()])
     return {name: {modality: by["image"]} for name, by in maps.items()}
 

@@ -71,7 +71,7 @@ def reader(data: bytes, seed: int) -> Callable[[int], bytes]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where the images of the run are."""
+    """The folder of the run's images."""
     return tmp_path / f"run_{samples.RUN_ID}" / "assets" / "images"
 
 

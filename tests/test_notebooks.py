@@ -1,4 +1,4 @@
-"""What a notebook shows of refs, features and images: picture and grid, escaped, small, local."""
+"""Refs, features and images in a notebook: picture and grid, escaped, small, local."""
 
 import base64
 import io
@@ -93,7 +93,7 @@ def pictures(html: str) -> list[Image.Image]:
 
 
 def lines(html: str) -> tuple[int, int]:
-    """How many lines lie across, and how many stand."""
+    """Counts the horizontal and the vertical lines."""
     (path,) = re.findall(r'<path d="([^"]*)"', html)
     return path.count("H"), path.count("V")
 

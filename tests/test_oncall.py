@@ -1,4 +1,4 @@
-"""What a person on call gets: for each fault that people meet, the answer that leads on."""
+"""A person on call gets, for each fault that people meet, the answer that leads on."""
 
 import base64
 import gzip
@@ -72,7 +72,7 @@ def answer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Answer:
     return run
 
 
-#: What people paste, and the words that they must read; the fault comes first.
+#: Texts that people paste, and the words that they must read; the fault comes first.
 REFUSED = {
     "another hash than the name promises": (
         ref(mm_hash="0" * 32),

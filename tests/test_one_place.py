@@ -17,7 +17,7 @@ PACKAGE = ROOT / "mmraw_protocol"
 WORDS = sorted({re.split("[^a-z]", name)[0] for name in FAMILIES})
 GRIDS = sorted({info.grid_key for info in FAMILIES.values()})
 
-#: Where a family is named outside of its module, and why.
+#: Places outside of its module where a family is named, and why.
 FAMILY_NAMES = {
     "__init__.py": "public names of the package",
     "cli/generate.py": "an example of a command, with a model's name",
@@ -27,7 +27,7 @@ FAMILY_NAMES = {
     "integrations/rendered.py": "says what a released renderer writes",
     "integrations/renderers.py": "says what a released renderer writes",
 }
-#: Where a dialect's name is written, and why.
+#: Places where a dialect's name is written, and why.
 DIALECT_NAMES = {
     "legacy/mm_store.py": "the old module, which knew these dialects and no other",
 }

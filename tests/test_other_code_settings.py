@@ -1,4 +1,4 @@
-"""What other code of the process sets in Pillow and in Python changes no verdict and no bound."""
+"""Settings that other code makes in Pillow and in Python change no verdict and no bound."""
 
 import contextlib
 import struct

@@ -17,7 +17,7 @@ PAD = 9
 
 @dataclass
 class Rendered:
-    """What a renderer returns."""
+    """The result of a renderer."""
 
     token_ids: list[int]
     multi_modal_data: Any

@@ -1,4 +1,4 @@
-"""What reading a large document costs: memory of three times its size and a little, at most."""
+"""Reading a large document takes at most three times its size in memory, and a little."""
 
 import contextlib
 import gc

@@ -52,7 +52,7 @@ def attached(messages: Any, store: LocalStore, options: Options) -> str:
 
 
 def commanded(messages: Any, store: LocalStore, options: Options) -> str:
-    """What `mmraw pack` prints; a refusal as it is reported on standard error."""
+    """Returns what `mmraw pack` prints; a rejection as it is reported on standard error."""
     with pytest.MonkeyPatch.context() as patch:
         out, err = StringIO(), StringIO()
         patch.setattr("sys.stdout", out)

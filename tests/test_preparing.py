@@ -27,7 +27,7 @@ from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire._generated.limits import Limits
 
 QWEN = get_adapter("qwen_vl")
-#: Where the two halves of `turned` have their colours.
+#: The size of `turned`, in pixels.
 SIZE = (96, 64)
 
 

@@ -1,4 +1,4 @@
-"""What processors and servers say of an image is compared with its layout, by names of data."""
+"""Answers of processors and servers about an image agree with its layout, by names of data."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from mmraw_protocol.wire._generated.families import FAMILIES
 
 
 def answers(family: str, width: int, height: int) -> dict[str, Any]:
-    """What an image processor of the family answers for one image, pixels left out."""
+    """Returns what an image processor of the family answers for one image, pixels left out."""
     layout = get_adapter(family).layout(width, height)
     names = answers_of(family)
     return {name: [reading_of(r, layout)] for name, r in names.items() if r is not None}

@@ -186,7 +186,7 @@ def converted(job: Any, data: bytes, on_error: OnError) -> Any:
     out: list[bytes] = []
     try:
         read = io.BytesIO(data).read
-        # What one block taught is used for the next one.
+        # Patterns of one block are used for the next one.
         report = rewrite(read, out.append, job, on_error=on_error, block=600)
     except MMRawError as error:
         return error.code, error.message

@@ -19,7 +19,7 @@ from mmraw_protocol.wire.ref_stream import read_ref
 
 
 def outcome(text: str, *, in_pieces: bool) -> Any:
-    """What a text says without its image, or the error."""
+    """Returns the content of a text without its image, or the error."""
     try:
         ref: RawMMRef = read_ref(text, _drop, keep_uri=False)[0] if in_pieces else parse_ref(text)
     except MMRawError as error:

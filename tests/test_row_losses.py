@@ -30,7 +30,7 @@ def refusal(row: Any) -> tuple[str, str] | None:
 
 
 class Once:
-    """What can be iterated, and has no length."""
+    """An iterable without a length."""
 
     def __init__(self, one: Any) -> None:
         self._one = one
@@ -40,7 +40,7 @@ class Once:
 
 
 class Numbered:
-    """What has items by number alone."""
+    """An object that has items by number alone."""
 
     def __init__(self, one: Any) -> None:
         self._one = one

@@ -18,7 +18,7 @@ SECRET = "correct horse battery staple"
 
 
 def identity_of(naming: Naming, store: LocalStore, data: bytes = JPEG, **changes: Any) -> str:
-    """What a picture is filed under."""
+    """Returns the name under which a picture is filed."""
     image = Materializer(store, cache_bytes=0).materialize(stored(store, data))
     return naming.name(msgspec.structs.replace(image, **changes)).identity
 

@@ -1,4 +1,4 @@
-"""What a server's owner decides, and what the server's model decides."""
+"""Decisions of a server's owner, and those of the server's model."""
 
 from pathlib import Path
 from typing import Any

@@ -52,7 +52,7 @@ def asked(answer: Any, status: int = 200, **options: Any) -> tuple[Any, Any]:
 
 
 async def generate(url: str, token_ids: list[int], **options: Any) -> Any:
-    """What the client makes of an answer."""
+    """Returns the client's result of an answer."""
     async with GenerateClient(url, "m", engine="sglang", run_id="x") as client:
         return await client.generate(token_ids, **options)
 

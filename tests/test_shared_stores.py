@@ -57,7 +57,7 @@ def test_putting_what_another_user_stored_succeeds(
     for name in ("utime", "mkdir", "rename"):
         monkeypatch.setattr(os, name, refuse)
     assert store.put(DATA) == NAME
-    # What is not there yet, or damaged, is no success.
+    # An object that is not there yet, or is damaged, is no success.
     assert code(lambda: store.put(DATA + b"2")) == "store_permission"
     monkeypatch.undo()
     (tmp_path / NAME).write_bytes(b"damaged")

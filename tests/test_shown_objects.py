@@ -1,4 +1,4 @@
-"""What objects say of themselves in logs, and what copies of them are equal to."""
+"""The `repr` of objects in logs, and the equality of copies."""
 
 import copy
 import pickle

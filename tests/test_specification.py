@@ -33,7 +33,7 @@ def page(family: str) -> str:
 
 
 def text_of_defaults(family: str, dialect: str) -> str:
-    """What the fingerprint of a family's defaults is computed over."""
+    """Returns the text over which the fingerprint of a family's defaults is computed."""
     defaults = msgspec.structs.asdict(FAMILIES[family].layout())
     return fingerprint_text(family, defaults, dialect)
 

@@ -1,4 +1,4 @@
-"""What a file refers to: however a reference is spelt, its object stays."""
+"""References in a file keep their object, however they are spelled."""
 
 import json
 import os

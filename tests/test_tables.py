@@ -140,7 +140,7 @@ def test_a_folder_goes_to_a_folder_and_a_rerun_goes_on(
     ]  # fmt: skip
     assert read(out / "a").equals(table(NEW))
     assert json.loads((out / "more" / "d.jsonl").read_text()) == NEW
-    # What was done is not done again.
+    # Finished files are not done a second time.
     broken.write_text(json.dumps(REFS[0]))
     (again,) = report(capsys, "convert", folder, "--out", out)["files"]
     assert (Path(again["file"]).name, again["written"]) == ("broken.jsonl", True)

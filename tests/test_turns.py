@@ -27,7 +27,7 @@ REF = parse_ref(samples.ref())
 
 
 def turns(count: int) -> list[dict[str, Any]]:
-    """That many turns of one image each, one behind the other."""
+    """Makes this many turns of one image each, one after the other."""
     spans = [{"offset": 100 * number, "length": 64} for number in range(count)]
     return [samples.mm_data([ITEM], mm_placeholders={"image": [span]}) for span in spans]
 

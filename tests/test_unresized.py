@@ -29,7 +29,7 @@ from mmraw_protocol.materialize import MaterializedImage
 from mmraw_protocol.wire._generated.families import FAMILIES
 
 UNRESIZED = [family for family, info in FAMILIES.items() if "do_resize" in info.config_names]
-#: Whose images stand on a raster of patches that are merged.
+#: Families whose images have a raster of patches that are merged.
 ON_A_RASTER = [family for family in UNRESIZED if not FAMILIES[family].placeholder.row_end]
 tokens = st.integers(1, 40)
 

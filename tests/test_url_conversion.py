@@ -64,7 +64,7 @@ def test_the_servers_span_counts_the_tokens_that_it_writes_around(family: str) -
 
 
 def known(body: dict[str, Any]) -> bool:
-    """Whether all refs of a body are of families with a folder, and no span means more than one."""
+    """True if all refs of a body are of families with a folder, and no span means more than one."""
     slots = parse_features(body).slots()
     return all(slot.ref.family in FAMILIES and slot.placeholder.length > 1 for slot in slots)
 

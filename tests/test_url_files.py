@@ -46,7 +46,7 @@ def row_of(messages: list[Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where the images of the run are."""
+    """The folder of the run's images."""
     return tmp_path / f"run_{samples.RUN_ID}" / "assets" / "images"
 
 
@@ -77,7 +77,7 @@ def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(capsys: pytest.CaptureFixture[str], *args: str | Path, code: int = 0) -> Any:
-    """What a command prints as JSON."""
+    """Returns what a command prints as JSON."""
     assert main([*map(str, args), "--json"]) == code
     return json.loads(capsys.readouterr().out)
 

@@ -32,7 +32,7 @@ def files() -> Iterator[Path]:
 
 
 def ask(vector: Vector, files: Path) -> dict[str, Any]:
-    """What this implementation answers."""
+    """Returns this implementation's answer."""
     given = expand(vector.input, files)
     reply = answer({"cmd": "run", "seq": vector.id, "op": vector.op, "input": given})
     assert reply is not None
@@ -40,7 +40,7 @@ def ask(vector: Vector, files: Path) -> dict[str, Any]:
 
 
 def wrong(vector: Vector, reply: dict[str, Any]) -> str | None:
-    """What is wrong about an answer, or None."""
+    """Says what is wrong about an answer, or None."""
     if vector.error is not None:
         if reply.get("ok") is not False:
             return f"{vector.id}: accepted"

@@ -66,7 +66,7 @@ def refs() -> list[str]:
 
 
 def is_read(text: str) -> bool:
-    """Whether a text without blanks around it is a ref."""
+    """True if a text without blanks around it is a ref."""
     try:
         parse_ref(text)
     except MMRawError:

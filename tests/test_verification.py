@@ -1,4 +1,4 @@
-"""What is verified of a ref: without a store by default, and more where more is at hand."""
+"""Verification of a ref: without a store by default, and more if more is at hand."""
 
 import hashlib
 import io
@@ -48,7 +48,7 @@ def codes(document: Any, **options: Any) -> list[str]:
 
 
 def faults(value: Any) -> list[tuple[str, str]]:
-    """What a file of one line is refused for: (code, path)."""
+    """Returns the faults of a file of one line as (code, path)."""
     checked = check(io.BytesIO(json.dumps(value).encode()).read)
     assert sum(checked.refused.values()) == len(checked.refusals)
     return [(one.code, one.path) for one in checked.refusals]

@@ -1,4 +1,4 @@
-"""What the plugin refuses before it reads, what waits, and what ends with a request."""
+"""Requests that the plugin rejects before it reads, that wait, and that end early."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ class Reads:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
-    """What is read of stores."""
+    """Records the reads of stores."""
     install(monkeypatch)
     found = Reads(monkeypatch)
     yield found
@@ -70,7 +70,7 @@ def parts_of(*refs: RawMMRef) -> dict[str, Any]:
 
 
 def tokens(ref: RawMMRef) -> int:
-    """How many tokens its image has."""
+    """Returns how many tokens its image has."""
     return QWEN.num_tokens(ref.payload)
 
 

@@ -193,7 +193,7 @@ def test_names_are_the_clients_however_they_are_spelt(store: LocalStore, encodin
     assert server.post(text.encode()).status == 200
     names = json.loads(server.bodies[0])["features"]["mm_hashes"]["image"]
     assert [name.startswith("client-") for name in names] == [True]
-    # What strict JSON is not, vLLM would read all the same.
+    # Strict JSON rejects this text; vLLM would read it.
     answer = server.post(text.encode(encoding))
     assert answer.code == (400, "invalid_json", None)
 

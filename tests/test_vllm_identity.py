@@ -24,7 +24,7 @@ def picture(name: str, num_tokens: int | None = None) -> Any:
 
 
 def uuids_of(**prompt: Any) -> Any:
-    """What goes to vLLM beside a prompt's data."""
+    """Returns what goes to vLLM beside a prompt's data."""
     given = {name: {"image": value} for name, value in prompt.items()}
     return named(given).get("multi_modal_uuids", {}).get("image")
 

@@ -1,4 +1,4 @@
-"""Which models a server can take refs for, by what its own processor says of trial images."""
+"""Models for which a server can take refs, by what its own processor says of trial images."""
 
 import asyncio
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any], 
         | {"vision_config": SimpleNamespace(args={"max_num_patches": 0, "min_num_patches": 256})},
         {"max_model_len": 700},
     ),
-    # Whatever the files say, the server rescales by 2.
+    # The server rescales by 2, whatever the files say.
     "inkling": (
         {"patch": 20, "rescale_image_frac": 2.0},
         {
@@ -89,7 +89,7 @@ def server(family: str, truth: Adapter | None = None, **options: Any) -> Any:
 
 
 def start(renderer: Any, **settings: Any) -> Served:
-    """What the server would serve."""
+    """Returns what the server would serve."""
     served = asyncio.run(served_model(renderer, Settings(**settings), Naming(b"s" * 32, "")))
     served.images.close()
     return served
@@ -102,7 +102,7 @@ def test_a_server_starts_under_its_own_layout_parameters(family: str) -> None:
     expected = get_adapter(family, SERVERS[family][0])
     assert served.images.adapter.fingerprint() == expected.fingerprint()
     assert served.no_features is None
-    # What it expands is the token that vLLM looks for, which need not be the pad.
+    # The server expands the token that vLLM looks for, which need not be the pad.
     text = FAMILIES[family].vllm.target
     target = renderer.vocabulary[text]
     assert served.target == (text, target)

@@ -1,4 +1,4 @@
-"""What an operator sees of a server with the plugin: a line for each refusal, and counters."""
+"""An operator's view of a server with the plugin: a line for each rejection, and counters."""
 
 import asyncio
 import json

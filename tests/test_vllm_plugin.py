@@ -100,7 +100,7 @@ def test_everything_else_is_loaded_as_vllm_does(connector: Any, store: LocalStor
 
 
 class Budget:
-    """What the media of one request may decode to, as vLLM 0.33 counts it."""
+    """The size to which the media of one request may decode, as vLLM 0.33 counts it."""
 
     def __init__(self, most: int) -> None:
         self.left = most
@@ -141,7 +141,7 @@ def test_refs_only_refuses_every_other_url_and_tensor(connector: Any, store: Loc
 def test_a_server_without_the_endpoint_plugin_takes_no_ref(
     connector: Any, store: LocalStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # What opens refs to scripts opens none to a server.
+    # A setting that opens refs to scripts opens none to a server.
     monkeypatch.setenv(script.MODEL_ENV, str(tmp_path))
     (refused,) = load(connector, format_ref(stored(store)))
     assert isinstance(refused, VLLMValidationError)

@@ -1,4 +1,4 @@
-"""How a server with the plugin starts, and what stops it, with stand-ins for vLLM's parts."""
+"""The start of a server with the plugin, and what stops it, with stand-ins for vLLM's parts."""
 
 import asyncio
 import json

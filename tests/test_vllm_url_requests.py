@@ -1,4 +1,4 @@
-"""What the plugin checks of a request before vLLM sees it, with a stand-in for the server."""
+"""The plugin's checks of a request before vLLM sees it, with a stand-in for the server."""
 
 import json
 from collections.abc import Iterator

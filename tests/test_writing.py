@@ -1,4 +1,4 @@
-"""What is written is read, and says what the value said; what cannot be read is never written."""
+"""Written text is read back with the value's content; what cannot be read is never written."""
 
 import datetime as dt
 import decimal
@@ -72,7 +72,7 @@ PAYLOADS: tuple[Any, ...] = (
     {"image_grid_thw": [[1, 16, 16]], 1: 2},
     None,
 )
-#: What a caller may have put into a field that no type checker saw.
+#: Values that a caller may have put into a field past the type checker.
 UNTYPED: tuple[Any, ...] = (
     None, True, 0, 1.0, "", ".", "run_x", "run_run_x", "con.png", "x" * 129, "a b", "é", "a:b",
     "\ud800", Text("exp42"), Text(samples.DIGEST), dt.date(2020, 1, 1), object(), [], {},

@@ -50,13 +50,13 @@ class MediaConnector:
     """vLLM's own connector: says what it was asked for."""
 
     def load_from_url(self, url: str, media_io: Any, *, fetch_timeout: int | None = None) -> Any:
-        """What stock loading gives."""
+        """Loads as stock vLLM does."""
         return ("stock", url, fetch_timeout)
 
     async def load_from_url_async(
         self, url: str, media_io: Any, *, fetch_timeout: int | None = None
     ) -> Any:
-        """What stock loading gives."""
+        """Loads as stock vLLM does."""
         return ("stock", url, fetch_timeout)
 
     def fetch_image_embedding(self, data: str) -> Any:
@@ -69,7 +69,7 @@ class MediaConnector:
 
 
 class Registry:
-    """Where connectors are registered."""
+    """The registry of connectors."""
 
     def __init__(self) -> None:
         self.classes: dict[str, Any] = {}
@@ -85,7 +85,7 @@ class Registry:
 
 
 class RendererRegistry:
-    """Where renderers are registered, by module and name."""
+    """The registry of renderers, by module and name."""
 
     def __init__(self) -> None:
         self.renderers = {"hf": ("vllm_server_stand_in", "StockRenderer")}

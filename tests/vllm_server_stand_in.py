@@ -12,7 +12,7 @@ from mmraw_protocol.wire._generated.families import FAMILIES
 
 
 class Cache:
-    """What vLLM believes that the engine has."""
+    """The content of the engine, as vLLM believes."""
 
     def __init__(self) -> None:
         self.invalidated: list[str] = []
@@ -44,7 +44,7 @@ class StockRenderer:
     def process_for_engine(
         self, prompt: Any, arrival_time: float, *, skip_mm_cache: bool = False
     ) -> Any:
-        """What vLLM's own method returns, as far as it is looked at."""
+        """Returns what vLLM's own method returns, as far as anything reads it."""
         self.asked.append(prompt)
         ((modality, items),) = prompt["multi_modal_data"].items()
         layouts = [self.truth.layout(*_picture(item).size) for item in items]
@@ -67,7 +67,7 @@ class StockRenderer:
         return StockRenderer.process_for_engine(self, prompt, arrival_time, **options)
 
     async def render_cmpl_async(self, prompts: Sequence[Any], *, skip_mm_cache: bool) -> Any:
-        """What comes of tokenized prompts."""
+        """Renders tokenized prompts."""
         assert skip_mm_cache
         return [await self.process_for_engine_async(prompt, 0.0) for prompt in prompts]
 

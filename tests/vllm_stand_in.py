@@ -34,7 +34,7 @@ NAMING = Naming(b"a secret of this test", "")
 
 
 class Answer(msgspec.Struct):
-    """What a client gets."""
+    """A client's answer."""
 
     status: int
     body: bytes

@@ -25,7 +25,7 @@ TERMS = {
     "mentions_tensor_key, value budget": "(?:names|holds)_processed|check_few_values",
     "eligible, to_builtins, ASCII": "(?:is|are)_plain|plain_json|plain ASCII",
 }
-#: Where a term may be all the same: term to use, files, reason.
+#: Places where a term may stand all the same: term to use, files, reason.
 ALLOWED = (
     ("placeholder tokens", "*.py", "a local name for ids, and what an image processor does"),
     ("placeholder tokens", "*.ts", "what an image processor does"),

@@ -50,7 +50,7 @@ def render(messages: list[dict[str, Any]], images: list[Any]) -> list[int]:
 
 
 def offsets(ids: list[int], images: list[Any]) -> list[int]:
-    """Where the first pad of each image stands."""
+    """The position of the first pad of each image."""
     found: list[int] = []
     position = 0
     for image in images:

@@ -71,7 +71,7 @@ class TileAdapter(FamilyAdapter[TileLayout]):
 
 
 def make(config: Any, placeholder: str | None) -> TileAdapter:
-    """What the entry point names: from a configuration (or None) to an adapter."""
+    """The function that the entry point names: makes an adapter from a configuration (or None)."""
     if placeholder is not None:
         raise MMRawError("unsupported_option", "toy_tiles has one placeholder convention")
     if config is None or isinstance(config, TileLayout):

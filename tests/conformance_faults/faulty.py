@@ -38,7 +38,7 @@ def honest(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_marked(request: dict[str, Any]) -> bool:
-    """Whether this is the one request at which most faults show."""
+    """True if this is the one request at which most faults show."""
     return request["input"].get("raw_image_id") == "odd.png"
 
 

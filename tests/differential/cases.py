@@ -106,7 +106,7 @@ def convert_ref(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 
 
 def _is_label(dialect: str) -> bool:
-    """Whether a ref would name its store's place, which differs."""
+    """True if a ref would name its store's place, which differs."""
     wire = DIALECTS.get(dialect)
     return wire is not None and wire.uri is not None and wire.uri[1] == "file_label"
 
@@ -141,7 +141,7 @@ def _config(rng: random.Random, seeds: Seeds) -> Any:
 
 
 def _document(rng: random.Random, family: str, parameters: Any) -> dict[str, Any]:
-    """What a processor of a family saves; now and then a name in it is another model's."""
+    """A document as a processor of a family saves it; sometimes a name in it is another model's."""
     info = FAMILIES[family if rng.random() < 0.9 else rng.choice(BUILT_IN)]
     line = rng.choice(list(info.lines.values()))
     kind = rng.choice(list(info.image_processor_types)) + rng.choice(("", "Fast", "Pil", "PilFast"))
@@ -285,7 +285,7 @@ def check_raw_image_id(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
 
 
 def build_features(rng: random.Random, seeds: Seeds) -> dict[str, Any]:
-    """What renderers know of images."""
+    """Renderers' data on images."""
     items = [seeds.one(rng, "item:ItemV1") for _ in range(rng.choice((0, 1, 1, 2, 3)))]
     hashes = [seeds.fields(rng, "v2")["mm_hash"] for _ in items]
     places: list[dict[str, int]] = []

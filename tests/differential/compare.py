@@ -41,13 +41,13 @@ class Difference:
 def expected(name: str, case: Case) -> Vector:
     """A case with this implementation's answer as the one that is right."""
     op, given = case
-    # What arrives is what JSON carries: one text, read again.
+    # The input arrives as JSON carries it: one text, read again.
     given = json.loads(json.dumps(given))
     here = {**given, "directory": _directory()} if "directory" in given else given
     try:
         reply = answer({"cmd": "run", "seq": name, "op": op, "input": here})
     except Exception as error:  # noqa: BLE001
-        # Whatever escapes is a difference from every implementation: no code is the right one.
+        # Any other exception differs from every implementation: no code is the right one.
         reply = {"ok": False, "error": {"code": f"escaped: {error!r}"[:200], "path": ""}}
     assert reply is not None
     if reply["ok"]:
@@ -74,7 +74,7 @@ def batches(cases: Iterable[Case]) -> Iterator[list[Vector]]:
 
 
 def ask(command: Sequence[str], vectors: Sequence[Vector]) -> tuple[Outcome, ...]:
-    """What became of each vector; another error code is a difference too."""
+    """Returns the outcome of each vector; another error code is a difference too."""
     report = run(command, vectors, Options(strict_codes=True, timeout=30.0))
     if report.faults:
         raise AssertionError(f"the run as a whole is at fault: {report.faults}")

@@ -19,7 +19,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class _Format(NamedTuple):
-    """How the files of a format are taken apart.
+    """The structure of a format's files.
 
     Attributes:
         split: The parts of a file; joined they are the file.

@@ -61,7 +61,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
 
 @pytest.fixture(scope="session")
 def entry_points(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where vLLM finds the entry points of this package."""
+    """The folder in which vLLM finds the entry points of this package."""
     return write_entry_points(tmp_path_factory.mktemp("entry_points"))
 
 

@@ -45,7 +45,7 @@ def chat_tokens(server: VllmServer, messages: Messages) -> list[int]:
 
 
 def render(server: VllmServer, messages: Messages) -> dict[str, Any]:
-    """What stock chat would send to the generate route: the oracle."""
+    """Returns what stock chat would send to the generate route: the oracle."""
     answer = server.post("/v1/chat/completions/render", {"model": "tiny", "messages": messages})
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -80,7 +80,7 @@ class Route:
         return generate_body(token_ids, features)
 
     def offsets(self, token_ids: Sequence[int]) -> list[int]:
-        """Where a run of pads begins."""
+        """Returns the begin of each run of pads."""
         return [
             index
             for index, token in enumerate(token_ids)

@@ -23,7 +23,7 @@ from mmraw_protocol.integrations.transformers import TensorMaker
 
 Messages = Sequence[Any]
 
-#: What logprobs of the same pixels may differ by; those of mirrored pictures differ by 0.015.
+#: The tolerance of logprobs for the same pixels; those of mirrored pictures differ by 0.015.
 CLOSE = 0.002
 
 TOOL = {
@@ -60,7 +60,7 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 
 
 class Answer(NamedTuple):
-    """What a client got.
+    """A client's answer.
 
     Attributes:
         compact_ids: The prompt that it sent: one token to expand for an image.
@@ -77,7 +77,7 @@ class Answer(NamedTuple):
     logprobs: list[float]
 
     def is_like(self, other: "Answer") -> bool:
-        """Whether both have the same prompt and tokens, and the model saw the same pixels."""
+        """True if both have the same prompt and tokens, and the model saw the same pixels."""
         return self[:4] == other[:4] and self.logprobs == pytest.approx(other.logprobs, abs=CLOSE)
 
 
@@ -172,7 +172,7 @@ def pictures_of(messages: Messages) -> list[Image.Image]:
 def tensors_are_the_processors(
     urls: Urls, rollout: Any, token_ids: list[int], pictures: list[Image.Image]
 ) -> None:
-    """What a trainer makes of a rollout is what its own processor makes of the pictures."""
+    """A trainer makes of a rollout what its own processor makes of the pictures."""
     from transformers import AutoImageProcessor
 
     processor = AutoImageProcessor.from_pretrained(urls.server.model)

@@ -90,7 +90,7 @@ class VllmServer:
         raise RuntimeError(f"the server did not answer in time:\n{self._tail()}")
 
     def is_healthy(self) -> bool:
-        """Whether the server and its engine answer."""
+        """True if the server and its engine answer."""
         try:
             return self.http.get("/health").status_code == 200
         except httpx.TransportError:

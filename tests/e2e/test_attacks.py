@@ -28,7 +28,7 @@ from mmraw_protocol.stores import LocalStore
 
 MIB = 1 << 20
 INFLIGHT, CACHE = 512 * MIB, 32 * MIB
-#: What allocators round up, and the requests' own bytes.
+#: The tolerance for allocators' rounding and the requests' own bytes.
 SLACK = 128 * MIB
 MOST_BODY = 8 * MIB
 CLIENTS = 64
@@ -64,7 +64,7 @@ def client_of(server: VllmServer, store: LocalStore) -> Urls:
 
 
 def good(urls: Urls) -> list[int]:
-    """What an honest client gets."""
+    """An honest client's answer."""
     return tokens_of(urls.chat([user(urls.ref(SMALL), "what is it?")], max_tokens=4))
 
 
@@ -75,7 +75,7 @@ def lying(urls: Urls, data: bytes) -> str:
 
 
 def begun(urls: Urls) -> float:
-    """How many images the server has begun to read."""
+    """The number of images that the server has begun to read."""
     return urls.server.metric("mmraw_image_seconds_count")
 
 
@@ -229,7 +229,7 @@ def text_in_odd_encodings(urls: Urls) -> None:
 @attack
 def odd_spellings_of_routes(urls: Urls) -> None:
     body = {"model": "tiny", "messages": [user(lying(urls, LARGE[0]))]}
-    # Where vLLM takes one of them for its route, the refs are checked there.
+    # Where vLLM takes one of these for its route, the refs are checked there.
     for path in (
         "//v1/chat/completions",
         "/v1/chat/completions/",
@@ -252,7 +252,7 @@ def connection(server: VllmServer) -> socket.socket:
 
 
 def request_bytes(path: str, body: bytes) -> bytes:
-    """What such a client sends."""
+    """The bytes that such a client sends."""
     head = f"POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
     return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
 
@@ -279,7 +279,7 @@ def test_good_clients_get_their_tokens_beside(
     peak = server.peak_bytes()
     print(f"idle {idle // MIB} MiB, peak {peak // MIB} MiB")
     assert peak <= idle + INFLIGHT + CACHE + SLACK
-    # What the attack began comes to its end, and nothing of it is held.
+    # The work that the attack began ends, and nothing of it is held.
     assert any(server.metric("mmraw_in_flight") == 0 for _ in range(100))
     assert server.metric("mmraw_cache_bytes") <= CACHE
     assert server.metric("http_requests_total", status="2xx") >= CLIENTS
@@ -294,7 +294,7 @@ def test_past_a_full_queue_clients_are_told_to_come_again(start: Start, store: L
     slow = [user(lying(urls, encode(image, "PNG"))) for image in images]
     with ThreadPoolExecutor(20) as pool:
         answers = pool.map(lambda message: urls.chat([message]), slow)
-        # What is kept waits for nothing.
+        # A kept image waits for nothing.
         assert [*pool.map(lambda _: good(urls), range(8))] == [tokens] * 8
         busy = [answer for answer in answers if "grid_mismatch" not in answer.text]
     assert 0 < len(busy) < len(slow)

@@ -80,7 +80,7 @@ def test_a_rollout_of_two_turns_from_messages_to_tensors(
     # The second turn carries both images, and its prompt begins with the first.
     assert second.prompt_ids[: len(first.prompt_ids)] == first.prompt_ids
     assert len(second.multi_modal_data.mm_items["image"]) == 2
-    # What the trainer learns from is what the engine saw, number for number.
+    # The trainer learns from the numbers that the engine saw.
     pad_id = token_id(qwen.model, qwen_adapter.pad_token)
     tensors = trainer_tensors(second, store, qwen.model, pad_id)
     stock = rendered_items(render(qwen, [user(ONE, TWO, "tensors")]), "image")

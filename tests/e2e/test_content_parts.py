@@ -30,7 +30,7 @@ def test_every_class_of_bad_ref_is_refused_with_its_code(urls: Urls) -> None:
         with pytest.raises(MMRawError) as caught:
             asyncio.run(ask([user(urls.ref(ONE), "and", bad, "differ how?")]))
         assert caught.value.code == code
-        # What a ref itself shows is refused before it is sent.
+        # A fault that shows in the ref itself is rejected before the ref is sent.
         assert getattr(caught.value, "status", 400) == 400
 
 

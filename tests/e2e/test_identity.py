@@ -1,4 +1,4 @@
-"""What a client names never reaches the picture of a ref, on any route of a stock server."""
+"""Names that a client chooses never reach the picture of a ref, on any route of a stock server."""
 
 # pyright: reportMissingImports=false
 
@@ -23,7 +23,7 @@ def urls(qwen_route: Route) -> Urls:
 
 
 def hash_of(urls: Urls, url: str) -> str:
-    """What the render route says that an image is filed under."""
+    """Returns the name under which the render route files an image."""
     rendered = render(urls.server, [user(url, "what is it?")])
     return rendered["features"]["mm_hashes"]["image"][0]
 

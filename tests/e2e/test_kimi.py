@@ -78,7 +78,7 @@ def test_several_images_and_turns(route: Route) -> None:
 
 
 def test_one_pad_for_an_image_is_refused(route: Route, models: Models) -> None:
-    """What other servers take, stock vLLM cannot: it embeds a vector at every placeholder."""
+    """Other servers take one pad; stock vLLM embeds a vector at every placeholder."""
     messages = [user(SAMPLES["jpeg-320x200"], "what is it?")]
     request: dict[str, Any] = route.request(messages, render(route.server, messages)["token_ids"])
     (place,) = request["features"]["mm_placeholders"]["vision_chunk"]

@@ -1,4 +1,4 @@
-"""What a real server says when it starts, and that it does not start where it could not serve."""
+"""A real server's start: its log, and its refusal to start if it could not serve."""
 
 import pytest
 from conftest import Start

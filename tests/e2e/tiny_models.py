@@ -259,7 +259,7 @@ def make_kimi_k25(folder: Path) -> Path:
     return folder
 
 
-#: What Transformers 5.19 writes otherwise than the published checkpoints name it.
+#: Names that Transformers 5.19 writes otherwise than the published checkpoints.
 _RENAMES = {
     "language_model.model.blocks.": "language_model.model.layers.",
     "model.mm_projector.": "mm_projector.",

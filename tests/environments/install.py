@@ -28,7 +28,7 @@ TORCH = "torch==2.13.0"
 
 
 def cache_folder() -> Path:
-    """Where environments are kept between runs."""
+    """The folder in which environments are kept between runs."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "mmraw-protocol"
 

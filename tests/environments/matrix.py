@@ -24,7 +24,7 @@ ROOT = FOLDER.parent.parent
 #: The environment of each version. Of the newest there is no CPU build.
 VERSIONS = {"0.30": "vllm-0.30", "0.31": "released", "0.32": "vllm", "0.33": "vllm-0.33"}
 OVER_OPERATORS = ("0.33",)
-#: What is tried, by the file that has the tests.
+#: The subjects of the tests, by the file that has them.
 TRIED = {
     "test_plugin": "refs as image URLs",
     "test_content_parts": "refs in content parts",
@@ -86,7 +86,7 @@ def tried(version: str) -> Counts:
 
 
 def counted(report: Path) -> Counts:
-    """What passed by file, in a report of pytest's; what is not for this version is left out."""
+    """Counts by file the tests that passed, in a report of pytest's."""
     passed, every = Counter[str](), Counter[str]()
     for case in ET.parse(report).getroot().iter("testcase"):
         file = case.get("classname", "").rpartition(".")[2]

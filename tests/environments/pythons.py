@@ -31,7 +31,7 @@ def candidates(minor: int) -> Iterator[str]:
 
 
 def works(command: str, minor: int) -> bool:
-    """Whether it starts, as what its name says, and can make environments."""
+    """True if it starts with the version of its name, and can make environments."""
     program = f"import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, {minor}))"
     try:
         return subprocess.run([command, "-c", program], capture_output=True).returncode == 0
@@ -40,7 +40,7 @@ def works(command: str, minor: int) -> bool:
 
 
 def verdict(command: str, tests: list[str]) -> str:
-    """What came of the tests on one Python."""
+    """Runs the tests on one Python and returns the result."""
     install = [command, str(HERE / "install.py"), "core"]
     environment = {**os.environ, "PIP_ONLY_BINARY": ":all:"}
     made = subprocess.run(install, env=environment, capture_output=True, text=True)

@@ -85,7 +85,7 @@ def names_in(wheel: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def found_in(tree: ast.AST, name: str) -> str:
-    """What a module has under a name of one or two parts."""
+    """Describes what a module has under a name of one or two parts."""
     node: ast.AST | None = tree
     for part in name.split("."):
         node = next((child for child in ast.iter_child_nodes(node) if _is(child, part)), None)

@@ -23,7 +23,7 @@ SERVERS = (
 
 
 class Refusal(NamedTuple):
-    """What both implementations refuse an input with."""
+    """The error with which both implementations reject an input."""
 
     code: str
     path: str
@@ -117,16 +117,16 @@ class Checkout:
         return done.returncode, done.stdout, done.stderr
 
     def mmraw(self, *arguments: str) -> str:
-        """What a command of the copy prints."""
+        """Returns what a command of the copy prints."""
         return self._run(sys.executable, "-m", "mmraw_protocol.cli", *arguments)
 
     def allows(self, bundle: str, document: Any) -> bool:
-        """Whether a bundled schema allows a document."""
+        """True if a bundled schema allows a document."""
         schema = json.loads(self.mmraw("schema", "--bundle", bundle))
         return Draft202012Validator(schema).is_valid(document)
 
     def python(self, code: str) -> Any:
-        """What `code` gives as `result`, run in the copy."""
+        """Runs `code` in the copy and returns its `result`."""
         shown = "import json\nprint(json.dumps(result))"
         return json.loads(self._run(sys.executable, "-c", f"{code}\n{shown}"))
 
@@ -142,7 +142,7 @@ class Checkout:
         )
 
     def typescript(self, code: str) -> Any:
-        """What `code` gives as `result`; it sees the package as `mmraw`."""
+        """Runs `code`, which sees the package as `mmraw`, and returns its `result`."""
         source = (
             "import * as mmraw from './typescript/dist/index.js';\n"
             "import * as inspector from './typescript/dist/inspect.js';\n"
@@ -151,7 +151,7 @@ class Checkout:
         return json.loads(self._run("node", "--input-type=module", "-e", source))
 
     def ask(self, operation: str, **given: Any) -> Any:
-        """What both implementations answer alike to an operation of the conformance protocol."""
+        """Returns the one answer of both implementations to an operation."""
         if not self._servers:
             self._servers = [self._start(command) for command in SERVERS]
         request = json.dumps({"cmd": "run", "seq": 1, "op": operation, "input": given})

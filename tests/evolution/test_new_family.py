@@ -42,7 +42,7 @@ def command() -> list[str]:
 
 
 def failures(checkout: Checkout) -> int:
-    """How many of the family's tests fail; all of them are run."""
+    """Runs all of the family's tests and counts those that fail."""
     _, output, _ = checkout.module("pytest", "-q", "tests/test_family_toy_vl.py")
     counts = {word: int(count) for count, word in re.findall(r"(\d+) (failed|passed)", output)}
     assert sum(counts.values()) == 9, output

@@ -32,7 +32,7 @@ SCENARIOS = ("new", "missing", "torn", "whole", "run")
 
 
 def ptrace_is_forbidden() -> bool:
-    """Whether the kernel refuses tracing; a missing strace is a fault of the machine's set-up."""
+    """True if the kernel refuses tracing; a missing strace is a fault of the machine's set-up."""
     assert shutil.which("strace"), "strace is needed: apt-get install strace"
     done = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, text=True)
     return done.returncode != 0 and "ptrace" in done.stderr.lower()
@@ -69,7 +69,7 @@ def put(scenario: str, root: Path, *options: str) -> tuple[int, str]:
 
 
 def first_calls(scenario: str, root: Path) -> dict[str, int]:
-    """How often each call was made before the put began, counted in a run that completes."""
+    """Counts in a complete run how often each call is made before the put begins."""
     prepare(scenario, root)
     log = root.parent / f"{root.name}.log"
     traced = ",".join(f"?{name}" for name in CALLS.values())
@@ -82,7 +82,7 @@ def first_calls(scenario: str, root: Path) -> dict[str, int]:
 
 
 def state(images: Path) -> bytes | None:
-    """What stands under the name."""
+    """Returns the bytes under the name."""
     try:
         return (images / NAME).read_bytes()
     except FileNotFoundError:

@@ -179,7 +179,7 @@ def test_what_is_put_while_old_objects_are_collected_stays(tmp_path: Path) -> No
 
 
 def there(store: LocalStore, name: str) -> bool:
-    """Whether it can be read; a collector that gives a name back does so within a moment."""
+    """True if it can be read; a collector that gives a name back does so within a moment."""
     for _ in range(200):
         if store.has(name):
             return True

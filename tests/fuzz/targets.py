@@ -1,4 +1,4 @@
-"""What is fuzzed: one function per reader, from any bytes to a value or the one error.
+"""Targets of fuzzing: one function per reader, from any bytes to a value or the one error.
 
 A target returns where the reader keeps its promises and raises AssertionError where it does not.
 """
@@ -38,7 +38,7 @@ FAMILIES = ("qwen_vl", "kimi_k25", "another")
 
 
 def _keeps(reader: Callable[..., Any], given: Any, **options: Any) -> Any:
-    """What the reader gives, or None for a refusal that keeps its promises."""
+    """Returns the reader's value, or None for a rejection that keeps its promises."""
     try:
         return reader(given, **options)
     except MMRawError as error:
@@ -129,7 +129,7 @@ def data_uri(data: bytes) -> None:
 def image(data: bytes) -> None:
     """Any bytes as an image: the header, and the pixels of small ones."""
     header = _keeps(read_header, data, limits=PICTURES)
-    # Where it would be decoded may not depend on the luck of the bytes.
+    # The luck of the bytes may not decide where the image would be decoded.
     fits_bound(data, PICTURES)
     decoded = _keeps(decode_rgb, data, limits=PICTURES, frames="first", isolation="off")
     if decoded is not None:
@@ -156,7 +156,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def seeds(target: str) -> Iterator[bytes]:
-    """What fuzzing starts from: the vectors, in the form that the target takes."""
+    """Yields the seeds of fuzzing: the vectors, in the form that the target takes."""
     if target == "image":
         for folder in ("images", "bad_images"):
             for path in sorted((vectors_folder() / folder).iterdir()):

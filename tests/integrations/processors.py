@@ -69,7 +69,7 @@ def kimi() -> Any:
 
 @dataclass(frozen=True)
 class Real:
-    """What the tests must know of a family's image processor beside its folder of spec/.
+    """Facts about a family's image processor that its folder of spec/ does not have.
 
     Attributes:
         settings: What its class is made with, from our layout parameters.

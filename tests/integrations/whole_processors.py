@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Whole:
-    """How a class of processors is made beside its image processor and tokenizer.
+    """The recipe of a whole processor besides its image processor and tokenizer.
 
     Attributes:
         parts: Classes of its other parts, by the names of its arguments.

@@ -130,7 +130,7 @@ def _rows(columns: list[list[Any]]) -> Iterator[list[Any]]:
 
 #: Types of parts whose file may be an image.
 _FILES = re.compile(r'"type": "(image|input_image|computer_screenshot|file|input_file|document)"')
-#: Where texts name what they speak of.
+#: Keys under which texts name what they are about.
 _CITED = (
     *("annotations", "citations", "citationsContent", "action", "results"),
     *("tabs", "state_changes", "tools"),
@@ -138,7 +138,7 @@ _CITED = (
 
 
 def holds_image(value: Any) -> bool:
-    """Whether a picture, its URL or its file id is in it."""
+    """True if a picture, its URL or its file id is in it."""
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         value = {name: one for name, one in fields.items() if name not in _CITED}

@@ -1,10 +1,10 @@
-"""What a mutation is."""
+"""The form of a mutation."""
 
 from typing import NamedTuple
 
 
 class Guard(NamedTuple):
-    """What is taken out (`old` becomes `new`), and the tests that must notice.
+    """A mutation (`old` becomes `new`), and the tests that must notice it.
 
     Attributes:
         name: For people, and to choose it on the command line.

@@ -49,7 +49,7 @@ def tests_of(name: str) -> list[str]:
 
 
 def command(tests: Iterable[str]) -> str:
-    """What runs some tests until one fails."""
+    """The command that runs tests until one fails."""
     files = " ".join(f"tests/test_{test}.py" for test in dict.fromkeys(tests))
     options = "-q -x -p no:cacheprovider --hypothesis-profile quick"
     return f"{PYTHON} -B -m pytest {options} {files}"
@@ -86,7 +86,7 @@ def drawn(count: int) -> dict[str, MutationSpec]:
 
 
 def enter(copy: str) -> None:
-    """What this process starts tests the copy."""
+    """Makes this process test the copy."""
     os.chdir(copy)
     os.environ |= {"PYTHONPATH": copy, "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
 

@@ -102,7 +102,7 @@ def check(guard: Guard, copy: Path) -> str:
 
 
 def verdict_of(tests: str, copy: Path) -> str:
-    """Whether the tests fail; a run that hangs has noticed too, one without tests has not."""
+    """True if the tests fail; a run that hangs counts as failed, one without tests does not."""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     environment = {
         "PYTHONPATH": str(copy),

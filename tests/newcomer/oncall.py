@@ -1,4 +1,4 @@
-"""What docs/oncall.md says that a person gets, tried row by row: `python oncall.py docs/oncall.md`.
+"""Tries docs/oncall.md row by row: `python oncall.py docs/oncall.md`.
 
 The page's own quotations are what must be printed; the inputs stand here. A row without an input
 here fails, and so does an input whose row is gone.
@@ -59,7 +59,7 @@ def changed(ref: str, **fields: object) -> str:
 
 
 def inputs() -> dict[str, list[str]]:
-    """What people have, by the first words of the page's row."""
+    """Inputs that people have, by the first words of the page's row."""
     body, whole = bodies()
     (ref,), (inline,) = body["kwargs_data"]["image"], whole["kwargs_data"]["image"]
     short = json.loads(json.dumps(body))
@@ -95,7 +95,7 @@ def table(page: str, heading: str) -> list[list[str]]:
 
 
 def missing(quoted: str, shown: str) -> bool:
-    """Whether words of the page are not in the output; numbers and names may be others."""
+    """True if words of the page are not in the output; numbers and names may be others."""
     pattern = re.sub(r"\d+", r"\\d+", re.escape(quoted))
     return re.search(pattern, shown) is None
 

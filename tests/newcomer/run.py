@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a container without a compiler, git or node has.
+# The programs of a container without a compiler, git or node.
 SYSTEM = (
     "awk basename cat chmod cp cut dirname env find grep head ln ls mkdir mktemp mv printf rm "
     "sed sh sort tail touch tr uname"
@@ -57,7 +57,7 @@ class Machine:
     def run(
         self, *command: str | Path, where: Path | None = None, code: int = 0, text: str = ""
     ) -> str:
-        """What a command prints; it must end with `code`."""
+        """Returns what a command prints; it must end with `code`."""
         path = f"{self.venv / 'bin'}{os.pathsep}{self.environment['PATH']}"
         done = subprocess.run(
             command,
@@ -73,7 +73,7 @@ class Machine:
 
 
 def pip(*arguments: str) -> str:
-    """What this machine's own pip answers."""
+    """Returns what this machine's own pip answers."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -20,7 +20,7 @@ _MAIN = (
 
 
 def missing() -> str | None:
-    """What is not installed; None where everything is."""
+    """Names what is not installed; None if everything is."""
     if shutil.which("node") is None:
         return "node 20 or later is missing"
     return None if _MAIN.exists() else "Azurite is missing: make test-objects brings it"

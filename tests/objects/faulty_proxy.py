@@ -12,7 +12,7 @@ HOLD = 30.0
 
 
 class Answer:
-    """What the server said, and a way to say it differently."""
+    """The server's answer, and ways to change it."""
 
     def __init__(
         self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes
@@ -139,7 +139,7 @@ class FaultyProxy:
             self.requests.clear()
 
     def count(self, method: str) -> int:
-        """How many requests of that method came."""
+        """Counts the requests of that method."""
         with self._lock:
             return sum(name == method for name, _ in self.requests)
 

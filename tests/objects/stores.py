@@ -1,4 +1,4 @@
-"""What the tests here share."""
+"""Shared code of the tests here."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What breaks callers of the public interface since a release, by griffe.
+"""Finds changes of the public interface since a release that break callers, by griffe.
 
 `python tests/release/interface.py v1.0.0`, in the environment of the docs; 1 where something does.
 Public is what docs/reference/python.md of that release lists.
@@ -23,7 +23,7 @@ _MEMBERS = re.compile(r"members: \[(.+)\]")
 
 
 def public(package: Any, page: str) -> set[str]:
-    """Where each name of the page is defined; a module without listed members is public whole."""
+    """Returns where each name of the page is defined; a module without members is public whole."""
     names = list(package.exports)
     for module, options in _ENTRY.findall(page):
         name = module.removeprefix(f"{PACKAGE}.")

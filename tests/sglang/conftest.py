@@ -85,5 +85,5 @@ def qwen(engines: Any) -> Engine:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """Where a test makes a checkpoint of its own."""
+    """The folder in which a test makes a checkpoint of its own."""
     return tmp_path / "model"

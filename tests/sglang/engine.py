@@ -27,7 +27,7 @@ from mmraw_protocol.stores import LocalStore
 RUN = "exp42"
 
 
-#: How its folder is made, and the text with one image that the model's template gives.
+#: The recipe of its folder, and the text with one image that the model's template gives.
 MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "qwen3_vl": (make_qwen3_vl, "<|vision_start|><|image_pad|><|vision_end|>"),
     "qwen3_5": (make_qwen3_5, "<|vision_start|><|image_pad|><|vision_end|>"),
@@ -112,7 +112,7 @@ class Engine:
         return self.manager.tokenizer.encode(text)
 
     def processed(self, *images: Any, prompt: Any = None, **fields: Any) -> Any:
-        """What the scheduler would get of a request to /generate."""
+        """Returns what the scheduler would get of a request to /generate."""
         prompt = self.prompt(len(images)) if prompt is None else prompt
         given = {"text": prompt} if isinstance(prompt, str) else {"input_ids": prompt}
         request = {"image_data": list(images), "sampling_params": {}, **given, **fields}

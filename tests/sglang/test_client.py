@@ -1,4 +1,4 @@
-"""What the client posts to /generate, as SGLang's own request type takes it."""
+"""The client's requests to /generate, as SGLang's own request type takes them."""
 
 # pyright: reportMissingImports=false
 

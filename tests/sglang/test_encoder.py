@@ -42,7 +42,7 @@ def preprocessor(engine: Engine, **options: Any) -> Any:
 
 
 def load(encoder: Any, data: Any, modality: str = "IMAGE") -> Any:
-    """What the encoder processes."""
+    """Returns what the encoder processes."""
     from sglang.srt.managers.schedule_batch import Modality
 
     return encoder._load_single_item(data, Modality[modality])

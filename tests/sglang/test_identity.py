@@ -1,4 +1,4 @@
-"""What SGLang files pictures under: its own files, and pictures of refs, whatever clients say."""
+"""Names of pictures in SGLang: its own files, and pictures of refs, whatever clients say."""
 
 # pyright: reportMissingImports=false
 
@@ -31,7 +31,7 @@ def turned() -> bytes:
 
 
 def item(engine: Engine, image: Any, **fields: Any) -> Any:
-    """What the scheduler gets of one image."""
+    """Returns what the scheduler gets of one image."""
     (found,) = engine.processed(image, **fields).mm_inputs.mm_items
     found.set_pad_value()
     return found

@@ -18,7 +18,7 @@ FORTY: list[bytes] = [
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Whether two requests would give the scheduler the same."""
+    """True if two requests would give the scheduler the same."""
     return list(found.input_ids) == list(expected.input_ids) and all(
         one.offsets == two.offsets
         and one.feature.equal(two.feature)

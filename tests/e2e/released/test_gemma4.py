@@ -39,7 +39,7 @@ def gemma(start: Start, store: LocalStore) -> Urls:
 
 
 def released(gemma: Urls, messages: Any, **options: Any) -> Any:
-    """What the released client makes of a conversation."""
+    """Renders a conversation with the released client."""
     renderer = renderers.create_renderer(tokenizer_of(gemma), renderers.Gemma4RendererConfig())
 
     async def ask() -> Any:

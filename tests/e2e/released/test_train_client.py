@@ -17,7 +17,7 @@ from mmraw_protocol import mm_refs, ref_messages
 RENDERERS = {"qwen_vl": "qwen3-vl", "kimi_k25": "kimi-k2.5"}
 REQUESTS = 64
 
-#: What the environment shows, turn by turn: each is answered before the next.
+#: Messages of the environment, turn by turn: each is answered before the next.
 SHOWN = [
     [message(data_url(ONE), "and", data_url(TWO), "differ how?")],
     [message("no image")],

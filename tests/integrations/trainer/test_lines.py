@@ -40,7 +40,7 @@ CLASSES = [
     for processor in FAMILIES[family].lines[name].processor_classes
     if processor not in REMOTE
 ]
-#: What configuration classes call the id of a token, by its role in a prompt.
+#: The names of a token's id in configuration classes, by its role in a prompt.
 IDS = {
     "token": ("image_token_id", "image_token_index"),
     "before": (
@@ -121,7 +121,7 @@ def test_a_whole_processor_expands_a_prompt_as_the_adapter_says(
 
 
 def values(document: Any, names: tuple[str, ...]) -> Iterator[Any]:
-    """What stands under any of the names, at any depth; nulls left out."""
+    """Yields the values under any of the names, at any depth, without nulls."""
     if isinstance(document, dict):
         for key, value in document.items():
             if key in names and value is not None:

@@ -33,7 +33,7 @@ def messages(data: bytes) -> list[dict[str, Any]]:
 
 
 def expected(data: bytes) -> list[Any]:
-    """What the processor makes, told the same."""
+    """Processes with the same options in the processor itself."""
     image = Image.open(io.BytesIO(data))
     size = {"shortest_edge": OWN["min_pixels"], "longest_edge": OWN["max_pixels"]}
     return [

@@ -59,7 +59,7 @@ def test_lines_come_in_another_order_in_each_epoch(maker: TensorMaker, texts: Pa
 def test_a_pass_goes_on_where_its_state_was_taken(
     maker: TensorMaker, texts: Path, workers: int
 ) -> None:
-    """What workers have prepared ahead is not lost: it was not handed out."""
+    """Batches that workers prepared ahead are not lost: they were not handed out."""
     options: dict[str, Any] = {"num_workers": workers}
     if workers:
         options["multiprocessing_context"] = "fork"

@@ -37,7 +37,7 @@ ARGUMENTS = {
     "pixtral": {"pixel_values", "image_sizes"},
     "qwen_vl": {"pixel_values", "image_grid_thw"},
 }
-#: Whose outputs tell how many tokens there are, and not in which grid.
+#: Families whose outputs tell how many tokens there are, and not in which grid.
 COUNTED = {"gemma4", "inkling", "internvl"}
 
 

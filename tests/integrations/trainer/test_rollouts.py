@@ -31,7 +31,7 @@ SPAWNED = ("qwen_vl", "pixtral")
 def maker(request: pytest.FixtureRequest, tmp_path: Path) -> TensorMaker:
     folder = tmp_path / "run_x" / "assets" / "images"
     LocalStore(folder)
-    # What has one token for an image is expanded; see test_single_tokens.py.
+    # A prompt with one token for an image is expanded; see test_single_tokens.py.
     convention = [None, *FAMILIES[request.param].conventions][-1]
     adapter = get_adapter(request.param, placeholder=convention)
     return TensorMaker(processors.ByName(request.param), store=folder, adapter=adapter)
@@ -113,7 +113,7 @@ def test_batches_hold_tokens_and_tensors(
 def test_one_token_of_the_batch_stands_for_one_feature_of_the_model(
     rows: list[dict[str, Any]], file: Path, maker: TensorMaker
 ) -> None:
-    """What a model checks first: as many pads as its vision tower gives embeddings (Qwen)."""
+    """There are as many pads as embeddings of the vision tower, which a model checks first."""
     if maker.adapter.family != "qwen_vl":
         pytest.skip("counted by the grids that Qwen's batches hold")
     for batch in loaded(maker, file):

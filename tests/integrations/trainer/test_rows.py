@@ -155,7 +155,7 @@ def test_messages_alone(
         maker.image_processor, store=maker._store, adapter=maker.adapter, vocabulary=ids
     )
     info, vllm = FAMILIES[maker.adapter.family].placeholder, FAMILIES[maker.adapter.family].vllm
-    # What a server does not write around a span the template does.
+    # The template writes the tokens around a span that the server does not write.
     before = [] if vllm.before or not info.before else [ids[info.before]]
     after = [] if vllm.after or not info.after else [ids[info.after]]
 

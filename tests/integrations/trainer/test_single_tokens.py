@@ -61,7 +61,7 @@ def test_loss_and_gradients_are_those_of_the_processors_own_batch(tiny: Trained)
     batch = collate(samples, pad_token_id=tiny.processor.tokenizer.pad_token_id)
     for name, value in own.items():
         assert torch.equal(batch[name], value), name
-    # What was added carries no loss; neither does it in the other batch, then.
+    # Added tokens carry no loss; then they carry none in the other batch either.
     labels = with_labels(own)["labels"].masked_fill(batch["labels"] == -100, -100)
     pads = own["input_ids"] == tiny.processor.tokenizer.get_vocab()[tiny.line.placeholder.token]
     assert int((batch["labels"] == -100)[pads].sum()) == int(pads.sum()) - 3

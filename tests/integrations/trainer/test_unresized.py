@@ -28,7 +28,7 @@ from mmraw_protocol.integrations.transformers import TensorMaker, adapter_of
 from mmraw_protocol.wire._generated.families import FAMILIES
 
 UNRESIZED = [family for family, info in FAMILIES.items() if "do_resize" in info.config_names]
-#: Whose models merge patches on a raster that the processor does not ask for.
+#: Families whose models merge patches on a raster that the processor does not ask for.
 MERGED = {"gemma4", "kimi_k25"}
 SIZES = 2000
 

@@ -19,7 +19,7 @@ from whole_processors import adapter_of_line, whole_processor
 from mmraw_protocol.families import Adapter
 from mmraw_protocol.wire._generated.families import FAMILIES, Line
 
-#: What every tiny language model has.
+#: The configuration of every tiny language model.
 TEXT: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 32,
@@ -237,7 +237,7 @@ def _llava(p: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Tiny:
-    """How a line's model is made.
+    """The recipe of a line's model.
 
     Attributes:
         model: Its class in Transformers.
@@ -295,7 +295,7 @@ class Trained:
 
     @property
     def image_text(self) -> str:
-        """What stands for one image in a text."""
+        """The text that stands for one image."""
         tokens = self.line.placeholder
         return f"{tokens.before}{tokens.token}{tokens.after}"
 
