@@ -1,4 +1,4 @@
-"""What spec/meta/ says of schemas: which annotations there are, and the values that they take."""
+"""Reads spec/meta/: the annotations of schemas and the values that they take."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ EXTENSIONS = frozenset(_DOCUMENTS[0]["properties"])
 
 
 def faults(schema: Any) -> Iterator[str]:
-    """Where `schema` breaks the meta-schema, each as a JSON pointer and what is wrong there."""
+    """Yields where `schema` breaks the meta-schema: a JSON pointer and what is wrong there."""
     for error in _VALIDATOR.iter_errors(schema):
         yield f"#/{'/'.join(str(key) for key in error.absolute_path)}: {error.message}"

@@ -1,4 +1,4 @@
-"""From spec/ to the intermediate representation."""
+"""Builds the intermediate representation from spec/."""
 
 from __future__ import annotations
 

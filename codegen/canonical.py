@@ -1,4 +1,4 @@
-"""From a definition to one pattern: the canonical text of its documents.
+"""Turns a definition into one pattern: the canonical text of its documents.
 
 Keys are in their order and values in their one spelling, so a text that matches has no duplicate
 key, no blank and no escape, and its strings match their own patterns.
@@ -25,10 +25,10 @@ from .walk import Kinds, written
 
 #: Strings of characters that canonical JSON writes as they are.
 _FREE = r"[ !#-\[\]-~]*"
-#: What follows a string.
+#: The characters that follow a string.
 _QUOTE = '(?=")'
 _POSITIVE = "[1-9][0-9]{0,15}"
-#: What a pattern must not hold: it could match characters that canonical JSON escapes.
+#: Characters that a pattern must not contain: it could match ones that canonical JSON escapes.
 _OPEN = re.compile(r"\[\^|(?<!\\)\.(?![^\[]*\])|\\[DSWs]")
 
 
@@ -70,7 +70,7 @@ def _object(model: Model, fields: tuple[Field, ...], variant: Variant | None) ->
     for part in fields:
         member = _member(model, part, variant)
         if is_first:
-            # Until a required member, a comma follows; from then on one precedes.
+            # A comma follows each member up to the first required one, and precedes each later one.
             text += member if part.required else f"(?:{member},)?"
             is_first = not part.required
         else:
@@ -129,6 +129,6 @@ def _string(item: String, end: str) -> str:
         raise SchemaError(f"a pattern must be anchored at both ends: {item.pattern}")
     if _OPEN.search(item.pattern):
         raise SchemaError(f"a pattern must list its characters: {item.pattern}")
-    # What a reader strips is never written.
+    # A reader strips these characters, so they are never written.
     stripped = "" if item.strip is None else f"(?!{re.escape(item.strip)})"
     return stripped + item.pattern[1:-1].replace("$", end)

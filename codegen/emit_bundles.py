@@ -50,14 +50,14 @@ def _text(model: Model, schema: Schema) -> str:
 
 
 def _bundled(spec: Spec, ref: str, base: str, definitions: Json, sources: set[str]) -> str:
-    """The local name of what `ref` names, which is added to `definitions` with all that it uses."""
+    """Returns the local name of `ref`, and adds it to `definitions` with all that it uses."""
     full, node = spec.definition(ref, base)
     schema_id, _, fragment = full.partition("#")
     # Names are unique over all schemas.
     name = fragment.removeprefix("/$defs/")
     if name not in definitions:
         sources.add(spec.schemas[schema_id].path)
-        # Before what it uses, since a definition may use itself.
+        # The entry comes before what it uses, since a definition may use itself.
         definitions[name] = None
         definitions[name] = _standalone(spec, node, schema_id, definitions, sources)
     return f"#/$defs/{name}"

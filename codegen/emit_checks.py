@@ -138,7 +138,7 @@ def _string(item: String, rule: str) -> str:
 def _fits_payload(model: Model, name: str) -> str:
     lines = [
         f"def fits_{snake(name)}(payload: Any, limits: Limits) -> bool:",
-        '    """Whether integers keep the rules that no pattern of a text can say."""',
+        '    """True if integers keep the rules that no pattern of a text can express."""',
     ]
     conditions: list[str] = []
     for part in model.definitions[name].fields:
@@ -217,7 +217,7 @@ def _fits(model: Model, item: Definition) -> str:
         f"#: The canonical {text} of {title}, by family.\n"
         f"_{name} = Patterns(\n    {{\n{patterns}    }},\n    of_bytes={is_json},\n)\n\n\n"
         f"def fits_{name}(text: Any, family: str, value: Any, limits: Limits) -> bool:\n"
-        f'    """Whether `text` is the canonical one of a value that keeps every rule.\n\n'
+        f'    """True if `text` is the canonical one of a value that keeps every rule.\n\n'
         "    Raises:\n        KeyError: Its family is not built in.\n"
         '    """\n'
         f"    return (\n        {body}\n    )\n"
@@ -225,7 +225,7 @@ def _fits(model: Model, item: Definition) -> str:
 
 
 def _fits_string(model: Model, part: Field, names: set[str]) -> list[str]:
-    """What the pattern leaves open: limits, which can be set, and hand-written syntax."""
+    """Emits the checks that the pattern leaves open: limits and hand-written syntax."""
     text = string_of(model, part.type)
     if text is None:
         return []

@@ -72,7 +72,7 @@ def emit(model: Model) -> dict[str, str]:
     out = [python_header(model, _TITLE, _SOURCE), "from typing import Any\n"]
     rows = "\n".join(f"    {python_literal(row)}," for row in _places(model))
     out.append(
-        f"#: Where a part may hold its image, in the order in which they are tried.\n"
+        f"#: The places of an image in a part, in the order in which they are tried.\n"
         f"PLACES: tuple[dict[str, Any], ...] = (\n{rows}\n)\n"
     )
     for name, text, value in _tables(model):

@@ -142,7 +142,7 @@ class _Long(int):
 
 
 def _faults(model: Model) -> str:
-    """What no reader may accept: wrong values by definition and field, and what must be there."""
+    """Emits what no reader may accept: wrong values by definition and field, required fields."""
     objects = [model.definitions[name] for name in model.order if model.definitions[name].is_object]
     wrong = "".join(
         f"    {item.name!r}: {{\n"

@@ -88,7 +88,7 @@ class WireDialect(NamedTuple):
 
     @property
     def attributes(self) -> frozenset[str]:
-        """What the dialect can carry, by the names of the model."""
+        """The fields that the dialect can carry, by the names of the model."""
         return frozenset(attribute for _, attribute in self.fields)
 
 
@@ -113,7 +113,7 @@ class ItemWire(NamedTuple):
 
 
 class CanonicalItem(NamedTuple):
-    """How envelopes of the dialect that is written are read at once.
+    """The reading of envelopes of the dialect that is written.
 
     Attributes:
         structs: The struct of each built-in family.
@@ -150,9 +150,11 @@ def _dialects(model: Model) -> str:
     default = next(item.dialect for item in model.refs if item.is_default)
     written = [item.dialect for item in model.refs if (item.wire or {})["write"]]
     written.sort(key=lambda name: (name != default, name))
-    out.append(f"#: What `format_ref` writes by default.\nDEFAULT_DIALECT: Dialect = {default!r}\n")
     out.append(
-        "#: What `format_ref` writes, the default first.\n"
+        f"#: The dialect of `format_ref` by default.\nDEFAULT_DIALECT: Dialect = {default!r}\n"
+    )
+    out.append(
+        "#: The dialects that `format_ref` writes, the default first.\n"
         f"WRITABLE: tuple[Dialect, ...] = {literal(written)}\n"
     )
     rows = "".join(_item(model, item) for item in model.items)
@@ -352,7 +354,7 @@ def _limits(model: Model) -> str:
     )
     out.append(
         "class Limits(Struct, frozen=True, kw_only=True):\n"
-        '    """What a reader accepts at the most (urn:mmraw:limits:v1); '
+        '    """The most that a reader accepts (urn:mmraw:limits:v1); '
         'every limit can be set."""\n\n'
         f"{rows}"
     )

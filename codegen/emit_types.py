@@ -122,7 +122,7 @@ def _family_struct(model: Model, item: Definition, variant: Variant) -> str:
 
 
 def _fields_struct(model: Model, name: str, title: str, dialects: list[Definition]) -> str:
-    """What the dialects of a kind can carry together, under the names of the model."""
+    """Emits the fields that the dialects of a kind can carry together, by the model's names."""
     fields: dict[str, list[Field]] = {}
     for item in dialects:
         for part in item.fields:

@@ -111,7 +111,7 @@ def _limits(model: Model) -> str:
 
 
 def _texts(model: Model) -> str:
-    """What people read: kept apart, so that a program without an interface need not load it."""
+    """Emits texts for people as a module that programs without an interface need not load."""
     out = [header(model, "What every field and error code means, for people.")]
     out.append('import type { ErrorCode } from "./errors.js";\n')
     out.append(
@@ -162,7 +162,7 @@ def _texts(model: Model) -> str:
 
 
 def _range(item: Type) -> dict[str, Any]:
-    """What an interface needs to know to let a person set a layout parameter."""
+    """Returns what an interface needs to know to let a person set a layout parameter."""
     inner = item.inner if isinstance(item, Nullable) else item
     nullable = isinstance(item, Nullable)
     if isinstance(inner, Integer):

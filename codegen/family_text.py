@@ -1,4 +1,4 @@
-"""What a family.json says of prompts, as text: for spec/README.md and for the family's page.
+"""Texts on prompts from a family.json, for spec/README.md and for the family's page.
 
 Tokens are in blocks of code and never in a table: a bar within a cell is written in several ways.
 """
@@ -14,7 +14,7 @@ _TITLES = ("before", "placeholder token", "row end", "last row's end", "after")
 
 
 def placeholder_length(info: Json) -> str:
-    """How long the span on the wire is, for a table."""
+    """Describes the length of the span on the wire, for a table."""
     placeholder = info["placeholder"]
     if placeholder["row_end"]:
         return "num_tokens + h"

@@ -130,7 +130,7 @@ class Field:
 
     @property
     def is_flag(self) -> bool:
-        """Whether its presence is all that it says: an optional constant."""
+        """True if its presence is all that it says: an optional constant."""
         return not self.required and isinstance(self.type, Const) and self.type.value is not None
 
 
@@ -170,24 +170,24 @@ class Definition:
 
     @property
     def is_object(self) -> bool:
-        """Whether this is a closed object with fields."""
+        """True if this is a closed object with fields."""
         return self.type is None
 
     @property
     def is_ref(self) -> bool:
-        """Whether this is a dialect of refs."""
+        """True if this is a dialect of refs."""
         return self.wire is not None
 
     @property
     def is_canonical(self) -> bool:
-        """Whether its canonical texts have a reader of their own: those of dialects in use."""
+        """True if its canonical texts have a reader of their own: those of dialects in use."""
         if not self.by_family:
             return False
         return bool(self.wire["write"]) if self.wire is not None else self.is_default
 
     @property
     def is_item(self) -> bool:
-        """Whether this is a dialect of envelopes."""
+        """True if this is a dialect of envelopes."""
         return self.by_family and self.wire is None
 
 
@@ -222,7 +222,7 @@ class Model:
 
     @property
     def modalities(self) -> list[str]:
-        """Those of built-in families, that of message parts, and those that are refused."""
+        """The modalities of built-in families, that of message parts, and the rejected ones."""
         found = {info["feature_modality"] for info in self.spec.families.values()}
         return sorted({"image", *found, *self.spec.modalities["unsupported"]})
 

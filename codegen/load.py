@@ -58,7 +58,7 @@ FAMILY_KEYS = frozenset(
         "vllm",
     }
 )
-#: What a family.json may leave out, with the value that it then has.
+#: Keys that a family.json may omit, with the value that they then have.
 _PLACEHOLDER: Json = {"conventions": [], "row_end": "", "end": ""}
 _EXPANSION: Json = {"before": "", "after": "", "refused": {}, "item": {}, "parameters": {}}
 #: Of an engine whose expansion of the family was not tried, the target is empty.
@@ -69,7 +69,7 @@ _ENGINES: dict[str, Json] = {
 _LINE: Json = {"parameters": {}, "placeholder": {}, "token_ids": {}}
 _TENSORS: Json = {"call": {}, "outputs": {}, "token_types": "", "positions": ""}
 _OUTPUT: Json = {"output": "", "shape": [], "values": [], "returned": True, "padded": False}
-#: What modalities.json says of a modality that is refused, and how it recognizes media.
+#: Keys of modalities.json on a modality that is rejected, and on how it recognizes media.
 _REFUSED_KEYS = {"parts", "media_type", "remedy"}
 _MEDIA_KEYS = {"types", "within", "names"}
 _CONFIGURATION: Json = {
@@ -143,7 +143,7 @@ class Spec:
 
 
 def kind_of(node: Json, place: str) -> str:
-    """Which form of the subset a schema node has."""
+    """Returns the form of the subset that a schema node has."""
     if node.get("x-mmraw-opaque"):
         return "opaque"
     for keyword in ("$ref", "const", "oneOf", "not"):
@@ -268,7 +268,7 @@ def _schema(document: Json, data: bytes, place: str) -> Schema:
 
 
 def load_families(root: Path) -> dict[str, Json]:
-    """What every folder of families/ says of its family in family.json, by the family's name."""
+    """Reads family.json of every folder of families/, by the family's name."""
     families: dict[str, Json] = {}
     for folder in sorted(path for path in (root / "families").iterdir() if path.is_dir()):
         document = cast(Json, json.loads((folder / "family.json").read_bytes()))
@@ -288,7 +288,7 @@ def load_families(root: Path) -> dict[str, Json]:
 
 
 def _filled(document: Json) -> Json:
-    """What family.json says, with what it leaves out; a line has a whole placeholder of its own."""
+    """Fills in what a family.json omits; a line has a whole placeholder of its own."""
     placeholder = {**_PLACEHOLDER, **document["placeholder"]}
     lines = {name: {**_LINE, **line} for name, line in document["lines"].items()}
     for line in lines.values():
@@ -307,7 +307,7 @@ def _filled(document: Json) -> Json:
     return {**document, **said}
 
 
-#: What errors.json says of each code.
+#: Keys of errors.json for each code.
 _OF_AN_ERROR = {"cause", "example", "http_status", "meaning", "remedy", "since"}
 
 

@@ -54,12 +54,12 @@ def fingerprint(text: str) -> str:
 
 
 def fingerprint_text(scheme: str, family: str, parameters: Json) -> str:
-    """What a scheme that names the parameters hashes."""
+    """The text that a scheme that names the parameters hashes."""
     values = sorted((name, json.dumps(value)) for name, value in parameters.items())
     pairs = (f"{name}={value.replace(' ', '')}" for name, value in values)
     return ":".join([f"{_PREFIXES[scheme]}{family}", *pairs])
 
 
 def positional_text(family: str, parameters: Json, order: tuple[str, ...]) -> str:
-    """What the positional scheme hashes: values alone, in an order of their own."""
+    """The text that the positional scheme hashes: values alone, in an order of their own."""
     return ":".join([f"{_PREFIXES['v1']}{family}", *(json.dumps(parameters[n]) for n in order)])

@@ -30,7 +30,7 @@ def source_line(model: Model, *sources: str) -> str:
 
 
 def wrapped(text: str, indent: str, width: int = 96) -> str:
-    """`text` broken at blanks so that no line is longer than `width`."""
+    """Breaks `text` at blanks so that no line is longer than `width`."""
     lines = [indent]
     for word in text.split():
         if len(lines[-1]) + len(word) + 1 > width and lines[-1].strip():

@@ -279,7 +279,7 @@ export interface FamilyInfo {
 """
 
 
-#: What the table of families follows from.
+#: Sources of the table of families.
 _SOURCES = ("common/", "families/", "limits.json")
 
 

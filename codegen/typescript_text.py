@@ -52,14 +52,14 @@ class ModelField(NamedTuple):
 
 
 def model_fields(dialects: list[Definition]) -> list[ModelField]:
-    """What the dialects of a kind can carry together, under the names of the model."""
+    """The fields that the dialects of a kind can carry together, by the model's names."""
     fields: dict[str, list[Field]] = {}
     for item in dialects:
         for part in item.fields:
             fields.setdefault(part.attribute, []).append(part)
     found: list[ModelField] = []
     for name, parts in sorted(fields.items()):
-        # What is constant everywhere is no field: a writer knows it.
+        # A field that is constant everywhere is omitted: a writer knows it.
         if all(isinstance(part.type, Const) and not part.is_flag for part in parts):
             continue
         # A dialect of one family does not name it.

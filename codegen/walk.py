@@ -27,7 +27,7 @@ Text = TypeVar("Text")
 
 @dataclass(frozen=True)
 class Kinds(Generic[Text]):
-    """What is written for each kind of type; what is inside of a type comes written already.
+    """The text for each kind of type; the inner types come written already.
 
     `opaque` is None where an opaque object may only be a payload.
     """
@@ -46,7 +46,7 @@ class Kinds(Generic[Text]):
 
 
 def written(item: Type, kinds: Kinds[Text]) -> Text:
-    """What an emitter writes for a type.
+    """Returns the text that an emitter writes for a type.
 
     Raises:
         SchemaError: An opaque object where the emitter takes none.

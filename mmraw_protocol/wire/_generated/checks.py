@@ -623,7 +623,7 @@ check_ref_v3: Check = closed(
 
 
 def fits_gemma4_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_hw = payload.image_grid_hw
     image_grid_hw_0, = image_grid_hw
     image_grid_hw_0_0, image_grid_hw_0_1 = image_grid_hw_0
@@ -635,7 +635,7 @@ def fits_gemma4_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_glm4v_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_thw = payload.image_grid_thw
     image_grid_thw_0, = image_grid_thw
     image_grid_thw_0_0, image_grid_thw_0_1, image_grid_thw_0_2 = image_grid_thw_0
@@ -645,7 +645,7 @@ def fits_glm4v_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_glm5_next_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_thw = payload.image_grid_thw
     image_grid_thw_0, = image_grid_thw
     image_grid_thw_0_0, image_grid_thw_0_1, image_grid_thw_0_2 = image_grid_thw_0
@@ -655,7 +655,7 @@ def fits_glm5_next_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_inkling_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_hw = payload.image_grid_hw
     image_grid_hw_0, = image_grid_hw
     image_grid_hw_0_0, image_grid_hw_0_1 = image_grid_hw_0
@@ -667,7 +667,7 @@ def fits_inkling_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_intern_vl_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_tiles_hw = payload.image_tiles_hw
     image_tiles_hw_0, = image_tiles_hw
     image_tiles_hw_0_0, image_tiles_hw_0_1 = image_tiles_hw_0
@@ -679,7 +679,7 @@ def fits_intern_vl_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_kimi_k25_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     grid_thws = payload.grid_thws
     grid_thws_0, = grid_thws
     grid_thws_0_0, grid_thws_0_1, grid_thws_0_2 = grid_thws_0
@@ -693,7 +693,7 @@ def fits_kimi_k25_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_nemotron_h_omni_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_hw = payload.image_grid_hw
     image_grid_hw_0, = image_grid_hw
     image_grid_hw_0_0, image_grid_hw_0_1 = image_grid_hw_0
@@ -703,7 +703,7 @@ def fits_nemotron_h_omni_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_pixtral_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_hw = payload.image_grid_hw
     image_grid_hw_0, = image_grid_hw
     image_grid_hw_0_0, image_grid_hw_0_1 = image_grid_hw_0
@@ -713,7 +713,7 @@ def fits_pixtral_payload(payload: Any, limits: Limits) -> bool:
 
 
 def fits_qwen_vl_payload(payload: Any, limits: Limits) -> bool:
-    """Whether integers keep the rules that no pattern of a text can say."""
+    """True if integers keep the rules that no pattern of a text can express."""
     image_grid_thw = payload.image_grid_thw
     image_grid_thw_0, = image_grid_thw
     image_grid_thw_0_0, image_grid_thw_0_1, image_grid_thw_0_2 = image_grid_thw_0
@@ -755,7 +755,7 @@ _ref_v2 = Patterns(
 
 
 def fits_ref_v2(text: Any, family: str, value: Any, limits: Limits) -> bool:
-    """Whether `text` is the canonical one of a value that keeps every rule.
+    """True if `text` is the canonical one of a value that keeps every rule.
 
     Raises:
         KeyError: Its family is not built in.
@@ -789,7 +789,7 @@ _ref_v3 = Patterns(
 
 
 def fits_ref_v3(text: Any, family: str, value: Any, limits: Limits) -> bool:
-    """Whether `text` is the canonical one of a value that keeps every rule.
+    """True if `text` is the canonical one of a value that keeps every rule.
 
     Raises:
         KeyError: Its family is not built in.
@@ -825,7 +825,7 @@ _item_v1 = Patterns(
 
 
 def fits_item_v1(text: Any, family: str, value: Any, limits: Limits) -> bool:
-    """Whether `text` is the canonical one of a value that keeps every rule.
+    """True if `text` is the canonical one of a value that keeps every rule.
 
     Raises:
         KeyError: Its family is not built in.

@@ -71,7 +71,7 @@ class WireDialect(NamedTuple):
 
     @property
     def attributes(self) -> frozenset[str]:
-        """What the dialect can carry, by the names of the model."""
+        """The fields that the dialect can carry, by the names of the model."""
         return frozenset(attribute for _, attribute in self.fields)
 
 
@@ -96,7 +96,7 @@ class ItemWire(NamedTuple):
 
 
 class CanonicalItem(NamedTuple):
-    """How envelopes of the dialect that is written are read at once.
+    """The reading of envelopes of the dialect that is written.
 
     Attributes:
         structs: The struct of each built-in family.
@@ -356,11 +356,11 @@ DIALECTS: dict[str, WireDialect] = {
 }
 
 
-#: What `format_ref` writes by default.
+#: The dialect of `format_ref` by default.
 DEFAULT_DIALECT: Dialect = 'v3'
 
 
-#: What `format_ref` writes, the default first.
+#: The dialects that `format_ref` writes, the default first.
 WRITABLE: tuple[Dialect, ...] = ('v3', 'v2')
 
 

@@ -53,7 +53,7 @@ class Line(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """What a server makes of an image's place in a prompt.
+    """A server's expansion of an image's place in a prompt.
 
     Attributes:
         model_types: `model_type` of the models that it serves.
@@ -100,7 +100,7 @@ class Output(NamedTuple):
 
 
 class Tensors(NamedTuple):
-    """What the image processor makes of one image.
+    """The image processor's outputs for one image.
 
     Attributes:
         call: What the processor is called with besides the image, as its whole processor does;
@@ -119,7 +119,7 @@ class Tensors(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """How a configuration file of the family is read.
+    """The reading of a configuration file of the family.
 
     Attributes:
         whole: The layout parameters of the whole processor; the image processor's own do not count.
@@ -141,7 +141,7 @@ class Configuration(NamedTuple):
 
 
 class FamilyInfo(NamedTuple):
-    """What spec/families/<name>/ says of a built-in family.
+    """The rules of a built-in family, from spec/families/<name>/.
 
     Attributes:
         family: Its name in refs and envelopes.

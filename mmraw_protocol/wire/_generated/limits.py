@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What a reader accepts at the most (urn:mmraw:limits:v1); every limit can be set."""
+    """The most that a reader accepts (urn:mmraw:limits:v1); every limit can be set."""
 
     #: A whole v2 ref (and a v1 ref). Unit: characters.
     v2_ref_chars: int = 65536

@@ -6,7 +6,7 @@ sha256 of spec/messages.json: bea85f9928e9d7b0a498e8bde993e738e4d310a6f16d8a5111
 
 from typing import Any
 
-#: Where a part may hold its image, in the order in which they are tried.
+#: The places of an image in a part, in the order in which they are tried.
 PLACES: tuple[dict[str, Any], ...] = (
     {'spelling': 'transformers', 'types': ['image', 'image_url', ''], 'at': ['image', 'bytes'], 'having': [], 'media_type': [], 'encoded': True, 'file_id': False, 'url': {'image': {'bytes': '{none}', 'path': '{url}'}}, 'data': {'image': {'bytes': '{bytes}', 'path': '{none}'}}, 'ref': {'image': '{url}'}},
     {'spelling': 'transformers', 'types': ['image', 'image_url', ''], 'at': ['image', 'path'], 'having': [], 'media_type': [], 'encoded': False, 'file_id': False, 'url': {'image': {'path': '{url}'}}, 'data': {'image': {'bytes': '{bytes}', 'path': '{none}'}}, 'ref': {'image': '{url}'}},
