@@ -1,6 +1,7 @@
 """The demo: the main job on real pictures."""
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.demo import example_pictures
 from mmraw_protocol.images import ImageSource
 from mmraw_protocol.wire._generated.families import FAMILIES
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 class Outline(HTMLParser):
@@ -42,9 +45,14 @@ def test_every_picture_comes_back_on_every_route(
     assert codes == ["hash_mismatch", "invalid_raw_image_id", "grid_mismatch"]
 
 
-def test_the_report_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_rows_are_the_same_in_every_folder_and_the_report_stands_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["demo", "--out", str(tmp_path)]) == 0
-    assert "135 of 135 images came back identical" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    (row,) = re.findall(r"^    (coffee\.jpg .*)$", README.read_text("utf-8"), re.M)
+    assert row in shown.splitlines()
+    assert "135 of 135 images came back identical" in shown
     outline = Outline()
     outline.feed((tmp_path / "report.html").read_text())
     assert outline.pictures == 5 * len(FAMILIES)

@@ -194,7 +194,13 @@ def _travel(
 def _pack(
     messages: list[dict[str, Any]], adapter: Adapter, storage: Storage, store: AssetStore
 ) -> list[PackedImage]:
-    return pack_images(messages, adapter, storage=storage, store=store, alpha="drop")
+    packed = pack_images(messages, adapter, storage=storage, store=store, alpha="drop")
+    if storage == "inline":
+        return packed
+    # The label has the path of this machine's store, which would decide how long the refs are.
+    items = [msgspec.structs.replace(image.item, raw_uri=None) for image in packed]
+    pairs = zip(packed, items, strict=True)
+    return [msgspec.structs.replace(image, item=item) for image, item in pairs]
 
 
 def _step(
