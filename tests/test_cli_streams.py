@@ -141,4 +141,4 @@ def test_an_answer_is_waited_for_so_many_seconds(
     timeout: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["conformance", "run", "--timeout", timeout, "--", "true"]) == 1
-    assert "must be positive numbers" in capsys.readouterr().err
+    assert "expected positive numbers in" in capsys.readouterr().err

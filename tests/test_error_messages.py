@@ -145,7 +145,8 @@ def test_remedies_follow_the_case() -> None:
 
 
 def test_the_tags_that_are_read() -> None:
-    assert error_of("mmraw:v9:e30").message == "the tags after mmraw: are v1, v2, v3"
+    message = error_of("mmraw:v9:e30").message
+    assert message == "expected one of the tags v1, v2, v3 after mmraw:, got another"
 
 
 def test_a_message_has_at_most_200_characters() -> None:

@@ -211,7 +211,7 @@ def test_a_whole_vocabulary_may_be_given() -> None:
     error = refused(expand_prompt, [1, 1000], [ref_of(adapter, 32, 32)])
     assert (error.code, error.path) == ("missing_field", "$.vocabulary")
     assert "<image>, <img>, </img>" in error.message
-    assert "pass vocabulary" in error.message
+    assert "in vocabulary" in error.message
 
 
 @pytest.mark.parametrize(

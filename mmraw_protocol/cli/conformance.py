@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         return serve(sys.stdin.buffer, sys.stdout.buffer)
     # This form also rejects NaN, which is neither more nor less than a number.
     if not 0 < args.timeout < float("inf") or args.jobs < 1:
-        raise MMRawError("invalid_value", "--timeout and --jobs must be positive numbers")
+        raise MMRawError("invalid_value", "expected positive numbers in --timeout and --jobs")
     everything = list(read_vectors())
     vectors = [vector for vector in everything if _is_wanted(vector, args.filter)]
     if args.show:

@@ -62,10 +62,10 @@ def validate_on_ray(args: argparse.Namespace) -> int:
         MMRawError: source_unavailable, unsupported_option.
     """
     if any((args.store, args.run_id, args.runs, args.config, args.verify, args.follow)):
-        message = "with Ray, validate checks what needs no store and no configuration"
+        message = "expected no --store, --run-id, --runs, --config, --verify or --follow with Ray"
         raise MMRawError("unsupported_option", message)
     if args.report or args.format != "text":
-        raise MMRawError("unsupported_option", "Ray takes neither --report nor --format")
+        raise MMRawError("unsupported_option", "expected neither --report nor --format with Ray")
     with _started() as ray:
         found = ray.Summary()
         for ds, options in _datasets(args.files, args.keep):
@@ -81,7 +81,7 @@ def fsck_on_ray(args: argparse.Namespace) -> int:
     """
     place = args.store or environment.image_dir()
     if place is None or not args.files or args.runs:
-        message = "with Ray, name rollout files and the store of one run"
+        message = "expected rollout files, a store, and no --runs with Ray"
         raise MMRawError("unsupported_option", message)
     store = StorePlace(str(place), args.run_id, {"create": False})
     with _started() as ray:
@@ -98,13 +98,13 @@ def rewrite_on_ray(args: argparse.Namespace, job: Job) -> int:
         MMRawError: unsupported_option, source_unavailable.
     """
     if args.in_place or (args.out is None and not args.dry_run):
-        raise MMRawError("unsupported_option", "Ray writes a folder: name it with --out")
+        raise MMRawError("unsupported_option", "expected a folder in --out with Ray")
     if args.text or args.report:
-        raise MMRawError("unsupported_option", "Ray takes neither --text nor --report")
+        raise MMRawError("unsupported_option", "expected neither --text nor --report with Ray")
     with _started() as ray:
         datasets = _datasets(args.files, args.keep)
         if len(datasets) > 1:
-            message = "JSON lines and Parquet go into folders of their own: name one form at a time"
+            message = "expected JSON lines or Parquet, got both; write each into its own folder"
             raise MMRawError("unsupported_option", message)
         ds, options = datasets[0]
         work = ray.Rewriting(ds, job, options["keep"], options["documents"])
@@ -153,7 +153,8 @@ def _datasets(files: Sequence[str], keep: Sequence[str]) -> list[tuple[Any, dict
         MMRawError: source_unavailable, unsupported_option.
     """
     if "-" in files:
-        raise MMRawError("unsupported_option", "Ray reads files, folders and URLs; name them")
+        message = "expected files, folders or URLs with Ray, got standard input"
+        raise MMRawError("unsupported_option", message)
     lines = import_module("mmraw_protocol.integrations.ray.lines")
     sources: list[Source] = lines.sources_of(files)
     tables = [one.path for one in sources if one.head == _PARQUET]

@@ -70,7 +70,7 @@ def read_file(name: str, *, whole: bool = False) -> str:
             raise
         data = None
     if data is None:
-        raise MMRawError("source_unavailable", "the file cannot be read")
+        raise MMRawError("source_unavailable", "expected a readable file, got none")
     return _decode(data, whole=whole)
 
 
@@ -239,7 +239,7 @@ def _check_followed(file: IO[bytes], name: str) -> None:
     with contextlib.suppress(OSError):
         is_same = os.path.samestat(os.stat(name), os.fstat(file.fileno()))
     if not is_same or os.fstat(file.fileno()).st_size < file.tell():
-        message = "the file became shorter, or its name is that of another one now"
+        message = "expected a file that only grows; it became shorter or was replaced"
         raise MMRawError("source_unavailable", message)
 
 

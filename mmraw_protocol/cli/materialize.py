@@ -159,7 +159,7 @@ def _of_urls(found: UrlImages) -> list[_Named]:
     rows: list[_Named] = []
     for image, path in zip(found.images, found.paths, strict=True):
         if image.ref is None:
-            raise MMRawError("not_a_ref", "only refs are materialized; this is another URL", path)
+            raise MMRawError("not_a_ref", "expected a ref, got another URL", path)
         rows.append(_Named(f"{image.index:03d}", image.ref, beside(image), path))
     return rows
 

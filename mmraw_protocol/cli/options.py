@@ -96,7 +96,7 @@ def runs_of(args: argparse.Namespace) -> list[str] | None:
     """
     runs = getattr(args, "runs", None)
     if runs is not None and args.run_id is not None:
-        raise MMRawError("unsupported_option", "give --run-id or --runs, not both")
+        raise MMRawError("unsupported_option", "expected --run-id or --runs, got both")
     if runs is not None:
         return [run for run in runs.split(",") if run]
     return None if args.run_id is None else [args.run_id]
@@ -175,7 +175,7 @@ def check_folder(out: Path) -> None:
         MMRawError: unsupported_option.
     """
     if str(out) == "-" or (out.exists() and not out.is_dir()):
-        message = "--out is a folder for several files here; they cannot go to a stream or a file"
+        message = "expected --out to be a folder for several files, got a stream or a file"
         raise MMRawError("unsupported_option", message)
 
 
@@ -243,7 +243,7 @@ def adapters_of(args: argparse.Namespace) -> list[Adapter]:
     if args.family or args.config:
         return [adapter_of(args)]
     if args.placeholder:
-        message = "--placeholder is a family's: name it with --family"
+        message = "expected --family or --config with --placeholder, got neither"
         raise MMRawError("unsupported_option", message)
     return []
 
@@ -265,7 +265,7 @@ def store_of(
     place = args.store or environment.image_dir()
     if place is None:
         if required:
-            message = f"name a store with --store or {environment.IMAGE_DIR}"
+            message = f"expected a store in --store or {environment.IMAGE_DIR}, got none"
             raise MMRawError("store_invalid", message)
         return None
     options = modes_of(args)

@@ -80,7 +80,7 @@ def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> 
     place = args.store or environment.image_dir()
     if place is None:
         if required:
-            message = f"name a store with --store or {environment.IMAGE_DIR}"
+            message = f"expected a store in --store or {environment.IMAGE_DIR}, got none"
             raise MMRawError("store_invalid", message)
         return None
     return StorePlace(str(place), args.run_id, {**modes_of(args), **options})

@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints the list, one schema or one bundle."""
     if args.bundle is not None:
         if args.name is not None:
-            raise MMRawError("unsupported_option", "name one schema: its $id, or --bundle NAME")
+            message = "expected the $id of a schema or --bundle NAME, got both"
+            raise MMRawError("unsupported_option", message)
         document = bundles().get(_slug(args.bundle))
     elif args.name is None:
         _print_list(as_json=args.json)
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         document = known.get(args.name, known.get(f"urn:mmraw:{args.name}"))
     if document is None:
         kind = "schema" if args.bundle is None else "bundle"
-        raise MMRawError("invalid_value", f"no {kind} of that name; `mmraw schema` lists them")
+        message = f"expected the name of a {kind}, got another; `mmraw schema` lists them"
+        raise MMRawError("invalid_value", message)
     print_json(document)
     return 0
 

@@ -66,8 +66,8 @@ def read_baseline(path: Path) -> dict[str, ExpectedFailure]:
         problem = MMRawError("source_unavailable", "expected a readable file as baseline, got none")
     except msgspec.ValidationError:
         message = (
-            "a baseline is an object of version (2) and known; each entry has a status (failed or "
-            "errored), a reason, and a link that begins with http:// or https://"
+            "expected a baseline, an object of version (2) and known; each entry has a status "
+            "(failed or errored), a reason, and a link that begins with http:// or https://"
         )
         problem = MMRawError("invalid_value", message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -99,7 +99,7 @@ def write_baseline(path: Path, outcomes: Iterable[Outcome], reason: str, link: s
     except msgspec.ValidationError:
         data = b""
     if not data:
-        message = "--reason must say why, and --link begin with http:// or https://"
+        message = "expected a text in --reason, and http:// or https:// at the start of --link"
         raise MMRawError("invalid_value", message)
     path.write_bytes(msgspec.json.format(data, indent=2) + b"\n")
 

@@ -169,7 +169,8 @@ def _read(value: Any, kind: Any, path: str) -> Any:
     if kind is not Any and type(value) is not wanted:
         raise MMRawError("invalid_type", f"expected {_KINDS[wanted]}", path)
     if kind is TokenId and not 0 <= value <= 2**53 - 1:
-        raise MMRawError("invalid_value", "a token's id is from 0 to 2^53 - 1", path)
+        message = "expected a token id from 0 to 2^53 - 1, got another integer"
+        raise MMRawError("invalid_value", message, path)
     if wanted is list:
         return [_read(v, get_args(kind)[0], f"{path}[{i}]") for i, v in enumerate(value)]
     if wanted is dict:

@@ -47,10 +47,10 @@ def compact_ids(
     if sum(span.length for span in spans) == images:
         return token_ids
     if len(spans) != images:
-        message = f"the prompt has {len(spans)} places of images for {images} images"
+        message = f"expected places of {images} images in the prompt, got {len(spans)}"
         raise MMRawError("lengths_differ", message)
     if len(refs) != images:
-        message = "token ids that are expanded already come with refs alone"
+        message = f"expected refs alone with expanded ids, got {len(refs)} for {images} images"
         raise MMRawError("unsupported_option", message)
     given = [refs[index] for index in range(images)]
     failed: MMRawError | None = None

@@ -196,7 +196,7 @@ def _adapter_of(adapter: Adapter | None, refs: Sequence[RawMMRef]) -> Adapter:
     if adapter is not None:
         return adapter
     if not refs:
-        message = "without refs nothing names the family; pass its adapter"
+        message = "expected an adapter, since no ref names the family; got none"
         raise MMRawError("unsupported_option", message)
     return get_adapter(refs[0].family)
 
@@ -225,5 +225,5 @@ def _compacted(
 
 
 def _stray(position: int) -> MMRawError:
-    message = "a target or placeholder token is outside of every image"
+    message = "expected target and placeholder tokens within images only, got one outside"
     return MMRawError("span_mismatch", message, f"$.token_ids[{position}]")

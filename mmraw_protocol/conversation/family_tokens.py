@@ -42,7 +42,7 @@ class FamilyTokens:
         engine: str = DEFAULT_ENGINE,
     ) -> None:
         if not isinstance(adapter, BuiltInAdapter):
-            message = "only a built-in family says how its prompts expand"
+            message = "expected an adapter of a built-in family, which knows how prompts expand"
             raise MMRawError("unknown_family", message, "$.family")
         self._adapter = cast("BuiltInAdapter[Any, Any]", adapter)
         info, tokens = self._adapter.info, self._adapter.tokens
@@ -50,7 +50,7 @@ class FamilyTokens:
         if form is not None:
             _refuse_form(form, expansion.refused)
         if not expansion.target:
-            message = f"the family's folder does not say what {engine} expands"
+            message = f"expected a family whose expansion by {engine} is known, got another"
             raise MMRawError("unsupported_option", message, "$.engine")
         # The table names the tokens of the family's first line.
         in_line = {text: t for text, t in zip(info.placeholder, tokens, strict=True) if text}
@@ -74,7 +74,7 @@ class FamilyTokens:
         wanted = dict.fromkeys(text for text in texts or self._texts if text)
         missing = [text for text in wanted if self.id_of(text) is None]
         if missing:
-            message = f"no id is known of {', '.join(missing)}; pass vocabulary, the ids by token"
+            message = f"expected the ids of {', '.join(missing)} in vocabulary, got none"
             raise MMRawError("missing_field", message, "$.vocabulary")
 
     def ids_of(self, texts: Sequence[str]) -> list[int]:
@@ -94,7 +94,7 @@ class FamilyTokens:
             MMRawError: unknown_family, what `parse_payload` raises, placeholder_mismatch.
         """
         if ref.family != self._adapter.family:
-            message = "the ref is of another family than the prompt"
+            message = "expected a ref of the prompt's family, got one of another"
             raise MMRawError("unknown_family", message, f"$.refs[{index}].family")
         texts = self._expanded(ref.payload, f"$.refs[{index}]")
         if length in (None, len(texts)):
@@ -102,7 +102,7 @@ class FamilyTokens:
         # Of several conventions, one token means one for the whole image.
         if length == 1 and self._adapter.info.conventions:
             return [self.pad]
-        message = "the span's length is not what the ref gives"
+        message = f"expected a span of {len(texts)} tokens, as the ref gives, got {length}"
         raise MMRawError("placeholder_mismatch", message, f"$.placeholders[{index}]")
 
     def _expanded(self, payload: Any, path: str) -> list[str]:
@@ -122,7 +122,7 @@ class FamilyTokens:
         if texts is None:
             texts = self._some_span(held)
         if not self._ids.are_tokens(held, texts):
-            message = "the span holds other tokens than those of its image"
+            message = "expected the image's tokens in its span, got others"
             raise MMRawError("span_mismatch", message, path)
 
     def _some_span(self, held: Sequence[int]) -> list[str]:
@@ -151,7 +151,7 @@ class FamilyTokens:
         for position, text in ((place.offset - 1, self.before), (stop, self.after)):
             inside = done <= position < len(token_ids)
             if text and not (inside and self._ids.is_token(token_ids[position], text)):
-                message = "the tokens around the span are not those that vLLM writes there"
+                message = "expected the tokens that the server writes around the span, got others"
                 raise MMRawError("span_mismatch", message, path)
         return place.offset - bool(self.before), stop + bool(self.after)
 

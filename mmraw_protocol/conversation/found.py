@@ -111,7 +111,7 @@ class Conversation(Shown, msgspec.Struct, frozen=True):
         own = {one.path for row in self.segments for one in row if isinstance(one, MessageImage)}
         for image in self.images:
             if image.path not in own:
-                message = "the image is outside of the messages; pass one list of messages"
+                message = "expected one list of messages, got an image outside of it"
                 raise MMRawError("not_convertible", message, image.path)
 
     def with_images(self, values: Sequence[Any]) -> list[Any]:

@@ -253,7 +253,7 @@ def _content_part(image: MessageImage, limits: Limits) -> ContentParts:
         message = "expected a part with an image source, got one without"
         raise MMRawError("missing_source", message, image.path)
     if not isinstance(image.source, str) or _URL.match(image.source) is None:
-        message = "a content part carries a URL; ref_messages makes one of any image"
+        message = "expected a URL in a content part; ref_messages makes one of any image"
         raise MMRawError("source_unsupported", message, image.path)
     uuid = field_of(image.part, "uuid")
     row = {"type": PART_TYPE, "url": image.source} | ({} if uuid is None else {"uuid": uuid})

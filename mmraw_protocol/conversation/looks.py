@@ -175,7 +175,8 @@ def _walk(
     while stack:
         name, one, whole, depth = stack.pop()
         if depth > MAX_DEPTH:
-            raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
+            message = f"expected at most {MAX_DEPTH} levels of nesting, got more"
+            raise MMRawError("limit_exceeded", message)
         if isinstance(one, os.PathLike):
             one = os.fspath(cast("os.PathLike[str]", one))
         elif hasattr(one, "as_py"):

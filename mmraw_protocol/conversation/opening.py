@@ -58,9 +58,9 @@ def check_source(image: MessageImage) -> None:
         raise MMRawError("missing_source", message, image.path)
     source = image.source
     if isinstance(source, str) and not source:
-        raise MMRawError("empty_source", "the image source is empty", image.path)
+        raise MMRawError("empty_source", "expected an image source, got an empty text", image.path)
     if isinstance(source, str) and source[:8].lower().startswith(("http:", "https:")):
-        message = "http is never fetched; send the image itself, or a URL of its store"
+        message = "expected the image or a URL of its store, got http, which is never fetched"
         raise MMRawError("source_unsupported", message, image.path)
 
 

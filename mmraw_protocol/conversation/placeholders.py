@@ -179,7 +179,7 @@ def check_spans(
             continue
         held = token_ids[place.offset : stop]
         if not (ids.are_alike(held, _PAD) if texts is None else ids.are_tokens(held, texts)):
-            message = "a placeholder's span holds other tokens than those of its image"
+            message = "expected the image's tokens in its placeholder range, got others"
             raise MMRawError("span_mismatch", message, path)
 
 
@@ -217,7 +217,7 @@ def check_placeholder_tokens(
     every = [place for ranges in placeholders.values() for place in ranges]
     pads = pads_of(token_ids, every, pad_token_id) or (tokens.pads if tokens else frozenset())
     for position in stray_tokens(token_ids, every, pads):
-        message = "a placeholder token is outside of every placeholder range"
+        message = "expected placeholder tokens within placeholder ranges only, got one outside"
         raise MMRawError("span_mismatch", message, f"$.token_ids[{position}]")
 
 
@@ -252,6 +252,6 @@ def _check_around(
         for position, wanted in ((place.offset - 1, tokens.before), (stop, tokens.after)):
             inside = 0 <= position < len(token_ids)
             if wanted is not None and not (inside and token_ids[position] == wanted):
-                message = "the tokens around a placeholder are not those that its family writes"
+                message = "expected the family's tokens around a placeholder range, got others"
                 path = f"$.mm_placeholders{key_in_path(modality)}[{index}]"
                 raise MMRawError("span_mismatch", message, path)

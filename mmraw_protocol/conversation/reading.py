@@ -130,7 +130,8 @@ def _settled_message(message: Any) -> Any:
 def _settled(holder: Any, paths: Sequence[Sequence[str]], depth: int = 0) -> Any:
     """A message or part with lists where iterators hold its parts."""
     if depth > MAX_DEPTH:
-        raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
+        message = f"expected at most {MAX_DEPTH} levels of nesting, got more"
+        raise MMRawError("limit_exceeded", message)
     for at in paths:
         value = value_at(holder, at)
         once = isinstance(value, Iterator)
@@ -201,7 +202,8 @@ class _Reader:
 
     def _part(self, part: Any, steps: Steps, path: str) -> None:
         if len(steps) > MAX_DEPTH:
-            raise MMRawError("limit_exceeded", f"nested deeper than {MAX_DEPTH} levels")
+            message = f"expected at most {MAX_DEPTH} levels of nesting, got more"
+            raise MMRawError("limit_exceeded", message)
         if isinstance(part, str):
             self._text(part, steps, path)
             return
@@ -273,7 +275,7 @@ class _Reader:
     def _refuse_looks(self, value: Any, path: str, *, strict: bool = False) -> None:
         reason = looks_like_image(value, strict=strict)
         if reason is not None:
-            message = f"looks like an image by its {reason}, in no spelling that is read"
+            message = f"expected an image in a known spelling; this looks like one by its {reason}"
             self._refuse(MMRawError("image_part_unknown", message, path))
 
     def _refuse(self, error: MMRawError) -> None:
@@ -318,7 +320,7 @@ class _Reader:
             known = (*COLUMNS, *REF_COLUMNS)
             rest = {k: one for k, one in others.items() if _filled(one) and k not in known}
             if looks_like_image({name: name for name in rest}) or holds_picture([*rest.values()]):
-                text = "a column of another name than images looks like one of images"
+                text = "expected images in the column images only, got another column of them"
                 self._refuse(MMRawError("image_part_unknown", text, "$"))
 
 
@@ -361,5 +363,5 @@ def _names_file(part: Any) -> bool:
 
 
 def _file_id(path: str) -> MMRawError:
-    message = "a file id names a file on its own server; send the image itself"
+    message = "expected the image itself, got a file id, which only its own server can read"
     return MMRawError("source_unsupported", message, path)

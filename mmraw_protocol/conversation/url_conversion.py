@@ -114,7 +114,7 @@ def content_parts_to_features(
             modality_mismatch, placeholder_invalid, and what the parsers raise.
     """
     if placeholder not in (None, _ONE_TOKEN):
-        message = f"placeholder is {_ONE_TOKEN}, or None for the spans of the answer"
+        message = f"expected placeholder {_ONE_TOKEN}, or None for the spans of the answer"
         raise MMRawError("unsupported_option", message)
     parsed = parse_content_parts(parts, limits=limits)
     spans = spans_in_order(placeholders, limits)
@@ -128,7 +128,7 @@ def content_parts_to_features(
         before, after = _around(info)
         length = span.length - before - after
         if length < 1:
-            message = "the span is shorter than the tokens that the server writes around it"
+            message = f"expected a span of at least {before + after + 1} tokens, got {span.length}"
             raise MMRawError("placeholder_invalid", message, path)
         offset = span.offset + before - shift
         if placeholder is not None and _ONE_TOKEN in info.conventions:
@@ -213,7 +213,7 @@ def _ref_of(image: ImageUrl, path: str) -> RawMMRef:
 def _info_of(ref: RawMMRef, path: str) -> FamilyInfo:
     info = FAMILIES.get(ref.family)
     if info is None:
-        message = "the spans of this family are unknown: it is not built in"
+        message = "expected a built-in family, whose spans are known; got another"
         raise MMRawError("not_convertible", message, f"{path}.family")
     return info
 

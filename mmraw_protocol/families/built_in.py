@@ -49,9 +49,9 @@ class BuiltInAdapter(FamilyAdapter[Config], Generic[Config, Typed]):
     ) -> None:
         conventions = self.info.conventions
         if placeholder is not None and placeholder not in conventions:
-            message = f"family {self.family} has one placeholder convention"
+            message = f"expected no placeholder convention: family {self.family} has one alone"
             if conventions:
-                message = f"placeholder is {' or '.join(conventions)}"
+                message = f"expected placeholder {' or '.join(conventions)}, got another"
             raise MMRawError("unsupported_option", message)
         refusal = self.refusal_of(config)
         if refusal is not None:

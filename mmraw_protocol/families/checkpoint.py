@@ -123,7 +123,7 @@ def _read(path: Path, most: int) -> bytes:
     with suppress(OSError), path.open("rb") as file:
         data = file.read(most + 1)
     if data is None:
-        raise MMRawError("invalid_config", f"no readable {path.name} at the path that was given")
+        raise MMRawError("invalid_config", f"expected a readable {path.name} at the path, got none")
     if len(data) > most:
         message = f"expected a configuration of at most {most >> 20} MiB, got more"
         raise MMRawError("limit_exceeded", message)

@@ -32,7 +32,7 @@ def check_grid(
     """
     t, h, w = grid
     if h % merge_size or w % merge_size:
-        message = f"h and w of the grid must be multiples of the merge size {merge_size}"
+        message = f"expected h and w of the grid to be multiples of the merge size {merge_size}"
         raise MMRawError("invalid_grid", message, path)
     if t * h * w > limits.grid_patches:
         message = f"expected a grid of at most {limits.grid_patches} patches, got more"

@@ -73,7 +73,8 @@ def family_of(config: ConfigLike) -> str:
     fitting = [name for name in FAMILIES if _fits(given._replace(mapping=False), name)]
     if len(fitting) == 1:
         return fitting[0]
-    raise MMRawError("unknown_family", "the configuration matches no single built-in family")
+    message = "expected a configuration that fits one built-in family alone; name its family"
+    raise MMRawError("unknown_family", message)
 
 
 def _fits(given: Given, family: str) -> bool:
@@ -127,9 +128,8 @@ def get_adapter(
     """
     if family == AUTO:
         if config is None:
-            raise MMRawError(
-                "invalid_config", "expected a configuration, by which the family is found"
-            )
+            message = "expected a configuration, by which the family is found"
+            raise MMRawError("invalid_config", message)
         family = family_of(config)
     factory = _factories.get(family) or plugin_factory(family)
     if factory is None:

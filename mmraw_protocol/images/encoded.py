@@ -76,7 +76,7 @@ def decode_data_url(text: str, limits: Limits, path: str) -> bytes:
     media_type, *parameters = text[len("data:") : max(comma, 0)].lower().split(";")
     if comma < 0 or "base64" not in (one.strip() for one in parameters):
         what = "no comma after its head" if comma < 0 else "no ;base64 before its comma"
-        message = f"only data: URLs in base64 are read, and this one has {what}"
+        message = f"expected a data: URL in base64, got one with {what}"
         raise MMRawError("invalid_raw_uri", message, path)
     for start, modality in MEDIA_TYPES.items():
         if media_type.strip().startswith(start):
@@ -106,12 +106,12 @@ def decode_text(text: str, limits: Limits, path: str, start: int = 0) -> bytes:
         message = f"expected an image in base64, got {got}"
         raise MMRawError("invalid_base64", message, path)
     if not data:
-        raise MMRawError("empty_source", "the image source holds no bytes", path)
+        raise MMRawError("empty_source", "expected an image in base64, got no bytes", path)
     if len(data) > limits.inline_image_bytes:
         raise _too_large(limits, path)
     return data
 
 
 def _too_large(limits: Limits, path: str) -> MMRawError:
-    message = f"an image has at most {limits.inline_image_bytes} bytes"
+    message = f"expected at most {limits.inline_image_bytes} bytes in an image, got more"
     return MMRawError("limit_exceeded", message, path)

@@ -131,7 +131,7 @@ def _read_header(data: bytes, limits: Limits, path: str) -> ImageHeader:
 def open_image(data: bytes, limits: Limits, path: str = "$") -> tuple[Image, ImageHeader]:
     """The image as Pillow opened it, checked against the limits; nothing is decoded yet."""
     if not data:
-        raise MMRawError("empty_source", "the image has no bytes", path)
+        raise MMRawError("empty_source", "expected an image, got no bytes", path)
     if len(data) > limits.inline_image_bytes:
         message = f"expected at most {limits.inline_image_bytes} bytes, got {len(data)}"
         raise MMRawError("limit_exceeded", message, path)
@@ -177,14 +177,10 @@ def _open(data: bytes, kind: Format, decoder: Any) -> tuple[Image, int] | None:
 
 def _unreadable(data: bytes, path: str) -> MMRawError:
     if data.startswith(_OTHER_FORMATS) or data[4:12] in (b"ftypavif", b"ftypheic"):
-        return MMRawError(
-            "unsupported_format", "expected PNG, JPEG, WebP or GIF, got another image format", path
-        )
-    return MMRawError(
-        "image_undecodable",
-        f"expected an image, got {len(data)} bytes without a readable image header",
-        path,
-    )
+        message = "expected PNG, JPEG, WebP or GIF, got another image format"
+        return MMRawError("unsupported_format", message, path)
+    message = f"expected an image, got {len(data)} bytes without a readable image header"
+    return MMRawError("image_undecodable", message, path)
 
 
 def check_size(size: tuple[int, int], limits: Limits, path: str) -> None:

@@ -48,7 +48,7 @@ class ImageSource(Shown):
         self, data: bytes, kind: Kind = "bytes", *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
     ) -> None:
         if not data:
-            raise MMRawError("empty_source", "the image has no bytes", path)
+            raise MMRawError("empty_source", "expected an image, got no bytes", path)
         if len(data) > limits.inline_image_bytes:
             message = f"expected at most {limits.inline_image_bytes} bytes, got {len(data)}"
             raise MMRawError("limit_exceeded", message, path)
@@ -122,9 +122,9 @@ class ImageSource(Shown):
             name = _path_of_file_url(text, path)
             return cls(_read_file(name, limits, path), "file", limits=limits, path=path)
         if not text:
-            raise MMRawError("empty_source", "the image source is empty", path)
+            raise MMRawError("empty_source", "expected an image source, got an empty text", path)
         if is_url(text):
-            message = "only data: and file: URLs are read; nothing is ever fetched"
+            message = "expected a data: or file: URL, got another; nothing is ever fetched"
             raise MMRawError("source_unsupported", message, path)
         return cls(_read_file(text, limits, path), "path", limits=limits, path=path)
 
@@ -177,7 +177,7 @@ def _read_file(name: str | bytes, limits: Limits, path: str) -> bytes:
     except (OSError, ValueError) as error:
         data, reason = None, reason_of(error)
     if data is None:
-        message = reason or "no readable regular file at this path"
+        message = reason or "expected a readable regular file at this path, got none"
         raise MMRawError("source_unavailable", message, path)
     return data
 

@@ -27,7 +27,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         MMRawError: limit_exceeded, before anything is read where the header tells, else as soon as
             more than `limit` bytes have come.
     """
-    too_long = MMRawError("limit_exceeded", f"a request has at most {limit} bytes", "")
+    too_long = MMRawError(
+        "limit_exceeded", f"expected at most {limit} bytes in a request, got more", ""
+    )
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value[:20]) > limit:
             raise too_long

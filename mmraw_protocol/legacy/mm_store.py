@@ -26,6 +26,7 @@ from ..wire._generated.checks import (
 from ..wire._generated.dialects import DEFAULT_ITEM, ITEMS
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.base64 import decode_base64url, encode_base64url
+from ..wire.check import expected
 from ..wire.data_url import check_label_names
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
@@ -147,12 +148,12 @@ def _decode(text: str) -> bytes:
     most = DEFAULT_LIMITS.inline_image_bytes
     # By length first: blanks may make it a little longer, not twice as long.
     if len(text) > 2 * most:
-        raise MMRawError("limit_exceeded", f"an image has at most {most} bytes")
+        raise MMRawError("limit_exceeded", f"expected at most {most} bytes in an image, got more")
     try:
         return base64.b64decode(text.translate(_BLANKS), validate=True)
     except ValueError:
         pass
-    raise MMRawError("invalid_base64", "the data: URL is no base64")
+    raise MMRawError("invalid_base64", "expected base64 in the data: URL, got another character")
 
 
 def raw_image_path(*, run_id: str, raw_image_id: str) -> Path:
@@ -166,7 +167,7 @@ def raw_image_path(*, run_id: str, raw_image_id: str) -> Path:
     root = run_image_dir(run_id)
     path = (root / raw_image_id).resolve()
     if not path.is_relative_to(root):
-        message = "the stored image is a symbolic link that leads out of the images directory"
+        message = "expected a file in the images directory, got a symbolic link out of it"
         raise MMRawError("invalid_raw_image_id", message, "$.raw_image_id")
     return path
 
@@ -261,11 +262,11 @@ def _dump(value: object, **options: Any) -> str:
         nan = "default" in options  # a fingerprint is hashed, never read
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=nan, **options)
     except ValueError:
-        failed = "NaN, Infinity and circular references are not JSON"
+        failed = "expected JSON, got NaN, Infinity or a circular reference"
     except RecursionError:
-        failed = "nested too deep"
+        failed = "expected JSON, got a value that is nested too deep"
     except TypeError:
-        failed = "a value is of a type that JSON does not know"
+        failed = "expected values of JSON types, got another type"
     raise MMRawError("invalid_value", failed, "$.payload")
 
 
@@ -276,7 +277,7 @@ def split_raw_mm_ref(ref: str) -> RawMMRef:
         MMRawError: not_a_ref, unsupported_dialect, and the codes of the wire (spec/README.md).
     """
     if not isinstance(ref, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MMRawError("invalid_type", "a ref is a string")
+        raise MMRawError("invalid_type", expected("a ref, a string", ref))
     _check_length(len(ref))
     parts = ref.split(":")
     if parts[:2] == ["mmraw", "v2"] and len(parts) == 9:
@@ -285,20 +286,24 @@ def split_raw_mm_ref(ref: str) -> RawMMRef:
         fields["payload"] = _object(decode_base64url(parts[8], "$.payload"), "$.payload")
         return _checked(fields)
     if parts[:2] != [IMAGE_REF_PREFIX, IMAGE_REF_VERSION] or len(parts) != 3:
-        raise MMRawError("unsupported_dialect", "expected a ref of dialect v2 or v3")
+        raise MMRawError(
+            "unsupported_dialect",
+            f"expected a ref of dialect v2 or v3, got {len(parts)} other parts",
+        )
     return _checked(_object(decode_base64url(parts[2]), "$"))
 
 
 def _check_length(size: int) -> None:
     limits = DEFAULT_LIMITS
     if size > 2 * limits.inline_image_bytes + limits.payload_bytes:
-        raise MMRawError("limit_exceeded", "the ref is longer than its limits allow")
+        message = f"expected a ref within the limits, got one of {size} characters"
+        raise MMRawError("limit_exceeded", message)
 
 
 def _object(data: bytes, path: str) -> dict[str, Any]:
     value = parse_json(data, path=path)
     if not isinstance(value, dict):
-        raise MMRawError("invalid_type", "expected a JSON object", path)
+        raise MMRawError("invalid_type", expected("a JSON object", value), path)
     return cast("dict[str, Any]", value)
 
 
@@ -306,14 +311,17 @@ def _checked(fields: dict[str, Any]) -> RawMMRef:
     """The ref that the fields say, after every rule of the wire but those of families."""
     for name in _V3_FIELDS:
         if name not in fields:
-            raise MMRawError("missing_field", f"required field {name} is absent", f"$.{name}")
-    if fields.keys() - {*_V3_FIELDS, *_V3_SOURCES}:
-        raise MMRawError("unknown_field", "a field is not defined by the schema")
-    if not isinstance(fields["payload"], dict):
-        raise MMRawError("invalid_type", "expected a JSON object", "$.payload")
+            raise MMRawError(
+                "missing_field", f"expected field {name}, which is absent", f"$.{name}"
+            )
+    known = sorted([*_V3_FIELDS, *_V3_SOURCES])
+    if fields.keys() - {*known}:
+        raise MMRawError("unknown_field", f"expected no other fields than {', '.join(known)}")
+    if not isinstance(payload := fields["payload"], dict):
+        raise MMRawError("invalid_type", expected("a JSON object", payload), "$.payload")
     for name in _V3_SOURCES:
-        if not isinstance(fields.get(name), (str, type(None))):
-            raise MMRawError("invalid_type", "expected a string", f"$.{name}")
+        if not isinstance(value := fields.get(name), (str, type(None))):
+            raise MMRawError("invalid_type", expected("a string", value), f"$.{name}")
     for name, check in _CHECKS.items():
         check(fields[name], f"$.{name}", DEFAULT_LIMITS)
     fields["run_id"] = _normalize_run_id(fields["run_id"])
@@ -323,7 +331,7 @@ def _checked(fields: dict[str, Any]) -> RawMMRef:
     if ref.raw_image_id is not None:
         check_raw_image_id(ref.raw_image_id)
     if ref.raw_uri is None and ref.raw_image_id is None:
-        raise MMRawError("missing_source", "neither raw_image_id nor raw_uri is given")
+        raise MMRawError("missing_source", "expected raw_image_id or raw_uri, got neither")
     check_label_names(ref.raw_uri, ref.raw_image_id, named=True)
     return ref
 

@@ -48,7 +48,8 @@ def image_storage_mode() -> str:
     """
     mode = os.environ.get(IMAGE_STORAGE_ENV, IMAGE_STORAGE_OFFLOAD).strip().lower()
     if mode not in IMAGE_STORAGE_MODES:
-        raise MMRawError("unsupported_option", f"{IMAGE_STORAGE_ENV} is offload or inline")
+        message = f"expected offload or inline in {IMAGE_STORAGE_ENV}, got another value"
+        raise MMRawError("unsupported_option", message)
     return mode
 
 

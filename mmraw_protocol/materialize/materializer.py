@@ -243,7 +243,8 @@ class Materializer:
             MMRawError: unknown_family.
         """
         if self._families is not None and family not in self._families:
-            raise MMRawError("unknown_family", "this family is not allowed here", "$.family")
+            message = "expected one of the families that are allowed here, got another"
+            raise MMRawError("unknown_family", message, "$.family")
         adapter = self._adapters.get(family)
         if adapter is None:
             adapter = self._adapters[family] = get_adapter(family)
@@ -375,9 +376,8 @@ def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.
 
     with contextlib.suppress(RuntimeError):
         return asyncio.get_running_loop().run_in_executor(pool, work)
-    raise MMRawError(
-        "decoder_unavailable", "the system cannot start a thread for decoding (ulimit -u)"
-    )
+    message = "the system cannot start a thread for decoding (ulimit -u)"
+    raise MMRawError("decoder_unavailable", message)
 
 
 def cache_bytes_from_environment() -> int:

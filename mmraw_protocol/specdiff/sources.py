@@ -59,11 +59,13 @@ def spec_of(documents: dict[str, Json]) -> Spec:
         if is_schema(path):
             schema_id = document.get("$id")
             if not isinstance(schema_id, str) or schema_id in schemas:
-                raise MMRawError("invalid_value", "each schema needs an $id of its own")
+                message = "expected an $id of its own in each schema, got none or one twice"
+                raise MMRawError("invalid_value", message)
             schemas[schema_id] = cast(Json, _absolute(document, schema_id))
     tables = [documents.get(f"{name}.json", {}).get(name) for name in ("errors", "limits")]
     if not schemas or any(not isinstance(table, dict) for table in tables):
-        raise MMRawError("invalid_value", "not a spec: schemas, errors.json and limits.json")
+        message = "expected schemas, errors.json and limits.json; got a spec without one of them"
+        raise MMRawError("invalid_value", message)
     modalities = documents.get("modalities.json", {})
     return Spec(schemas, cast(Json, tables[0]), cast(Json, tables[1]), modalities)
 
@@ -88,7 +90,8 @@ def _json(data: bytes, path: str) -> Json:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise MMRawError("invalid_json", "a file of the spec is no JSON object")
+        message = "expected a JSON object in each file of the spec, got another value"
+        raise MMRawError("invalid_json", message)
     return cast(Json, value)
 
 
@@ -126,4 +129,5 @@ def _git(*args: str) -> bytes:
         return subprocess.run(["git", *args], capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         pass
-    raise MMRawError("source_unavailable", "neither a folder nor a git revision with a spec/")
+    message = "expected a folder, or a git revision with a spec/; got neither"
+    raise MMRawError("source_unavailable", message)

@@ -85,7 +85,7 @@ def check_new_object(data: bytes, limits: Limits) -> bytes:
         raise MMRawError("invalid_type", expected("the bytes of an encoded image", value))
     data = bytes(data)
     if not data:
-        raise MMRawError("empty_source", "an empty image is never stored")
+        raise MMRawError("empty_source", "expected an image to store, got no bytes")
     if len(data) > limits.inline_image_bytes:
         message = f"expected at most {limits.inline_image_bytes} bytes, got {len(data)}"
         raise MMRawError("limit_exceeded", message)

@@ -116,7 +116,7 @@ class RefConverter:
     ) -> None:
         wire = wire_of(to)
         if storage is not None and (storage not in _STORAGES or not wire.attributes >= _SOURCES):
-            message = "storage is offload or inline, and for dialects that carry both sources"
+            message = "expected storage offload or inline, with a dialect that carries both sources"
             raise MMRawError("unsupported_option", message)
         self.wire = wire
         self.run_id = None if run_id is None else normalize_run_id(run_id, limits=limits)

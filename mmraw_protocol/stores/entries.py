@@ -50,7 +50,8 @@ def read(directory: int, name: str, most: int) -> bytes:
         message = "no stored image of that name (or it is not a regular file)"
         raise MMRawError("source_unavailable", message, "$.raw_image_id")
     if len(data) > most:
-        raise MMRawError("limit_exceeded", f"a stored image has more than {most} bytes")
+        message = f"expected at most {most} bytes in a stored image, got more"
+        raise MMRawError("limit_exceeded", message)
     return data
 
 

@@ -40,9 +40,8 @@ def parse_mode(text: str) -> int:
         MMRawError: unsupported_option.
     """
     if not _OCTAL.fullmatch(text):
-        message = (
-            "expected octal digits, such as 0664 for files and 2775 for directories; got other text"
-        )
+        kinds = "0664 for files and 2775 for directories"
+        message = f"expected octal digits, such as {kinds}; got {len(text)} characters"
         raise MMRawError("unsupported_option", message)
     return int(text.removeprefix("0o"), 8)
 

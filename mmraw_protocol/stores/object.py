@@ -189,7 +189,8 @@ class ObjectStore(Shown):
                     break
                 parts.append(bytes(part))
         if total > most:
-            raise MMRawError("limit_exceeded", f"a stored image has more than {most} bytes")
+            message = f"expected at most {most} bytes in a stored image, got more"
+            raise MMRawError("limit_exceeded", message)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def has(self, raw_image_id: str, *, run_id: str | None = None) -> bool:

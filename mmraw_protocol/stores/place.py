@@ -50,7 +50,7 @@ def local_place(place: str | os.PathLike[str]) -> LocalPlace | None:
     if scheme == "file" and place[len(scheme) :][:2] == ":/":
         return _of_file_url(place)
     if place != place.strip() or not place.isprintable() or place.startswith("$"):
-        message = "a store's path must not have blanks around it or variables in it"
+        message = "expected a path without blanks around it, control characters or variables"
         raise MMRawError("store_invalid", message)
     if not place or _URL.match(place) or (":" in place and scheme in (*SCHEMES, "file")):
         message = "expected a directory, or a file:///, s3://, gs://, az:// or memory:// URL"
@@ -63,7 +63,7 @@ def _at_home(path: str) -> str:
         return path
     found = os.path.expanduser(path)
     if found.startswith("~"):
-        message = "no home directory of that user; a directory named ~ is written ./~"
+        message = "expected ~ of a user with a home directory; a directory named ~ is written ./~"
         raise MMRawError("store_invalid", message)
     return found
 
@@ -85,7 +85,7 @@ def _of_file_url(url: str) -> LocalPlace:
         if name in _MODES:
             options[name] = parse_mode(value)
     if not path or not path.startswith("/") or len(options) != len(query):
-        message = "expected file:///path, with file_mode and dir_mode as its only options"
+        message = "expected file:///path, with no options but file_mode and dir_mode"
         raise MMRawError("store_invalid", message)
     return LocalPlace(path, options)
 
@@ -114,16 +114,21 @@ def parse_place(url: str) -> Place:
     """
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
-        raise MMRawError("store_invalid", "expected s3://, gs://, az:// or memory://")
+        raise MMRawError(
+            "store_invalid", "expected s3://, gs://, az:// or memory://, got another scheme"
+        )
     # Taken apart by hand: urlsplit drops what it does not like, newlines for example.
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket:
-        message = "credentials must not be in the URL; set the environment's variables"
+        message = "expected no credentials in the URL; set the environment's variables instead"
         raise MMRawError("store_invalid", message)
     if scheme != "memory" and not _BUCKET.fullmatch(bucket):
-        raise MMRawError("store_invalid", "expected a bucket's name, as in s3://bucket/prefix")
-    parts = tuple(part for part in prefix.strip("/").split("/") if part)
-    if any(part in (".", "..") or not _SEGMENT.fullmatch(part) for part in parts):
-        message = "a store's prefix is made of letters, digits and _ . = + @ , - between slashes"
+        message = expected("a bucket's name, as in s3://bucket/prefix", bucket)
         raise MMRawError("store_invalid", message)
+    parts = tuple(part for part in prefix.strip("/").split("/") if part)
+    for number, part in enumerate(parts, start=1):
+        if part in (".", "..") or not _SEGMENT.fullmatch(part):
+            wanted = "letters, digits and _ . = + @ , - between the slashes of a prefix"
+            message = f"expected {wanted}, got another text as part {number}"
+            raise MMRawError("store_invalid", message)
     return Place(scheme, bucket, parts)

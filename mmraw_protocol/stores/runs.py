@@ -46,11 +46,11 @@ class RunScope(msgspec.Struct, frozen=True):
             message = "expected run_ids, a list of labels; got one string, which run_id takes"
             raise MMRawError("invalid_type", message)
         if run_id is not None and run_ids is not None:
-            raise MMRawError("store_invalid", "give run_id or run_ids, not both")
+            raise MMRawError("store_invalid", "expected run_id or run_ids, got both")
         one = None if run_id is None else _label(run_id)
         labels: Any = run_ids
         if labels is not None and not isinstance(labels, Iterable):
-            raise MMRawError("invalid_type", "run_ids is a list of labels")
+            raise MMRawError("invalid_type", expected("run_ids, a list of labels", labels))
         several = None if run_ids is None else frozenset(map(_label, run_ids))
         return cls(one, several)
 

@@ -318,5 +318,6 @@ def check_opaque_payload(value: Any, path: str, limits: Limits) -> None:
     if has_tensor_key(value):
         raise processed_payload(path)
     if len(canonical_json(to_builtins(value))) > limits.payload_bytes:
-        message = f"the payload has more than {limits.payload_bytes} bytes of canonical JSON"
+        most = limits.payload_bytes
+        message = f"expected at most {most} bytes of canonical JSON in a payload, got more"
         raise MMRawError("limit_exceeded", message, path)

@@ -100,11 +100,12 @@ def _typed(document: Any) -> WireFeatures:
             return wire
     except (msgspec.ValidationError, UnicodeError, TypeError, KeyError, AttributeError):
         pass
-    raise MMRawError("invalid_type", "the body does not fit the schema")
+    message = "expected a features body by its schema, got another type or structure"
+    raise MMRawError("invalid_type", message)
 
 
 def _too_long(limits: Limits) -> MMRawError:
-    message = f"a features body has at most {limits.features_bytes} bytes"
+    message = f"expected at most {limits.features_bytes} bytes in a features body, got more"
     return MMRawError("limit_exceeded", message)
 
 

@@ -142,7 +142,8 @@ def _fields_of(value: msgspec.Struct) -> dict[str, Any] | list[Any]:
 
 def too_long(limits: Limits, what: str) -> MMRawError:
     """The error for a document that is longer than its limit."""
-    return MMRawError("limit_exceeded", f"{what} have at most {limits.features_bytes} bytes")
+    message = f"expected at most {limits.features_bytes} bytes in {what}, got more"
+    return MMRawError("limit_exceeded", message)
 
 
 def check_slots(rows: Any, path: str) -> None:

@@ -102,7 +102,7 @@ def scan(data: bytes, max_depth: int, max_values: int | None, path: str) -> Fact
     if max_values is not None and data.count(b'"') > 4 * max_values + 4:
         raise too_many(max_values, path)
     if max_values is not None and _wide_bytes(text, data) > MAX_WIDE_TEXT:
-        message = f"more than {MAX_WIDE_TEXT} bytes of strings that are not ASCII"
+        message = f"expected at most {MAX_WIDE_TEXT} bytes of strings beyond ASCII, got more"
         raise MMRawError("limit_exceeded", message, path)
     structure = _outside_strings(data)
     if escaped and (b"\\" in structure or b"\xff" in structure):
@@ -183,16 +183,14 @@ def _check_depth(signs: bytes, max_depth: int, path: str) -> None:
 
 def too_deep(max_depth: int, path: str) -> MMRawError:
     """The error for deeper nesting."""
-    return MMRawError(
-        "limit_exceeded", f"expected at most {max_depth} levels of nesting, got more", path
-    )
+    message = f"expected at most {max_depth} levels of nesting, got more"
+    return MMRawError("limit_exceeded", message, path)
 
 
 def too_many(max_values: int, path: str) -> MMRawError:
     """The error for more values."""
-    return MMRawError(
-        "limit_exceeded", f"expected at most {max_values} JSON values, got more", path
-    )
+    message = f"expected at most {max_values} JSON values, got more"
+    return MMRawError("limit_exceeded", message, path)
 
 
 def _place_in(fault: str, size: int) -> str:

@@ -125,10 +125,11 @@ class PackedReader:
             level = self.levels[-1]
             level.done += token.size if token.kind == "scalars" else 1
             if level.is_at_key and token.kind != "text":
-                raise MMRawError("invalid_type", f"object keys are strings{self._place()}")
+                message = f"expected strings as object keys{self._place()}, got another type"
+                raise MMRawError("invalid_type", message)
         if token.kind in ("array", "map"):
             if len(self.levels) >= MAX_DEPTH:
-                message = f"nested deeper than {MAX_DEPTH} levels{self._place()}"
+                message = f"expected at most {MAX_DEPTH} levels of nesting{self._place()}, got more"
                 raise MMRawError("limit_exceeded", message)
             is_map = token.kind == "map"
             self.levels.append(Level(is_map, token.size * (1 + is_map)))

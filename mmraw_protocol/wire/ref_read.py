@@ -138,7 +138,8 @@ def _candidates(text: str) -> list[WireDialect]:
     encoding = "json" if text.startswith("{", len(PREFIX)) else "base64url-json"
     if encoding != "json" and text.find(":", len(PREFIX)) >= 0:
         tags = sorted(prefix[len(PREFIX) : -1] for prefix in _by_prefix if prefix != PREFIX)
-        raise MMRawError("unsupported_dialect", f"the tags after mmraw: are {', '.join(tags)}")
+        message = f"expected one of the tags {', '.join(tags)} after mmraw:, got another"
+        raise MMRawError("unsupported_dialect", message)
     return [wire for wire in _by_prefix[PREFIX] if wire.encoding == encoding]
 
 

@@ -36,7 +36,7 @@ def format_ref(
     """
     wire = DIALECTS.get(dialect) if isinstance(dialect, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if wire is None or not wire.write:
-        message = f"write {' or '.join(WRITABLE)}; other dialects are for convert_ref"
+        message = f"expected {' or '.join(WRITABLE)}; convert_ref writes the other dialects"
         raise MMRawError("invalid_dialect", message)
     return write_ref(ref, wire, limits)
 

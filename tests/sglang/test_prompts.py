@@ -106,4 +106,5 @@ def test_sglang_makes_the_ids_that_were_sent(
     expanded = list(engine.processed(engine.ref(ONE), prompt=compact).input_ids)
     monkeypatch.setattr(processor, "compact_ids", lambda *_, **__: [*compact, compact[0]])
     message = refusal(engine, engine.ref(ONE), prompt=expanded)
-    assert message == "span_mismatch: SGLang makes other token ids of the prompt"
+    expected = "expected the token ids that SGLang makes of the prompt, got others"
+    assert message == f"span_mismatch: {expected}"

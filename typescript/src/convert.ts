@@ -93,7 +93,7 @@ export function convertRef(text: string, options: ConvertOptions = {}): string {
 function checkStorage(storage: string | null, wire: WireDialect): void {
   const carriesBoth = hasPlace(wire, "raw_image_id") && hasPlace(wire, "raw_uri");
   if (storage === null || (STORAGES.includes(storage) && carriesBoth)) return;
-  const message = "storage is offload or inline, and for dialects that carry both sources";
+  const message = "expected storage offload or inline, with a dialect that carries both sources";
   throw new MMRawError("unsupported_option", message);
 }
 

@@ -173,6 +173,6 @@ function parsedRefs(refs: readonly (RawMMRef | string)[], limits: Limits): RawMM
 }
 
 function stray(position: number): MMRawError {
-  const reason = "a target or placeholder token is outside of every image";
+  const reason = "expected target and placeholder tokens within images only, got one outside";
   return new MMRawError("span_mismatch", reason, `$.token_ids[${position}]`);
 }

@@ -143,7 +143,7 @@ function sourceModalities(data: MultiModalData): string[] {
 /** At most so many images as a body, a request or a rollout may have. */
 export function checkCount(count: number, limits: Limits): void {
   if (count > limits.features_images) {
-    const reason = `expected at most ${limits.features_images} images`;
+    const reason = `expected at most ${limits.features_images} images, got ${count}`;
     throw new MMRawError("limit_exceeded", reason);
   }
 }
@@ -277,7 +277,7 @@ export function readFeatures(value: unknown, limits: Limits, faults: Faults): Fe
 }
 
 function tooLong(limits: Limits): MMRawError {
-  const reason = `a features body has at most ${limits.features_bytes} bytes`;
+  const reason = `expected at most ${limits.features_bytes} bytes in a features body, got more`;
   return new MMRawError("limit_exceeded", reason);
 }
 

@@ -30,7 +30,7 @@ export function formatRef(
 ): string {
   const wire = isDialect(dialect) ? DIALECTS[dialect] : null;
   if (wire === null || !wire.write) {
-    const reason = `write ${WRITABLE.join(" or ")}; other dialects are for convertRef`;
+    const reason = `expected ${WRITABLE.join(" or ")}; convertRef writes the other dialects`;
     throw new MMRawError("invalid_dialect", reason);
   }
   return writeRef(ref, wire, limits);
@@ -48,7 +48,7 @@ export function isDialect(name: string): name is Dialect {
 export function wireOf(dialect: string): WireDialect {
   if (isDialect(dialect)) return DIALECTS[dialect];
   const names = Object.keys(DIALECTS).join(", ");
-  throw new MMRawError("invalid_dialect", `the dialects are ${names}`);
+  throw new MMRawError("invalid_dialect", `expected one of the dialects ${names}, got another`);
 }
 
 /** The fields of a ref by their wire names in its dialect, absent ones left out. */

@@ -77,7 +77,7 @@ export function documentOf(
 }
 
 function tooLong(limits: Limits, what: string): MMRawError {
-  const reason = `${what} have at most ${limits.features_bytes} bytes`;
+  const reason = `expected at most ${limits.features_bytes} bytes in ${what}, got more`;
   return new MMRawError("limit_exceeded", reason);
 }
 

@@ -20,7 +20,7 @@ function checkOpaque(value: unknown, path: string, limits: Limits): void {
   checkJsonValue(value, { path, maxDepth, maxValues });
   if (hasTensorKey(value)) throw processedPayload(path);
   if (canonicalJson(value).length > most) {
-    const reason = `the payload has more than ${most} bytes of canonical JSON`;
+    const reason = `expected at most ${most} bytes of canonical JSON in a payload, got more`;
     throw new MMRawError("limit_exceeded", reason, path);
   }
 }

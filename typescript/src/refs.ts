@@ -90,7 +90,7 @@ export function dialectsOf(text: string): Candidates {
   if (bare === null || (encoding !== "json" && prefix !== "")) {
     const prefixes = new Set(SORTED.map((wire) => wire.prefix));
     const tags = [...prefixes].map((one) => one.slice(PREFIX.length, -1)).filter(Boolean);
-    const reason = `the tags after mmraw: are ${tags.sort().join(", ")}`;
+    const reason = `expected one of the tags ${tags.sort().join(", ")} after mmraw:, got another`;
     throw new MMRawError("unsupported_dialect", reason);
   }
   return bare;

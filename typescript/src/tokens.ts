@@ -45,7 +45,7 @@ export class FamilyTokens {
     const expansion = expansionOf(info, engine);
     if (form !== undefined) refuseForm(form, expansion.refused);
     if (expansion.target === "") {
-      const reason = `the family's folder does not say what ${engine} expands`;
+      const reason = `expected a family whose expansion by ${engine} is known, got another`;
       throw new MMRawError("unsupported_option", reason, "$.engine");
     }
     const line = info.lines[adapter.line];
@@ -87,7 +87,7 @@ export class FamilyTokens {
     const wanted = new Set((texts.length > 0 ? texts : this.#texts).filter((text) => text !== ""));
     const missing = [...wanted].filter((text) => !this.#ids.has(text));
     if (missing.length === 0) return;
-    const reason = `no id is known of ${missing.join(", ")}; pass vocabulary, the ids by token`;
+    const reason = `expected the ids of ${missing.join(", ")} in vocabulary, got none`;
     throw new MMRawError("missing_field", reason, "$.vocabulary");
   }
 
@@ -99,7 +99,7 @@ export class FamilyTokens {
   /** The texts of an image's span, whose length is compared where it is given. */
   span(ref: RawMMRef, index: number, length?: number): string[] {
     if (ref.family !== this.#adapter.family) {
-      const reason = "the ref is of another family than the prompt";
+      const reason = "expected a ref of the prompt's family, got one of another";
       throw new MMRawError("unknown_family", reason, `$.refs[${index}].family`);
     }
     const texts = within(`$.refs[${index}]`, () =>
@@ -108,7 +108,7 @@ export class FamilyTokens {
     if (length === undefined || length === texts.length) return texts;
     // Of several conventions, one token means one for the whole image.
     if (length === 1 && this.#info.conventions.length > 0) return [this.pad];
-    const reason = "the span's length is not what the ref gives";
+    const reason = `expected a span of ${texts.length} tokens, as the ref gives, got ${length}`;
     throw new MMRawError("placeholder_mismatch", reason, `$.placeholders[${index}]`);
   }
 
@@ -119,7 +119,7 @@ export class FamilyTokens {
       wanted.length === held.length &&
       wanted.every((text, index) => this.#isToken(held[index] as number, text));
     if (fits) return;
-    const reason = "the span holds other tokens than those of its image";
+    const reason = "expected the image's tokens in its span, got others";
     throw new MMRawError("span_mismatch", reason, path);
   }
 
@@ -163,7 +163,7 @@ export class FamilyTokens {
       if (text === "") continue;
       const inside = done <= position && position < tokenIds.length;
       if (inside && this.#isToken(tokenIds[position] as number, text)) continue;
-      const reason = "the tokens around the span are not those that vLLM writes there";
+      const reason = "expected the tokens that the server writes around the span, got others";
       throw new MMRawError("span_mismatch", reason, path);
     }
     return [offset - Number(this.before !== ""), stop + Number(this.after !== "")];

@@ -66,7 +66,7 @@ def store_at(place: str | None, args: argparse.Namespace, *, create: bool = Fals
     """
     where = place or environment.image_dir()
     if where is None:
-        message = f"name a store with --store or {environment.IMAGE_DIR}"
+        message = f"expected a store in --store or {environment.IMAGE_DIR}, got none"
         raise MMRawError("store_invalid", message)
     runs = None if args.runs is None else [name for name in args.runs.split(",") if name]
     return open_store(where, run_id=args.run_id, run_ids=runs, create=create, **modes_of(args))

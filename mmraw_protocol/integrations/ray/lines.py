@@ -79,7 +79,8 @@ def _sources_at(place: str) -> Iterator[Source]:
     except OSError:
         pass
     if not found:
-        raise MMRawError("source_unavailable", "no file is there that can be read")
+        message = "expected a file that can be read at each path, got none at one"
+        raise MMRawError("source_unavailable", message)
     for info in sorted(found, key=lambda one: one.path):
         inner = info.path[len(path) :].lstrip("/")
         if any(part.startswith((".", "_")) for part in inner.split("/")):

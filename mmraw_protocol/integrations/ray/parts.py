@@ -112,7 +112,7 @@ class Parts(Datasink):
         for place in (self._out, self._refused):
             system, path = located(place)
             if system.get_file_info(path).is_file or _entries(system, path):
-                message = "the folder of the output, and that of the refusals, must be empty"
+                message = "expected empty folders for the output and the rejected values"
                 raise MMRawError("unsupported_option", message)
             if system.type_name == "local":
                 system.create_dir(path)

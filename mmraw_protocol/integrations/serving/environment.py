@@ -59,10 +59,11 @@ def _file_values(path: str) -> dict[str, Any]:
     except OSError:
         text = None
     if text is None:
-        raise MMRawError("unsupported_option", f"the file that {FILE} names cannot be read")
+        raise MMRawError("unsupported_option", f"expected a readable file in {FILE}, got none")
     document = parse_json(text)
     if not isinstance(document, dict):
-        raise MMRawError("unsupported_option", f"the file that {FILE} names is no JSON object")
+        message = f"expected a JSON object in the file that {FILE} names"
+        raise MMRawError("unsupported_option", message)
     return cast("dict[str, Any]", document)
 
 

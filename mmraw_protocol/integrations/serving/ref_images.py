@@ -166,10 +166,12 @@ class RefImages:
         """
         most = self.settings.limits.features_images
         if len(refs) > most:
-            raise MMRawError("limit_exceeded", f"a request has at most {most} images")
+            message = f"expected at most {most} images in a request, got {len(refs)}"
+            raise MMRawError("limit_exceeded", message)
         total = sum(self.adapter.num_tokens(ref.payload) for ref in refs)
         if most_tokens is not None and total > most_tokens:
-            raise MMRawError("limit_exceeded", f"the server's model takes {most_tokens} tokens")
+            message = f"expected at most {most_tokens} tokens of images, got {total}"
+            raise MMRawError("limit_exceeded", message)
 
     async def get(self, text: str, loads: Loads) -> Image:
         """The picture of a ref; threads read and decode it, and only the event loop waits.

@@ -71,7 +71,8 @@ def _takes_refs(processor: Any, images: RefImages, forms: list[str]) -> Callable
             found = await original(loaded, *args, **{**given, "input_text": compact})
             _compare(found, loaded, refs, images)
             if compact is not prompt and list(prompt) != list(found.input_ids):
-                raise MMRawError("span_mismatch", "SGLang makes other token ids of the prompt", "")
+                message = "expected the token ids that SGLang makes of the prompt, got others"
+                raise MMRawError("span_mismatch", message, "")
             return found
         except MMRawError as error:
             failed = error
@@ -106,10 +107,10 @@ def check_beside(ref: RawMMRef, item: Any, content_hash: str | None, path: str =
     from sglang.srt.multimodal.cache.identity import media_preprocess_kwargs
 
     if media_preprocess_kwargs(item, defaults={"detail": "auto"}):
-        message = "options of one image change how it is processed: a ref has none"
+        message = "expected no options of the image beside a ref, which fixes its layout"
         raise MMRawError("unsupported_option", message, path)
     if not (content_hash or ref.mm_hash).removeprefix("sha256:").lower().startswith(ref.mm_hash):
-        message = "a content_hash beside a ref is that of the ref's file, or absent"
+        message = "expected a content_hash of the ref's file, or none, beside a ref; got another"
         raise MMRawError("hash_mismatch", message, path)
 
 

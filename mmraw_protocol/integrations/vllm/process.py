@@ -79,10 +79,11 @@ class Served(msgspec.Struct, frozen=True):
             MMRawError: limit_exceeded.
         """
         if tokens > prompts * self.most_tokens:
-            message = f"the server's model takes {self.most_tokens} tokens (max_model_len)"
+            message = f"expected at most {self.most_tokens} tokens (max_model_len), got {tokens}"
             raise MMRawError("limit_exceeded", message, "")
         if images > prompts * self.most_images:
-            message = f"a prompt has at most {self.most_images} images (--limit-mm-per-prompt)"
+            most = f"{self.most_images} images (--limit-mm-per-prompt)"
+            message = f"expected at most {most}, got {images}"
             raise MMRawError("limit_exceeded", message, "")
 
 

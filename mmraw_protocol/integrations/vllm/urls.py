@@ -29,7 +29,7 @@ def check_urls(document: Document, served: Served) -> dict[str, str]:
         if not is_ref(url):
             continue
         if index >= most:
-            raise MMRawError("limit_exceeded", f"a request has at most {most} images")
+            raise MMRawError("limit_exceeded", f"expected at most {most} images in a request")
         path = f"$.images[{index}]"
         tokens += _check(url, uuids, path, served)
         images += 1

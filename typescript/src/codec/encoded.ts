@@ -21,7 +21,7 @@ export function decodeDataUrl(given: string, limits: Limits, path: string): Uint
     .split(";");
   if (comma < 0 || !parameters.some((one) => one.trim() === "base64")) {
     const what = comma < 0 ? "no comma after its head" : "no ;base64 before its comma";
-    const reason = `only data: URLs in base64 are read, and this one has ${what}`;
+    const reason = `expected a data: URL in base64, got one with ${what}`;
     throw new MMRawError("invalid_raw_uri", reason, path);
   }
   for (const [start, modality] of MEDIA_TYPES) {
@@ -46,10 +46,10 @@ export function decodeText(text: string, limits: Limits, path: string): Uint8Arr
     data = decodeBase64(body, path);
   } catch (error) {
     if (!(error instanceof MMRawError)) throw error;
-    throw new MMRawError(error.code, "the image is not base64 of either alphabet", path);
+    throw new MMRawError(error.code, `expected an image in base64, got ${text.length} characters that are not base64 of either alphabet`, path);
   }
   if (data.length === 0) {
-    throw new MMRawError("empty_source", "the image source holds no bytes", path);
+    throw new MMRawError("empty_source", "expected an image in base64, got no bytes", path);
   }
   if (data.length > most) throw tooLarge();
   return data;

@@ -63,7 +63,7 @@ export function readJson(text: string | Uint8Array, options: ReadOptions = {}): 
   // Each value has at most one key, and each string two quotes.
   if (found.quotes > 4 * maxValues + 4) throw tooManyValues(maxValues, path);
   if (maxValues < Infinity && found.wide > MAX_WIDE_TEXT) {
-    const reason = `more than ${MAX_WIDE_TEXT} bytes of strings that are not ASCII`;
+    const reason = `expected at most ${MAX_WIDE_TEXT} bytes of strings beyond ASCII, got more`;
     throw new MMRawError("limit_exceeded", reason, path);
   }
   if (found.stray !== null) throw notJson(source, found.stray, path);

@@ -28,15 +28,15 @@ const HASH_STEM = /^([a-f0-9]{16}|[a-f0-9]{32}|[a-f0-9]{64})(?:\.[A-Za-z0-9_-]+)
 export function readFile(path: string): Uint8Array {
   const data = readRegular(path, 0);
   if (data === null) {
-    throw new MMRawError("source_unavailable", "no readable regular file at this path");
+    throw new MMRawError("source_unavailable", "expected a readable regular file at this path, got none");
   }
   return checked(data);
 }
 
 function checked(data: Uint8Array): Uint8Array {
-  if (data.length === 0) throw new MMRawError("empty_source", "the image has no bytes");
+  if (data.length === 0) throw new MMRawError("empty_source", "expected an image, got no bytes");
   if (data.length > DEFAULT_LIMITS.inline_image_bytes) {
-    const reason = `an image has at most ${DEFAULT_LIMITS.inline_image_bytes} bytes`;
+    const reason = `expected at most ${DEFAULT_LIMITS.inline_image_bytes} bytes in an image, got more`;
     throw new MMRawError("limit_exceeded", reason);
   }
   return data;

@@ -61,7 +61,7 @@ function text(value: unknown, path: string): string {
 function token(value: unknown, path: string): number {
   if (isInteger(value) && value >= 0) return value;
   if (isInteger(value) || typeof value === "bigint") {
-    throw new MMRawError("invalid_value", "a token's id is from 0 to 2^53 - 1", path);
+    throw new MMRawError("invalid_value", "expected a token id from 0 to 2^53 - 1, got another integer", path);
   }
   throw new MMRawError("invalid_type", "expected a token's id, an integer", path);
 }

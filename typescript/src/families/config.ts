@@ -60,7 +60,7 @@ export function familyOf(config: ConfigLike): BuiltInFamily {
   // Without a name it is of the one family that finds all of its parameters.
   const [family, ...others] = infos.filter((info) => fits(given, info));
   if (family !== undefined && others.length === 0) return family.family;
-  throw new MMRawError("unknown_family", "the configuration matches no single built-in family");
+  throw new MMRawError("unknown_family", "expected a configuration that fits one built-in family alone; name its family");
 }
 
 function fits(given: Given, info: FamilyInfo): boolean {
@@ -79,7 +79,7 @@ function read(info: FamilyInfo, config: ConfigLike): readonly [JsonObject, strin
   if (typeof config === "string") {
     const line = has(lines, config) ? lines[config] : undefined;
     if (line !== undefined) return [line.parameters, config];
-    throw new MMRawError("invalid_config", `the presets are ${Object.keys(lines).join(", ")}`);
+    throw new MMRawError("invalid_config", `expected one of the presets ${Object.keys(lines).join(", ")}, got another`);
   }
   const given = givenIn(documentOf(config));
   return [parametersIn(given, info), lineOf(given, info)];

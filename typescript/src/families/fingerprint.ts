@@ -36,7 +36,7 @@ export function fingerprintText(
   const wire = wireOf(dialect);
   const scheme = wire.fingerprintScheme;
   if (!ASCII.test(family)) {
-    throw new MMRawError("invalid_type", "a family is an ASCII string", "$.family");
+    throw new MMRawError("invalid_type", "expected a family, an ASCII string", "$.family");
   }
   if (!wire.fields.some(([, attribute]) => attribute === "fingerprint")) {
     const reason = `dialect ${wire.dialect} names no fingerprint`;
@@ -74,7 +74,7 @@ function positional(family: string, values: Values): string {
   }
   for (const name of order) {
     if (!has(values, name)) {
-      throw new MMRawError("missing_field", `layout parameter ${name} is absent`, "$.values");
+      throw new MMRawError("missing_field", `expected layout parameter ${name}, got none`, "$.values");
     }
   }
   for (const name of Object.keys(omittedOf(family))) {

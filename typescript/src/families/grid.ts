@@ -29,7 +29,7 @@ export function checkGrid(
 ): Grid {
   const [t, h, w] = grid;
   if (h % mergeSize !== 0 || w % mergeSize !== 0) {
-    const reason = `h and w of the grid must be multiples of the merge size ${mergeSize}`;
+    const reason = `expected h and w of the grid to be multiples of the merge size ${mergeSize}`;
     throw new MMRawError("invalid_grid", reason, path);
   }
   // Rounding of a product beyond 2^53 cannot bring it below the limit.

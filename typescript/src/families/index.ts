@@ -67,8 +67,8 @@ export function getAdapter(
   if (placeholder !== undefined && !info.conventions.includes(placeholder)) {
     const reason =
       info.conventions.length > 0
-        ? `placeholder is ${info.conventions.join(" or ")}`
-        : `family ${family} has one placeholder convention`;
+        ? `expected placeholder ${info.conventions.join(" or ")}, got another`
+        : `expected no placeholder convention: family ${family} has one alone`;
     throw new MMRawError("unsupported_option", reason);
   }
   const tokens = info.lines[line]?.placeholder ?? info.placeholder;

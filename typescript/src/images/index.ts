@@ -42,7 +42,7 @@ const READERS: { readonly [F in Format]: (data: Uint8Array, limits: Limits) => S
 
 /** The header of an encoded image; a file cut off after its header still has one. */
 export function readHeader(data: Uint8Array, limits: Limits = DEFAULT_LIMITS): ImageHeader {
-  if (data.length === 0) throw new MMRawError("empty_source", "the image has no bytes");
+  if (data.length === 0) throw new MMRawError("empty_source", "expected an image, got no bytes");
   if (data.length > limits.inline_image_bytes) {
     const reason = `expected at most ${limits.inline_image_bytes} bytes, got ${data.length}`;
     throw new MMRawError("limit_exceeded", reason);

@@ -17,9 +17,9 @@ export function checkSource({ source, path }: MessageImage): void {
   if (source === null) {
     throw new MMRawError("missing_source", "expected a part with an image source, got one without", path);
   }
-  if (source === "") throw new MMRawError("empty_source", "the image source is empty", path);
+  if (source === "") throw new MMRawError("empty_source", "expected an image source, got an empty text", path);
   if (typeof source === "string" && /^https?:/i.test(source)) {
-    const reason = "http is never fetched; send the image itself, or a URL of its store";
+    const reason = "expected the image or a URL of its store, got http, which is never fetched";
     throw new MMRawError("source_unsupported", reason, path);
   }
 }
@@ -60,7 +60,7 @@ export function imageBytes(
   if (isBase64Image(source) || (place.encoded && !isUrl(source))) {
     return decodeText(source, limits, path);
   }
-  const reason = "only bytes, data: URLs, base64, refs and URLs of the store are read";
+  const reason = "expected bytes, a data: URL, base64, a ref or a URL of the store, got another text";
   throw new MMRawError("source_unsupported", reason, path);
 }
 
@@ -69,7 +69,7 @@ function bytesOfRef(text: string, store: AssetStore | null, limits: Limits): Uin
   checkModality(ref.modality, "$.modality");
   const name = storedName(ref);
   if (!isInline(ref) && (name === null || store === null)) {
-    throw new MMRawError("source_unavailable", "a stored image needs a store", "$.raw_image_id");
+    throw new MMRawError("source_unavailable", "the ref names a stored image and no store was given", "$.raw_image_id");
   }
   const data = isInline(ref)
     ? parseDataUri(ref.raw_uri, limits).data

@@ -194,7 +194,7 @@ class Reader {
     const rest = rows.filter(([name, value]) => isFilled(value) && !known.includes(name));
     const hasName = looksLikeImage(Object.fromEntries(rest.map(([name]) => [name, name]))) !== null;
     if (hasName || holdsPicture(rest.map(([, value]) => value))) {
-      const reason = "a column of another name than images looks like one of images";
+      const reason = "expected images in the column images only, got another column of them";
       this.refuse(new MMRawError("image_part_unknown", reason, "$"));
     }
   }
@@ -208,7 +208,7 @@ class Reader {
 
   private part(part: unknown, steps: Steps, path = pathOf(steps)): void {
     if (steps.length > MAX_DEPTH) {
-      throw new MMRawError("limit_exceeded", `nested deeper than ${MAX_DEPTH} levels`);
+      throw new MMRawError("limit_exceeded", `expected at most ${MAX_DEPTH} levels of nesting, got more`);
     }
     if (typeof part === "string") return this.text(part, path);
     if (Array.isArray(part)) return this.content(part, steps);
@@ -267,7 +267,7 @@ class Reader {
   private refuseLooks(value: unknown, path: string, strict = false): void {
     const by = looksLikeImage(value, strict);
     if (by === null) return;
-    const reason = `looks like an image by its ${by}, in no spelling that is read`;
+    const reason = `expected an image in a known spelling; this looks like one by its ${by}`;
     this.refuse(new MMRawError("image_part_unknown", reason, path));
   }
 
@@ -317,6 +317,6 @@ function namesFile(part: unknown): boolean {
 }
 
 function fileId(path: string): MMRawError {
-  const reason = "a file id names a file on its own server; send the image itself";
+  const reason = "expected the image itself, got a file id, which only its own server can read";
   return new MMRawError("source_unsupported", reason, path);
 }

@@ -102,7 +102,7 @@ export function packImages(
 ): PackedImage[] {
   const { storage = "offload", store = null, limits = DEFAULT_LIMITS, skipped = null } = options;
   if (storage === "offload" && store === null) {
-    throw new MMRawError("store_invalid", "offloading needs a store");
+    throw new MMRawError("store_invalid", "expected a store, which offloading needs; got none");
   }
   const read = findImages(messages, skipped).map((where) => {
     const data = imageBytes(where, store, limits);
