@@ -21,7 +21,8 @@ from . import (
     emit_typescript,
 )
 from .build import build
-from .load import BUNDLED, LISTING, SchemaError, listing, load_spec
+from .load import BUNDLED, LISTING, listing, load_spec
+from .subset import SchemaError
 
 ROOT = Path(__file__).resolve().parent.parent
 

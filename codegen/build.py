@@ -22,7 +22,8 @@ from .ir import (
     Type,
     Variant,
 )
-from .load import Json, Schema, SchemaError, Spec, kind_of
+from .load import Schema, Spec
+from .subset import Json, SchemaError, kind_of
 
 
 def build(spec: Spec) -> Model:
@@ -64,15 +65,15 @@ def _variant(spec: Spec, part: Json) -> Variant:
 
 
 def _definition(spec: Spec, schema: Schema, name: str, node: Json) -> Definition:
-    place = f"{schema.path}#/$defs/{name}"
-    closed = kind_of(node, place) == "object" and "properties" in node
+    path = f"{schema.path}#/$defs/{name}"
+    closed = kind_of(node, path) == "object" and "properties" in node
     return Definition(
         name=name,
         schema_id=schema.id,
         title=node.get("title", name),
         description=node.get("description", ""),
-        type=None if closed else _type(spec, schema, node, place),
-        fields=_fields(spec, schema, node, place) if closed else (),
+        type=None if closed else _type(spec, schema, node, path),
+        fields=_fields(spec, schema, node, path) if closed else (),
         by_family="allOf" in node,
         at_least_one=tuple(part["required"][0] for part in node.get("anyOf", [])),
         wire=node.get("x-mmraw-wire"),
@@ -87,16 +88,16 @@ def _definition(spec: Spec, schema: Schema, name: str, node: Json) -> Definition
     )
 
 
-def _fields(spec: Spec, schema: Schema, node: Json, place: str) -> tuple[Field, ...]:
+def _fields(spec: Spec, schema: Schema, node: Json, path: str) -> tuple[Field, ...]:
     required = set(node.get("required", []))
     names = list(node["properties"])
     if names != sorted(names):
         # Fields are emitted in their order; sorted, an encoder needs no further sorting.
-        raise SchemaError(f"{place}/properties: must be sorted by code point")
+        raise SchemaError(f"{path}/properties: must be sorted by code point")
     result: list[Field] = []
     for name in names:
         child = node["properties"][name]
-        spot = f"{place}/properties/{name}"
+        spot = f"{path}/properties/{name}"
         about = _about(spec, schema, child)
         result.append(
             Field(
@@ -127,15 +128,15 @@ def _about(spec: Spec, schema: Schema, node: Json) -> Json:
     return node
 
 
-def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
-    kind = kind_of(node, place)
+def _type(spec: Spec, schema: Schema, node: Json, path: str) -> Type:
+    kind = kind_of(node, path)
     if kind == "$ref":
         full, _ = spec.definition(node["$ref"], schema.id)
         return Named(full.rsplit("/", 1)[1])
     if kind == "const":
         return Const(node["const"])
     if kind == "oneOf":
-        return Nullable(_type(spec, schema, node["oneOf"][0], f"{place}/oneOf/0"))
+        return Nullable(_type(spec, schema, node["oneOf"][0], f"{path}/oneOf/0"))
     if kind == "not":
         return String(excluded=tuple(node["not"]["enum"]))
     if kind == "string":
@@ -152,7 +153,7 @@ def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
         limit, multiple = node.get("x-mmraw-limit"), node.get("multipleOf", 1)
         choices = tuple(node.get("enum", ()))
         if choices and (min(choices), max(choices)) != (node["minimum"], node["maximum"]):
-            raise SchemaError(f"{place}: the bounds must be the least and the greatest choice")
+            raise SchemaError(f"{path}: the bounds must be the least and the greatest choice")
         return Integer(node["minimum"], node["maximum"], limit, multiple, choices)
     if kind == "number":
         return Number()
@@ -161,11 +162,11 @@ def _type(spec: Spec, schema: Schema, node: Json, place: str) -> Type:
     if kind == "array":
         if "prefixItems" in node:
             parts = cast("list[Json]", node["prefixItems"])
-            items = tuple(_type(spec, schema, p, f"{place}/prefixItems") for p in parts)
+            items = tuple(_type(spec, schema, p, f"{path}/prefixItems") for p in parts)
             return Tuple(items, node.get("x-mmraw-product-limit"))
-        return List(_type(spec, schema, node["items"], f"{place}/items"))
+        return List(_type(spec, schema, node["items"], f"{path}/items"))
     if kind == "object" and isinstance(node.get("additionalProperties"), dict):
-        inner = _type(spec, schema, node["additionalProperties"], f"{place}/additionalProperties")
+        inner = _type(spec, schema, node["additionalProperties"], f"{path}/additionalProperties")
         return Map(inner)
     return Opaque()
 

@@ -20,7 +20,7 @@ from .ir import (
     Type,
     Variant,
 )
-from .load import SchemaError
+from .subset import SchemaError
 from .walk import Kinds, written
 
 #: Strings of characters that canonical JSON writes as they are.

@@ -6,8 +6,9 @@ import json
 from typing import Any, cast
 
 from .ir import Model
-from .load import BUNDLED, LISTING, Json, Schema, Spec
+from .load import BUNDLED, LISTING, Schema, Spec
 from .python_text import COMMAND, source_line
+from .subset import Json
 
 
 def emit(model: Model) -> dict[str, str]:

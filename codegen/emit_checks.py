@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from .canonical import canonical_text, string_of
 from .ir import Definition, Field, Integer, Model, Named, Opaque, String, Tuple, Type
-from .load import SchemaError
 from .python_text import RULES, SAFE, anchored, header, raw, snake
+from .subset import SchemaError
 from .walk import Kinds, written
 
 _IMPORTS = """from __future__ import annotations

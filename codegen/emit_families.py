@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .ir import Model
-from .load import Json, SchemaError
 from .python_text import header, literal, snake
+from .subset import Json, SchemaError
 
 _FAMILY_CLASS = '''from __future__ import annotations
 

@@ -11,7 +11,6 @@ from .emit_bundles import slug
 from .emit_reference import cell, code, head, table
 from .family_text import expansions, placeholder_length, prompt_tokens, refusals, vllm_span
 from .ir import Model
-from .load import Json
 from .published import (
     defaults,
     fingerprint,
@@ -20,6 +19,7 @@ from .published import (
     positional_text,
     published,
 )
+from .subset import Json
 
 _INTRO = """\
 A family is a kind of image layout: from width and height to a grid, a payload and a number of

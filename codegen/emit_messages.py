@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .ir import Model
-from .load import Json, SchemaError
 from .python_text import header as python_header
 from .python_text import literal as python_literal
+from .subset import Json, SchemaError
 from .typescript_text import comment, header, literal
 
 _TITLE = "Spellings of images in messages: where a part holds its image, and what looks like one."

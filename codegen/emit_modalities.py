@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from .ir import Model
-from .load import Json
 from .python_text import header as python_header
 from .python_text import literal as python_literal
+from .subset import Json
 from .typescript_text import comment, header, literal
 
 _TITLE = "Modalities: those that paths name, and how those that are refused are recognized."

@@ -13,7 +13,7 @@ from textwrap import wrap
 from .canonical import string_of
 from .emit_reference import table
 from .ir import Definition, Field, Model, Named, String, Tuple, Type
-from .load import Json, SchemaError
+from .subset import Json, SchemaError
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 #: The last class of characters in a pattern, and how many of them it wants.

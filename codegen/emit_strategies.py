@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from .ir import Const, Definition, Integer, Model, Named, Nullable, String, Tuple, Type, Variant
-from .load import SchemaError
 from .python_text import RULES, SAFE, anchored, header
+from .subset import SchemaError
 from .walk import Kinds, written
 
 _IMPORTS = (

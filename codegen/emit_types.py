@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .ir import Const, Definition, Field, Integer, Model, Named, Nullable, String, Type, Variant
-from .load import SchemaError
 from .python_text import SAFE, header, literal, wrapped
+from .subset import SchemaError
 from .walk import Kinds, written
 
 _IMPORTS = """from __future__ import annotations

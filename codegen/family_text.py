@@ -5,7 +5,7 @@ Tokens are in blocks of code and never in a table: a bar within a cell is writte
 
 from __future__ import annotations
 
-from .load import Json
+from .subset import Json
 
 #: The span on the wire by placeholder convention.
 _LENGTHS = {"single": "1", "expanded": "num_tokens"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from .load import Json, SchemaError, Spec
+from .load import Spec
+from .subset import Json, SchemaError
 
 
 @dataclass(frozen=True)

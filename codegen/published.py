@@ -7,7 +7,7 @@ import json
 from typing import NamedTuple
 
 from .ir import Model
-from .load import Json
+from .subset import Json
 
 _PREFIXES = {"v1": "image-layout:v1:", "unversioned": "image-layout:"}
 

@@ -6,8 +6,8 @@ The order of faults and their paths are those of the Python checks.
 from __future__ import annotations
 
 from .ir import Definition, Field, Integer, Model, Opaque, String, Tuple, Type
-from .load import SchemaError
 from .python_text import RULES, SAFE
+from .subset import SchemaError
 from .typescript_text import comment, header, key, literal
 from .walk import Kinds, written
 

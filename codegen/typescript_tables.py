@@ -6,8 +6,8 @@ from typing import Any
 
 from .canonical import string_of
 from .ir import Const, Definition, Model
-from .load import Json
 from .python_text import RULES
+from .subset import Json
 from .typescript_text import (
     ModelField,
     comment,

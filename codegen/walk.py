@@ -20,7 +20,7 @@ from .ir import (
     Tuple,
     Type,
 )
-from .load import SchemaError
+from .subset import SchemaError
 
 Text = TypeVar("Text")
 

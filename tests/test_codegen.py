@@ -10,7 +10,8 @@ import pytest
 
 from codegen import new_family
 from codegen.__main__ import generated, main
-from codegen.load import SchemaError, load_spec
+from codegen.load import load_spec
+from codegen.subset import SchemaError
 
 ROOT = Path(__file__).parent.parent
 
