@@ -10,7 +10,6 @@ import samples
 from test_compression import NAMES, packed, unpacked
 from test_file_commands import only, ref, run
 
-from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import main, output
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire import compression
@@ -77,19 +76,6 @@ def test_fsck_reads_references_of_compressed_files(
     assert found["ok"]
     (store.root / name).unlink()
     assert not report(capsys, "store", "fsck", file, "--store", tmp_path / "store", code=1)["ok"]
-
-
-def test_a_missing_library_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def nothing(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(compression, "import_module", nothing)
-    with pytest.raises(MMRawError) as caught:
-        compression.compression_of(b"\x28\xb5\x2f\xfd")
-    assert caught.value.code == "missing_dependency"
-    assert "mmraw-protocol[zstd]" in caught.value.message
 
 
 def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(

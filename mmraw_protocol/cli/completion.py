@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 
-from ..wire.errors import MMRawError
+from ..wire.extras import extra_module
 from .fish import fish_script
 from .output import print_json
 
@@ -27,14 +26,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from . import build_parser
 
-    script: str | None = fish_script(build_parser()) if args.shell == "fish" else None
-    with contextlib.suppress(ImportError):
-        import shtab
-
-        script = script or shtab.complete(build_parser(), shell=args.shell)
-    if script is None:
-        message = "install mmraw-protocol[cli] for completion scripts"
-        raise MMRawError("missing_dependency", message)
+    if args.shell == "fish":
+        script = fish_script(build_parser())
+    else:
+        shtab = extra_module("shtab", "cli", "for completion scripts")
+        script = str(shtab.complete(build_parser(), shell=args.shell))
     if args.json:
         print_json({"shell": args.shell, "script": script})
     else:

@@ -18,6 +18,7 @@ from ..conversation import environment
 from ..files.job import Job
 from ..files.jobs import StorePlace
 from ..wire.errors import ERRORS, MMRawError
+from ..wire.extras import extra_module
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -124,12 +125,7 @@ def _started() -> Generator[Any, None, None]:
     Raises:
         MMRawError: missing_dependency.
     """
-    try:
-        engine = import_module("ray")
-    except ImportError:
-        engine = None
-    if engine is None:
-        raise MMRawError("missing_dependency", "install mmraw-protocol[ray]")
+    engine = extra_module("ray", "ray", "for --engine ray")
     runs = engine.is_initialized()
     if not runs:
         here = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}

@@ -8,7 +8,6 @@ import copy
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -22,6 +21,7 @@ from ..wire._generated.families import FAMILIES
 from ..wire.check import expected
 from ..wire.content_parts import PART_TYPE
 from ..wire.errors import MMRawError
+from ..wire.extras import extra_module
 from ..wire.features import MultiModalData
 from ..wire.json import parse_json
 from .inputs import parse_offsets, read_file, read_messages
@@ -195,15 +195,9 @@ def _renderer(args: argparse.Namespace, adapter: Adapter) -> Any:
     Raises:
         MMRawError: missing_dependency, unsupported_option.
     """
-    package: Any = None
-    try:
-        package = import_module("renderers")
-        base: Any = import_module("renderers.base")
-    except ImportError:
-        base = None
-    if base is None:
-        message = "install mmraw-protocol[renderers] (Python 3.11 or later), or pass --token-ids"
-        raise MMRawError("missing_dependency", message)
+    purpose = "for a released renderer (Python 3.11 or later), or pass --token-ids"
+    package = extra_module("renderers", "renderers", purpose)
+    base = extra_module("renderers.base", "renderers", purpose)
     name = args.renderer or DEFAULT_RENDERERS.get(adapter.family)
     if name is None:
         raise MMRawError("unsupported_option", "this family has no released renderer")
@@ -237,14 +231,7 @@ async def _asked(
     ask: Callable[[GenerateClient], Awaitable[_Answer]],
 ) -> _Answer:
     """The server's answer; a rejection also shows the server's own words."""
-    module: Any = None
-    try:
-        module = import_module("mmraw_protocol.integrations.client")
-    except ImportError:
-        module = None
-    if module is None:
-        message = "install mmraw-protocol[client] to reach a server"
-        raise MMRawError("missing_dependency", message)
+    module = extra_module("mmraw_protocol.integrations.client", "client", "to reach a server")
     options = {**options, "engine": args.engine, "timeout": args.timeout}
     async with module.GenerateClient(args.server, args.model, **options) as client:
         try:

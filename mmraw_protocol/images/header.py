@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import msgspec
 from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
+from ..wire.extras import extra_module
 from .faults import guarded, is_images
 from .plain import jpeg_header
 from .structure import Format, check_head, format_of
@@ -68,11 +68,7 @@ def pillow() -> Any:
     Raises:
         MMRawError: missing_dependency.
     """
-    with contextlib.suppress(ImportError):
-        from PIL import Image
-
-        return Image
-    raise MMRawError("missing_dependency", "install mmraw-protocol[vision] to read images")
+    return extra_module("PIL.Image", "vision", "to read images")
 
 
 @functools.cache

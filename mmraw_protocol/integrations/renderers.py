@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Literal
 
 import msgspec
@@ -35,6 +34,7 @@ from ..system.shown import Shown
 from ..wire._generated.families import FAMILIES
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
+from ..wire.extras import extra_module
 from .layout_processor import LayoutProcessor, SizedImage
 from .rendered import attach, expand_pads, raw_data, sized_messages, with_images
 
@@ -257,25 +257,15 @@ def create_raw_renderer(tokenizer: Any, config: RawRendererConfig | None = None)
             `get_adapter` raises of the checkpoint, where the configuration names no adapter.
     """
     config = config or RawRendererConfig()
-    inner: Any = _package().create_renderer(tokenizer, config.renderer)
+    purpose = "for the released renderers (Python 3.11 or later)"
+    package = extra_module("renderers", "renderers", purpose)
+    inner: Any = package.create_renderer(tokenizer, config.renderer)
     if config.multimodal_output == "processed":
         return inner
     adapter = config.adapter or _adapter_of(inner, tokenizer)
     # The package's create_renderer hands on no processor.
     sized = type(inner)(tokenizer, inner.config, processor=LayoutProcessor(adapter, config.limits))
     return RawRenderer(sized, adapter, config)
-
-
-def _package() -> Any:
-    package: Any = None
-    try:
-        package = import_module("renderers")
-    except ImportError:
-        package = None
-    if package is None:
-        message = "install mmraw-protocol[renderers] (Python 3.11 or later)"
-        raise MMRawError("missing_dependency", message)
-    return package
 
 
 def _adapter_of(renderer: Any, tokenizer: Any) -> Adapter:

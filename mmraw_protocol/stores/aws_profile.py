@@ -5,7 +5,6 @@ obstore itself reads the AWS_* variables, web identities, containers and instanc
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..wire.errors import MMRawError
+from ..wire.extras import extra_module
 
 #: With one of these set, the environment itself says where credentials come from.
 _IN_ENVIRONMENT = (
@@ -49,14 +49,13 @@ def _has_shared_file(values: Mapping[str, str]) -> bool:
 
 def _session(*, required: bool) -> Any:
     """A botocore session, or None if botocore is not installed and not needed."""
+    purpose = "for AWS_PROFILE, or set AWS_ACCESS_KEY_ID"
     try:
-        return importlib.import_module("botocore.session").Session()
-    except ImportError:
-        pass
-    if not required:
-        return None
-    message = "AWS_PROFILE is set: install mmraw-protocol[aws-profile], or set AWS_ACCESS_KEY_ID"
-    raise MMRawError("missing_dependency", message)
+        return extra_module("botocore.session", "aws-profile", purpose).Session()
+    except MMRawError:
+        if required:
+            raise
+    return None
 
 
 def _options_of(session: Any, values: Mapping[str, str]) -> dict[str, Any]:

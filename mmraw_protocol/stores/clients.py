@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..wire.errors import MMRawError
+from ..wire.extras import extra_module
 from .aws_profile import endpoint_of, profile_options
 from .place import Place
 
@@ -23,13 +24,7 @@ def client_for(place: Place, timeout: float, retries: int, retry_seconds: float)
     Raises:
         MMRawError: missing_dependency, store_invalid, store_permission.
     """
-    try:
-        import obstore.store as obstore
-    except ImportError:
-        obstore = None
-    if obstore is None:
-        message = "object stores need mmraw-protocol[object-store]"
-        raise MMRawError("missing_dependency", message)
+    obstore = extra_module("obstore.store", "object-store", "for object stores")
     if place.scheme == "memory":
         return obstore.MemoryStore()
     kind: Any = {"s3": obstore.S3Store, "gs": obstore.GCSStore, "az": obstore.AzureStore}

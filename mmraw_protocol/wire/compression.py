@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from .errors import MMRawError
+from .extras import extra_module
 
 Read = Callable[[int], bytes]
 Write = Callable[[bytes], object]
@@ -94,17 +95,14 @@ def _zstd() -> Compression:
         library = import_module("compression.zstd")
         opener, packer = library.ZstdDecompressor, library.ZstdCompressor
         return Compression("zstd", opener, packer, library.ZstdError, _ZSTD_STEP)
-    with contextlib.suppress(ImportError):
-        library = import_module("zstandard")
-        return Compression(
-            "zstd",
-            lambda: library.ZstdDecompressor().decompressobj(),
-            lambda: library.ZstdCompressor().compressobj(),
-            library.ZstdError,
-            _ZSTD_STEP,
-        )
-    message = "the file is compressed by zstd: install mmraw-protocol[zstd]"
-    raise MMRawError("missing_dependency", message)
+    library = extra_module("zstandard", "zstd", "for a file that is compressed by zstd")
+    return Compression(
+        "zstd",
+        lambda: library.ZstdDecompressor().decompressobj(),
+        lambda: library.ZstdCompressor().compressobj(),
+        library.ZstdError,
+        _ZSTD_STEP,
+    )
 
 
 class _Raw(io.RawIOBase):

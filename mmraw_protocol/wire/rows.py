@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Generator, Iterator
-from importlib import import_module
 from typing import IO, Any
 
 from .errors import MMRawError
+from .extras import extra_module
 
 #: The beginnings of Parquet, Arrow files (Feather version 2) and Arrow streams (saved datasets).
 _STREAM = b"\xff\xff\xff\xff"
@@ -105,6 +105,4 @@ def library(name: str) -> Any:
     Raises:
         MMRawError: missing_dependency.
     """
-    with contextlib.suppress(ImportError):
-        return import_module(name)
-    raise MMRawError("missing_dependency", "Parquet and Arrow need mmraw-protocol[arrow]")
+    return extra_module(name, "arrow", "for Parquet and Arrow")
