@@ -204,7 +204,7 @@ def test_every_rule_has_an_example_and_a_row_in_the_documentation() -> None:
 
 def test_places_are_ids_and_json_pointers() -> None:
     (change,) = compare_specs(spec(closed(a=INT)), spec(closed(a={**INT, "maximum": 3})))
-    assert change.place == "urn:a#/$defs/A/properties/a/maximum"
+    assert change.path == "urn:a#/$defs/A/properties/a/maximum"
     assert (change.rule, change.breaks, change.detail) == ("bound-tightened", "reader", "9 -> 3")
 
 
@@ -250,7 +250,7 @@ def test_a_message_that_changes_breaks_both_ways(tmp_path: Path) -> None:
     write(tmp_path, documents)
     (change,) = compare_specs(OLD, read_spec(str(tmp_path)))
     assert (change.rule, change.breaks) == ("keyword-changed", "both")
-    assert change.place == "urn:mmraw:message:error-body:v1#/properties"
+    assert change.path == "urn:mmraw:message:error-body:v1#/properties"
 
 
 # The command
@@ -275,7 +275,7 @@ def test_the_command_compares_folders_and_git_revisions(
     assert main(["compat", "HEAD", "spec", "--json"]) == 1
     (change,) = json.loads(capsys.readouterr().out)["changes"]
     assert (change["rule"], change["breaks"]) == ("limit-raised", "writer")
-    assert change["place"] == "limits.json#/limits/image_side/default"
+    assert change["path"] == "limits.json#/limits/image_side/default"
     assert main(["compat", "HEAD", "spec", "--strict", "reader"]) == 0
     assert "limit-raised" in capsys.readouterr().out
     assert main(["compat", "spec", "HEAD", "--strict", "reader"]) == 1

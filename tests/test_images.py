@@ -20,7 +20,7 @@ from refusals import refused_code
 from mmraw_protocol import Limits, MMRawError
 from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.images import ImageSource, decode_rgb, read_header
-from mmraw_protocol.images.plain import jpeg_header
+from mmraw_protocol.images.jpeg_header import jpeg_header
 from mmraw_protocol.wire.base64 import encode_base64
 from mmraw_protocol.wire.hashes import sha256_hex
 
@@ -266,7 +266,7 @@ def test_a_jpeg_has_the_same_header_with_its_decoder_and_without(
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\x00\x00MM"}])
-def test_a_plain_jpeg_is_described_without_its_decoder(mode: str, options: dict[str, Any]) -> None:
+def test_a_common_jpeg_is_described_without_its_decoder(mode: str, options: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     Image.new(mode, (50, 40)).save(buffer, "JPEG", comment=b"made here", **options)
     assert jpeg_header(buffer.getvalue(), Limits()) == (50, 40, mode)

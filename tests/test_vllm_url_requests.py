@@ -42,15 +42,15 @@ class Urls(Server):
         return error["message"]
 
     def indices(self, body: Any) -> Any:
-        """The places of the refs that are announced of a request that passes."""
+        """The paths of the refs that are announced of a request that passes."""
         assert self.post(body, path="/any").status == 200
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         assert self.bodies[-1] == data
         found = self.requests[-1]
         if found is None:
             return {}
-        assert all(place.startswith("$.images[") for place in found.places.values())
-        return {text: int(place[9:-1]) for text, place in found.places.items()}
+        assert all(path.startswith("$.images[") for path in found.paths.values())
+        return {text: int(path[9:-1]) for text, path in found.paths.items()}
 
 
 def chat(*parts: Any, **fields: Any) -> dict[str, Any]:

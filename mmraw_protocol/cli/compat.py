@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 "rule": change.rule,
                 "breaks": change.breaks,
-                "place": change.place,
+                "path": change.path,
                 "detail": change.detail,
                 "meaning": RULES[change.rule].meaning,
             }
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         return 1 if fatal else 0
     if changes:
         print_table(
-            ("breaks", "rule", "place", "detail"),
-            [(change.breaks, change.rule, change.place, change.detail) for change in changes],
+            ("breaks", "rule", "path", "detail"),
+            [(change.breaks, change.rule, change.path, change.detail) for change in changes],
         )
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     print(f"{len(changes)} changes ({told or 'none'}); {len(fatal)} against --strict {args.strict}")

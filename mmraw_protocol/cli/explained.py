@@ -126,7 +126,7 @@ def _explain_urls(thing: Thing, verifier: Verifier) -> Explained:
         for image, path in zip(found.images, found.paths, strict=True):
             if image.ref is not None:
                 verdict = verifier.verify(image.ref)
-                verdict.faults = [fault.at(path) for fault in verdict.faults]
+                verdict.faults = [fault.with_path_prefix(path) for fault in verdict.faults]
                 images.append(VerifiedImage(path, image.ref, verdict))
     rows = [image_row(image) for image in found.images] or [("(none)", "", "no images")]
     faults = [fault for image in images for fault in image.verdict.faults]

@@ -76,7 +76,7 @@ def _print_all(things: list[Explained], refused: int) -> None:
 def _placed(one: Explained) -> list[MMRawError]:
     """The faults with their paths in the whole document; strings of JSON begin at their own `$`."""
     path = one.thing.path
-    return [fault if " > " in path else fault.at(path) for fault in one.faults]
+    return [fault if " > " in path else fault.with_path_prefix(path) for fault in one.faults]
 
 
 def _as_json(one: Explained) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _materialized(materializer: Materializer, one: _Named, scope: RunScope) -> M
     except MMRawError as error:
         failed = error
     line = "" if one.line is None else f" (line {one.line})"
-    raise MMRawError(failed.code, failed.message + line, failed.at(one.path).path)
+    raise MMRawError(failed.code, failed.message + line, failed.with_path_prefix(one.path).path)
 
 
 class _Named(NamedTuple):
@@ -170,7 +170,7 @@ def _features(body: Any, root: str) -> Features:
         return parse_features(body)
     except MMRawError as error:
         failed = error
-    raise failed.at(root)
+    raise failed.with_path_prefix(root)
 
 
 def _save(image: Any, target: Path) -> None:

@@ -76,7 +76,7 @@ def _read(kind: str, value: Any, path: str) -> UrlImages:
         return UrlImages(kind, parts.to_list(), parts.images, paths)
     except MMRawError as error:
         failed = error
-    raise failed.at(path)
+    raise failed.with_path_prefix(path)
 
 
 def image_row(image: ImageUrl) -> tuple[str, str, str]:

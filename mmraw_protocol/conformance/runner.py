@@ -2,7 +2,7 @@
 
 Requests are sent ahead, which keeps a pipe full. Whenever an answer is missing or not the one that
 is due, the process is ended and what was under way is asked again, one at a time from a fresh
-process: only what fails there too is put down to a vector.
+process. A vector is marked failed only if it fails there too.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def _parsed_one(ref: RawMMRef | str, limits: Limits, path: str) -> RawMMRef:
         return parsed
     except MMRawError as error:
         failed = error
-    raise failed.at(path)
+    raise failed.with_path_prefix(path)
 
 
 def _range_of(

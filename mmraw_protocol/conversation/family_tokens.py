@@ -111,7 +111,7 @@ class FamilyTokens:
             return self._adapter.expanded_span(self._adapter.parse_payload(payload))
         except MMRawError as error:
             failed = error
-        raise failed.at(path)
+        raise failed.with_path_prefix(path)
 
     def check_span(self, held: Sequence[int], texts: list[str] | None, path: str) -> None:
         """The tokens of a span are an image's; without texts, those of some image.

@@ -23,13 +23,13 @@ class PartsPrompt(NamedTuple):
     Attributes:
         token_ids: The prompt, with one target for each image.
         content_parts: The images, in the order of the prompt.
-        places: The path of each ref in the features, by its text; of one that is there twice,
+        paths: The path of each ref in the features, by its text; of one that is there twice,
             that of the first in the prompt.
     """
 
     token_ids: list[int]
     content_parts: list[dict[str, str]]
-    places: dict[str, str]
+    paths: dict[str, str]
 
 
 def features_to_prompt(
@@ -68,17 +68,17 @@ def features_to_prompt(
         failed = error
     else:
         texts = [features.kwargs_data[slot.modality][slot.index] for slot in slots]
-        places: dict[str, str] = {}
+        paths: dict[str, str] = {}
         for text, slot in zip(texts, slots, strict=True):
-            places.setdefault(text, place_of(slot))
+            paths.setdefault(text, path_of(slot))
         parts = [{"type": PART_TYPE, "url": text} for text in texts]
-        return PartsPrompt(prompt.token_ids, parts, places)
+        return PartsPrompt(prompt.token_ids, parts, paths)
     kind, _, rest = failed.path.partition("[")
     known = kind in ("$.placeholders", "$.refs")
-    place = place_of(slots[int(rest.partition("]")[0])]) if known else ""
-    raise MMRawError(failed.code, failed.message, place)
+    path = path_of(slots[int(rest.partition("]")[0])]) if known else ""
+    raise MMRawError(failed.code, failed.message, path)
 
 
-def place_of(slot: Slot) -> str:
+def path_of(slot: Slot) -> str:
     """The path of an image's ref in the features."""
     return f"$.kwargs_data{key_in_path(slot.modality)}[{slot.index}]"

@@ -235,7 +235,7 @@ def _check_ref(image: MessageImage, limits: Limits) -> None:
     except MMRawError as error:
         failed = error
     if failed is not None:
-        raise failed.at(image.path)
+        raise failed.with_path_prefix(image.path)
 
 
 def _parts_of(images: Sequence[Any], limits: Limits) -> ContentParts:

@@ -113,7 +113,7 @@ def _stored(store: AssetStore, data: bytes, run_id: str | None, path: str) -> st
         return store.put(data, run_id=run_id)
     except MMRawError as error:
         failed = error
-    raise failed.at(path)
+    raise failed.with_path_prefix(path)
 
 
 def inline_messages(
@@ -360,7 +360,7 @@ def _describe(
         return adapter.describe(source, limits=limits)
     except MMRawError as error:
         failed = error
-    raise failed if failed.path.startswith(image.path) else failed.at(image.path)
+    raise failed if failed.path.startswith(image.path) else failed.with_path_prefix(image.path)
 
 
 def _item(

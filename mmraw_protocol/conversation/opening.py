@@ -84,7 +84,7 @@ def _open_ref(
     except MMRawError as error:
         failed = error
     if failed is not None:
-        raise failed.at(image.path)
+        raise failed.with_path_prefix(image.path)
     return ImageSource(data, limits=limits, path=image.path)
 
 

@@ -345,7 +345,7 @@ class _Rewriting:
         results.count("image", len(tally.notes), sum(size for _, size in tally.notes))
         for one in tally.refusals:
             row, path = place(one.line)
-            error = MMRawError(one.code, one.message, one.path).at(path)
+            error = MMRawError(one.code, one.message, one.path).with_path_prefix(path)
             results.add(row, column, "refused", error, byte=one.byte)
 
 

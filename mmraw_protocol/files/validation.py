@@ -288,7 +288,7 @@ def check_one(kind: Kind, value: Any, path: str, verifier: Verifier) -> Finding:
             faults = [fault for image in images for fault in image.verdict.faults]
     except MMRawError as error:
         faults = [error]
-    placed = [fault.at(path) for fault in faults]
+    placed = [fault.with_path_prefix(path) for fault in faults]
     return Finding(kind, placed[0], tuple(placed[1:])) if placed else Finding(kind)
 
 

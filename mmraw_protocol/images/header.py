@@ -13,7 +13,7 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.extras import extra_module
 from .faults import guarded, is_images
-from .plain import jpeg_header
+from .jpeg_header import jpeg_header
 from .structure import Format, check_head, format_of
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS, path: str = "$"
 def _read_header(data: bytes, limits: Limits, path: str) -> ImageHeader:
     if data.startswith(_JPEG) and len(data) <= limits.inline_image_bytes:
         _decoders()  # an installation without Pillow rejects every image, JPEGs too
-        plain = jpeg_header(data, limits)
-        if plain is not None:
-            width, height, mode = plain
+        common = jpeg_header(data, limits)
+        if common is not None:
+            width, height, mode = common
             check_size((width, height), limits, path)
             return ImageHeader(width=width, height=height, format="jpeg", mode=mode, frames=1)
     return open_image(data, limits, path)[1]

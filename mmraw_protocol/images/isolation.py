@@ -134,7 +134,7 @@ class IsolatedDecoder:
         except MMRawError as error:
             found = error
         if isinstance(found, MMRawError):
-            raise found.at(path)
+            raise found.with_path_prefix(path)
         return found
 
     def _decode(self, data: bytes, job: _Job) -> DecodedImage | MMRawError:

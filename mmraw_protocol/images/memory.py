@@ -31,7 +31,10 @@ _CHUNK = struct.Struct(">I4s").unpack_from
 
 
 def fits_bound(data: bytes, limits: Limits) -> bool:
-    """True if a decode in this process stays within the bound, or fails before it decodes."""
+    """Whether decoding in this process stays within the memory budget.
+
+    True for images that the decoder will reject.
+    """
     if len(data) > limits.inline_image_bytes:
         return True
     pixels = growth = 0

@@ -92,7 +92,7 @@ class RolloutDataset:
             return self.read(cast("dict[str, Any]", row))
         except MMRawError as error:
             failed = error
-        failed = failed.at(f"$[{index}]")
+        failed = failed.with_path_prefix(f"$[{index}]")
         if self._skips is None:
             raise failed
         self._skips.add(failed)

@@ -127,7 +127,7 @@ class RowReader:
         # A column of any name is in the row, too.
         beside = error.path.startswith(_BESIDE) or error.code == "image_part_unknown"
         in_row = form == "messages" and beside
-        return error if in_row else error.at(f"$.{form}")
+        return error if in_row else error.with_path_prefix(f"$.{form}")
 
     def _tokens(self, row: dict[str, Any]) -> list[int]:
         """The prompt; empty where it is made of messages.

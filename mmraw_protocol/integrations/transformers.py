@@ -249,7 +249,7 @@ class TensorMaker:
             return self.process(image.image, ref.payload, adapter)
         except MMRawError as error:
             failed = error
-        raise failed.at(path)
+        raise failed.with_path_prefix(path)
 
     def process(self, image: Any, payload: Payload, adapter: Adapter | None = None) -> Tensors:
         """The processor's tensors of one RGB PIL image, under another adapter than its own too.
@@ -375,4 +375,4 @@ def _processed(image: MessageImage, maker: TensorMaker, preparation: Preparation
         return ProcessedImage(where=image, description=description, tensors=tensors, notes=notes)
     except MMRawError as error:
         failed = error
-    raise failed if failed.path.startswith(image.path) else failed.at(image.path)
+    raise failed if failed.path.startswith(image.path) else failed.with_path_prefix(image.path)

@@ -117,7 +117,7 @@ class AwaitedCache(Generic[Value]):
                 self._drop(key, flight)
                 flight.task.cancel()
         # Raised for several, one object would gather the frames of all.
-        raise failed.at("$")
+        raise failed.with_path_prefix("$")
 
     def get_now(self, key: str, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
         """`get` for a script that has no event loop; made in the calling thread.

@@ -153,5 +153,5 @@ class SingleFlightCache(Generic[Value]):
 def _value_of(outcome: tuple[Value] | MMRawError) -> Value:
     if isinstance(outcome, MMRawError):
         # Raised in several threads, one object would gather the frames of all.
-        raise outcome.at("$")
+        raise outcome.with_path_prefix("$")
     return outcome[0]

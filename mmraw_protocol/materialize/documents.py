@@ -109,7 +109,7 @@ def _at(verdict: Verdict, path: str, length_path: str) -> Verdict:
     faults = [
         MMRawError(fault.code, fault.message, length_path)
         if fault.code == "placeholder_mismatch"
-        else fault.at(path)
+        else fault.with_path_prefix(path)
         for fault in verdict.faults
     ]
     return msgspec.structs.replace(verdict, faults=faults)

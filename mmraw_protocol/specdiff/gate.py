@@ -23,14 +23,14 @@ _FATAL: dict[Strictness, tuple[str, ...]] = {
 
 
 def compare_specs(old: Spec, new: Spec) -> list[Change]:
-    """Every change from `old` to `new`, sorted by place."""
+    """Every change from `old` to `new`, sorted by path."""
     changes = [
         *_schemas(old, new),
         *_errors(old.errors, new.errors),
         *_limits(old.limits, new.limits),
         *_modalities(old.modalities, new.modalities),
     ]
-    return sorted(set(changes), key=lambda change: (change.place, change.rule, change.detail))
+    return sorted(set(changes), key=lambda change: (change.path, change.rule, change.detail))
 
 
 def breaking(changes: Iterable[Change], strict: Strictness) -> list[Change]:
@@ -55,13 +55,13 @@ def _schemas(old: Spec, new: Spec) -> Iterator[Change]:
 def _schema(schema_id: str, old: Json, new: Json, resolve: Resolve) -> Iterator[Change]:
     before, after = (cast(Json, side.get("$defs", {})) for side in (old, new))
     for name in sorted({*before, *after}):
-        place = f"{schema_id}#/$defs/{escape(name)}"
+        path = f"{schema_id}#/$defs/{escape(name)}"
         if name not in before:
-            yield Change("definition-added", place)
+            yield Change("definition-added", path)
         elif name not in after:
-            yield Change("definition-removed", place)
+            yield Change("definition-removed", path)
         else:
-            yield from compare_nodes(before[name], after[name], place, resolve)
+            yield from compare_nodes(before[name], after[name], path, resolve)
     yield from _dialects(schema_id, old, new)
     roots = [_root(side) for side in (old, new)]
     if bool(roots[0]) != bool(roots[1]):
@@ -83,11 +83,11 @@ def _dialects(schema_id: str, old: Json, new: Json) -> Iterator[Change]:
     """Dialects whose definition came or went."""
     before, after = (cast(Json, side.get("$defs", {})) for side in (old, new))
     for name in sorted({*before, *after}):
-        place = f"{schema_id}#/$defs/{escape(name)}/x-mmraw-wire"
+        path = f"{schema_id}#/$defs/{escape(name)}/x-mmraw-wire"
         if name not in before and "x-mmraw-wire" in after[name]:
-            yield Change("dialect-added", place)
+            yield Change("dialect-added", path)
         if name not in after and "x-mmraw-wire" in before[name]:
-            yield Change("dialect-removed", place)
+            yield Change("dialect-removed", path)
 
 
 def _resolver(old: Spec, new: Spec) -> Resolve:
@@ -115,53 +115,53 @@ def _follow(spec: Spec, node: Json) -> Json | None:
 
 def _errors(old: Json, new: Json) -> Iterator[Change]:
     for code in sorted({*old, *new}):
-        place = f"errors.json#/errors/{code}"
+        path = f"errors.json#/errors/{code}"
         if code not in old:
-            yield Change("error-added", place)
+            yield Change("error-added", path)
         elif code not in new:
-            yield Change("error-removed", place)
+            yield Change("error-removed", path)
         else:
             before, after = cast(Json, old[code]), cast(Json, new[code])
             statuses = before.get("http_status"), after.get("http_status")
             if statuses[0] != statuses[1]:
                 detail = f"{statuses[0]} -> {statuses[1]}"
-                yield Change("error-status-changed", f"{place}/http_status", detail)
+                yield Change("error-status-changed", f"{path}/http_status", detail)
             if {**before, "http_status": 0} != {**after, "http_status": 0}:
-                yield Change("error-text-changed", place)
+                yield Change("error-text-changed", path)
 
 
 def _limits(old: Json, new: Json) -> Iterator[Change]:
     for name in sorted({*old, *new}):
-        place = f"limits.json#/limits/{name}"
+        path = f"limits.json#/limits/{name}"
         if name not in old:
-            yield Change("limit-added", place)
+            yield Change("limit-added", path)
         elif name not in new:
-            yield Change("limit-removed", place)
+            yield Change("limit-removed", path)
         else:
-            yield from _limit(cast(Json, old[name]), cast(Json, new[name]), place)
+            yield from _limit(cast(Json, old[name]), cast(Json, new[name]), path)
 
 
-def _limit(old: Json, new: Json, place: str) -> Iterator[Change]:
+def _limit(old: Json, new: Json, path: str) -> Iterator[Change]:
     before, after = old["default"], new["default"]
     if before != after:
         rule = "limit-raised" if after > before else "limit-lowered"
-        yield Change(rule, f"{place}/default", f"{before} -> {after}")
+        yield Change(rule, f"{path}/default", f"{before} -> {after}")
     if old.get("unit") != new.get("unit"):
-        yield Change("limit-unit-changed", f"{place}/unit")
+        yield Change("limit-unit-changed", f"{path}/unit")
     if old.get("description") != new.get("description"):
-        yield Change("documentation-changed", f"{place}/description")
+        yield Change("documentation-changed", f"{path}/description")
 
 
 def _modalities(old: Json, new: Json) -> Iterator[Change]:
     before, after = (cast(Json, side.get("unsupported", {})) for side in (old, new))
     for name in sorted({*before, *after}):
-        place = f"modalities.json#/unsupported/{name}"
+        path = f"modalities.json#/unsupported/{name}"
         if name not in before:
-            yield Change("modality-refused", place)
+            yield Change("modality-refused", path)
         elif name not in after:
-            yield Change("modality-carried", place)
+            yield Change("modality-carried", path)
         elif {**before[name], "remedy": ""} != {**after[name], "remedy": ""}:
-            yield Change("modality-changed", place)
+            yield Change("modality-changed", path)
     # A spec without the table refuses nothing by it.
     media = [side.get("media_parts") for side in (old, new)]
     if None not in media and media[0] != media[1]:

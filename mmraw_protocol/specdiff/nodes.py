@@ -1,7 +1,7 @@
 """Comparing two schema nodes of the subset that spec/ uses.
 
 Every difference becomes a change. What cannot be compared in detail counts as breaking both ways:
-the gate may warn for nothing, it never stays silent.
+the gate may report false positives, but no false negatives.
 """
 
 from __future__ import annotations
@@ -53,34 +53,34 @@ _COMPARED: dict[str, frozenset[str]] = {
 }
 
 
-def compare_nodes(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def compare_nodes(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     """Every difference between two nodes."""
     if _differ(old, new, *_DOCUMENTATION):
-        yield Change("documentation-changed", place)
+        yield Change("documentation-changed", path)
     for keyword, rule in _ANNOTATIONS.items():
         if _differ(old, new, keyword):
-            yield Change(rule, f"{place}/{keyword}", _sides(old.get(keyword), new.get(keyword)))
-    yield from _wire(old.get("x-mmraw-wire"), new.get("x-mmraw-wire"), f"{place}/x-mmraw-wire")
-    yield from _compare(old, new, place, resolve)
+            yield Change(rule, f"{path}/{keyword}", _sides(old.get(keyword), new.get(keyword)))
+    yield from _wire(old.get("x-mmraw-wire"), new.get("x-mmraw-wire"), f"{path}/x-mmraw-wire")
+    yield from _compare(old, new, path, resolve)
 
 
-def _compare(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _compare(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     before, after = kind_of(old), kind_of(new)
     if "$ref" in (before, after):
-        yield from _refs(old, new, place, resolve)
+        yield from _refs(old, new, path, resolve)
         return
     if before != after:
-        yield from _kinds(old, new, place, resolve)
+        yield from _kinds(old, new, path, resolve)
         return
     known = _COMPARED.get(before, frozenset[str]())
     names = {n for n in (*old, *new) if n not in known and not _is_annotation(n)}
     for name in sorted(names):
         if _differ(old, new, name):
-            yield Change("keyword-changed", f"{place}/{name}")
+            yield Change("keyword-changed", f"{path}/{name}")
     compare = _BY_KIND.get(before)
     if compare is not None:
-        yield from compare(old, new, place, resolve)
-    yield from _bounds(old, new, place)
+        yield from compare(old, new, path, resolve)
+    yield from _bounds(old, new, path)
 
 
 def kind_of(node: Json) -> str:
@@ -150,30 +150,30 @@ def _sides(old: Any, new: Any) -> str:
     return " -> ".join(texts)
 
 
-def _wire(old: Any, new: Any, place: str) -> Iterator[Change]:
+def _wire(old: Any, new: Any, path: str) -> Iterator[Change]:
     if old is None and new is None:
         return
     before, after = cast(Json, old or {}), cast(Json, new or {})
     for name in sorted({*before, *after}):
         if _differ(before, after, name):
             rule = "dialect-writing-changed" if name == "write" else "dialect-changed"
-            yield Change(rule, f"{place}/{name}", _sides(before.get(name), after.get(name)))
+            yield Change(rule, f"{path}/{name}", _sides(before.get(name), after.get(name)))
 
 
-def _refs(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _refs(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     if old.get("$ref") == new.get("$ref"):
         if not _same(_rules(old), _rules(new)):
-            yield Change("keyword-changed", place)
+            yield Change("keyword-changed", path)
         # The definition itself is compared under its own name.
         return
     pair = resolve(old, new)
     if pair is None or any("$ref" in node and set(_rules(node)) != {"$ref"} for node in (old, new)):
-        yield Change("type-changed", f"{place}/$ref", _sides(old.get("$ref"), new.get("$ref")))
+        yield Change("type-changed", f"{path}/$ref", _sides(old.get("$ref"), new.get("$ref")))
         return
-    yield from compare_nodes(*pair, place, resolve)
+    yield from compare_nodes(*pair, path, resolve)
 
 
-def _kinds(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _kinds(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     """Nodes of different kinds: only what surely holds the other counts for less than both."""
     pair = kind_of(old), kind_of(new)
     rule = {
@@ -185,32 +185,32 @@ def _kinds(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Chang
         ("map", "any object"): "object-opened",
     }.get(pair)
     if rule is not None:
-        yield Change(rule, place)
-        yield from _bounds(old, new, place)
+        yield Change(rule, path)
+        yield from _bounds(old, new, path)
     elif pair[1] == "nullable" and pair[0] in _NEVER_NULL:
-        yield Change("null-allowed", place)
-        yield from compare_nodes(old, new["oneOf"][0], f"{place}/oneOf/0", resolve)
+        yield Change("null-allowed", path)
+        yield from compare_nodes(old, new["oneOf"][0], f"{path}/oneOf/0", resolve)
     elif pair[0] == "nullable" and pair[1] in _NEVER_NULL:
-        yield Change("null-forbidden", place)
-        yield from compare_nodes(old["oneOf"][0], new, place, resolve)
+        yield Change("null-forbidden", path)
+        yield from compare_nodes(old["oneOf"][0], new, path, resolve)
     elif set(pair) == {"const", "enum"}:
-        yield from _values(_listed(old), _listed(new), place, "enum")
+        yield from _values(_listed(old), _listed(new), path, "enum")
     else:
         objects = {"any object", "fields", "map"} >= set(pair)
-        yield Change("object-kind-changed" if objects else "type-changed", place, " -> ".join(pair))
+        yield Change("object-kind-changed" if objects else "type-changed", path, " -> ".join(pair))
 
 
 def _listed(node: Json) -> list[Any]:
     return [node["const"]] if "const" in node else node["enum"]
 
 
-def _values(old: list[Any], new: list[Any], place: str, word: str) -> Iterator[Change]:
+def _values(old: list[Any], new: list[Any], path: str, word: str) -> Iterator[Change]:
     before, after = [[json.dumps(v, sort_keys=True) for v in side] for side in (old, new)]
-    yield from (Change(f"{word}-value-added", place, v) for v in after if v not in before)
-    yield from (Change(f"{word}-value-removed", place, v) for v in before if v not in after)
+    yield from (Change(f"{word}-value-added", path, v) for v in after if v not in before)
+    yield from (Change(f"{word}-value-removed", path, v) for v in before if v not in after)
 
 
-def _bounds(old: Json, new: Json, place: str) -> Iterator[Change]:
+def _bounds(old: Json, new: Json, path: str) -> Iterator[Change]:
     for name in (*_LOWER, *_UPPER):
         before, after = old.get(name), new.get(name)
         if name in ("minLength", "minItems"):
@@ -221,72 +221,72 @@ def _bounds(old: Json, new: Json, place: str) -> Iterator[Change]:
         # Without a bound everything passes, whichever end it is.
         tighter = before is None or (after is not None and (after < before) == upper)
         rule = "bound-tightened" if tighter else "bound-loosened"
-        yield Change(rule, f"{place}/{name}", _sides(before, after))
+        yield Change(rule, f"{path}/{name}", _sides(before, after))
 
 
-def _const(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _const(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     if _differ(old, new, "const"):
-        yield Change("const-changed", f"{place}/const", _sides(old["const"], new["const"]))
-    yield from _types(old, new, place)
+        yield Change("const-changed", f"{path}/const", _sides(old["const"], new["const"]))
+    yield from _types(old, new, path)
 
 
-def _types(old: Json, new: Json, place: str) -> Iterator[Change]:
+def _types(old: Json, new: Json, path: str) -> Iterator[Change]:
     if _differ(old, new, "type"):
-        yield Change("type-changed", f"{place}/type", _sides(old.get("type"), new.get("type")))
+        yield Change("type-changed", f"{path}/type", _sides(old.get("type"), new.get("type")))
 
 
-def _enum(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
-    yield from _values(old["enum"], new["enum"], f"{place}/enum", "enum")
-    yield from _types(old, new, place)
+def _enum(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
+    yield from _values(old["enum"], new["enum"], f"{path}/enum", "enum")
+    yield from _types(old, new, path)
 
 
-def _not(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
-    yield from _values(old["not"]["enum"], new["not"]["enum"], f"{place}/not/enum", "excluded")
+def _not(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
+    yield from _values(old["not"]["enum"], new["not"]["enum"], f"{path}/not/enum", "excluded")
 
 
-def _nullable(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
-    yield from compare_nodes(old["oneOf"][0], new["oneOf"][0], f"{place}/oneOf/0", resolve)
+def _nullable(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
+    yield from compare_nodes(old["oneOf"][0], new["oneOf"][0], f"{path}/oneOf/0", resolve)
 
 
-def _string(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _string(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     if _differ(old, new, "pattern"):
         kinds = {(False, True): "pattern-added", (True, False): "pattern-removed"}
         rule = kinds.get(("pattern" in old, "pattern" in new), "pattern-changed")
-        yield Change(rule, f"{place}/pattern", _sides(old.get("pattern"), new.get("pattern")))
+        yield Change(rule, f"{path}/pattern", _sides(old.get("pattern"), new.get("pattern")))
 
 
-def _list(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _list(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     pair = [side.get("items") for side in (old, new)]
     if all(isinstance(item, dict) for item in pair):
-        yield from compare_nodes(pair[0], pair[1], f"{place}/items", resolve)  # type: ignore[arg-type]
+        yield from compare_nodes(pair[0], pair[1], f"{path}/items", resolve)  # type: ignore[arg-type]
     elif not _same(*pair):
-        yield Change("keyword-changed", f"{place}/items")
+        yield Change("keyword-changed", f"{path}/items")
 
 
-def _tuple(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _tuple(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     before = cast("list[Json]", old["prefixItems"])
     after = cast("list[Json]", new["prefixItems"])
     if len(before) != len(after) or _differ(old, new, "items"):
-        yield Change("keyword-changed", f"{place}/prefixItems", f"{len(before)} -> {len(after)}")
+        yield Change("keyword-changed", f"{path}/prefixItems", f"{len(before)} -> {len(after)}")
         return
     for index, (left, right) in enumerate(zip(before, after, strict=True)):
-        yield from compare_nodes(left, right, f"{place}/prefixItems/{index}", resolve)
+        yield from compare_nodes(left, right, f"{path}/prefixItems/{index}", resolve)
 
 
-def _map(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _map(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     name = "additionalProperties"
-    yield from compare_nodes(old[name], new[name], f"{place}/{name}", resolve)
+    yield from compare_nodes(old[name], new[name], f"{path}/{name}", resolve)
 
 
-def _fields(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _fields(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     before, after = cast(Json, old["properties"]), cast(Json, new["properties"])
     required, needed = set(old.get("required", [])), set(new.get("required", []))
     for name in sorted({*before, *after, *required, *needed}):
-        spot = f"{place}/properties/{escape(name)}"
+        spot = f"{path}/properties/{escape(name)}"
         if name not in before and name not in after:
             # Asked for and never allowed: only where the list is wrong.
             if (name in required) != (name in needed):
-                yield Change("keyword-changed", f"{place}/required", name)
+                yield Change("keyword-changed", f"{path}/required", name)
         elif name not in before:
             kind = "required" if name in needed else "optional"
             yield Change(f"field-added-{kind}", spot)
@@ -299,17 +299,17 @@ def _fields(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Chan
             if name in required and name not in needed:
                 yield Change("field-became-optional", spot)
             yield from compare_nodes(before[name], after[name], spot, resolve)
-    yield from _parts(old.get("allOf", []), new.get("allOf", []), f"{place}/allOf")
-    yield from _one_of_fields(old.get("anyOf"), new.get("anyOf"), f"{place}/anyOf")
+    yield from _parts(old.get("allOf", []), new.get("allOf", []), f"{path}/allOf")
+    yield from _one_of_fields(old.get("anyOf"), new.get("anyOf"), f"{path}/anyOf")
 
 
-def _parts(old: list[Json], new: list[Json], place: str) -> Iterator[Change]:
+def _parts(old: list[Json], new: list[Json], path: str) -> Iterator[Change]:
     before, after = [[json.dumps(p, sort_keys=True) for p in side] for side in (old, new)]
-    yield from (Change("part-added", place, part) for part in after if part not in before)
-    yield from (Change("part-removed", place, part) for part in before if part not in after)
+    yield from (Change("part-added", path, part) for part in after if part not in before)
+    yield from (Change("part-removed", path, part) for part in before if part not in after)
 
 
-def _one_of_fields(old: list[Json] | None, new: list[Json] | None, place: str) -> Iterator[Change]:
+def _one_of_fields(old: list[Json] | None, new: list[Json] | None, path: str) -> Iterator[Change]:
     if old is None and new is None:
         return
     # No anyOf is the weakest: everything satisfies it.
@@ -318,21 +318,21 @@ def _one_of_fields(old: list[Json] | None, new: list[Json] | None, place: str) -
         for side in (old, new)
     ]
     if before is not None and (after is None or after - before):
-        yield Change("one-of-fields-loosened", place)
+        yield Change("one-of-fields-loosened", path)
     if after is not None and (before is None or before - after):
-        yield Change("one-of-fields-tightened", place)
+        yield Change("one-of-fields-tightened", path)
 
 
-def _variants(old: Json, new: Json, place: str, resolve: Resolve) -> Iterator[Change]:
+def _variants(old: Json, new: Json, path: str, resolve: Resolve) -> Iterator[Change]:
     """Families by their constant; the rest is what no constant names."""
-    yield from _types(old, new, place)
+    yield from _types(old, new, path)
     before, after = _by_family(old), _by_family(new)
     if before is None or after is None:
         if not _same(old["oneOf"], new["oneOf"]):
-            yield Change("variants-changed", f"{place}/oneOf")
+            yield Change("variants-changed", f"{path}/oneOf")
         return
     for family in sorted({*before, *after}):
-        spot = f"{place}/oneOf/{family or 'other'}"
+        spot = f"{path}/oneOf/{family or 'other'}"
         left, right = before.get(family, before[""]), after.get(family, after[""])
         found = list(compare_nodes(left, right, f"{spot}/payload", resolve))
         if family in before and family in after:

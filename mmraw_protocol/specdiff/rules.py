@@ -19,10 +19,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change: its rule, the place (`$id` and JSON pointer, or file and pointer), both sides."""
+    """One change: its rule, the path (`$id` and JSON pointer, or file and pointer), both sides."""
 
     rule: str
-    place: str
+    path: str
     detail: str = ""
 
     @property

@@ -110,7 +110,7 @@ def pipe() -> tuple[Descriptor, Descriptor]:
 
 
 def shared_file(name: str) -> Descriptor:
-    """A new file without a name, in memory where the system has such; debuggers show `name`.
+    """Opens an anonymous file, backed by memory where supported; `name` appears in /proc.
 
     Raises:
         OSError.

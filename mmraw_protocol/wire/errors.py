@@ -41,6 +41,6 @@ class MMRawError(ValueError):
         cases = (remedy for words, remedy in info.cases.items() if words in self.message)
         return next(cases, info.remedy)
 
-    def at(self, prefix: str) -> MMRawError:
+    def with_path_prefix(self, prefix: str) -> MMRawError:
         """The same error, with `prefix` before its path."""
         return MMRawError(self.code, self.message, prefix + self.path.removeprefix("$"))

@@ -131,7 +131,7 @@ def format_described(ref: RawMMRef, dialect: str, limits: Limits, path: str) -> 
         failed = error
     if failed.code in ("invalid_dialect", "invalid_run_id"):
         raise failed
-    raise failed.at(path)
+    raise failed.with_path_prefix(path)
 
 
 def _placeholder(value: Any, source: str, index: int) -> PlaceholderRange:

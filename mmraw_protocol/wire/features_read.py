@@ -176,5 +176,5 @@ def _refs(
             break
         refs.append(ref)
     if failed is not None:
-        raise failed.at(f"$.kwargs_data{key_in_path(modality)}[{len(refs)}]")
+        raise failed.with_path_prefix(f"$.kwargs_data{key_in_path(modality)}[{len(refs)}]")
     return refs

@@ -93,7 +93,7 @@ def read_url(url: str, read: ReadRef, path: str) -> tuple[UrlKind, RawMMRef | No
         return kind, ref
     except MMRawError as error:
         failed = error
-    raise failed.at(path)
+    raise failed.with_path_prefix(path)
 
 
 def document_of(value: Any, limits: Limits, what: str, *, packed: bool = False) -> Any:

@@ -139,7 +139,7 @@ GUARDS = [
     Guard(
         "only announced refs are loaded",
         PROCESS,
-        "if request is None or text not in request.places:",
+        "if request is None or text not in request.paths:",
         "if False:",
         f"{LOADING} -k announce",
     ),

@@ -24,7 +24,7 @@ export class MMRawError extends Error {
   }
 
   /** The same error, with `prefix` before its path. */
-  at(prefix: string): MMRawError {
+  withPathPrefix(prefix: string): MMRawError {
     return new MMRawError(this.code, this.reason, prefix + this.path.replace(/^\$/, ""));
   }
 }
@@ -34,6 +34,6 @@ export function within<T>(prefix: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw error instanceof MMRawError && prefix !== "$" ? error.at(prefix) : error;
+    throw error instanceof MMRawError && prefix !== "$" ? error.withPathPrefix(prefix) : error;
   }
 }

@@ -198,7 +198,7 @@ function formatAt(ref: RawMMRef, dialect: string, limits: Limits, place: string)
   } catch (error) {
     if (!(error instanceof MMRawError)) throw error;
     const whole = error.code === "invalid_dialect" || error.code === "invalid_run_id";
-    throw whole ? error : error.at(place);
+    throw whole ? error : error.withPathPrefix(place);
   }
 }
 

@@ -124,7 +124,7 @@ function factsOf(ref: RawMMRef, limits: Limits): InlineFacts | MMRawError | null
 function hashCheck(ref: RawMMRef, facts: InlineFacts | null, path: string): Check {
   if (ref.mm_hash === "") return unchecked("hash", "an envelope names none");
   const fault = facts?.faults.find(({ code }) => code === "hash_mismatch");
-  if (fault !== undefined) return contradicts("hash", fault.at(path));
+  if (fault !== undefined) return contradicts("hash", fault.withPathPrefix(path));
   const name = storedName(ref);
   const [, stem] = DIGEST_STEM.exec(name ?? "") ?? [];
   if (stem !== undefined && !stem.startsWith(ref.mm_hash) && !ref.mm_hash.startsWith(stem)) {
@@ -155,7 +155,7 @@ function gridCheck(
   const placed = length === null ? "" : `${length} placeholder tokens fit; `;
   if (header === null) return unchecked("grid", `${placed}the picture's sides are in the store`);
   const layout = caught(() => adapter.layout(header.width, header.height, limits));
-  if (layout instanceof MMRawError) return contradicts("grid", layout.at(path));
+  if (layout instanceof MMRawError) return contradicts("grid", layout.withPathPrefix(path));
   if (!agrees(ref.payload, layout.payload)) {
     const { width, height } = header;
     const reason = `the payload is not that of an image of ${width} x ${height} pixels`;

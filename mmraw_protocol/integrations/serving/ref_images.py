@@ -156,7 +156,7 @@ class RefImages:
             return ref
         except MMRawError as error:
             failed = error
-        raise failed.at(path)
+        raise failed.with_path_prefix(path)
 
     def check_total(self, refs: Collection[RawMMRef], most_tokens: int | None) -> None:
         """Refuses as many images or tokens as the server would refuse after reading them.
@@ -200,7 +200,7 @@ class RefImages:
         found = await asyncio.gather(*waiting, return_exceptions=True)
         for index, picture in zip(texts, found, strict=True):
             if isinstance(picture, MMRawError):
-                raise picture.at(f"$.images[{index}]")
+                raise picture.with_path_prefix(f"$.images[{index}]")
             if isinstance(picture, BaseException):
                 raise picture
         return cast("dict[int, Image]", dict(zip(texts, found, strict=True)))

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ...conversation.features_prompt import features_to_prompt, place_of
+from ...conversation.features_prompt import features_to_prompt, path_of
 from ...conversation.request_urls import Document, is_ref
 from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
@@ -65,7 +65,7 @@ def translate(fields: Fields, served: Served) -> tuple[Fields, Announced] | None
     prompt = features_to_prompt(found, token_ids, served.images.adapter, **options)
     changed = {"token_ids": _raw(prompt.token_ids), "content_parts": _raw(prompt.content_parts)}
     kept = {name: value for name, value in fields.items() if name != "features"}
-    return {**kept, **changed}, Announced(prompt.places, expanded=token_ids)
+    return {**kept, **changed}, Announced(prompt.paths, expanded=token_ids)
 
 
 def _check(slot: Slot, served: Served) -> None:
@@ -83,7 +83,7 @@ def _check(slot: Slot, served: Served) -> None:
     except MMRawError as error:
         failed = error
     if failed is not None:
-        raise failed.at(place_of(slot))
+        raise failed.with_path_prefix(path_of(slot))
 
 
 def _raw(value: Any) -> msgspec.Raw:

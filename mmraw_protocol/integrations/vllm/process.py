@@ -25,27 +25,28 @@ class Announced(msgspec.Struct):
     """The refs of the request that is served, each checked as far as it goes without its bytes.
 
     Attributes:
-        places: The path of a ref in the request by its text; of one that stands there twice, the
+        paths: The path of a ref in the request by its text; of one that stands there twice, the
             first.
         expanded: The whole prompt that vLLM has to make of it; None where the refs are URLs.
         failed: What was refused since.
         loads: Its images on their way.
     """
 
-    places: Mapping[str, str]
+    paths: Mapping[str, str]
     expanded: list[int] | None = None
     failed: list[MMRawError] = []
     loads: Loads = msgspec.field(default_factory=Loads)
 
     def remember(self, error: MMRawError, text: str) -> MMRawError:
-        """The error with the place of its ref, kept for the answer."""
-        self.failed.append(error.at(self.places[text]) if text in self.places else error)
+        """The error with the path of its ref, kept for the answer."""
+        path = self.paths.get(text)
+        self.failed.append(error if path is None else error.with_path_prefix(path))
         return self.failed[-1]
 
     def first(self) -> MMRawError | None:
         """The first rejected image by place; vLLM itself answers with what failed first in time."""
-        places = self.places.values()
-        ordered = [e for place in places for e in self.failed if e.path.startswith(place)]
+        paths = self.paths.values()
+        ordered = [e for path in paths for e in self.failed if e.path.startswith(path)]
         return next(iter([*ordered, *self.failed]), None)
 
 
@@ -111,7 +112,7 @@ def images_of_request(text: str) -> tuple[RefImages, Announced]:
         message = "this server takes no refs: its endpoint plugin is off (VLLM_PLUGINS=mmraw)"
         raise MMRawError("unsupported_option", message)
     request = announced.get()
-    if request is None or text not in request.places:
+    if request is None or text not in request.paths:
         # Other ways to the connector have passed by the checks: a route that is no JSON, an input
         # that the server remembers.
         message = "a ref stands where none is read: refs are image URLs in the request's JSON"

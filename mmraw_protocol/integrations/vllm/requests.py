@@ -133,8 +133,8 @@ def _read(body: bytes, served: Served) -> Reading:
             found = translate(msgspec.json.decode(body, type=Fields), served)
             if found is not None:
                 return Reading(msgspec.json.encode(found[0]), found[1])
-        places = check_urls(document, served)
-        return Reading(body, Announced(places) if places else None)
+        paths = check_urls(document, served)
+        return Reading(body, Announced(paths) if paths else None)
     except MMRawError as error:
         answer = features_error if in_features else url_error
         return Reading(body, None, (error, answer(error)))

@@ -1,14 +1,14 @@
-"""The header of a plain JPEG without its decoder, which takes five times as long to open a file.
+"""The header of a common JPEG without its decoder, which takes five times as long to open a file.
 
-Here is what the decoder reads up to the first scan, for segments that stand one behind the other
-and hold what they should. Whatever else there is, and all that is to be refused, is left to it.
+This reads what the decoder reads up to the first scan, where one well-formed segment follows the
+other. Any other file, and every file to reject, is left to the decoder.
 """
 
 from __future__ import annotations
 
 from ..wire._generated.limits import Limits
 
-#: Segments of a plain file at most, that of the first scan among them.
+#: Segments of a common file at most, that of the first scan among them.
 _MOST_PARTS = 64
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 #: Baseline, extended, progressive.
@@ -28,7 +28,7 @@ _PHOTOSHOP = b"Photoshop 3.0\x00"
 
 
 def jpeg_header(data: bytes, limits: Limits) -> tuple[int, int, str] | None:
-    """Width, height and mode of a plain JPEG; None for what the decoder must see."""
+    """Width, height and mode of a common JPEG; None for what the decoder must see."""
     at, width, height, mode, has_exif = 2, 0, 0, "", False
     size = len(data)
     for _ in range(min(_MOST_PARTS, limits.image_parts)):
