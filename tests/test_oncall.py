@@ -94,6 +94,10 @@ REFUSED = {
     },
     "a ref cut off, with dots": (REF[:200] + "...", ["dots", "character 201", "cut off"]),
     "a ref cut off, with an ellipsis": (REF[:200] + "…", ["character 201", "cut off"]),
+    **{
+        f"{text} after the end": (REF + text, [f"ends at character {len(REF)}", "more follow"])
+        for text in ("a", "ab", "abc", "abcd", "A" * 40)
+    },
     "dots in the middle": (REF[:200] + "..." + REF[-9:], ["dots", "character 201"]),
     "padding": (REF + "==", ["padding", f"character {len(REF) + 1}", "it is a valid ref"]),
     "the standard alphabet": (
@@ -121,6 +125,8 @@ REFUSED = {
         ["invalid_grid", "37 is no multiple of 2"],
     ),
     "a prefix in upper case": (REF.replace("mmraw:", "MMRAW:"), ["lower case"]),
+    "such a prefix in a log": (f"10:02 ref={REF.replace('mmraw:', 'MMRAW:')}", ["lower case"]),
+    "a log without a ref": ("10:02 all is well", ["not_a_ref", "got 17 characters without one"]),
     "another version": ("mmraw:v4:abc", ["unsupported_dialect", "v1, v2, v3"]),
     "a request that was cut off": (
         json.dumps({"features": features(REF)})[:-20],

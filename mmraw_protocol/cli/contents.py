@@ -23,7 +23,7 @@ _OPENS_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 _MOST_STRINGS = 4
 #: Keys under which a row has its messages.
 LISTED = (*CONVERSATIONS, *ANSWERS)
-EXPECTED = "expected a ref, an envelope, a features body, content parts or mm_refs"
+EXPECTED = "expected a ref, an envelope, a features body, content parts or mm_refs, got none"
 
 
 class Thing(NamedTuple):
@@ -85,9 +85,13 @@ def _covers(text: str, start: int, end: int) -> bool:
 
 
 def _without_refs(text: str, failed: MMRawError) -> MMRawError:
-    """The fault of a text without refs, where a person may take one for a ref."""
-    if text.strip()[: len(PREFIX)].lower() == PREFIX:
-        return MMRawError("not_a_ref", "a ref starts with mmraw: in lower case; this one does not")
+    """The fault of a text without refs: that of its JSON, if it begins as JSON does."""
+    if PREFIX in text.lower():
+        message = "expected a ref that starts with mmraw: in lower case, got another spelling"
+        return MMRawError("not_a_ref", message)
+    if failed.code == "invalid_json" and not _OPENS_JSON.match(text):
+        message = f"expected a ref or a document, got {len(text)} characters without one"
+        return MMRawError("not_a_ref", message)
     return failed
 
 

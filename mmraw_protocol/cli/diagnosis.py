@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from ..files.texts import TO_URL
 from ..wire._generated.checks import PAYLOAD_CHECKS
-from ..wire._generated.dialects import DIALECTS
+from ..wire._generated.dialects import DEFAULT_DIALECT, DIALECTS
 from ..wire._generated.families import FAMILIES
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.base64 import decode_url
@@ -32,7 +32,7 @@ _MOST_SHOWN = 60
 def hints_for(value: Any, error: MMRawError) -> list[str]:
     """Sentences that help with a refused ref or document; none where nothing more is known."""
     document = _decoded_ref(value) if isinstance(value, str) else value
-    hints = [*_cut_off(value, error), *_mended(value)] if isinstance(value, str) else []
+    hints = _of_text(value, error) if isinstance(value, str) else []
     # Within features and lists the path leads to a ref, and on into it.
     inner, rest = _ref_on_the_way(document, error.path)
     if inner is not None:
@@ -92,6 +92,26 @@ def _json_of(body: str) -> Any:
 def _loads(text: str | bytes) -> Any:
     with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text)
+    return None
+
+
+def _of_text(text: str, error: MMRawError) -> list[str]:
+    after = _more_follows(text)
+    return [*([after] if after else _cut_off(text, error)), *_mended(text)]
+
+
+def _more_follows(text: str) -> str | None:
+    """Says where a ref ends that other letters follow, if its JSON is whole."""
+    head = DIALECTS[DEFAULT_DIALECT].prefix
+    if not text.startswith(head):
+        return None
+    body = text[len(head) :].translate(TO_URL)
+    data = decode_url(body + "A" * (-len(body) % 4)) or b""
+    with contextlib.suppress(ValueError, RecursionError):
+        end = json.JSONDecoder().raw_decode(data.decode("latin-1"))[1]
+        size = len(head) - (-end * 4 // 3)
+        if size < len(text):
+            return f"the ref ends at character {size}, and {len(text) - size} more follow"
     return None
 
 

@@ -109,7 +109,8 @@ def _explain_features(thing: Thing, verifier: Verifier) -> Explained:
             for (name, text, place), (line, column) in zip(rows, thing.places, strict=True)
         ]
     faults = [fault for image in images for fault in image.verdict.faults]
-    return Explained(thing, "features body", value, rows, {}, faults, [], f"{len(images)} images")
+    summary = _counted(len(images))
+    return Explained(thing, "features body", value, rows, {}, faults, [], summary)
 
 
 def _explain_urls(thing: Thing, verifier: Verifier) -> Explained:
@@ -130,7 +131,7 @@ def _explain_urls(thing: Thing, verifier: Verifier) -> Explained:
                 images.append(VerifiedImage(path, image.ref, verdict))
     rows = [image_row(image) for image in found.images] or [("(none)", "", "no images")]
     faults = [fault for image in images for fault in image.verdict.faults]
-    summary = f"{len(found.images)} images"
+    summary = _counted(len(found.images))
     return Explained(thing, found.kind, found.value, rows, {}, faults, [], summary)
 
 
@@ -142,6 +143,10 @@ _READERS = {
     "mm_refs": _explain_urls,
     "messages": _explain_urls,
 }
+
+
+def _counted(images: int) -> str:
+    return "1 image" if images == 1 else f"{images} images"
 
 
 def _hints_of(image: VerifiedImage) -> list[str]:
