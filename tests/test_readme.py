@@ -1,6 +1,7 @@
-"""Tables of README.md; its commands and its example are tried by tests/newcomer."""
+"""Tables of README.md and sizes of pages; tests/newcomer tries the commands and the example."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,14 @@ def test_every_family_is_listed_with_its_lines(family: str) -> None:
     assert row.endswith(f"| {', '.join(info.lines)} |")
     why = (ROOT / "docs" / "index.md").read_text()
     assert info.title in why
+
+
+def test_no_page_is_too_long_to_be_read() -> None:
+    """Generated pages and the changelog, which is a list, may be longer."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, check=True)
+    names = listed.stdout.decode().splitlines()
+    lines = {name: (ROOT / name).read_text("utf-8").count("\n") for name in names}
+    most = {"README.md": 120, "spec/README.md": 500}
+    long = {name: count for name, count in lines.items() if count > most.get(name, 250)}
+    assert len(lines) > 50
+    assert not [name for name in long if not name.startswith(("CHANGELOG.md", "docs/reference/"))]
