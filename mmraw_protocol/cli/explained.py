@@ -35,6 +35,8 @@ _OPTIONS: dict[Step, str] = {
     "grid": "--store",
 }
 _TITLES = {"features": "features body"}
+#: The row that says what a fingerprint stands for.
+_PARAMETERS = "(layout parameters)"
 
 
 class Explained(NamedTuple):
@@ -82,7 +84,10 @@ def _explain_ref(thing: Thing, verifier: Verifier) -> Explained:
     if unknown is not None:
         faults.append(unknown[0])
         hints.append(unknown[1])
-    rows = [*_rows(DIALECTS[ref.dialect].schema, ref.fields()), *_facts(ref, thing.value, verifier)]
+    facts = _facts(ref, thing.value, verifier)
+    if any(fault.code == "fingerprint_mismatch" for fault in faults):
+        hints += [f"its fingerprint: {text}" for name, text, _ in facts if name == _PARAMETERS]
+    rows = [*_rows(DIALECTS[ref.dialect].schema, ref.fields()), *facts]
     title = f"ref, dialect {ref.dialect}"
     checks = image.verdict.steps
     return Explained(
@@ -211,7 +216,7 @@ def _facts(ref: RawMMRef, text: str, verifier: Verifier) -> list[Row]:
         rows += [
             ("(grid)", "x".join(map(str, grid)), "patches: time x height x width"),
             ("(tokens)", str(adapter.num_tokens(ref.payload)), "tokens of the image in the model"),
-            ("(layout parameters)", layout, "what the fingerprint stands for"),
+            (_PARAMETERS, layout, "what the fingerprint stands for"),
         ]
     except MMRawError as error:
         rows.append(("(family)", error.code, error.message))

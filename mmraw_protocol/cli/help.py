@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(pages)
         return 0
-    text = "\n".join(f"{'mmraw ' + name:=^80}\n\n{page}" for name, page in pages.items())
+    text = "\n".join(
+        f"{f' mmraw {name}'.rstrip() + ' ':=^80}\n\n{page}" for name, page in pages.items()
+    )
     if sys.stdout.isatty():
         pydoc.pager(text)
     else:
