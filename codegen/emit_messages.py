@@ -33,19 +33,19 @@ _TEXTS = {
     "CONTENTS": "Keys of a message for its parts.",
     "COLUMNS": "Keys of a row or message for images outside of the text.",
     "COLUMN_TAG": "The text that marks the position of an image of such a column.",
-    "NESTED": "Where a part holds further parts.",
-    "FILE_IDS": "Where a part of any medium names a file by an id.",
+    "NESTED": "Paths at which a part has further parts.",
+    "FILE_IDS": "Paths at which a part of any medium names a file by an id.",
     "LAYOUT_PARAMETERS": "Keys of a part, message or row for the layout of its images alone.",
     "SPELLINGS": "The names of spellings.",
 }
 _LOOKS = {
     "words": "Words within types and keys of what looks like an image.",
-    "kinds": "How keys end that say what a value is, in lower case.",
-    "media_types": "How media types of images begin.",
-    "heads": "How URLs and refs of images begin, in lower case.",
-    "signatures": "How images begin: patterns over the hexadecimal digits of their bytes.",
+    "kinds": "The ends of keys that say what a value is, in lower case.",
+    "media_types": "The beginnings of images' media types.",
+    "heads": "The beginnings of URLs and refs of images, in lower case.",
+    "signatures": "The beginnings of images: patterns over the hexadecimal digits of their bytes.",
     "byte_signatures": "The same, where bytes are given and no text of them.",
-    "suffixes": "How names of image files end, in lower case.",
+    "suffixes": "The ends of names of image files, in lower case.",
     "spoken": "Keys of what is said or done: only whole images are looked for below them.",
 }
 
@@ -95,7 +95,7 @@ export interface Place {
   readonly ref: Template;
 }
 
-/** What is written in place of a source: null takes the key away. */
+/** The value written in place of a source: null removes the key. */
 export interface Template {
   readonly [key: string]: string | null | Template;
 }
@@ -106,7 +106,7 @@ def typescript(model: Model) -> str:
     """The generated module of TypeScript."""
     rows = "\n".join(f"  {literal(row)}," for row in _places(model))
     out = [header(model, _TITLE, _SOURCE), _INTERFACE]
-    text = comment("Where a part may hold its image, in the order in which they are tried.")
+    text = comment("The places of an image in a part, in the order in which they are tried.")
     out.append(f"{text}export const PLACES: readonly Place[] = [\n{rows}\n];\n")
     for name, text, value in _tables(model):
         kind = "string"

@@ -21,7 +21,7 @@ def _tables(model: Model) -> list[tuple[str, str, Any]]:
     remedies = {modality: row["remedy"] for modality, row in rows.items()}
     return [
         ("MODALITIES", "Other keys of maps are input and stay out of paths.", model.modalities),
-        ("UNSUPPORTED", "What to do instead, by the modality that is refused.", remedies),
+        ("UNSUPPORTED", "The advice for each modality that is rejected.", remedies),
         (
             "PARTS",
             "The modality of a part by its type, or by a key where it has none.",
@@ -33,7 +33,7 @@ def _tables(model: Model) -> list[tuple[str, str, Any]]:
             {row["media_type"]: modality for modality, row in rows.items()},
         ),
         ("MEDIA_PARTS", "Types of parts that may be any medium.", media["types"]),
-        ("MEDIA_WITHIN", "Where within such a part its media type may be.", media["within"]),
+        ("MEDIA_WITHIN", "The places of the media type in such a part.", media["within"]),
         ("MEDIA_NAMES", "The names that a media type has there.", media["names"]),
     ]
 

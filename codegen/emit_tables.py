@@ -374,7 +374,7 @@ def _schemas(model: Model) -> str:
     )
     return "\n\n".join(
         [
-            header(model, "Where each schema is, and what each field means."),
+            header(model, "The file of each schema, and the meaning of each field."),
             "from __future__ import annotations\n",
             f"#: Path below spec/ of every schema.\nSCHEMAS: dict[str, str] = {{\n{rows}}}\n",
             "#: Path below spec/ of every schema of whole documents with all that it refers to.",

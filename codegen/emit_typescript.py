@@ -103,7 +103,7 @@ def _limits(model: Model) -> str:
         + f"  readonly {name}: number;\n"
         for name, info in model.spec.limits.items()
     )
-    title = "What a reader accepts at the most (urn:mmraw:limits:v1); every limit can be set."
+    title = "The most that a reader accepts (urn:mmraw:limits:v1); every limit can be set."
     out.append(f"{comment(title)}export interface Limits {{\n{rows}}}\n")
     rows = "".join(f"  {name}: {info['default']},\n" for name, info in model.spec.limits.items())
     out.append(f"export const DEFAULT_LIMITS: Limits = {{\n{rows}}};\n")
@@ -112,7 +112,7 @@ def _limits(model: Model) -> str:
 
 def _texts(model: Model) -> str:
     """Emits texts for people as a module that programs without an interface need not load."""
-    out = [header(model, "What every field and error code means, for people.")]
+    out = [header(model, "The meaning of every field and error code, for people.")]
     out.append('import type { ErrorCode } from "./errors.js";\n')
     out.append(
         comment("A definition of spec/: what it is, and its fields by their wire names.")
@@ -129,7 +129,7 @@ def _texts(model: Model) -> str:
         "  readonly range?: Range;\n}\n"
     )
     out.append(
-        comment("What a layout parameter may be.") + "export interface Range {\n"
+        comment("The values that a layout parameter may have.") + "export interface Range {\n"
         '  readonly kind: "integer" | "number" | "boolean";\n  readonly nullable: boolean;\n'
         "  readonly least?: number;\n  readonly most?: number;\n"
         "  /** It is one of these, where there are some. */\n"

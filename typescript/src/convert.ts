@@ -22,7 +22,7 @@ import { hasPlace, parseRef } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 import { isInline, storedName } from "./sources.js";
 
-/** Where images are kept. Names are raw_image_ids. */
+/** A store of images. Names are raw_image_ids. */
 export interface AssetStore {
   put(data: Uint8Array): string;
   get(name: string): Uint8Array;
@@ -39,7 +39,7 @@ export interface ConvertOptions {
   /** With a store, inline bytes may be offloaded on the way and stored images inlined. */
   readonly store?: AssetStore | null;
   /**
-   * How a ref holds its image, in a dialect that can carry both sources: `offload` stores inline
+   * The way in which a ref carries its image, if its dialect can carry both sources: `offload` stores inline
    * bytes, `inline` takes stored ones in. By default the source stays as it is.
    */
   readonly storage?: Storage | null;
@@ -53,7 +53,7 @@ const STORAGES: readonly string[] = ["offload", "inline"];
 /** Fields whose loss depends on more than the table of dialects. */
 const HANDLED = ["fingerprint", "payload", "raw_image_id", "raw_uri", "run_id"];
 
-/** What a ref lacks or would lose in its target dialect. */
+/** The fields that a ref lacks or would lose in its target dialect. */
 interface Losses {
   readonly missing: string[];
   readonly lost: string[];
@@ -229,7 +229,7 @@ function throughStore(
   return { raw_uri: null, raw_image_id: name };
 }
 
-/** Whether the store holds just these bytes under `name`. */
+/** True if the store holds just these bytes under `name`. */
 function isStored(store: AssetStore, name: string, data: Uint8Array): boolean {
   try {
     const found = store.get(name);

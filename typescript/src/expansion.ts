@@ -42,7 +42,7 @@ export interface CompactOptions extends ExpandOptions {
 /**
  * The prompt that a server makes of one with a target for each image; inverse of `compactPrompt`.
  *
- * Where a family has placeholder conventions, the result follows `expanded`.
+ * If a family has placeholder conventions, the result follows `expanded`.
  *
  * @throws MMRawError lengths_differ, span_mismatch, missing_field, unknown_family,
  *   unsupported_option, limit_exceeded, and what a ref or its payload gives, with the ref's path.

@@ -38,7 +38,7 @@ export interface Features {
   readonly refs: ByModality<RawMMRef>;
 }
 
-/** What a renderer knows of a conversation's images, keyed by source modality. */
+/** A renderer's knowledge of a conversation's images, keyed by source modality. */
 export interface MultiModalData {
   readonly mm_hashes: ByModality<string>;
   readonly mm_placeholders: ByModality<PlaceholderRange>;

@@ -15,13 +15,13 @@ import { hasPlace, parseRef, refOf } from "./refs.js";
 import type { RawMMRef } from "./refs.js";
 
 const encoder = new TextEncoder();
-/** What some dialects leave to others: who converts to them keeps the run's label. */
+/** Fields that some dialects lack: a caller that converts to them keeps the run's label. */
 const KEPT_APART = ["family", "run_id"];
 
 /**
  * The canonical text of `ref` in a dialect that is written; `WRITABLE` lists them.
  *
- * What is written is what `parseRef` accepts: the values are checked as if read.
+ * `parseRef` accepts what is written: the values are checked as if read.
  */
 export function formatRef(
   ref: RawMMRef,

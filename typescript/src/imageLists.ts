@@ -14,7 +14,7 @@ export type ListKind = "content_parts" | "mm_refs";
 /** One image of a list; where it is refused, its value is null. */
 export interface PartFinding {
   readonly index: number;
-  /** What its URL says. */
+  /** The text of its URL. */
   readonly text: string;
   readonly value: ContentImage | PlacedImage | null;
   /** Why it is refused, paths seen from the list. */

@@ -37,7 +37,7 @@ const KINDS: { readonly [scheme: string]: UrlKind } = {
 const VALUES_AN_IMAGE = 5;
 const VALUES_BESIDE = 256;
 
-/** What a URL is, by how it begins. */
+/** The kind of a URL, by its start. */
 export function urlKindOf(url: string): UrlKind {
   if (isRef(url)) return "ref";
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase() ?? "";

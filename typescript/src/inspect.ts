@@ -1,5 +1,5 @@
 /**
- * What a text holds of this protocol, explained for people: every field with its meaning, every fault at
+ * Explains the contents of a text for people: every field with its meaning, every fault at
  * its place. Works on whole requests and rollout lines: what is found at any depth is explained.
  */
 import { decodeBase64Url } from "./codec/base64.js";
@@ -41,7 +41,7 @@ export interface FieldFinding {
   readonly value: JsonValue;
   readonly title: string | null;
   readonly description: string | null;
-  /** What belongs there. */
+  /** The expectation there. */
   readonly hint: string | null;
 }
 
@@ -128,7 +128,7 @@ function asFault(error: unknown): MMRawError {
   throw error;
 }
 
-/** What `read` gives, or null and why not. */
+/** Returns the result of `read`, or null and the fault. */
 function attempt<T>(
   read: (faults: Faults) => T | null,
 ): readonly [T | null, readonly MMRawError[]] {
@@ -249,7 +249,7 @@ function explain(definition: string | null, fields: JsonObject): FieldFinding[] 
   });
 }
 
-/** What an inline image is, and whether it is the one that mm_hash names. */
+/** Facts about an inline image, and whether it is the one that mm_hash names. */
 export interface InlineFacts {
   readonly data: Uint8Array;
   readonly sha256: string;
@@ -272,7 +272,7 @@ export function inlineFacts(
   return { data, sha256, mm_hash: mmHashOf(sha256), header, faults: [...mismatch, ...unreadable] };
 }
 
-/** Whether a ref's fingerprint is that of its family's published defaults; null of other families. */
+/** True if a ref's fingerprint is that of its family's published defaults; null of other families. */
 export function hasDefaultLayout(ref: RawMMRef): boolean | null {
   try {
     return getAdapter(ref.family).fingerprint(ref.dialect) === ref.fingerprint;

@@ -116,7 +116,7 @@ function itemOf(document: JsonObject, wire: ItemWire, path: string): RawMMItem {
   return item;
 }
 
-/** What `makeItem` takes; absent and null are the same. */
+/** The argument of `makeItem`; absent and null are the same. */
 export interface ItemFields extends Partial<Omit<RawMMItem, "dialect" | "marked" | "payload">> {
   readonly family: string;
   readonly layout_fingerprint: string;

@@ -32,7 +32,7 @@ type Candidates = readonly [WireDialect, ...WireDialect[]];
 
 const SORTED = Object.values(DIALECTS).sort((a, b) => a.without.length - b.without.length);
 
-/** Whether `text` is a string that starts as refs do; it may still be rejected. */
+/** True if `text` is a string that starts as refs do; it may still be rejected. */
 export function isRef(text: unknown): text is string {
   return typeof text === "string" && (text.startsWith(PREFIX) || text.startsWith(FEATURES_PREFIX));
 }
@@ -180,7 +180,7 @@ export function refOf(document: JsonObject, wire: WireDialect): RawMMRef {
   return ref;
 }
 
-/** Whether a dialect can carry a field, by its name in the model. */
+/** True if a dialect can carry a field, by its name in the model. */
 export function hasPlace(wire: WireDialect, attribute: string): boolean {
   return wire.fields.some(([, name]) => name === attribute);
 }

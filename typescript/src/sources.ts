@@ -1,4 +1,4 @@
-/** Where a ref or an envelope says that its image is. */
+/** The sources that a ref or an envelope names. */
 import { parseFileLabel } from "./codec/datauri.js";
 import { MMRawError } from "./errors.js";
 
@@ -8,7 +8,7 @@ export interface Sourced {
   readonly raw_uri: string | null;
 }
 
-/** Whether the ref or envelope carries the image's bytes. */
+/** True if the ref or envelope carries the image's bytes. */
 export function isInline(value: Sourced): boolean {
   return value.raw_uri !== null && value.raw_uri.startsWith("data:");
 }

@@ -1,4 +1,4 @@
-/** What a pattern cannot say of raw_uri: the checks that `x-mmraw-syntax` names. */
+/** The checks of raw_uri that no pattern can express: those that `x-mmraw-syntax` names. */
 import { parseDataUri, parseFileLabel } from "./codec/datauri.js";
 import type { Check } from "./codec/check.js";
 import { checkRawImageId } from "./generated/checks.js";

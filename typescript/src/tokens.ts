@@ -132,7 +132,7 @@ export class FamilyTokens {
   }
 
   /**
-   * Whether an id can be that of a token. One that is not known is learned: from then on the token
+   * True if an id can be that of a token. One that is not known is learned: from then on the token
    * has that id, and no other token has it.
    */
   #isToken(id: number, text: string): boolean {
@@ -144,7 +144,7 @@ export class FamilyTokens {
   }
 
   /**
-   * Where begins and ends what vLLM writes for the image with this span.
+   * The begin and end of what vLLM writes for the image with this span.
    *
    * @param done Where the stretch of the image before ends.
    */

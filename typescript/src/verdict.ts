@@ -1,6 +1,6 @@
 /**
- * What can be told of a finding without a store and without a server: does it follow the schema, and
- * do its hash, grid, run and source agree with each other.
+ * The verdict on a finding without a store and without a server: it follows the schema, and its hash,
+ * grid, run and source agree with each other.
  */
 import { canonicalJson } from "./codec/canonical.js";
 import { has } from "./codec/values.js";
@@ -180,7 +180,7 @@ function checkLength(
   throw new MMRawError("placeholder_mismatch", reason, path);
 }
 
-/** Whether every field of a payload has its value in that of the layout. */
+/** True if every field of a payload has its value in that of the layout. */
 function agrees(given: Payload, expected: Payload): boolean {
   const [fields, wanted] = [given, expected] as unknown as [JsonObject, JsonObject];
   return Object.entries(fields).every(
@@ -206,7 +206,7 @@ function sourceCheck(ref: RawMMRef, facts: InlineFacts | null): Check {
   return ok("source", `inline ${format}${many}, ${facts.data.length.toLocaleString("en")} bytes`);
 }
 
-/** What an envelope says of its image, as a ref that names neither hash nor run. */
+/** The content of an envelope as a ref that names neither hash nor run. */
 function refOf(item: RawMMItem): RawMMRef {
   const { family, layout_fingerprint, payload, raw_image_id, raw_uri } = item;
   const modality = featureModality(item);

@@ -66,10 +66,10 @@ COLUMNS = ('images', 'image')
 #: The text that marks the position of an image of such a column.
 COLUMN_TAG = '<image>'
 
-#: Where a part holds further parts.
+#: Paths at which a part has further parts.
 NESTED = (('content',), ('output',), ('source', 'content'), ('function_response', 'parts'), ('functionResponse', 'parts'))
 
-#: Where a part of any medium names a file by an id.
+#: Paths at which a part of any medium names a file by an id.
 FILE_IDS = (('file', 'file_id'), ('source', 'file_id'), ('file_id',))
 
 #: Keys of a part, message or row for the layout of its images alone.
@@ -81,22 +81,22 @@ SPELLINGS = ('openai_chat', 'openai_responses', 'anthropic', 'gemini', 'mcp', 'l
 #: Words within types and keys of what looks like an image.
 LOOKS_WORDS = ('image', 'img', 'photo', 'picture', 'pixel', 'screenshot', 'bitmap', 'jpeg', 'jpg', 'png', 'webp')
 
-#: How keys end that say what a value is, in lower case.
+#: The ends of keys that say what a value is, in lower case.
 LOOKS_KINDS = ('type', 'kind', 'modality', 'format')
 
-#: How media types of images begin.
+#: The beginnings of images' media types.
 LOOKS_MEDIA_TYPES = ('image/',)
 
-#: How URLs and refs of images begin, in lower case.
+#: The beginnings of URLs and refs of images, in lower case.
 LOOKS_HEADS = ('data:image', 'data:;base64,', 'data:application/octet-stream', 'mmraw:')
 
-#: How images begin: patterns over the hexadecimal digits of their bytes.
+#: The beginnings of images: patterns over the hexadecimal digits of their bytes.
 LOOKS_SIGNATURES = ('89504e470d0a1a0a', 'ffd8ff', '47494638376', '47494638396', '52494646........57454250', '424d........00000000..........000000', '49492[ab]00', '4d4d002[ab]', '00000[12]00..00......00', '........66747970(?:6865(?:69|76)(?:63|78|6d|73)|6d696631|6d736631|61766966|61766973)', '0000000c4a584c20', '0000000c6a502020', 'ff4fff51', '38425053', '762f3101', '716f6966', '503[1-7]0a', '3c737667', '3c3f786d6c(?:..)*3c737667', '3c212d2d(?:..)*3c737667', '3c21444f435459504520737667')
 
 #: The same, where bytes are given and no text of them.
 LOOKS_BYTE_SIGNATURES = ('ff0a',)
 
-#: How names of image files end, in lower case.
+#: The ends of names of image files, in lower case.
 LOOKS_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.heif', '.svg', '.ico', '.jxl', '.jp2', '.jfif', '.apng')
 
 #: Keys of what is said or done: only whole images are looked for below them.

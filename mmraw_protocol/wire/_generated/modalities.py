@@ -7,7 +7,7 @@ sha256 of spec/families/, spec/modalities.json: b98f8c4c973f2a20066dbc500af6c4ed
 #: Other keys of maps are input and stay out of paths.
 MODALITIES = ('audio', 'image', 'video', 'vision_chunk')
 
-#: What to do instead, by the modality that is refused.
+#: The advice for each modality that is rejected.
 UNSUPPORTED = {'audio': 'leave it out, or send its transcript as text', 'video': 'leave it out, or send frames of it as image parts'}
 
 #: The modality of a part by its type, or by a key where it has none.
@@ -19,7 +19,7 @@ MEDIA_TYPES = {'audio/': 'audio', 'video/': 'video'}
 #: Types of parts that may be any medium.
 MEDIA_PARTS = ('document', 'file', 'input_file', 'media', 'resource')
 
-#: Where within such a part its media type may be.
+#: The places of the media type in such a part.
 MEDIA_WITHIN = ('file', 'fileData', 'file_data', 'inlineData', 'inline_data', 'resource', 'source')
 
 #: The names that a media type has there.

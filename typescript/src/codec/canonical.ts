@@ -96,7 +96,7 @@ export function checkJsonValue(value: unknown, options: ValueOptions = {}): void
   }
 }
 
-/** What a container holds, keys apart; null for a leaf. */
+/** The values in a container, without keys; null for a leaf. */
 function childrenOf(value: unknown): readonly unknown[] | null {
   if (isArray(value)) return value;
   return isObject(value) ? keysOf(value).map((key) => value[key]) : null;
@@ -116,7 +116,7 @@ function checkItem(item: unknown, path: string): void {
   }
 }
 
-/** Whether a key of processed tensors occurs at any depth. */
+/** True if a key of processed tensors occurs at any depth. */
 export function hasTensorKey(value: unknown): boolean {
   const stack = [value];
   while (stack.length > 0) {

@@ -1,5 +1,5 @@
 /**
- * What the generated checks are made of. Each notes the first fault, or all up to a number.
+ * Parts of the generated checks. Each notes the first fault, or all up to a number.
  *
  * Keys are checked in the document's order, then absent fields, then sources.
  */
@@ -16,7 +16,7 @@ export type Check = (value: unknown, path: string, limits: Limits, faults: Fault
 /** Characters of an error's message at most. */
 const MOST_MESSAGE = 200;
 
-/** What breaks when a value is wrong, and what belongs there. */
+/** The error of a wrong value, and what is expected there. */
 export interface Rule {
   readonly code: ErrorCode;
   readonly hint: string;
@@ -70,7 +70,7 @@ export function enforce(check: Check, value: unknown, path: string, limits: Limi
   faults.raise();
 }
 
-/** What kind of value was got: its JSON type and its length, never what it says. */
+/** Describes the kind of value that was got: its JSON type and its length, never its content. */
 function kindInWords(value: unknown): string {
   if (typeof value === "string") return `a string of ${codePoints(value)} characters`;
   if (isArray(value)) return `an array of ${value.length} values`;

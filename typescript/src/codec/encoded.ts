@@ -1,7 +1,7 @@
 /**
  * Images as text where messages come in: data: URLs and base64 in all spellings.
  *
- * What is read here is encoded again before it goes on; refs and envelopes have one spelling.
+ * Images read here are encoded again before they go on; refs and envelopes have one spelling.
  */
 import { MMRawError } from "../errors.js";
 import type { Limits } from "../generated/limits.js";

@@ -37,7 +37,7 @@ export interface Document {
   readonly text: string;
   /** Commas and opening brackets outside of strings: about as many as values. */
   readonly marks: number;
-  /** What a strict reader refuses all the same: a number out of range, else a duplicate key. */
+  /** The fault that only a strict reader rejects: a number out of range, else a duplicate key. */
   readonly fault: MMRawError | null;
 }
 
@@ -96,7 +96,7 @@ export function tooManyValues(maxValues: number, path: string): MMRawError {
   return new MMRawError("limit_exceeded", `expected at most ${maxValues} JSON values, got more`, path);
 }
 
-/** What can be counted of a text before anything is built of it. */
+/** Counts of a text, made before any value is built. */
 interface Structure {
   /** Commas and opening brackets outside of strings. */
   marks: number;
@@ -105,7 +105,7 @@ interface Structure {
   quotes: number;
   /** Bytes of strings that hold more than ASCII, or an escape that may represent it. */
   wide: number;
-  /** Where the first backslash outside of strings is; null if there is none. */
+  /** The position of the first backslash outside of strings; null if there is none. */
   stray: number | null;
 }
 
@@ -129,7 +129,7 @@ function structureOf(text: string): Structure {
   return found;
 }
 
-/** Where the string ends that begins at `at`. */
+/** The end of the string that begins at `at`. */
 function passString(text: string, at: number, found: Structure): number {
   let bytes = 1;
   let wide = false;
@@ -178,7 +178,7 @@ const LITERALS: readonly (readonly [string, JsonValue])[] = [
 
 class Reader {
   private at = 0;
-  /** Whether an escape in the string that is read gave a surrogate, which may be a lone one. */
+  /** True if an escape in the string that is read gave a surrogate, which may be a lone one. */
   private odd = false;
   private lone = false;
   private numberFault: MMRawError | null = null;

@@ -11,7 +11,7 @@ import type { JsonObject, JsonValue } from "./values.js";
 /** Nesting; the documents that are read need four levels. */
 const MAX_DEPTH = 32;
 
-/** Whether bytes begin as an array or object of MessagePack, as no JSON document does. */
+/** True if bytes begin as an array or object of MessagePack, as no JSON document does. */
 export function isMsgpack(data: Uint8Array): boolean {
   const [first = 0] = data;
   return (first >= 0x80 && first <= 0x9f) || (first >= 0xdc && first <= 0xdf);

@@ -1,7 +1,7 @@
 /** Strings that are well-formed, and their order. */
 import { MMRawError } from "../errors.js";
 
-/** Whether there is a surrogate without its other half. */
+/** True if there is a surrogate without its other half. */
 export function hasLoneSurrogate(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);

@@ -26,7 +26,7 @@ export class JsonFloat {
   }
 }
 
-/** Whether a value is an object of JSON: neither an array nor a float nor of a class of its own. */
+/** True if a value is an object of JSON: neither an array nor a float nor of a class of its own. */
 export function isObject(value: unknown): value is JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -37,7 +37,7 @@ export function isArray(value: unknown): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
-/** Whether `name` is a key of the object itself. */
+/** True if `name` is a key of the object itself. */
 export function has(value: object, name: string): boolean {
   return Object.prototype.hasOwnProperty.call(value, name);
 }
@@ -60,7 +60,7 @@ export function keysOf(value: object): readonly string[] {
   return ORDERS.get(value) ?? Object.keys(value);
 }
 
-/** Whether two ways to write an integer meet: a whole number that doubles keep exactly. */
+/** True if two ways to write an integer meet: a whole number that doubles keep exactly. */
 export function isInteger(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value);
 }

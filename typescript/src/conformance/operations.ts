@@ -1,4 +1,4 @@
-/** What this implementation answers to each operation of the conformance protocol. */
+/** The operations of the conformance protocol, answered by this package's functions. */
 import { parseDataUri } from "../codec/datauri.js";
 import { sha256Hex } from "../codec/sha256.js";
 import { get, has, isObject } from "../codec/values.js";
@@ -25,7 +25,7 @@ import { parseRef } from "../refs.js";
 import type { RawMMRef } from "../refs.js";
 import { compact, expand } from "./prompts.js";
 
-/** What an operation needs of the machine; a browser has none of it. */
+/** Functions of the machine that operations need; a browser has none of them. */
 export interface Machine {
   readFile(path: string): Uint8Array;
   openStore(directory: string, create: boolean): AssetStore;

@@ -1,4 +1,4 @@
-/** What this implementation answers to the operations on prompts. */
+/** The operations on prompts. */
 import { get, isArray, isInteger, isObject } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
 import { MMRawError } from "../errors.js";

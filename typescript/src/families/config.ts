@@ -1,7 +1,7 @@
 /**
  * From what a caller has (nothing, a preset, a configuration) to checked layout parameters.
  *
- * Where each parameter stands, and what an absent one or null means, says spec/families/<name>/.
+ * spec/families/<name>/ says where each parameter is, and what an absent one or null means.
  */
 import { checkJsonValue } from "../codec/canonical.js";
 import { enforce } from "../codec/check.js";
@@ -121,7 +121,7 @@ function parametersIn(given: Given, info: FamilyInfo): JsonObject {
   return { ...info.defaults, ...own, ...found };
 }
 
-/** Whether layout parameters are all that there is: any of a mapping, or else all of them. */
+/** True if layout parameters are all that there is: any of a mapping, or else all of them. */
 function onlyParameters({ processor, whole, mapping }: Given, info: FamilyInfo): boolean {
   const places = Object.values(info.configNames).flat();
   const names = new Set([

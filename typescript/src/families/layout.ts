@@ -1,9 +1,9 @@
-/** What a layout is, and what a family's module offers. */
+/** The form of layouts, and the interface of a family's module. */
 import type { Limits } from "../generated/limits.js";
 import type { LayoutParameters, Payload } from "../generated/types.js";
 import type { Grid } from "./grid.js";
 
-/** Where an image of some size ends up. */
+/** The layout of an image of some size. */
 export interface Layout {
   /** [t, h, w] in patches. */
   readonly grid_thw: Grid;

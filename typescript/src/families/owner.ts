@@ -1,5 +1,5 @@
 /**
- * Whose a configuration is: a family's, or that of another model.
+ * Finds the owner of a configuration: a family, or another model.
  *
  * The type of the image processor does not say it alone: models with prompts and layouts of their
  * own share a class. So the class of the whole processor and the model's type must be the family's
@@ -23,7 +23,7 @@ export interface Given {
   readonly modelType: Value;
   /** The path of `processor`. */
   readonly path: string;
-  /** Whether it may be layout parameters and nothing else. */
+  /** True if it may be layout parameters and nothing else. */
   readonly mapping: boolean;
 }
 
@@ -102,7 +102,7 @@ export function namedFamily(given: Given): BuiltInFamily | null {
   throw new MMRawError("unknown_family", reason);
 }
 
-/** Whether the model's type is named, and other models do not have it too. */
+/** True if the model's type is named, and other models do not have it too. */
 export function ownModel({ modelType }: Given, { configuration }: FamilyInfo): boolean {
   return isNamed(modelType) && !isOneOf(modelType, configuration.sharedModelTypes);
 }

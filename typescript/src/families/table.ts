@@ -1,4 +1,4 @@
-/** What is known of families without their configuration. */
+/** Facts about families that need no configuration. */
 import { has, isArray } from "../codec/values.js";
 import type { JsonObject } from "../codec/values.js";
 import { FAMILY_TABLE } from "../generated/families.js";
@@ -9,7 +9,7 @@ import type { Grid } from "./grid.js";
 /** The built-in families, in the order of spec/. */
 export const FAMILIES = Object.keys(FAMILY_TABLE) as readonly BuiltInFamily[];
 
-/** Whether a family is built in. */
+/** True if a family is built in. */
 export function isBuiltIn(family: unknown): family is BuiltInFamily {
   return typeof family === "string" && has(FAMILY_TABLE, family);
 }

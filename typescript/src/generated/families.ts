@@ -45,7 +45,7 @@ export interface Line {
   readonly tokenIds: { readonly [token: string]: number };
 }
 
-/** What vLLM makes of an image's place in a prompt. */
+/** A server's expansion of an image's place in a prompt. */
 export interface Expansion {
   /** The token that it expands; the span replaces it, with the tokens around it. */
   readonly target: string;
@@ -57,25 +57,25 @@ export interface Expansion {
   readonly refused: { readonly [form: string]: string };
 }
 
-/** How a configuration of the family is read. */
+/** The reading of a configuration of the family. */
 export interface Configuration {
   /** The layout parameters of the whole processor; the image processor's own do not count. */
   readonly whole: readonly string[];
   /** The sets of keys that `size` may have. */
   readonly sizes: readonly (readonly string[])[];
-  /** Whether a number means a square, and not a shortest edge. */
+  /** True if a number means a square, and not a shortest edge. */
   readonly square: boolean;
   /** The meaning of null, by key; null for an absent key. */
   readonly null: { readonly [name: string]: JsonValue };
   /** The values that a key may have; the layout of others is not known. */
   readonly fixed: { readonly [name: string]: readonly JsonValue[] };
-  /** Whether all places of a parameter must agree; else the first one wins. */
+  /** True if all places of a parameter must agree; else the first one wins. */
   readonly agreeing: boolean;
   /** The `model_type`s that other models have too. */
   readonly sharedModelTypes: readonly string[];
 }
 
-/** What spec/families/<name>/ says of a built-in family. */
+/** The rules of a built-in family, from spec/families/<name>/. */
 export interface FamilyInfo {
   /** Its name in refs and envelopes. */
   readonly family: BuiltInFamily;
@@ -97,7 +97,7 @@ export interface FamilyInfo {
   /** The published layout parameters. */
   readonly defaults: JsonObject;
   /**
-   * Where a configuration has each layout parameter, the place that wins first: dots between the
+   * The places of each layout parameter in a configuration, the winner first: dots between the
    * keys, an equals sign between two places that hold the same.
    */
   readonly configNames: { readonly [name: string]: readonly string[] };
@@ -108,13 +108,13 @@ export interface FamilyInfo {
   readonly imageProcessorTypes: { readonly [type: string]: JsonObject };
   /** The layout parameters that a configuration without a type has all. */
   readonly required: readonly string[];
-  /** How a configuration is read. */
+  /** The reading of a configuration. */
   readonly configuration: Configuration;
   /** The lines of checkpoints; the first is the default. */
   readonly lines: { readonly [name: string]: Line };
-  /** How vLLM expands an image in a prompt. */
+  /** The expansion of an image by vLLM. */
   readonly vllm: Expansion;
-  /** How SGLang does, where its target is not empty. */
+  /** The expansion by SGLang, if its target is not empty. */
   readonly sglang: Expansion;
   /** The layout parameters in the positional fingerprint, where it has one. */
   readonly fingerprintOrder: readonly string[];

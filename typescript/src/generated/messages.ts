@@ -16,12 +16,12 @@ export interface Place {
   readonly ref: Template;
 }
 
-/** What is written in place of a source: null takes the key away. */
+/** The value written in place of a source: null removes the key. */
 export interface Template {
   readonly [key: string]: string | null | Template;
 }
 
-/** Where a part may hold its image, in the order in which they are tried. */
+/** The places of an image in a part, in the order in which they are tried. */
 export const PLACES: readonly Place[] = [
   {"spelling": "transformers", "types": ["image", "image_url", ""], "at": ["image", "bytes"], "having": [], "media_type": [], "encoded": true, "file_id": false, "url": {"image": {"bytes": "{none}", "path": "{url}"}}, "data": {"image": {"bytes": "{bytes}", "path": "{none}"}}, "ref": {"image": "{url}"}},
   {"spelling": "transformers", "types": ["image", "image_url", ""], "at": ["image", "path"], "having": [], "media_type": [], "encoded": false, "file_id": false, "url": {"image": {"path": "{url}"}}, "data": {"image": {"bytes": "{bytes}", "path": "{none}"}}, "ref": {"image": "{url}"}},
@@ -81,10 +81,10 @@ export const COLUMNS: readonly string[] = ["images", "image"];
 /** The text that marks the position of an image of such a column. */
 export const COLUMN_TAG: string = "<image>";
 
-/** Where a part holds further parts. */
+/** Paths at which a part has further parts. */
 export const NESTED: readonly (readonly string[])[] = [["content"], ["output"], ["source", "content"], ["function_response", "parts"], ["functionResponse", "parts"]];
 
-/** Where a part of any medium names a file by an id. */
+/** Paths at which a part of any medium names a file by an id. */
 export const FILE_IDS: readonly (readonly string[])[] = [["file", "file_id"], ["source", "file_id"], ["file_id"]];
 
 /** Keys of a part, message or row for the layout of its images alone. */
@@ -96,22 +96,22 @@ export const SPELLINGS: readonly string[] = ["openai_chat", "openai_responses", 
 /** Words within types and keys of what looks like an image. */
 export const LOOKS_WORDS: readonly string[] = ["image", "img", "photo", "picture", "pixel", "screenshot", "bitmap", "jpeg", "jpg", "png", "webp"];
 
-/** How keys end that say what a value is, in lower case. */
+/** The ends of keys that say what a value is, in lower case. */
 export const LOOKS_KINDS: readonly string[] = ["type", "kind", "modality", "format"];
 
-/** How media types of images begin. */
+/** The beginnings of images' media types. */
 export const LOOKS_MEDIA_TYPES: readonly string[] = ["image/"];
 
-/** How URLs and refs of images begin, in lower case. */
+/** The beginnings of URLs and refs of images, in lower case. */
 export const LOOKS_HEADS: readonly string[] = ["data:image", "data:;base64,", "data:application/octet-stream", "mmraw:"];
 
-/** How images begin: patterns over the hexadecimal digits of their bytes. */
+/** The beginnings of images: patterns over the hexadecimal digits of their bytes. */
 export const LOOKS_SIGNATURES: readonly string[] = ["89504e470d0a1a0a", "ffd8ff", "47494638376", "47494638396", "52494646........57454250", "424d........00000000..........000000", "49492[ab]00", "4d4d002[ab]", "00000[12]00..00......00", "........66747970(?:6865(?:69|76)(?:63|78|6d|73)|6d696631|6d736631|61766966|61766973)", "0000000c4a584c20", "0000000c6a502020", "ff4fff51", "38425053", "762f3101", "716f6966", "503[1-7]0a", "3c737667", "3c3f786d6c(?:..)*3c737667", "3c212d2d(?:..)*3c737667", "3c21444f435459504520737667"];
 
 /** The same, where bytes are given and no text of them. */
 export const LOOKS_BYTE_SIGNATURES: readonly string[] = ["ff0a"];
 
-/** How names of image files end, in lower case. */
+/** The ends of names of image files, in lower case. */
 export const LOOKS_SUFFIXES: readonly string[] = [".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".svg", ".ico", ".jxl", ".jp2", ".jfif", ".apng"];
 
 /** Keys of what is said or done: only whole images are looked for below them. */

@@ -5,7 +5,7 @@
 /** Other keys of maps are input and stay out of paths. */
 export const MODALITIES: readonly string[] = ["audio", "image", "video", "vision_chunk"];
 
-/** What to do instead, by the modality that is refused. */
+/** The advice for each modality that is rejected. */
 export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([["audio", "leave it out, or send its transcript as text"], ["video", "leave it out, or send frames of it as image parts"]]);
 
 /** The modality of a part by its type, or by a key where it has none. */
@@ -17,7 +17,7 @@ export const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([["audio/", "aud
 /** Types of parts that may be any medium. */
 export const MEDIA_PARTS: readonly string[] = ["document", "file", "input_file", "media", "resource"];
 
-/** Where within such a part its media type may be. */
+/** The places of the media type in such a part. */
 export const MEDIA_WITHIN: readonly string[] = ["file", "fileData", "file_data", "inlineData", "inline_data", "resource", "source"];
 
 /** The names that a media type has there. */

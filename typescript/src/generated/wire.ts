@@ -13,7 +13,7 @@ export type { ItemDialect, RefDialect as Dialect } from "./types.js";
 /** A field's name on the wire, and in the model. */
 export type Names = readonly [string, string];
 
-/** What dialects of refs and of envelopes share. */
+/** The common part of dialects of refs and of envelopes. */
 interface Wire {
   /** The name of its definition. */
   readonly schema: string;
@@ -27,9 +27,9 @@ interface Wire {
 /** One dialect of refs. */
 export interface WireDialect extends Wire {
   readonly dialect: RefDialect;
-  /** How its text begins. */
+  /** The beginning of its text. */
   readonly prefix: string;
-  /** What follows. */
+  /** The encoding of the rest. */
   readonly encoding: "segments" | "base64url-json" | "json";
   /** The fields in their order, where the encoding is `segments`. */
   readonly segments: readonly string[];
@@ -37,12 +37,12 @@ export interface WireDialect extends Wire {
   readonly without: readonly string[];
   /** The family, where the text names none. */
   readonly family: BuiltInFamily | null;
-  /** Whether `formatRef` writes it; the others are written by conversion alone. */
+  /** True if `formatRef` writes it; the others are written by conversion alone. */
   readonly write: boolean;
   readonly fingerprintScheme: "v1" | "unversioned" | "positional" | "none";
   /** The wire name of raw_uri and its syntax, where the dialect carries it. */
   readonly uri: readonly [string, Syntax] | null;
-  /** What a reader strips at the beginning of a field, by the name in the model. */
+  /** The text that a reader strips from the beginning of a field, by the name in the model. */
   readonly strips: readonly (readonly [string, string])[];
 }
 
@@ -220,10 +220,10 @@ export const DIALECTS: { readonly [D in RefDialect]: WireDialect } = {
   },
 };
 
-/** What `formatRef` writes by default. */
+/** The dialect of `formatRef` by default. */
 export const DEFAULT_DIALECT: RefDialect = "v3";
 
-/** What `formatRef` writes, the default first. */
+/** The dialects that `formatRef` writes, the default first. */
 export const WRITABLE: readonly RefDialect[] = ["v3", "v2"];
 
 export const ITEMS: { readonly [D in ItemDialect]: ItemWire } = {

@@ -1,10 +1,10 @@
-/** Whether an image's header declares pixels that may be transparent. */
+/** True if an image's header declares pixels that may be transparent. */
 import { spells, u32be } from "./bytes.js";
 import { formatOf } from "./structure.js";
 
 const CONTROL = 0xf9;
 
-/** Whether the header declares alpha; an image that decodes as opaque may do so, too. */
+/** True if the header declares alpha; an image that decodes as opaque may do so, too. */
 export function declaresAlpha(data: Uint8Array): boolean {
   switch (formatOf(data)) {
     case "png":

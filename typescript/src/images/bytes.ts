@@ -20,7 +20,7 @@ export function u32le(data: Uint8Array, at: number): number {
   return u16le(data, at) + u16le(data, at + 2) * 0x10000;
 }
 
-/** Whether the bytes at `at` spell `text`, one Latin-1 character a byte. */
+/** True if the bytes at `at` spell `text`, one Latin-1 character a byte. */
 export function spells(data: Uint8Array, at: number, text: string): boolean {
   for (let i = 0; i < text.length; i++) if (data[at + i] !== text.charCodeAt(i)) return false;
   return true;

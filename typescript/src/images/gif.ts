@@ -52,7 +52,7 @@ export function readGif(data: Uint8Array, limits: Limits): Size {
   return { width, height, frames };
 }
 
-/** Whether an extension has what decoders that read it by its kind take for granted. */
+/** True if an extension has what decoders that read it by its kind take for granted. */
 function isExtension(data: Uint8Array, at: number): boolean {
   if (data.length < at + 3) return false;
   const label = data[at + 1];

@@ -1,5 +1,5 @@
 /**
- * What an image's header says, read without decoding a pixel.
+ * Reads an image's header without decoding a pixel.
  *
  * Source: spec/README.md, section "Images".
  */

@@ -55,7 +55,7 @@ function hasNoHandler(code: number): boolean {
   return code === 0xc8 || (code >= 0xd0 && code <= 0xd9) || (code >= 0xf0 && code <= 0xfd);
 }
 
-/** Whether a segment holds what decoders read of it without asking for its length. */
+/** True if a segment holds what decoders read of it without asking for its length. */
 function isReadable(code: number, body: Uint8Array): boolean {
   if (code === 0xe0 && spells(body, 0, "JFIF")) return body.length >= 7;
   if (code === 0xee && spells(body, 0, "Adobe")) return body.length >= 7;
@@ -67,7 +67,7 @@ function isReadable(code: number, body: Uint8Array): boolean {
   return at === body.length;
 }
 
-/** Whether no image resource ends in front of the length of its name. */
+/** True if no image resource ends in front of the length of its name. */
 function areResources(body: Uint8Array): boolean {
   let at = 14;
   while (spells(body, at, "8BIM")) {
@@ -87,7 +87,7 @@ function frameSize(data: Uint8Array, at: number, end: number): readonly [number,
   return [u16be(data, at + 3), u16be(data, at + 1)];
 }
 
-/** Whether a scan follows, with the segments counted before anything is made of them. */
+/** True if a scan follows, with the segments counted before anything is made of them. */
 function hasScan(data: Uint8Array, limits: Limits): boolean {
   let at = 2;
   let parts = 0;

@@ -19,7 +19,7 @@ const PNG_XMP = "XML:com.adobe.xmp\0";
 
 const latin1 = new TextDecoder("latin1");
 
-/** What has metadata: a segment or chunk; `packed` is compressed text, which is not read. */
+/** A segment or chunk with metadata; `packed` is compressed text, which is not read. */
 type Block = readonly [name: "exif" | "xmp" | "packed", content: Uint8Array];
 
 /**
@@ -99,7 +99,7 @@ function* webpBlocks(data: Uint8Array): Generator<Block> {
   }
 }
 
-/** What the first directory of EXIF says; null if it says nothing, or is damaged. */
+/** The orientation in the first directory of EXIF; null if there is none, or it is damaged. */
 function inExif(content: Uint8Array): number | null {
   const tiff = spells(content, 0, EXIF) ? content.subarray(EXIF.length) : content;
   const isLittle = spells(tiff, 0, "II*\0");

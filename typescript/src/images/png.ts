@@ -24,7 +24,7 @@ const MIN_SIZE: { readonly [kind: string]: number } = {
 };
 /** The same for the transparent colour, by colour type. */
 const MIN_SIZE_BY_COLOUR: { readonly [colour: number]: number } = { 0: 2, 2: 6 };
-/** Where the file's first chunk has its content. */
+/** The offset of the content of the file's first chunk. */
 const HEADER = 16;
 
 /** Notes of the chunks that were seen. */
@@ -94,14 +94,14 @@ function checkChunks(data: Uint8Array, limits: Limits): void {
   }
 }
 
-/** Whether a frame's picture data goes on with the numbers of the frames. */
+/** True if a frame's picture data goes on with the numbers of the frames. */
 function isNextPicture(data: Uint8Array, at: number, seen: Seen): boolean {
   const number = u32be(data, at + 8);
   const isThere = u32be(data, at) >= 4 && at + 12 <= data.length;
   return isThere && seen.bounded && number === seen.sequence + 1;
 }
 
-/** Whether a frame is the next one and lies within the image. */
+/** True if a frame is the next one and lies within the image. */
 function noteFrame(data: Uint8Array, at: number, seen: Seen): boolean {
   const inside =
     u32be(data, at + 12) + u32be(data, at + 4) <= u32be(data, HEADER) &&

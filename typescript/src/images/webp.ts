@@ -23,7 +23,7 @@ interface Chunk {
 }
 
 /**
- * What belongs to a picture.
+ * The chunks that belong to a picture.
  *
  * `size` is null if there is alpha alone, or nothing, `alphaBehind` whether the alpha stands on
  * the wrong side, `isThere` whether there is a chunk of it, `next` where the next chunk starts.

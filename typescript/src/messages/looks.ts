@@ -1,5 +1,5 @@
 /**
- * What looks like an image in a value that is no part of a known spelling.
+ * Detection of values that look like an image but are part of no known spelling.
  *
  * Source: spec/messages.json (`looks`), spec/README.md, section "Messages".
  */
@@ -44,7 +44,7 @@ function startOf(text: string, length: number): string {
   return text.slice(0, length).replace(/^[ \t\r\n\f\v]+/, "");
 }
 
-/** Whether a text is base64 that begins as an image does. */
+/** True if a text is base64 that begins as an image does. */
 export function isBase64Image(text: string): boolean {
   const start = startOf(text, 4096);
   if (start.length < LEAST_BASE64 || !/^[A-Za-z0-9+/_= \t\r\n\f\v-]*$/.test(start)) return false;
@@ -58,7 +58,7 @@ export function isBase64Image(text: string): boolean {
   }
 }
 
-/** Whether a text is base64, a data: URL or hexadecimal digits of an image. */
+/** True if a text is base64, a data: URL or hexadecimal digits of an image. */
 function isTextOfImage(text: string): boolean {
   const start = startOf(text, LONGEST_HEAD);
   const digits = /^(?:0x|\\x)?([0-9A-Fa-f]{130,1024})/.exec(start);
@@ -75,7 +75,7 @@ function hasHead(text: string): boolean {
   return LOOKS_HEADS.some((head) => start.startsWith(head));
 }
 
-/** Whether a value is a whole image: encoded bytes, or text or numbers of them. */
+/** True if a value is a whole image: encoded bytes, or text or numbers of them. */
 export function isPicture(value: unknown): boolean {
   if (typeof value === "string") {
     // Prose about such URLs has blanks, and is shorter than an image.
@@ -103,7 +103,7 @@ function headOf(value: unknown): Uint8Array | null {
 }
 
 /**
- * What in a part or message looks like an image: its type, key, media type or value.
+ * Says what in a part or message looks like an image: its type, key, media type or value.
  *
  * With `strict`, only whole images count, and no words, media types or file names.
  */
@@ -116,7 +116,7 @@ export function looksLikeImage(value: unknown, strict = false): string | null {
 }
 
 /**
- * Whether a column of a row holds a whole image at any depth, or what cannot be looked into. Refs
+ * True if a column of a row holds a whole image at any depth, or what cannot be looked into. Refs
  * are none: rows have these, too.
  */
 export function holdsPicture(value: unknown): boolean {
@@ -126,7 +126,7 @@ export function holdsPicture(value: unknown): boolean {
   return false;
 }
 
-/** Whether a value holds others that are not looked at: an iterator, a file, a stream. */
+/** True if a value holds others that are not looked at: an iterator, a file, a stream. */
 export function isUnread(value: unknown): boolean {
   if (!isHolder(value) || value instanceof Map || value instanceof Set) return false;
   const names = [Symbol.iterator, Symbol.asyncIterator, "arrayBuffer", "getReader"];
@@ -139,7 +139,7 @@ export function rowsOf(value: unknown): readonly unknown[] | null {
   return value instanceof Set ? [...value] : null;
 }
 
-/** Whether a value has a URL of any kind, except in what is said or done. */
+/** True if a value has a URL of any kind, except in what is said or done. */
 export function holdsUrl(value: unknown): boolean {
   for (const [, one, whole] of walk(value, false)) {
     if (!whole && typeof one === "string" && one.includes("://")) return true;
@@ -192,13 +192,13 @@ function reasonOfText(name: string, text: string): string | null {
   return isName || LOOKS_HEADS.some((head) => start.startsWith(head)) ? "value" : null;
 }
 
-/** Whether an object is of a class that is named as an image, such as `ImageUrl`. */
+/** True if an object is of a class that is named as an image, such as `ImageUrl`. */
 export function isNamedAsImage(value: unknown): boolean {
   if (!isHolder(value) || isObject(value)) return false;
   return hasWord((value.constructor as { name?: unknown } | undefined)?.name);
 }
 
-/** Whether nothing can be read in an object: a file, a stream, a URL. */
+/** True if nothing can be read in an object: a file, a stream, a URL. */
 function isClosed(value: object): boolean {
   if (isObject(value) || !isHolder(value) || value instanceof Date) return false;
   if (value instanceof Map || value instanceof Set) return false;

@@ -17,7 +17,7 @@ import { field, isSet } from "./places.js";
 const TYPES: readonly unknown[] = ["image", "image_url"];
 
 /**
- * Whether a content part is an image: by its type, or by a truthy source where it has none.
+ * True if a content part is an image: by its type, or by a truthy source where it has none.
  *
  * @throws MMRawError modality_unsupported with `path`: the part is a video or audio.
  */

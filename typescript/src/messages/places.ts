@@ -1,5 +1,5 @@
 /**
- * Where content parts hold their image, by spelling, and how a part is rewritten.
+ * Places of images in content parts, by spelling, and how a part is rewritten.
  *
  * Source: spec/messages.json, spec/README.md, section "Messages".
  */
@@ -28,7 +28,7 @@ export function valueAt(part: unknown, at: readonly string[]): unknown {
   return at.reduce(field, part);
 }
 
-/** Whether a text begins with a scheme: no base64 does. */
+/** True if a text begins with a scheme: no base64 does. */
 export function isUrl(text: string): boolean {
   return /^[A-Za-z][A-Za-z0-9+.-]+:/.test(text.slice(0, 64));
 }
@@ -67,13 +67,13 @@ export function placeOf(part: unknown): { place: Place; source: unknown } | null
   return null;
 }
 
-/** What an object holds but these keys. */
+/** Returns an object without these keys. */
 export function without(value: unknown, names: readonly string[]): object {
   const rows = isHolder(value) ? Object.entries(value) : [];
   return Object.fromEntries(rows.filter(([name]) => !names.includes(name)));
 }
 
-/** What a part holds but the source at a path of keys; also what stands beside it there. */
+/** Returns a part without the source at a path of keys; what is beside the source stays. */
 export function withoutSource(part: unknown, [first = "", ...at]: readonly string[]): object {
   const rest = without(part, [first]);
   return at.length > 0 ? { ...rest, [first]: withoutSource(field(part, first), at) } : rest;

@@ -35,7 +35,7 @@ import { refusedModality } from "./parts.js";
 import { field, isHolder, isSet, pathOf, placeOf, put, valueAt, without, withoutSource } from "./places.js";
 import type { Steps } from "./places.js";
 
-/** How many parts were skipped, by error code. */
+/** Counts of skipped parts, by error code. */
 export type Skipped = Map<string, number>;
 
 /** An image of a conversation. */
@@ -44,19 +44,19 @@ export interface MessageImage {
   readonly messageIndex: number;
   /** The part of its content, or the entry of its column, that it is or stands in. */
   readonly partIndex: number;
-  /** What holds it: a part, or an entry of a column. */
+  /** The part or the entry of a column that has it. */
   readonly part: unknown;
   /** Bytes, a URL, a path or base64; null if the part names none. */
   readonly source: unknown;
-  /** Where it stands, for errors. */
+  /** Its path, for errors. */
   readonly path: string;
   /** Keys and indices that lead to `part`. */
   readonly steps: Steps;
   /** One of the spellings of spec/messages.json. */
   readonly spelling: string;
-  /** Where in the part the source stands. */
+  /** The place of the source in the part. */
   readonly place: Place;
-  /** What its part, slot, message and row say of its layout, such as `max_pixels`. */
+  /** The layout parameters in its part, slot, message and row, such as `max_pixels`. */
   readonly layoutParameters: LayoutSaid;
 }
 
@@ -99,7 +99,7 @@ function listsOf(row: unknown): string[] {
   return first === undefined ? [] : [first, ...read.filter((name) => name !== first)];
 }
 
-/** Whether a value is a message, by one of its keys, or a list that has one. */
+/** True if a value is a message, by one of its keys, or a list that has one. */
 function holdsMessage(value: unknown, names: readonly string[], depth: number): boolean {
   if (isUnread(value)) return depth > 0;
   const rows = rowsOf(value);
@@ -277,21 +277,21 @@ class Reader {
   }
 }
 
-/** Whether something is set; of what has no length, nothing says that it is empty. */
+/** True if something is set; of what has no length, nothing says that it is empty. */
 function isFilled(value: unknown): boolean {
   if (typeof value === "string" || Array.isArray(value)) return value.length > 0;
   if (typeof value !== "object" || value === null || value instanceof JsonFloat) return false;
   return !isObject(value) || Object.keys(value).length > 0;
 }
 
-/** Whether a value is an object that a message's keys can be read of. */
+/** True if a value is an object that a message's keys can be read of. */
 function isMessage(value: unknown): boolean {
   if (!isHolder(value)) return false;
   const hasNames = NAMES.some((name) => field(value, name) !== null);
   return isObject(value) || hasNames || Object.keys(value).length > 0;
 }
 
-/** Whether a part is an image without source: by its type, or a cell that holds nothing. */
+/** True if a part is an image without source: by its type, or a cell that holds nothing. */
 function isSlot(part: unknown, kind: unknown): boolean {
   const rest = without(part, ["type"]);
   if (["image", "image_url", "input_image"].includes(kind as string)) {
@@ -301,14 +301,14 @@ function isSlot(part: unknown, kind: unknown): boolean {
   return isCell && !Object.values(rest).some(isFilled);
 }
 
-/** Whether a part is an object of which nothing can be read: a set, a stream, a buffer. */
+/** True if a part is an object of which nothing can be read: a set, a stream, a buffer. */
 function isClosed(part: unknown): boolean {
   if (typeof part !== "object" || part === null) return false;
   if (isObject(part) || part instanceof JsonFloat) return false;
   return !isHolder(part) || (Object.keys(part).length === 0 && typeof field(part, "text") !== "string");
 }
 
-/** Whether a part is a file that its server knows by an id, and that may be an image. */
+/** True if a part is a file that its server knows by an id, and that may be an image. */
 function namesFile(part: unknown): boolean {
   const declared = MEDIA_NAMES.map((name) => field(part, name)).find(isSet) ?? "image/";
   const text = typeof declared === "string" ? declared.toLowerCase() : "";

@@ -21,9 +21,9 @@ import { put, valueAt, write } from "./places.js";
 import { findImages } from "./reader.js";
 import type { MessageImage, Skipped } from "./reader.js";
 
-/** What reading and writing the images of messages takes. */
+/** Options for reading and writing the images of messages. */
 export interface MessageOptions {
-  /** Where images are stored; its own URLs, and refs of stored images, are read through it. */
+  /** The store of images; its own URLs, and refs of stored images, are read through it. */
   readonly store?: AssetStore | null;
   readonly limits?: Limits;
   /** As for `findImages`. */
@@ -31,7 +31,7 @@ export interface MessageOptions {
 }
 
 /**
- * What became of a packed image: its alpha was dropped; it is not turned as its EXIF says; or its
+ * A note on a packed image: its alpha was dropped; it is not turned as its EXIF says; or its
  * EXIF is in compressed text, which nothing here reads.
  */
 export type Note = "alpha_dropped" | "orientation_kept" | "orientation_unknown";
@@ -79,9 +79,9 @@ export function inlineMessages(messages: unknown, options: MessageOptions = {}):
   });
 }
 
-/** How images are packed. */
+/** Options for packing images. */
 export interface PackOptions extends MessageOptions {
-  /** Where the bytes go: into the store, or into the envelope. */
+  /** The place of the bytes: in the store, or in the envelope. */
   readonly storage?: "offload" | "inline";
   /**
    * Of an image whose header declares alpha: reject it (nothing here decodes, so nothing tells
