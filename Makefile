@@ -148,7 +148,7 @@ vllm-matrix: ## try every version of vLLM that the plugin is for, and write docs
 	$(PYTHON) tests/environments/matrix.py --write docs/versions.md
 
 # No server: SGLang's kernels need a GPU. What runs is all that its plugin touches before them.
-test-sglang: ## beside the released SGLang: its plugin loading, its processors of images, its request types
+test-sglang: ## beside the released SGLang: its plugin loading, its processors of images, its HTTP application
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) sglang) -m pytest \
 		--confcutdir=tests/sglang --ignore=tests/sglang/gpu tests/sglang
 

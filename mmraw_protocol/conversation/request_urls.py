@@ -45,6 +45,22 @@ def prompt_texts(document: Any) -> Iterator[str]:
                 yield from (text for text in cast("list[Any]", value) if isinstance(text, str))
 
 
+def holds_ref(value: Any) -> bool:
+    """Whether a string somewhere in a value starts as refs do; no recursion, at any depth."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if is_ref(value):
+            return True
+        if isinstance(value, dict):
+            waiting += cast("Document", value).values()
+        elif isinstance(value, list | tuple):
+            found = cast("list[Any]", value)
+            # A tensor in JSON, many thousands of numbers, holds nothing.
+            waiting += [] if found and isinstance(found[0], int | float) else found
+    return False
+
+
 def _uuids(*nodes: Any) -> list[Any]:
     return [node["uuid"] for node in nodes if node.get("uuid") is not None]
 

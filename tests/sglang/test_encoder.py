@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from engine import RUN, Engine, data_url, variables
 from pictures import encode, picture
@@ -86,6 +87,43 @@ def test_a_ref_for_a_video(encoder: Any, qwen: Engine) -> None:
 
     with pytest.raises(BadRequestError, match="modality_unsupported"):
         load(encoder, qwen.ref(DATA), "VIDEO")
+
+
+def test_a_ref_comes_to_the_encoder_as_the_language_server_sends_it(
+    encoder: Any, qwen: Engine
+) -> None:
+    from sglang.srt.disaggregation.encoder import receiver
+    from sglang.srt.managers.io_struct import GenerateReqInput
+    from sglang.srt.utils import ImageData
+
+    digest = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
+    images = [qwen.ref(DATA), ImageData(url=qwen.ref(DATA), content_hash=digest)]
+    request = GenerateReqInput(text="", image_data=images)
+    extract = receiver.MMReceiverBase._extract_url_data
+    for item in extract(object(), request):
+        found = load(encoder, receiver._encoder_media_item(item))
+        assert found.tobytes() == qwen.open(DATA).convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("modality", ["IMAGE", "VIDEO", "AUDIO"])
+def test_refs_only(
+    encoder: Any, qwen: Engine, modality: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sglang.srt.disaggregation.encoder.server import BadRequestError
+
+    images = encoder.mmraw_images
+    strict = msgspec.structs.replace(images.settings, refs_only=True)
+    monkeypatch.setattr(images, "settings", strict)
+    with pytest.raises(BadRequestError, match=r"^not_a_ref: "):
+        load(encoder, data_url(DATA), modality)
+    assert load(encoder, qwen.ref(DATA)).size == (300, 200)
+
+
+def test_a_ref_in_a_form_that_the_encoder_does_not_take(encoder: Any, qwen: Engine) -> None:
+    from sglang.srt.disaggregation.encoder.server import BadRequestError
+
+    with pytest.raises(BadRequestError, match=r"^invalid_type: (?!.*mmraw:)"):
+        load(encoder, {"url": [qwen.ref(DATA)]})
 
 
 def test_trouble_of_the_store(encoder: Any, qwen: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

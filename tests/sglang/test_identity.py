@@ -85,6 +85,7 @@ def test_a_content_hash_beside_a_ref(qwen: Engine) -> None:
     other = f"sha256:{hashlib.sha256(alpha()).hexdigest()}"
     for image, fields in (
         (ImageData(url=qwen.ref(PLAIN), content_hash=other), {}),
+        ({"url": qwen.ref(PLAIN), "content_hash": other}, {}),
         (qwen.ref(PLAIN), {"mm_content_hashes": [other]}),
     ):
         assert refusal(qwen, image, **fields).startswith("hash_mismatch")

@@ -91,6 +91,23 @@ def test_refs_for_videos_and_sound(qwen: Engine, name: str) -> None:
     assert message.startswith("modality_unsupported")
 
 
+FORMS: list[Callable[[str], Any]] = [
+    lambda ref: [ref],
+    lambda ref: (ref,),
+    lambda ref: {"image_url": {"url": ref}},
+    lambda ref: {"url": None, "image": ref},
+    lambda ref: {"format": "processor_output", "pixel_values": ref},
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_refs_in_forms_that_sglang_does_not_take(qwen: Engine, form: Callable[[str], Any]) -> None:
+    """SGLang itself repeats in its error what it cannot load."""
+    message = refusal(qwen, qwen.ref(DATA), form(qwen.ref(OTHER)))
+    assert message.startswith("invalid_type")
+    assert message.endswith("(image 1)")
+
+
 def test_an_image_without_a_place(qwen: Engine) -> None:
     """SGLang passes over it with a warning."""
     message = refusal(qwen, qwen.ref(DATA), qwen.ref(OTHER), prompt=qwen.prompt(1))
@@ -106,6 +123,9 @@ def test_refs_only(engines: Any, qwen: Engine, store: LocalStore) -> None:
     strict = Engine("qwen3_vl", qwen.folder, store, {"MMRAW_REFS_ONLY": "true"})
     assert strict.processed(strict.ref(DATA)).mm_inputs.mm_items
     assert refusal(strict, strict.ref(DATA), data_url(DATA)).startswith("not_a_ref")
+    for name in ("video_data", "audio_data"):
+        message = refusal(strict, strict.ref(DATA), **{name: ["http://localhost/file"]})
+        assert message.startswith("not_a_ref")
 
 
 def test_more_tokens_than_the_model_takes(qwen: Engine) -> None:

@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 from ...wire.errors import MMRawError
 
+#: Why other media are refused, where MMRAW_REFS_ONLY is set.
+REFS_ONLY = "this server takes refs only (MMRAW_REFS_ONLY)"
 #: An image among all URLs of its request, or in the lists of a modality.
 _IMAGE = re.compile(r"\$\.(?:images|\w+(?:\.(?P<modality>\w+)|\[\.\.\.\]))\[(?P<index>\d+)\]")
 

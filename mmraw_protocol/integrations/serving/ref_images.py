@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from ...conversation.request_urls import holds_ref
 from ...families import Adapter
 from ...families.served import item_names, misfit_of, trial_error
 from ...images import read_header
@@ -26,6 +27,7 @@ from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from ...wire.ref import RawMMRef, parse_ref
 from .admission import FILES, Admission, Loads, busy, room_for
+from .errors import REFS_ONLY
 from .identity import Naming, naming_in_words
 from .metrics import default_metrics
 from .picture import Picture
@@ -157,6 +159,23 @@ class RefImages:
         except MMRawError as error:
             failed = error
         raise failed.with_path_prefix(path)
+
+    def check_other(self, item: Any, path: str = "$") -> None:
+        """Whether the server itself may load what is no ref; None is nothing to load.
+
+        Args:
+            item: As the request has it.
+            path: Where it stands.
+
+        Raises:
+            MMRawError: invalid_type (a ref stands in it, which the server would repeat in its own
+                error), not_a_ref (the server takes refs only).
+        """
+        if holds_ref(item):
+            message = "expected a ref as a string, or under url or image; got it in another form"
+            raise MMRawError("invalid_type", message, path)
+        if item is not None and self.settings.refs_only:
+            raise MMRawError("not_a_ref", REFS_ONLY, path)
 
     def check_total(self, refs: Collection[RawMMRef], most_tokens: int | None) -> None:
         """Refuses as many images or tokens as the server would refuse after reading them.

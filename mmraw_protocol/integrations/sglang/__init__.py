@@ -1,6 +1,5 @@
 """Refs in an unmodified SGLang server or engine, wherever it takes an image.
 
 Start the server with `SGLANG_PLUGINS=mmraw sglang serve --model-path MODEL` and set what it may
-read by MMRAW_* variables (`mmraw_protocol.integrations.serving.settings.Settings`); docs/sglang.md
-has the whole way. For SGLang 0.5.20 to 0.5.23.
+read by MMRAW_* variables (`..serving.settings.Settings`). docs/sglang.md has the whole way.
 """

@@ -37,14 +37,15 @@ def load(
         BadRequestError: a ref is refused (HTTP 400).
         InternalError: trouble of the server's own (HTTP 500).
     """
-    if not is_ref(url_of(data)):
-        return original(encoder, data, modality, *args, **given)
     failed: MMRawError | None = None
     try:
+        if not is_ref(url_of(data)):
+            encoder.mmraw_images.check_other(data)
+            return original(encoder, data, modality, *args, **given)
         if modality.name != "IMAGE":
             raise MMRawError("modality_unsupported", "a ref stands for a video or for sound")
         ref = encoder.mmraw_images.checked(url_of(data))
-        check_beside(ref, data, getattr(data, "get", {}.get)("content_hash"))
+        check_beside(ref, data)
         picture = encoder.mmraw_images.get_now(url_of(data))
         return original(encoder, picture, modality, *args, **given)
     except MMRawError as error:

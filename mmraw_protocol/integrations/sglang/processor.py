@@ -65,8 +65,7 @@ def _takes_refs(processor: Any, images: RefImages, forms: list[str]) -> Callable
                 raise MMRawError("unsupported_option", text_alone)
             if isinstance(prompt, list):
                 compact = compact_ids(prompt, refs, len(image_data), **model)
-            texts = {index: url_of(image_data[index]) for index in refs}
-            pictures = await images.get_all(texts, loads)
+            pictures = await images.get_all({i: url_of(image_data[i]) for i in refs}, loads)
             loaded = [pictures.get(index, item) for index, item in enumerate(image_data)]
             found = await original(loaded, *args, **{**given, "input_text": compact})
             _compare(found, loaded, refs, images)
@@ -79,25 +78,26 @@ def _takes_refs(processor: Any, images: RefImages, forms: list[str]) -> Callable
         finally:
             loads.close()
         SGLANG.report(failed, getattr(request, "rid", None))
-        raise _refusal(failed, is_stream=getattr(request, "stream", False))
+        raise _refusal(failed, request)
 
     return process_mm_data_async
 
 
-def _refusal(error: MMRawError, *, is_stream: bool) -> Exception:
+def _refusal(error: MMRawError, request: Any) -> Exception:
     """The error that SGLang answers with; its text has code and image, and no input."""
     status, text = status_of(error), text_of(error)
-    if status != HTTPStatus.BAD_REQUEST and not is_stream:
+    # /generate has begun its stream; other routes have not, and note when they got a request.
+    has_begun = getattr(request, "stream", False) and request.received_time is None
+    if status != HTTPStatus.BAD_REQUEST and not has_begun:
         from fastapi import HTTPException
 
-        return HTTPException(status, text, {"Retry-After": "1"})
-    # SGLang answers this class with 400, and ends a stream that has begun with its status_code.
+        return HTTPException(status, text)
     found: Any = ValueError(text)
     found.status_code = int(status)
     return found
 
 
-def check_beside(ref: RawMMRef, item: Any, content_hash: str | None, path: str = "$") -> None:
+def check_beside(ref: RawMMRef, item: Any, path: str = "$", *hashes: str | None) -> None:
     """Compares a ref with what its request says of the image otherwise.
 
     Raises:
@@ -109,15 +109,16 @@ def check_beside(ref: RawMMRef, item: Any, content_hash: str | None, path: str =
     if media_preprocess_kwargs(item, defaults={"detail": "auto"}):
         message = "expected no options of the image beside a ref, which fixes its layout"
         raise MMRawError("unsupported_option", message, path)
-    if not (content_hash or ref.mm_hash).removeprefix("sha256:").lower().startswith(ref.mm_hash):
-        message = "expected a content_hash of the ref's file, or none, beside a ref; got another"
-        raise MMRawError("hash_mismatch", message, path)
+    own = item.get("content_hash") if isinstance(item, Mapping) else None
+    for digest in filter(None, (own, *hashes)):
+        if not str(digest).removeprefix("sha256:").lower().startswith(ref.mm_hash):
+            raise MMRawError("hash_mismatch", "a content_hash beside a ref is its file's", path)
 
 
 def url_of(item: Any) -> Any:
     """The URL of one entry of image_data, in each form that SGLang takes; else the entry."""
     if isinstance(item, Mapping):
-        return None if "format" in item else item.get("url", item.get("image"))
+        return item.get("url", item.get("image"))
     return getattr(item, "url", item)
 
 
@@ -125,12 +126,14 @@ def _refs(image_data: Any, request: Any, images: RefImages) -> dict[int, RawMMRe
     """The refs among the images by their places, checked as far as it goes without bytes.
 
     Raises:
-        MMRawError: modality_unsupported (a ref for a video or for sound), not_a_ref,
-            unsupported_option (mm_hashes), what `RefImages.checked` and `check_beside` raise.
+        MMRawError: modality_unsupported (a ref for a video or for sound), unsupported_option
+            (mm_hashes), what `check_beside` and the checks of `RefImages` raise.
     """
     for others in (getattr(request, "video_data", None), getattr(request, "audio_data", None)):
-        if any(is_ref(url_of(item)) for item in (others if isinstance(others, list) else [others])):
-            raise MMRawError("modality_unsupported", "a ref stands for a video or for sound")
+        for item in others if isinstance(others, list) else [others]:
+            if is_ref(url_of(item)):
+                raise MMRawError("modality_unsupported", "a ref stands for a video or for sound")
+            images.check_other(item)
     found: dict[int, RawMMRef] = {}
     entries = image_data if isinstance(image_data, list) else []
     hashes = getattr(request, "mm_content_hashes", None) or [None] * len(entries)
@@ -138,9 +141,9 @@ def _refs(image_data: Any, request: Any, images: RefImages) -> dict[int, RawMMRe
         path = f"$.images[{index}]"
         if is_ref(url_of(item)):
             found[index] = images.checked(url_of(item), path)
-            check_beside(found[index], item, hashes[index], path)
-        elif images.settings.refs_only:
-            raise MMRawError("not_a_ref", "this server takes refs only (MMRAW_REFS_ONLY)", path)
+            check_beside(found[index], item, path, hashes[index])
+        else:
+            images.check_other(item, path)
     if found:
         if getattr(request, "mm_hashes", None):
             raise MMRawError("unsupported_option", "a request with refs has no mm_hashes")
@@ -151,8 +154,6 @@ def _refs(image_data: Any, request: Any, images: RefImages) -> dict[int, RawMMRe
 
 def _compare(found: Any, loaded: list[Any], refs: Iterable[int], images: RefImages) -> None:
     """Compares what SGLang made of a prompt with its refs, and names the items of their pictures.
-
-    The sizes of pictures were verified when they were loaded.
 
     Raises:
         MMRawError: lengths_differ (SGLang passes over images without a place in the prompt),

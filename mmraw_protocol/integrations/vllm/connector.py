@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...wire.errors import MMRawError
 from ...wire.image_urls import url_kind_of
+from ..serving.errors import REFS_ONLY
 from ..serving.identity import INFO
 from . import process
 from .errors import vllm_error
@@ -109,7 +110,7 @@ def _refuse_others() -> None:
     served = process.served()
     try:
         refs_only = (settings() if served is None else served.images.settings).refs_only
-        failed = MMRawError("not_a_ref", "this server takes refs only (MMRAW_REFS_ONLY)")
+        failed = MMRawError("not_a_ref", REFS_ONLY)
     except MMRawError as error:
         refs_only, failed = True, error
     if refs_only:

@@ -18,6 +18,7 @@ from ...wire.check import key_in_path
 from ...wire.errors import MMRawError
 from ...wire.features import Slot, check_modalities, parse_features
 from ...wire.json import parse_json
+from ..serving.errors import REFS_ONLY
 from ..serving.identity import of_client
 from .process import Announced, Served
 
@@ -109,7 +110,7 @@ def _entries(features: Document) -> Iterator[tuple[str, Any]]:
 def _refuse_tensors(entries: Sequence[tuple[str, Any]], *, holds_refs: bool) -> None:
     why = "a body holds refs or tensors, not both"
     if not holds_refs:
-        why = "this server takes refs only (MMRAW_REFS_ONLY)"
+        why = REFS_ONLY
     for path, entry in entries:
         if isinstance(entry, str) and not is_ref(entry):
             raise MMRawError("not_a_ref", f"a tensor stands where a ref belongs; {why}", path)

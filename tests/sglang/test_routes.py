@@ -1,0 +1,220 @@
+"""Refs through SGLang's own HTTP application: its routes, request types and chat templates."""
+
+# pyright: reportMissingImports=false
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from engine import Engine, data_url
+from pictures import encode, picture
+from scheduler import WORD, answering
+from test_processors import same
+
+from mmraw_protocol import MMRawError
+from mmraw_protocol.stores import LocalStore
+
+ONE = encode(picture(300, 200), "PNG")
+TWO = encode(picture(64, 200), "JPEG")
+CHAT = "/v1/chat/completions"
+
+
+class Application:
+    """SGLang's application of one engine.
+
+    Attributes:
+        sent: What its scheduler got.
+    """
+
+    def __init__(self, engine: Engine, client: Any, sent: list[Any]) -> None:
+        self.engine, self.sent = engine, sent
+        self._client = client
+
+    def post(self, route: str, **body: Any) -> Any:
+        """The response to a body in JSON."""
+        return self._client.post(route, json=body)
+
+    def chat(self, *turns: list[Any], **fields: Any) -> Any:
+        """The response to a chat of texts and images."""
+        messages = [{"role": "user", "content": [*map(part, turn)]} for turn in turns]
+        return self.post(CHAT, model="m", messages=messages, **fields)
+
+    def sent_by_chat(self, *turns: list[Any], **fields: Any) -> Any:
+        """What the scheduler gets of a chat."""
+        answer = self.chat(*turns, **fields)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["choices"][0]["message"]["content"] == WORD
+        return self.sent.pop()
+
+
+def part(value: Any) -> Any:
+    """A part of a message: an image by its URL, or the object that has it, or a text."""
+    if isinstance(value, str) and not value.startswith(("mmraw:", "data:")):
+        return {"type": "text", "text": value}
+    image = {"url": value} if isinstance(value, str) else value
+    return {"type": "image_url", "image_url": image}
+
+
+@pytest.fixture(scope="module")
+def served(engines: Any) -> Iterator[Application]:
+    """The application of Qwen3-VL, started as SGLang's server starts it."""
+    from fastapi.testclient import TestClient
+    from sglang.srt.entrypoints import http_server
+    from sglang.srt.parser.template_manager import TemplateManager
+
+    engine: Engine = engines("qwen3_vl")
+    templates = TemplateManager()
+    templates.initialize_templates(engine.manager, str(engine.folder))
+    state = http_server._GlobalState(engine.manager, templates, {})
+    http_server.set_global_state(state)
+    app: Any = http_server.app
+    app.is_single_tokenizer_mode, app.server_args = True, engine.manager.server_args
+    # Nothing is to be warmed.
+    warm = {"server_args": app.server_args, "execute_warmup_func": lambda _: False}
+    app.warmup_thread_kwargs = warm
+    with pytest.MonkeyPatch.context() as patch, TestClient(app) as client:
+        yield Application(engine, client, answering(engine.manager, patch))
+
+
+def test_a_ref_in_a_chat_is_its_file(served: Application) -> None:
+    for data in (ONE, TWO):
+        expected = served.sent_by_chat([data_url(data), "What is this?"])
+        for inline in (False, True):
+            ref = served.engine.ref(data, inline=inline)
+            assert same(served.sent_by_chat([ref, "What is this?"]), expected)
+
+
+def test_several_images_of_a_chat(served: Application) -> None:
+    refs = [served.engine.ref(data) for data in (ONE, TWO)]
+    urls = [data_url(data) for data in (ONE, TWO)]
+    turns = [[urls[0], "one", urls[1]], ["again", urls[0]]]
+    expected = served.sent_by_chat(*turns)
+    assert len(expected.mm_inputs.mm_items) == 3
+    assert same(served.sent_by_chat([refs[0], "one", refs[1]], ["again", refs[0]]), expected)
+    assert same(served.sent_by_chat([refs[0], "one", urls[1]], ["again", refs[0]]), expected)
+
+
+def test_a_data_url_in_a_chat_stays_as_it_is(served: Application) -> None:
+    found = served.sent_by_chat([data_url(ONE)])
+    prompt = served.engine.manager.tokenizer.apply_chat_template(
+        [{"role": "user", "content": [{"type": "image"}]}],
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    assert same(found, served.engine.processed(data_url(ONE), prompt=prompt))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refused_ref_in_a_chat(served: Application, stream: bool) -> None:
+    bad = served.engine.ref(TWO, mm_hash="0" * 32)
+    answer = served.chat([served.engine.ref(ONE), "and", bad], stream=stream)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("hash_mismatch: ")
+    assert answer.json()["message"].endswith(" (image 1)")
+    assert not repeats(answer.text, bad)
+    assert served.sent == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "code"),
+    [
+        ({"detail": "high"}, "unsupported_option"),
+        ({"max_dynamic_patch": 2}, "unsupported_option"),
+        ({"max_long_side_pixel": 64}, "unsupported_option"),
+        ({"content_hash": f"sha256:{'0' * 64}"}, "hash_mismatch"),
+    ],
+)
+def test_options_beside_a_ref_of_a_chat(
+    served: Application, beside: dict[str, Any], code: str
+) -> None:
+    answer = served.chat([{"url": served.engine.ref(ONE), **beside}])
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(f"{code}: ")
+
+
+def repeats(text: str, ref: str) -> bool:
+    """Whether any piece of a ref stands in an answer."""
+    return any(ref[start : start + 16] in text for start in range(len(ref) - 16))
+
+
+def test_generate(served: Application) -> None:
+    """Its body has images in each of the forms that JSON can have."""
+    prompt, url, ref = served.engine.prompt(1), data_url(ONE), served.engine.ref(ONE)
+    expected = served.engine.processed(url)
+    forms = (ref, [ref], {"url": ref}, [{"url": ref}], [{"url": ref, "detail": "auto"}])
+    for images in (url, [url], *forms):
+        answer = served.post("/generate", text=prompt, image_data=images)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["text"] == WORD
+        assert same(served.sent.pop(), expected)
+
+
+def test_a_batch_of_generate(served: Application) -> None:
+    """Prompts with lists of images, and a batch that one ref ends."""
+    refs = [served.engine.ref(data) for data in (ONE, TWO)]
+    prompts = [served.engine.prompt(2), served.engine.prompt(1)]
+    answer = served.post("/generate", text=prompts, image_data=[refs, refs[:1]])
+    assert [row["text"] for row in answer.json()] == [WORD, WORD]
+    assert same(served.sent.pop(), served.engine.processed(data_url(ONE)))
+    assert same(served.sent.pop(), served.engine.processed(data_url(ONE), data_url(TWO)))
+    bad = served.engine.ref(TWO, run_id="another")
+    answer = served.post("/generate", text=prompts, image_data=[refs, [bad]])
+    served.sent.clear()
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("run_mismatch: ")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refused_ref_in_generate(served: Application, stream: bool) -> None:
+    bad = served.engine.ref(ONE, mm_hash="0" * 32)
+    body = {"text": served.engine.prompt(1), "image_data": [bad], "stream": stream}
+    answer = served.post("/generate", **body)
+    assert answer.status_code == (200 if stream else 400)
+    error = json.loads(answer.text.splitlines()[0].removeprefix("data: "))["error"]
+    assert error["message"].startswith("hash_mismatch: ")
+    assert error.get("code", 400) == 400
+    assert not repeats(answer.text, bad)
+
+
+def test_other_routes_with_images(served: Application) -> None:
+    """Anthropic's messages and OpenAI's responses."""
+    question = {"type": "text", "text": "What is this?"}
+    for url in (data_url(ONE), served.engine.ref(ONE)):
+        image = {"type": "image", "source": {"type": "url", "url": url}}
+        turn = {"role": "user", "content": [image, question]}
+        answer = served.post("/v1/messages", model="m", max_tokens=4, messages=[turn])
+        assert answer.status_code == 200, answer.text
+        parts = [{"type": "input_image", "image_url": url}, {**question, "type": "input_text"}]
+        turn = {"type": "message", "role": "user", "content": parts}
+        model = served.engine.manager.served_model_name
+        answer = served.post("/v1/responses", model=model, input=[turn])
+        assert answer.status_code == 200, answer.text
+    expected = served.sent_by_chat([data_url(ONE), "What is this?"])
+    assert len(served.sent) == 4
+    while served.sent:
+        assert same(served.sent.pop(), expected)
+
+
+@pytest.mark.parametrize("route", ["/generate", CHAT])
+@pytest.mark.parametrize("stream", [False, True])
+def test_trouble_of_the_store(
+    served: Application, route: str, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, as far as SGLang lets a status pass; a stream of /generate has begun with 200."""
+
+    def fails(*_: Any, **__: Any) -> bytes:
+        raise MMRawError("store_unavailable", "the store does not answer")
+
+    monkeypatch.setattr(LocalStore, "get", fails)
+    ref = served.engine.ref(encode(picture(93, 94, seed=int(stream)), "PNG"))
+    if route == CHAT:
+        answer = served.chat([ref], stream=stream)
+    else:
+        body = {"text": served.engine.prompt(1), "image_data": [ref], "stream": stream}
+        answer = served.post(route, **body)
+    assert "store_unavailable: " in answer.text
+    if route == CHAT or not stream:
+        assert answer.status_code == 503
+    else:
+        assert '"code":503' in answer.text
