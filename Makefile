@@ -157,7 +157,7 @@ sglang-names: ## compare what the plugin uses of SGLang in four versions, and wr
 
 # An interpreter with SGLang, as its installation for a GPU has it, pytest and httpx.
 SGLANG_PYTHON ?= python3
-test-sglang-gpu: ## the same pictures through an SGLang server; needs a GPU and SGLANG_PYTHON
+test-sglang-gpu: ## pictures through an SGLang server of each model; needs a GPU and SGLANG_PYTHON
 	PYTHONPATH=tests/sglang:tests/e2e:. HF_HUB_OFFLINE=1 $(SGLANG_PYTHON) -m pytest \
 		--noconftest tests/sglang/gpu
 

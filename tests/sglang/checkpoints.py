@@ -9,6 +9,14 @@ from typing import Any
 from tiny_models import make_kimi_k25, make_qwen3_vl, make_tokenizer
 from tiny_processors import _TEXT, _VISION, _glm_tokens, _save
 
+#: Four layers are one of each kind that these models have; a server makes weights for them.
+_SMALL = {
+    "vocab_size": 512,
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+}
+
 
 def make_qwen3_5(folder: Path) -> Path:
     """Qwen3.5: Qwen3-VL's processor under another configuration."""
@@ -17,7 +25,7 @@ def make_qwen3_5(folder: Path) -> Path:
     make_qwen3_vl(folder)
     given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tokens = {name: value for name, value in given.items() if name.endswith("_token_id")}
-    config = Qwen3_5Config(**tokens)
+    config = Qwen3_5Config(text_config=_SMALL, **tokens)
     config.architectures = ["Qwen3_5ForConditionalGeneration"]
     config.save_pretrained(folder)
     return folder
@@ -72,7 +80,8 @@ def make_glm5_next(folder: Path) -> Path:
     import transformers as hf
 
     tokenizer, tokens = _glm_tokens(folder)
-    config = hf.Glm5NextConfig(**tokens)
+    text = {**_SMALL, "moe_intermediate_size": 128, "n_routed_experts": 8, "pad_token_id": 0}
+    config = hf.Glm5NextConfig(text_config=text, **tokens)
     processor = hf.Glm5NextProcessor(
         image_processor=hf.Glm5NextImageProcessor(),
         video_processor=hf.Glm5NextVideoProcessor(),

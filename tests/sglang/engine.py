@@ -1,4 +1,7 @@
-"""An engine of SGLang without its scheduler: what comes in, and what its scheduler would get."""
+"""Tiny models for SGLang, and its engine of one without the scheduler.
+
+Everything of `Model` is also used where a whole server runs (gpu/).
+"""
 
 # pyright: reportMissingImports=false
 
@@ -50,18 +53,47 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+#: Those whose processor only their published checkpoints bring; tests put another in its place.
+PUBLISHED = ("kimi_k25",)
 #: Those whose refs SGLang takes, and those of them whose prompts it takes as token ids.
 TEXT_ALONE = ("internvl", "internvl_chat")
 SERVED = tuple(name for name in MODELS if name != "nemotron")
 BY_IDS = tuple(name for name in SERVED if name not in TEXT_ALONE)
 
 
-class Engine:
-    """SGLang's TokenizerManager of a tiny model, its hooks applied.
+class Model:
+    """A tiny model, and refs for it.
 
     Args:
         name: Of the model, in MODELS.
         folder: For the checkpoint; made where it is not there.
+        store: The store of its refs.
+    """
+
+    def __init__(self, name: str, folder: Path, store: LocalStore) -> None:
+        make, self.image = MODELS[name]
+        self.name, self.store, self.folder = name, store, folder
+        if not folder.exists():
+            make(folder)
+        self.adapter: Adapter = get_adapter(*LAYOUTS.get(name, ("auto", folder)))
+
+    def ref(self, data: bytes, *, inline: bool = False, **changes: Any) -> str:
+        """A ref of an encoded image."""
+        fields = fields_of(self.adapter, data, RUN)
+        source = {"raw_uri": data_url(data)} if inline else {"raw_image_id": self.store.put(data)}
+        return format_ref(RawMMRef(**{**fields, **source, **changes}))
+
+    def prompt(self, images: int) -> str:
+        """A text with places of so many images."""
+        return "a" + "".join(f"{self.image}b" for _ in range(images))
+
+
+class Engine(Model):
+    """SGLang's TokenizerManager of a tiny model, its hooks applied.
+
+    Args:
+        name: As `Model` has it; so are the next two.
+        folder: For the checkpoint.
         store: The store of its refs.
         settings: MMRAW_* variables.
         options: Of SGLang.
@@ -75,21 +107,11 @@ class Engine:
         settings: dict[str, str] | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
-        make, self.image = MODELS[name]
-        self.store, self.folder = store, folder
-        if not folder.exists():
-            make(folder)
+        super().__init__(name, folder, store)
         settings = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, **(settings or {})}
         with variables(settings):
             self.manager = manager_of(folder, **(options or {}))
         self.processor = self.manager.mm_processor
-        self.adapter: Adapter = get_adapter(*LAYOUTS.get(name, ("auto", folder)))
-
-    def ref(self, data: bytes, *, inline: bool = False, **changes: Any) -> str:
-        """A ref of an encoded image."""
-        fields = fields_of(self.adapter, data, RUN)
-        source = {"raw_uri": data_url(data)} if inline else {"raw_image_id": self.store.put(data)}
-        return format_ref(RawMMRef(**{**fields, **source, **changes}))
 
     @property
     def transformers(self) -> Any:
@@ -102,10 +124,6 @@ class Engine:
     def open(data: bytes) -> Any:
         """The picture of a file."""
         return Image.open(io.BytesIO(data))
-
-    def prompt(self, images: int) -> str:
-        """A text with places of so many images."""
-        return "a" + "".join(f"{self.image}b" for _ in range(images))
 
     def encode(self, text: str) -> list[int]:
         """Its token ids."""
