@@ -18,19 +18,26 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-#: Modules of sglang.srt, and the functions, methods, classes and fields that are used of them.
+#: Modules of sglang.srt, and the functions, methods, classes, fields and attributes that are used.
 NAMES: dict[str, tuple[str, ...]] = {
-    "plugins": ("load_plugins",),
+    "plugins": ("GENERAL_PLUGINS_GROUP", "load_plugins"),
+    "environ": ("Envs.SGLANG_PLUGINS",),
+    "arg_groups.fields.parallel": ("Parallel.dp_size", "Parallel.tp_size"),
+    "arg_groups.fields.serving": ("Serving.tokenizer_worker_num",),
     "plugins.hook_registry": ("HookRegistry.register", "HookType.AROUND"),
     "managers.multimodal_processor": ("get_mm_processor",),
     "managers.tokenizer_manager": ("TokenizerManager._tokenize_one_request",),
     "managers.io_struct": (
+        "GenerateReqInput.audio_data",
         "GenerateReqInput.image_data",
         "GenerateReqInput.input_ids",
         "GenerateReqInput.mm_content_hashes",
         "GenerateReqInput.mm_hashes",
+        "GenerateReqInput.received_time",
         "GenerateReqInput.rid",
         "GenerateReqInput.stream",
+        "GenerateReqInput.text",
+        "GenerateReqInput.video_data",
     ),
     "managers.schedule_batch": (
         "MultimodalDataItem.feature",
@@ -48,18 +55,31 @@ NAMES: dict[str, tuple[str, ...]] = {
         "snapshot_media",
     ),
     "multimodal.processors.base_processor": (
+        "BaseMultimodalProcessor._processor",
+        "BaseMultimodalProcessor._tokenizer",
         "BaseMultimodalProcessor.clear_preprocess_cache",
+        "BaseMultimodalProcessor.image_config",
         "BaseMultimodalProcessor.process_mm_data_async",
         "MultimodalSpecialTokens.image_token",
     ),
-    "multimodal.processors.internvl": ("InternVLProcessor.IMAGE_MAX_NUM",),
-    "multimodal.processors.llava": ("LlavaMultimodalProcessor.process_mm_data_async",),
+    "multimodal.processors.internvl": (
+        "InternVLProcessor.IMAGE_MAX_NUM",
+        "InternVLProcessor.num_image_token",
+    ),
+    "multimodal.processors.llava": (
+        "LlavaMultimodalProcessor.inner",
+        "LlavaMultimodalProcessor.process_mm_data_async",
+    ),
     "disaggregation.encoder.preprocessor": (
         "EncoderPreprocessor.__init__",
         "EncoderPreprocessor._load_single_item",
+        "EncoderPreprocessor.image_processor",
+        "EncoderPreprocessor.model_config",
+        "EncoderPreprocessor.vision_config",
     ),
     "disaggregation.encoder.server": ("BadRequestError", "InternalError"),
     "runtime_context": ("publish",),
+    "utils.common": ("ImageData.content_hash", "ImageData.url"),
 }
 MISSING = "missing"
 
@@ -74,7 +94,7 @@ def wheel_of(version: str, folder: Path) -> zipfile.ZipFile:
 
 
 def names_in(wheel: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
-    """Each name with its parameters, `field` for what has none, or `missing`."""
+    """Each name with what `found_in` says of it."""
     files = {*wheel.namelist()}
     for module, names in NAMES.items():
         path = f"sglang/srt/{module.replace('.', '/')}"
@@ -85,12 +105,18 @@ def names_in(wheel: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def found_in(tree: ast.AST, name: str) -> str:
-    """Describes what a module has under a name of one or two parts."""
+    """Describes what a module has under a name of one or two parts: parameters, a text, or the kind.
+
+    The kinds are `class`, `field` (of a class or module), `attribute` (given to `self`), `missing`.
+    """
     node: ast.AST | None = tree
     for part in name.split("."):
-        node = next((child for child in ast.iter_child_nodes(node) if _is(child, part)), None)
+        owner = node
+        node = next((child for child in ast.iter_child_nodes(owner) if _is(child, part)), None)
         if node is None:
-            return MISSING
+            return "attribute" if _is_given(owner, part) else MISSING
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+        return repr(node.value.value)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return f"({', '.join(_parameters(node.args))})"
     return "class" if isinstance(node, ast.ClassDef) else "field"
@@ -103,10 +129,25 @@ def _is(node: ast.AST, name: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
+def _is_given(owner: ast.AST, name: str) -> bool:
+    """Whether methods of a class give `self` an attribute."""
+    methods = [node for node in ast.iter_child_nodes(owner) if isinstance(node, ast.FunctionDef)]
+    targets = (
+        target
+        for method in methods
+        for node in ast.walk(method)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+    )
+    return any(ast.unparse(target) == f"self.{name}" for target in targets)
+
+
 def _parameters(arguments: ast.arguments) -> Iterator[str]:
     yield from (argument.arg for argument in [*arguments.posonlyargs, *arguments.args])
     if arguments.vararg is not None:
         yield f"*{arguments.vararg.arg}"
+    elif arguments.kwonlyargs:
+        yield "*"
     yield from (argument.arg for argument in arguments.kwonlyargs)
     if arguments.kwarg is not None:
         yield f"**{arguments.kwarg.arg}"
