@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -71,7 +70,8 @@ class Tally(Shown, msgspec.Struct):
         """Adds what happened in a later part; its notes are left to the caller."""
         self.changed += other.changed
         self.unchanged += other.unchanged
-        self.refused = dict(Counter(self.refused) + Counter(other.refused))
+        for code, count in other.refused.items():
+            self.refused[code] = self.refused.get(code, 0) + count
         self.refusals += other.refusals[: MOST_PLACES - len(self.refusals)]
 
     def refuse(self, error: MMRawError, place: Callable[[], tuple[int, int]]) -> None:
@@ -98,7 +98,30 @@ class Report(Shown, msgspec.Struct):
 
 
 class Done(msgspec.Struct):
-    """A block, rewritten."""
+    """A part of a file, rewritten: bytes, or a batch of rows, and how many bytes it had before."""
 
-    data: bytes
-    tally: Tally
+    data: Any
+    size: int
+    tally: Tally = msgspec.field(default_factory=Tally)
+
+
+#: Given what a rewriter noted, in order.
+Note = Callable[[list[tuple[str, int]]], None]
+
+
+def pass_on(
+    parts: Iterable[Done], write: Callable[[Any], object], on_error: OnError, note: Note | None
+) -> Report:
+    """Writes the parts of a file in order, and reports what happened to them."""
+    report = Report()
+    for part in parts:
+        report.tally.add(part.tally)
+        if note is not None and part.tally.notes:
+            note(part.tally.notes)
+        if part.tally.refused and on_error == "fail":
+            return report
+        report.bytes_read += part.size
+        report.bytes_written += len(part.data)
+        write(part.data)
+    report.complete = True
+    return report

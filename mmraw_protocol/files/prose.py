@@ -9,7 +9,7 @@ from json.encoder import encode_basestring_ascii
 from urllib.parse import quote
 
 from ..wire.errors import MMRawError
-from .job import Done, Job, OnError, Report, Rewriter, Tally
+from .job import Done, Job, Note, OnError, Report, Rewriter, Tally, pass_on
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
 from .texts import TextRef, find_refs
@@ -22,7 +22,7 @@ def rewrite_prose(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    note: Callable[[list[tuple[str, int]]], None] | None = None,
+    note: Note | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Report:
     """Rewrites every ref in a text, as `find_refs` finds them, with the escapes that it has there.
@@ -32,25 +32,18 @@ def rewrite_prose(
     Raises:
         MMRawError: invalid_encoding (no UTF-8), limit_exceeded (such a line), decoder_unavailable.
     """
-    report = Report()
-    work, open_work = _open(job), functools.partial(_open, job)
-    reader = LineReader(read, block=BLOCK)
-    found = worked(reader, work, open_work, processes, start_seconds=start_seconds)
-    with contextlib.closing(found) as blocks:
-        for block, done in blocks:
-            if done is None:
-                message = f"expected lines of at most 8 MB, got a longer one: line {block.line}"
-                raise MMRawError("limit_exceeded", message)
-            report.tally.add(done.tally)
-            if note is not None and done.tally.notes:
-                note(done.tally.notes)
-            if done.tally.refused and on_error == "fail":
-                return report
-            report.bytes_read += len(block.data)
-            report.bytes_written += len(done.data)
-            write(done.data)
-    report.complete = True
-    return report
+    reader, open_work = LineReader(read, block=BLOCK), functools.partial(_open, job)
+    blocks = worked(reader, open_work(), open_work, processes, start_seconds=start_seconds)
+    with contextlib.closing(blocks):
+        return pass_on(map(_done, blocks), write, on_error, note)
+
+
+def _done(worked_on: tuple[Block, Done | None]) -> Done:
+    block, done = worked_on
+    if done is None:
+        message = f"expected lines of at most 8 MB, got a longer one: line {block.line}"
+        raise MMRawError("limit_exceeded", message)
+    return done
 
 
 def _open(job: Job) -> Callable[[Block], Done]:
@@ -75,7 +68,7 @@ def _rewritten(block: Block, rewriter: Rewriter) -> Done:
         parts += (text[given : found.start], _spelt(new, found))
         given = found.end
     tally.notes = rewriter.take_notes()
-    return Done("".join([*parts, text[given:]]).encode(), tally)
+    return Done("".join([*parts, text[given:]]).encode(), len(block.data), tally)
 
 
 def _decoded(data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from json.encoder import encode_basestring_ascii
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from ..wire.errors import MMRawError
 from ..wire.msgpack import is_msgpack
 from ..wire.ref import PREFIX
-from .job import Done, Job, OnError, Report, Rewriter, Tally
+from .job import Done, Job, Note, OnError, Report, Rewriter, Tally, pass_on
 from .lines import (
     REF_VALUE,
     are_documents,
@@ -38,7 +38,7 @@ def rewrite(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    note: Callable[[list[tuple[str, int]]], None] | None = None,
+    note: Note | None = None,
     block: int = BLOCK,
     start_seconds: float = START_SECONDS,
 ) -> Report:
@@ -62,100 +62,52 @@ def rewrite(
         MMRawError: invalid_json, invalid_encoding, invalid_msgpack, limit_exceeded: the documents
             themselves cannot be read; the message names the place.
     """
-    return _Rewriting(read, write, job, on_error, note, block).run(processes, start_seconds)
+    reader = LineReader(read, block=block)
+    rewriter, keep = job.open(), on_error == "keep"
+    first = reader.read(1)
+    reader.unread(first, 1)
+    if is_msgpack(first):
+        pieces = packed_pieces(reader.read, rewriter.heads, most=rewriter.most)
+        return pass_on(_pieces_done(pieces, rewriter, keep, _packed), write, on_error, note)
+    work = functools.partial(rewrite_block, rewriter=rewriter, keep=keep)
+    open_work = functools.partial(_open_work, job, keep)
+    blocks = worked(reader, work, open_work, processes, start_seconds=start_seconds)
+    with contextlib.closing(blocks):
+        return pass_on(_blocks_done(blocks, reader, rewriter, keep), write, on_error, note)
 
 
 #: Start, end, and whether it is a bare line: a string in a block.
 Place = tuple[int, int, bool]
 
 
-class _Stop(Exception):  # noqa: N818 (no error: the report says what happened)
-    """A string was refused and nothing more is wanted."""
+def _blocks_done(
+    blocks: Iterable[tuple[Block, Done | None]], reader: LineReader, rewriter: Rewriter, keep: bool
+) -> Iterator[Done]:
+    for block, done in blocks:
+        if done is not None:
+            yield done
+            continue
+        reader.unread(block.data, block.line)
+        scanner = Scanner(reader.read, rewriter.heads, most=rewriter.most, line=block.line)
+        pieces = scanner.pieces(at_least=len(block.data))
+        yield from _pieces_done(pieces, rewriter, keep, _spelt)
+        reader.unread(scanner.rest, scanner.line)
 
 
-class _Rewriting:
-    def __init__(
-        self,
-        read: Callable[[int], bytes],
-        write: Callable[[bytes], object],
-        job: Job,
-        on_error: OnError,
-        note: Callable[[list[tuple[str, int]]], None] | None,
-        block: int,
-    ) -> None:
-        self.report = Report()
-        self._reader = LineReader(read, block=block)
-        self._write_out = write
-        self._job = job
-        self._rewriter = job.open()
-        self._keep = on_error == "keep"
-        self._note = note
-
-    def run(self, processes: int, start_seconds: float) -> Report:
-        try:
-            first = self._reader.read(1)
-            self._reader.unread(first, 1)
-            if is_msgpack(first):
-                heads, most = self._rewriter.heads, self._rewriter.most
-                self._pass_on(packed_pieces(self._reader.read, heads, most=most), _packed)
-            else:
-                self._run_lines(processes, start_seconds)
-            self.report.complete = True
-        except _Stop:
-            pass
-        return self.report
-
-    def _run_lines(self, processes: int, start_seconds: float) -> None:
-        work = functools.partial(rewrite_block, rewriter=self._rewriter, keep=self._keep)
-        open_work = functools.partial(_open_work, self._job, self._keep)
-        blocks = worked(self._reader, work, open_work, processes, start_seconds=start_seconds)
-        with contextlib.closing(blocks):
-            for block, done in blocks:
-                self._finish(block, done)
-
-    def _finish(self, block: Block, done: Done | None) -> None:
-        """Writes what became of a block; without a result it is scanned here."""
-        if done is None:
-            self._scan(block)
-            return
-        self._add(done.tally)
-        self.report.bytes_read += len(block.data)
-        self._write(done.data)
-
-    def _add(self, tally: Tally) -> None:
-        self.report.tally.add(tally)
-        if self._note is not None and tally.notes:
-            self._note(tally.notes)
-        if tally.refused and not self._keep:
-            raise _Stop
-
-    def _write(self, data: bytes) -> None:
-        self.report.bytes_written += len(data)
-        self._write_out(data)
-
-    def _scan(self, block: Block) -> None:
-        """Documents from the beginning of `block` on, as the scanner finds them."""
-        self._reader.unread(block.data, block.line)
-        rewriter = self._rewriter
-        scanner = Scanner(self._reader.read, rewriter.heads, most=rewriter.most, line=block.line)
-        self._pass_on(scanner.pieces(at_least=len(block.data)), _spelt)
-        self._reader.unread(scanner.rest, scanner.line)
-
-    def _pass_on(
-        self, pieces: Iterator[bytes | Found], spelt: Callable[[str, bool], bytes]
-    ) -> None:
-        """Writes pieces of documents, their strings rewritten."""
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                self.report.bytes_read += len(piece)
-                self._write(piece)
-                continue
-            tally = Tally()
-            data = _replaced(piece, self._rewriter, tally, self._keep, spelt)
-            tally.notes = self._rewriter.take_notes()
-            self._add(tally)
-            self.report.bytes_read += len(piece.raw)
-            self._write(data)
+def _pieces_done(
+    pieces: Iterable[bytes | Found],
+    rewriter: Rewriter,
+    keep: bool,
+    spelt: Callable[[str, bool], bytes],
+) -> Iterator[Done]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield Done(piece, len(piece))
+            continue
+        tally = Tally()
+        data = _replaced(piece, rewriter, tally, keep, spelt)
+        tally.notes = rewriter.take_notes()
+        yield Done(data, len(piece.raw), tally)
 
 
 def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
@@ -172,7 +124,7 @@ def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
     rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, tally, keep)
     rewriting.run()
     tally.notes = rewriter.take_notes()
-    return Done(rewriting.result(), tally)
+    return Done(rewriting.result(), len(data), tally)
 
 
 def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
@@ -210,7 +162,7 @@ def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None
     tally.changed = sum(map(operator.ne, old, new))
     tally.unchanged = len(old) - tally.changed - sum(tally.refused.values())
     pieces[1::2] = [b'"%b%b"' % (PREFIX.encode(), tail) for tail in new]
-    return Done(b"".join(pieces), tally)
+    return Done(b"".join(pieces), len(block.data), tally)
 
 
 def _place(block: Block, start: int) -> tuple[int, int]:

@@ -6,13 +6,13 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Generator, Iterator
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from ..materialize.verification import Verifier
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.rows import RowFile, library, readable
 from .checking import MOST_REFUSALS, Checked, Refused
-from .job import MOST_PLACES, Job, OnError, Refusal, Report, Rewriter, Tally
+from .job import MOST_PLACES, Done, Job, Note, OnError, Refusal, Report, Rewriter, Tally, pass_on
 from .pool import START_SECONDS, worked
 from .reader import Block, LineReader
 
@@ -127,7 +127,7 @@ def rewrite_table(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    note: Callable[[list[tuple[str, int]]], None] | None = None,
+    note: Note | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Report:
     """Rewrites the strings of a file as `rewrite_batch` does; the file keeps its form.
@@ -138,23 +138,18 @@ def rewrite_table(
     Raises:
         MMRawError: source_unavailable, decoder_unavailable, and what `rewrite_batch` raises.
     """
-    report = Report()
+    written = 0
 
     def counted(data: bytes) -> None:
-        report.bytes_written += len(data)
+        nonlocal written
+        written += len(data)
         write(data)
 
     work, open_work = _open_rewrite(job), functools.partial(_open_rewrite, job)
     with table.writer(counted) as take:
-        for block, (rows, tally) in _worked(table, work, open_work, processes, start_seconds):
-            report.tally.add(tally)
-            if note is not None and tally.notes:
-                note(tally.notes)
-            if tally.refused and on_error == "fail":
-                return report
-            report.bytes_read += cast(Any, block.data).nbytes
-            take(rows)
-    report.complete = True
+        blocks = _worked(table, work, open_work, processes, start_seconds)
+        report = pass_on((done for _, done in blocks), take, on_error, note)
+    report.bytes_written = written
     return report
 
 
@@ -194,7 +189,7 @@ def _check(block: Block, limits: Limits, verifier: Verifier | None) -> Checked:
     return checked
 
 
-def _open_rewrite(job: Job) -> Callable[[Block], tuple[Any, Tally]]:
+def _open_rewrite(job: Job) -> Callable[[Block], Done]:
     return functools.partial(_rewrite, rewriter=_Noting(job.open()))
 
 
@@ -216,10 +211,11 @@ class _Noting:
         return self
 
 
-def _rewrite(block: Block, rewriter: _Noting) -> tuple[Any, Tally]:
+def _rewrite(block: Block, rewriter: _Noting) -> Done:
+    batch: Any = block.data
     from .batches import rewrite_batch
 
-    rows, results = rewrite_batch(block.data, rewriter)
+    rows, results = rewrite_batch(batch, rewriter)
     tally = Tally(notes=rewriter.notes)
     rewriter.notes = []
     for one in results.to_pylist():
@@ -233,7 +229,7 @@ def _rewrite(block: Block, rewriter: _Noting) -> tuple[Any, Tally]:
             place = block.line + one["row"], one["byte"] or 1
             refusal = Refusal(*place, code, one["path"], one["message"], one["column"] or "")
             tally.refusals.append(refusal)
-    return rows, tally
+    return Done(rows, batch.nbytes, tally)
 
 
 class _Sink(io.RawIOBase):
