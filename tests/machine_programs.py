@@ -69,7 +69,7 @@ def closed_workers(which: str) -> None:
         processes=3,
         start_seconds=0,
     )
-    answer([counts, report.tally.changed, sum(written) > 0])
+    answer([counts, report.changed, sum(written) > 0])
 
 
 def low_descriptors() -> None:

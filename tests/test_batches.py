@@ -128,7 +128,7 @@ def test_every_line_is_what_the_file_of_it_alone_would_be(texts: list[str]) -> N
                 io.BytesIO(line.encode()).read, parts.append, ConvertJob(), on_error="keep"
             )
             assert rows["x"][number].as_py() == b"".join(parts)
-            broken |= {number} if report.tally.refused else set()
+            broken |= {number} if report.refused else set()
         except MMRawError:
             broken.add(number)
             assert rows["x"][number].as_py() == line.encode()

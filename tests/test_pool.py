@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pool_work import Result
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.files import Checked, ConvertJob, check, rewrite
+from mmraw_protocol.files import ConvertJob, Counts, check, rewrite
 from mmraw_protocol.files.pool import worked
 from mmraw_protocol.files.reader import Block, LineReader
 
@@ -119,7 +119,7 @@ lines = st.sampled_from(
 def test_checking_finds_the_same_on_any_number_of_processes(rows: list[bytes], block: int) -> None:
     data = b"[]\n" + b"\n".join(rows * 3)
 
-    def checked(processes: int) -> Checked:
+    def checked(processes: int) -> Counts:
         read = io.BytesIO(data).read
         return check(read, processes=processes, block=block, start_seconds=0)
 

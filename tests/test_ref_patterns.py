@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import ConvertJob, OnError, Rewriter, rewrite
-from mmraw_protocol.files.checking import Checked, check_lines
+from mmraw_protocol.files.checking import check_lines
+from mmraw_protocol.files.counts import Counts
 from mmraw_protocol.files.reader import Block
 from mmraw_protocol.files.validation import check_document, check_value
 from mmraw_protocol.materialize.verification import Verifier
@@ -166,7 +167,7 @@ LINES = [
 @example(LINES)
 def test_lines_are_judged_together_as_each_is_alone(lines: list[str]) -> None:
     data = "\n".join(lines).encode()
-    alone = Checked()
+    alone = Counts()
     for number, line in enumerate(data.split(b"\n"), 1):
         for finding in check_document(line.strip()) if line.strip() else ():
             alone.add(number, finding)
@@ -190,7 +191,7 @@ def converted(job: Any, data: bytes, on_error: OnError) -> Any:
         report = rewrite(read, out.append, job, on_error=on_error, block=600)
     except MMRawError as error:
         return error.code, error.message
-    return (b"".join(out), report) if report.complete else report.tally
+    return (b"".join(out), report) if report.complete else (report.counts, report.refusals)
 
 
 V2 = samples.ref("v2")
@@ -230,7 +231,7 @@ def test_columns_are_checked_and_converted_as_each_value_is_alone(
     kind = arrow.binary() if is_binary else arrow.string()
     ref = arrow.array([text and text.encode() for text in texts], arrow.binary()).cast(kind)
     batch = arrow.RecordBatch.from_arrays([ref], names=["ref"])
-    alone = Checked()
+    alone = Counts()
     for row, text in enumerate(texts):
         for finding in check_value({"ref": text}):
             alone.add(row, finding)

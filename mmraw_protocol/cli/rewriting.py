@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-import msgspec
-
 from ..conversation import environment
 from ..files.job import Job, Report
 from ..files.jobs import StorePlace
@@ -86,6 +84,8 @@ def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> 
     return StorePlace(str(place), args.run_id, {**modes_of(args), **options})
 
 
+#: What a report says of a refusal.
+_REFUSAL = ("line", "byte", "code", "path", "message", "column")
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -255,15 +255,14 @@ def _rewrite_file(
                 written = not args.dry_run
     except MMRawError as error:
         failed = error
-    tally = report.tally
     row: dict[str, Any] = {
         "file": name,
         "written": written,
-        done: tally.changed,
-        "unchanged": tally.unchanged,
-        "refused": sum(tally.refused.values()),
-        "refused_by_code": tally.refused,
-        "refusals": [msgspec.to_builtins(one) for one in tally.refusals],
+        done: report.changed,
+        "unchanged": report.unchanged,
+        "refused": sum(report.refused.values()),
+        "refused_by_code": report.refused,
+        "refusals": [{of: getattr(one, of) for of in _REFUSAL} for one in report.refusals],
         "bytes_read": report.bytes_read,
         "bytes_written": report.bytes_written,
         "seconds": round(time.perf_counter() - started, 3),
@@ -281,8 +280,7 @@ def _rewrite_file(
 
 def _has_looked(report: Report) -> bool:
     """True if there was a string to work on."""
-    tally = report.tally
-    return bool(tally.changed or tally.unchanged or tally.refused)
+    return bool(report.changed or report.unchanged or report.refused)
 
 
 def _target(args: argparse.Namespace, file: Named) -> Path | str | IO[bytes] | None:

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                     processes=args.processes,
                     note=stats.note,
                 )
-                refused.update(report.tally.refused)
+                refused.update(report.refused)
         except MMRawError as error:
             failed[file.path] = error_dict(error)
     summary = {**stats.summary(), "refused_by_code": dict(refused), "failed": failed}

@@ -6,9 +6,8 @@ import argparse
 import contextlib
 from typing import Any
 
-import msgspec
-
-from ..files.checking import MOST_REFUSALS, Checked, check, check_lines
+from ..files.checking import check, check_lines
+from ..files.counts import MOST_REFUSALS, Counts
 from ..files.reader import LineReader
 from ..files.tables import check_table
 from ..files.validation import Finding
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         if len(names) != 1 or names == ["-"] or args.json:
             args.wrong("--follow takes one file, and prints no JSON")
         return _follow(args, names[0], verifier)
-    total = Checked()
+    total = Counts()
     refusals: list[dict[str, Any]] = []
     for name in names:
         checked = _check_file(args, name, verifier)
@@ -81,13 +80,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if total.refused or (is_empty and not args.allow_empty) else 0
 
 
-def _rows(name: str, checked: Checked) -> list[dict[str, Any]]:
-    return [{"file": name, **msgspec.to_builtins(one)} for one in checked.refusals]
+def _rows(name: str, checked: Counts) -> list[dict[str, Any]]:
+    fields = ("line", "kind", "code", "path", "message", "column")
+    return [{"file": name, **{of: getattr(one, of) for of in fields}} for one in checked.refusals]
 
 
 def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
     """Checks lines as they are appended; what is refused is printed at once."""
-    total = Checked()
+    total = Counts()
     with followed(name) as read:
         reader = LineReader(read)
         with contextlib.suppress(KeyboardInterrupt):
@@ -115,20 +115,20 @@ def _seen(name: str) -> str:
     return seen.text("refs")
 
 
-def _check_file(args: argparse.Namespace, name: str, verifier: Verifier) -> Checked:
+def _check_file(args: argparse.Namespace, name: str, verifier: Verifier) -> Counts:
     """Check a file; an unreadable one is a refusal, and the others are still checked."""
     failed: MMRawError | None = None
     try:
         with opened(name, "validate", quiet=args.quiet) as source:
             if source.table is not None:
-                checked = check_table(source.table, processes=args.processes, verifier=verifier)
+                checked = check_table(source.table, verifier, processes=args.processes)
             else:
                 checked = check(source.read, processes=args.processes, verifier=verifier)
             source.check_unchanged()
             return checked
     except MMRawError as error:
         failed = error
-    checked = Checked()
+    checked = Counts()
     checked.add(0, Finding("file", failed))
     return checked
 

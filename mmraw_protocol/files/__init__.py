@@ -10,17 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checking import MOST_REFUSALS, Checked, Refused, check, check_stream
+    from .checking import check, check_stream
+    from .counts import MOST_REFUSALS, Counts, Refusal
     from .heads import Heads
-    from .job import Job, OnError, Refusal, Report, Rewriter, Tally
+    from .job import Job, OnError, Report, Rewriter
     from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
     from .output import Output, whole_output
     from .rewriting import rewrite
 
 __all__ = [
     "MOST_REFUSALS",
-    "Checked",
     "ConvertJob",
+    "Counts",
     "Heads",
     "InlineJob",
     "Job",
@@ -28,11 +29,9 @@ __all__ = [
     "OnError",
     "Output",
     "Refusal",
-    "Refused",
     "Report",
     "Rewriter",
     "StorePlace",
-    "Tally",
     "check",
     "check_stream",
     "rewrite",
@@ -41,21 +40,19 @@ __all__ = [
 
 #: The module of each name: checking needs no stores, rewriting no checks.
 _MODULES = {
-    "Checked": "checking",
     "ConvertJob": "jobs",
+    "Counts": "counts",
     "Heads": "heads",
     "InlineJob": "jobs",
     "Job": "job",
-    "MOST_REFUSALS": "checking",
+    "MOST_REFUSALS": "counts",
     "OffloadJob": "jobs",
     "OnError": "job",
     "Output": "output",
-    "Refusal": "job",
-    "Refused": "checking",
+    "Refusal": "counts",
     "Report": "job",
     "Rewriter": "job",
     "StorePlace": "jobs",
-    "Tally": "job",
     "check": "checking",
     "check_stream": "checking",
     "rewrite": "rewriting",

@@ -34,7 +34,8 @@ from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIX, PREFIXES, is_ref, parse_ref
 from .columns import Place, arrow, holds_text, rewritten
-from .job import Job, Rewriter, Tally
+from .counts import Counts
+from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
@@ -85,7 +86,12 @@ def validate_batch(
     The columns of a row are looked at together: one may hold the images of another's messages.
     """
     results = Results(batch, keep)
-    verifier = verifier or verifier_with(limits)
+    check_rows(batch, results, documents, verifier or verifier_with(limits))
+    return results.batch()
+
+
+def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:
+    """What `validate_batch` does, with results that are open."""
     for first in range(0, batch.num_rows, _TOGETHER):
         part = batch.slice(first, _TOGETHER)
         refs = None if documents else _refs_alone(part)
@@ -93,7 +99,6 @@ def validate_batch(
             _check_rows(part, first, documents, verifier, results)
         else:
             results.count("ref", len(refs))
-    return results.batch()
 
 
 def _refs_alone(batch: Any) -> list[bytes] | None:
@@ -157,14 +162,17 @@ def rewrite_batch(batch: Any, job: Job, *, keep: Names = (), documents: Names = 
             or list views); limit_exceeded (a column's type cannot hold the new texts).
     """
     results = Results(batch, keep)
-    rewriter = open_once(job)
+    return Rewritten(rewrite_rows(batch, open_once(job), results, documents), results.batch())
+
+
+def rewrite_rows(batch: Any, rewriter: Rewriter, results: Results, documents: Names = ()) -> Any:
+    """The rows that `rewrite_batch` gives, with a rewriter and results that are open."""
     names = batch.schema.names
     columns = [
         rewritten(array, _Rewriting(rewriter, results, name in documents).texts, name)
         for name, array in zip(names, batch.columns, strict=True)
     ]
-    rows = arrow.RecordBatch.from_arrays(columns, schema=batch.schema)
-    return Rewritten(rows, results.batch())
+    return arrow.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def references_batch(
@@ -261,9 +269,9 @@ class _Rewriting:
             if self._is_document or value.startswith(_JSON):
                 lines.append(index)
             elif heads.opens(value[: heads.window]):
-                tally = Tally()
-                new[index] = self._whole(value, key, tally)
-                self._note(tally, column, lambda line, index=index: place(index))
+                counts = Counts()
+                new[index] = self._whole(value, key, counts)
+                self._note(counts, column, lambda line, index=index: place(index))
             else:
                 passed = value
         for first in range(0, len(lines), _TOGETHER):
@@ -287,7 +295,7 @@ class _Rewriting:
                 values[index] = text
             self._results.count("changed", len(changed))
 
-    def _whole(self, value: bytes, key: str, tally: Tally) -> bytes:
+    def _whole(self, value: bytes, key: str, counts: Counts) -> bytes:
         """A value that is a wanted string as it stands."""
         text = value.decode("utf-8", "replace")
         try:
@@ -296,10 +304,10 @@ class _Rewriting:
                 raise MMRawError("limit_exceeded", message)
             new = self._rewriter.rewrite(text, key).encode()
         except MMRawError as error:
-            tally.refuse(error, lambda: (1, 1))
+            counts.refuse(error, lambda: (1, 1))
             return value
-        tally.changed, tally.unchanged = int(new != value), int(new == value)
-        tally.notes = self._rewriter.take_notes()
+        counts.count("unchanged" if new == value else "changed")
+        counts.notes = self._rewriter.take_notes()
         return new
 
     def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
@@ -308,42 +316,43 @@ class _Rewriting:
         done = None
         if joined.count(b"\n") == len(at) - 1:
             done = rewrite_block(Block(joined, 1, True), self._rewriter, True)
-        data, tally = (None, Tally()) if done is None else (done.data, done.tally)
-        is_told = sum(tally.refused.values()) == len(tally.refusals)
+        data, counts = (None, Counts()) if done is None else (done.data, done.counts)
+        is_told = sum(counts.refused.values()) == len(counts.refusals)
         if len(at) > 1 and (data is None or not is_told):
             middle = len(at) // 2
             self._lines(new, at[:middle], column, place)
             self._lines(new, at[middle:], column, place)
             return
         if data is None:
-            data = self._scanned(joined, tally)
+            data = self._scanned(joined, counts)
         texts = [data] if len(at) == 1 else data.split(b"\n")
         for index, text in zip(at, texts, strict=True):
             new[index] = text
         first = len(at) == 1
-        self._note(tally, column, lambda line: place(at[0 if first else line - 1]))
+        self._note(counts, column, lambda line: place(at[0 if first else line - 1]))
 
-    def _scanned(self, value: bytes, tally: Tally) -> bytes:
+    def _scanned(self, value: bytes, counts: Counts) -> bytes:
         """A document over many lines; what is no document stays as it is."""
         parts: list[bytes] = []
         try:
             job = _Open(self._rewriter)
             source = io.BytesIO(value).read
-            report = rewrite(source, parts.append, job, on_error="keep", note=tally.notes.extend)
-            tally.add(report.tally)
+            report = rewrite(source, parts.append, job, on_error="keep", note=counts.notes.extend)
+            counts.merge(report)
             return b"".join(parts)
         except MMRawError as error:
-            tally.notes.clear()
+            counts.notes.clear()
             if self._is_document:
-                tally.refuse(error, lambda: (1, 1))
+                counts.refuse(error, lambda: (1, 1))
             return value
 
-    def _note(self, tally: Tally, column: str, place: Callable[[int], tuple[int, str]]) -> None:
+    def _note(self, counts: Counts, column: str, place: Callable[[int], tuple[int, str]]) -> None:
         results = self._results
-        results.count("changed", tally.changed)
-        results.count("unchanged", tally.unchanged)
-        results.count("image", len(tally.notes), sum(size for _, size in tally.notes))
-        for one in tally.refusals:
+        results.count("changed", counts.changed)
+        results.count("unchanged", counts.unchanged)
+        results.notes += counts.notes
+        results.count("image", len(counts.notes), sum(size for _, size in counts.notes))
+        for one in counts.refusals:
             row, path = place(one.line)
             error = MMRawError(one.code, one.message, one.path).with_path_prefix(path)
             results.add(row, column, "refused", error, byte=one.byte)

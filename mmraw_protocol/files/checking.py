@@ -8,14 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..materialize.verification import Verifier
-from ..system.shown import Shown
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
-from ..wire.errors import ErrorCode, MMRawError
+from ..wire.errors import MMRawError
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.msgpack_stream import JsonText
+from .counts import Counts
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 from .validation import (
@@ -33,57 +31,12 @@ from .validation import (
 if TYPE_CHECKING:
     from .objects import ObjectScanner
 
-#: Refusals that a report names one by one; it counts them all.
-MOST_REFUSALS = 100
-
 #: Lines that are read together where something else than refs is in some of a block.
 _TOGETHER = 16
 #: What one process takes in at once: it fits the processor's cache.
 OWN_BLOCK = 1 << 16
 
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-
-
-class Refused(Shown, msgspec.Struct, frozen=True):
-    """One thing that was refused, and the line on which it begins, or the row and column."""
-
-    line: int
-    kind: str
-    code: ErrorCode
-    path: str
-    message: str
-    column: str = ""
-
-
-class Checked(Shown, msgspec.Struct):
-    """What was checked: counts by kind, refusals by code, and the first refusals one by one."""
-
-    counts: dict[str, int] = {}
-    refused: dict[str, int] = {}
-    refusals: list[Refused] = []
-
-    def add(self, line: int, finding: Finding) -> None:
-        """Counts one thing."""
-        self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
-        for error in () if finding.error is None else (finding.error, *finding.others):
-            self.refused[error.code] = self.refused.get(error.code, 0) + 1
-            if len(self.refusals) < MOST_REFUSALS:
-                refusal = Refused(line, finding.kind, error.code, error.path, error.message)
-                self.refusals.append(refusal)
-
-    def count(self, kind: str, number: int) -> None:
-        """Counts things with which all is well."""
-        if number:
-            self.counts[kind] = self.counts.get(kind, 0) + number
-
-    def merge(self, other: Checked, lines_before: int = 0) -> None:
-        """Adds what was found in a later part, whose line 1 has so many lines before it."""
-        for mine, theirs in ((self.counts, other.counts), (self.refused, other.refused)):
-            for name, count in theirs.items():
-                mine[name] = mine.get(name, 0) + count
-        for refusal in other.refusals[: MOST_REFUSALS - len(self.refusals)]:
-            line = refusal.line + lines_before
-            self.refusals.append(msgspec.structs.replace(refusal, line=line))
 
 
 def check(
@@ -94,7 +47,7 @@ def check(
     verifier: Verifier | None = None,
     block: int | None = None,
     start_seconds: float = START_SECONDS,
-) -> Checked:
+) -> Counts:
     """Checks a file: documents that stand on a line each, or one document over many lines.
 
     A file that begins as MessagePack is checked as the lines of JSON that say the same.
@@ -117,7 +70,7 @@ def check(
     """
     text = JsonText(read)
     reader = LineReader(text.read, block=block or (BLOCK if processes > 1 else OWN_BLOCK))
-    checked = Checked()
+    checked = Counts()
     failed: MMRawError | None = None
     try:
         _check_input(reader, checked, verifier or verifier_with(limits), processes, start_seconds)
@@ -132,7 +85,7 @@ def check(
 
 
 def _check_input(
-    reader: LineReader, checked: Checked, verifier: Verifier, processes: int, start_seconds: float
+    reader: LineReader, checked: Counts, verifier: Verifier, processes: int, start_seconds: float
 ) -> None:
     first = reader.next_block()
     if first is None:
@@ -158,7 +111,7 @@ def is_part_of_a_document(block: Block) -> bool:
     return bare.count(b"{") + bare.count(b"[") > bare.count(b"}") + bare.count(b"]")
 
 
-def _check_whole(reader: LineReader, checked: Checked, verifier: Verifier) -> None:
+def _check_whole(reader: LineReader, checked: Counts, verifier: Verifier) -> None:
     """One document over many lines: at once where it is short, else as it streams by."""
     parts: list[bytes] = []
     size = 0
@@ -175,8 +128,8 @@ def _check_whole(reader: LineReader, checked: Checked, verifier: Verifier) -> No
         checked.add(line, finding)
 
 
-def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Checked:
-    checked = Checked()
+def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Counts:
+    checked = Counts()
     reader.unread(block.data, block.line)
     line = _Line(reader)
     for number, finding in check_stream(line.read, verifier=verifier, line=block.line):
@@ -186,9 +139,9 @@ def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Ch
     return checked
 
 
-def check_lines(block: Block, verifier: Verifier) -> Checked:
+def check_lines(block: Block, verifier: Verifier) -> Counts:
     """Every line of a block as a document of its own."""
-    checked = Checked()
+    checked = Counts()
     refs = refs_alone(block.data)
     if refs is not None and not (refs and verifier.doubtful(refs)):
         checked.count("ref", len(refs))
@@ -200,7 +153,7 @@ def check_lines(block: Block, verifier: Verifier) -> Checked:
     return checked
 
 
-def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked: Checked) -> None:
+def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked: Counts) -> None:
     """Checks lines: those in which nothing but right refs are, and then the others one by one."""
     data = b"\n".join([line for _, line in lines])
     refs = refs_alone(data)
@@ -246,7 +199,7 @@ class _Line:
             self.read(BLOCK)
 
 
-def _open_check(verifier: Verifier) -> Callable[[Block], Checked]:
+def _open_check(verifier: Verifier) -> Callable[[Block], Counts]:
     return functools.partial(check_lines, verifier=verifier)
 
 

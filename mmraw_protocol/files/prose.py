@@ -9,7 +9,8 @@ from json.encoder import encode_basestring_ascii
 from urllib.parse import quote
 
 from ..wire.errors import MMRawError
-from .job import Done, Job, Note, OnError, Report, Rewriter, Tally, pass_on
+from .counts import Counts
+from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
 from .texts import TextRef, find_refs
@@ -52,23 +53,23 @@ def _open(job: Job) -> Callable[[Block], Done]:
 
 def _rewritten(block: Block, rewriter: Rewriter) -> Done:
     text = _decoded(block.data)
-    tally = Tally()
+    counts = Counts()
     parts: list[str] = []
     given = 0
     for found in find_refs(text):
         try:
             new = rewriter.rewrite(found.ref, None)
         except MMRawError as error:
-            tally.refuse(error, functools.partial(_place, block, text, found))
+            counts.refuse(error, functools.partial(_place, block, text, found))
             continue
         if new == found.ref:
-            tally.unchanged += 1
+            counts.count("unchanged")
             continue
-        tally.changed += 1
+        counts.count("changed")
         parts += (text[given : found.start], _spelt(new, found))
         given = found.end
-    tally.notes = rewriter.take_notes()
-    return Done("".join([*parts, text[given:]]).encode(), len(block.data), tally)
+    counts.notes = rewriter.take_notes()
+    return Done("".join([*parts, text[given:]]).encode(), len(block.data), counts)
 
 
 def _decoded(data: bytes) -> str:

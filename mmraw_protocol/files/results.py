@@ -8,6 +8,7 @@ from typing import Any
 
 from ..wire.errors import MMRawError
 from .columns import arrow
+from .counts import MOST_REFUSALS, Counts, Refusal
 
 #: Names of columns.
 Names = Collection[str]
@@ -37,14 +38,18 @@ STORE_FAILS = ("store_unavailable", "store_full", "store_permission")
 class Results:
     """Collects the lines of a batch of results.
 
+    Attributes:
+        notes: What a job noted.
+
     Raises:
         MMRawError: unsupported_option (the name of a column to keep is taken).
     """
 
-    def __init__(self, batch: Any, keep: Names) -> None:
+    def __init__(self, batch: Any, keep: Names = ()) -> None:
         if not set(RESULTS.names).isdisjoint(keep):
             message = "a column of the batch has the name of one of the results; rename it"
             raise MMRawError("unsupported_option", message)
+        self.notes: list[tuple[str, int]] = []
         self._kept = batch.select(list(keep))
         self._rows: list[tuple[Any, ...]] = []
         self._counts: Counter[str] = Counter()
@@ -73,6 +78,19 @@ class Results:
         """Things with which all is well."""
         self._counts[kind] += number
         self._bytes[kind] += size
+
+    def of_file(self, first: int) -> Counts:
+        """The results so far, where `first` is the number of the batch's first row in a file."""
+        counts = Counts(notes=self.notes)
+        for kind, number in self._counts.items():
+            counts.count(kind, number)
+        for row, column, path, kind, code, message, byte, number, _ in self._rows:
+            counts.count(kind, number)
+            counts.refused[code] = counts.refused.get(code, 0) + 1
+            if len(counts.refusals) < MOST_REFUSALS:
+                place = kind, byte or 0, column or ""
+                counts.refusals.append(Refusal(first + row, code, path, message, *place))
+        return counts
 
     def batch(self) -> Any:
         """The results so far."""

@@ -13,7 +13,8 @@ import msgspec
 from ..wire.errors import MMRawError
 from ..wire.msgpack import is_msgpack
 from ..wire.ref import PREFIX
-from .job import Done, Job, Note, OnError, Report, Rewriter, Tally, pass_on
+from .counts import Counts
+from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .lines import (
     REF_VALUE,
     are_documents,
@@ -104,16 +105,16 @@ def _pieces_done(
         if isinstance(piece, bytes):
             yield Done(piece, len(piece))
             continue
-        tally = Tally()
-        data = _replaced(piece, rewriter, tally, keep, spelt)
-        tally.notes = rewriter.take_notes()
-        yield Done(data, len(piece.raw), tally)
+        counts = Counts()
+        data = _replaced(piece, rewriter, counts, keep, spelt)
+        counts.notes = rewriter.take_notes()
+        yield Done(data, len(piece.raw), counts)
 
 
 def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
     """The rewritten block; None where it is not plainly one document a line."""
     heads = rewriter.heads
-    data, tally = block.data, Tally()
+    data, counts = block.data, Counts()
     if not block.whole:
         return None
     done = _refs_rewritten(block, rewriter, keep)
@@ -121,10 +122,10 @@ def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
         return done
     if not are_documents(data, heads):
         return None
-    rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, tally, keep)
+    rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, counts, keep)
     rewriting.run()
-    tally.notes = rewriter.take_notes()
-    return Done(rewriting.result(), len(data), tally)
+    counts.notes = rewriter.take_notes()
+    return Done(rewriting.result(), len(data), counts)
 
 
 def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
@@ -143,7 +144,7 @@ def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None
         return None
     if max(map(len, old)) > rewriter.most // 2 or not are_documents(rest, rewriter.heads):
         return None
-    tally = Tally()
+    counts = Counts()
     new = together(old)
     for index, tail in enumerate(new):
         if tail is None:
@@ -154,15 +155,16 @@ def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None
             if isinstance(made, MMRawError):
                 before = pieces[: 2 * index + 1]
                 start = len(b"".join(before)) + index * len(f'"{PREFIX}"')
-                tally.refuse(made, functools.partial(_place, block, start))
+                counts.refuse(made, functools.partial(_place, block, start))
                 if not keep:
                     return None
                 made = text
             new[index] = _spelt(made, False)[1 + len(PREFIX) : -1]
-    tally.changed = sum(map(operator.ne, old, new))
-    tally.unchanged = len(old) - tally.changed - sum(tally.refused.values())
+    changed = sum(map(operator.ne, old, new))
+    counts.count("changed", changed)
+    counts.count("unchanged", len(old) - changed - sum(counts.refused.values()))
     pieces[1::2] = [b'"%b%b"' % (PREFIX.encode(), tail) for tail in new]
-    return Done(b"".join(pieces), len(block.data), tally)
+    return Done(b"".join(pieces), len(block.data), counts)
 
 
 def _place(block: Block, start: int) -> tuple[int, int]:
@@ -181,11 +183,11 @@ class _DocumentRewriting:
         data: bytes,
         place: Callable[[int], tuple[int, int]],
         rewriter: Rewriter,
-        tally: Tally,
+        counts: Counts,
         keep: bool,
     ) -> None:
         self._data, self._place = data, place
-        self._rewriter, self._tally, self._keep = rewriter, tally, keep
+        self._rewriter, self._counts, self._keep = rewriter, counts, keep
         self.edits: list[tuple[int, int, bytes]] = []
 
     def result(self) -> bytes:
@@ -211,12 +213,12 @@ class _DocumentRewriting:
         key = key_of(self._data, start) if heads.keys else None
         new = _answer(self._rewriter, raw, text, key)
         if new == text:
-            self._tally.unchanged += 1
+            self._counts.count("unchanged")
         elif isinstance(new, str):
-            self._tally.changed += 1
+            self._counts.count("changed")
             self.edits.append((start, end, _spelt(new, bare)))
         else:
-            self._tally.refuse(new, functools.partial(self._place, start))
+            self._counts.refuse(new, functools.partial(self._place, start))
             return self._keep
         return True
 
@@ -230,7 +232,7 @@ class _DocumentRewriting:
         def place(at: int) -> tuple[int, int]:
             return self._place(start + positions(at))
 
-        inner = _DocumentRewriting(said, place, self._rewriter, self._tally, self._keep)
+        inner = _DocumentRewriting(said, place, self._rewriter, self._counts, self._keep)
         goes_on = inner.run()
         self.edits += [
             (start + positions(first), start + positions(end), escaped(new))
@@ -258,7 +260,11 @@ def _packed(text: str, bare: bool) -> bytes:
 
 
 def _replaced(
-    found: Found, rewriter: Rewriter, tally: Tally, keep: bool, spelt: Callable[[str, bool], bytes]
+    found: Found,
+    rewriter: Rewriter,
+    counts: Counts,
+    keep: bool,
+    spelt: Callable[[str, bool], bytes],
 ) -> bytes:
     """The bytes in the output of a string that the scanner found."""
     text, is_packed = found.text, spelt is _packed
@@ -268,19 +274,19 @@ def _replaced(
         def place(at: int) -> tuple[int, int]:
             return found.line, found.column + (0 if is_packed else at)
 
-        within = _DocumentRewriting(quoted, place, rewriter, tally, keep)
+        within = _DocumentRewriting(quoted, place, rewriter, counts, keep)
         within.run()
         if not within.edits:
             return found.raw
         return spelt(decode_string(within.result()), False) if is_packed else within.result()
     new = _answer(rewriter, found.raw, text, found.key)
     if new == text:
-        tally.unchanged += 1
+        counts.count("unchanged")
     elif isinstance(new, str):
-        tally.changed += 1
+        counts.count("changed")
         return spelt(new, found.bare)
     else:
-        tally.refuse(new, lambda: (found.line, found.column))
+        counts.refuse(new, lambda: (found.line, found.column))
     return found.raw
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any
 
 from ..materialize.verification import Verifier
-from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.rows import RowFile, library, readable
-from .checking import MOST_REFUSALS, Checked, Refused
-from .job import MOST_PLACES, Done, Job, Note, OnError, Refusal, Report, Rewriter, Tally, pass_on
+from .counts import Counts
+from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import Block, LineReader
 
@@ -100,24 +99,18 @@ def _first_body(ipc: Any, stream: Any) -> int:
 
 
 def check_table(
-    table: Table,
-    *,
-    processes: int = 1,
-    limits: Limits = DEFAULT_LIMITS,
-    verifier: Verifier | None = None,
-    start_seconds: float = START_SECONDS,
-) -> Checked:
+    table: Table, verifier: Verifier, *, processes: int = 1, start_seconds: float = START_SECONDS
+) -> Counts:
     """Checks every row as `validate_batch` does; lines are numbers of rows.
 
     Raises:
         MMRawError: source_unavailable, decoder_unavailable.
     """
-    checked = Checked()
-    work = functools.partial(_check, limits=limits, verifier=verifier)
-    open_work = functools.partial(functools.partial, _check, limits=limits, verifier=verifier)
-    for _, found in _worked(table, work, open_work, processes, start_seconds):
-        checked.merge(found)
-    return checked
+    counts = Counts()
+    open_work = functools.partial(functools.partial, _check, verifier=verifier)
+    for found in _worked(table, open_work, processes, start_seconds):
+        counts.merge(found)
+    return counts
 
 
 def rewrite_table(
@@ -145,10 +138,10 @@ def rewrite_table(
         written += len(data)
         write(data)
 
-    work, open_work = _open_rewrite(job), functools.partial(_open_rewrite, job)
+    open_work = functools.partial(_open_rewrite, job)
     with table.writer(counted) as take:
-        blocks = _worked(table, work, open_work, processes, start_seconds)
-        report = pass_on((done for _, done in blocks), take, on_error, note)
+        parts = _worked(table, open_work, processes, start_seconds)
+        report = pass_on(parts, take, on_error, note)
     report.bytes_written = written
     return report
 
@@ -165,71 +158,32 @@ class _Reader(LineReader):
 
 
 def _worked(
-    table: Table, work: Any, open_work: Any, processes: int, start_seconds: float
-) -> Iterator[tuple[Block, Any]]:
-    blocks = worked(_Reader(table), work, open_work, processes, start_seconds=start_seconds)
+    table: Table, open_work: Callable[[], Any], processes: int, start_seconds: float
+) -> Iterator[Any]:
+    blocks = worked(_Reader(table), open_work(), open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
-        yield from blocks
+        yield from (done for _, done in blocks)
 
 
-def _check(block: Block, limits: Limits, verifier: Verifier | None) -> Checked:
-    from .batches import validate_batch
+def _check(block: Block, verifier: Verifier) -> Counts:
+    from .batches import Results, check_rows
 
-    checked = Checked()
-    for one in validate_batch(block.data, limits=limits, verifier=verifier).to_pylist():
-        kind, code = one["kind"], one["code"]
-        checked.counts[kind] = checked.counts.get(kind, 0) + one["count"]
-        if code is None:
-            continue
-        checked.refused[code] = checked.refused.get(code, 0) + 1
-        if len(checked.refusals) < MOST_REFUSALS:
-            line, column = block.line + one["row"], one["column"] or ""
-            refused = Refused(line, kind, code, one["path"], one["message"], column)
-            checked.refusals.append(refused)
-    return checked
+    results = Results(block.data)
+    check_rows(block.data, results, (), verifier)
+    return results.of_file(block.line)
 
 
 def _open_rewrite(job: Job) -> Callable[[Block], Done]:
-    return functools.partial(_rewrite, rewriter=_Noting(job.open()))
+    return functools.partial(_rewrite, rewriter=job.open())
 
 
-class _Noting:
-    """A rewriter, and a job that is open already, which keeps what is noted."""
+def _rewrite(block: Block, rewriter: Rewriter) -> Done:
+    from .batches import Results, rewrite_rows
 
-    def __init__(self, rewriter: Rewriter) -> None:
-        self._rewriter = rewriter
-        self.heads, self.most, self.rewrite = rewriter.heads, rewriter.most, rewriter.rewrite
-        self.rewrite_together = getattr(rewriter, "rewrite_together", None)
-        self.notes: list[tuple[str, int]] = []
-
-    def take_notes(self) -> list[tuple[str, int]]:
-        notes = self._rewriter.take_notes()
-        self.notes += notes
-        return notes
-
-    def open(self) -> _Noting:
-        return self
-
-
-def _rewrite(block: Block, rewriter: _Noting) -> Done:
     batch: Any = block.data
-    from .batches import rewrite_batch
-
-    rows, results = rewrite_batch(batch, rewriter)
-    tally = Tally(notes=rewriter.notes)
-    rewriter.notes = []
-    for one in results.to_pylist():
-        code = one["code"]
-        if code is None:
-            tally.changed += one["count"] if one["kind"] == "changed" else 0
-            tally.unchanged += one["count"] if one["kind"] == "unchanged" else 0
-            continue
-        tally.refused[code] = tally.refused.get(code, 0) + 1
-        if len(tally.refusals) < MOST_PLACES:
-            place = block.line + one["row"], one["byte"] or 1
-            refusal = Refusal(*place, code, one["path"], one["message"], one["column"] or "")
-            tally.refusals.append(refusal)
-    return Done(rows, batch.nbytes, tally)
+    results = Results(batch)
+    rows = rewrite_rows(batch, rewriter, results)
+    return Done(rows, batch.nbytes, results.of_file(block.line))
 
 
 class _Sink(io.RawIOBase):

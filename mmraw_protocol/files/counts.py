@@ -1,0 +1,84 @@
+"""What was found in files: how many of each kind, and which were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..system.shown import Shown
+from ..wire.errors import ErrorCode, MMRawError
+
+if TYPE_CHECKING:
+    from .validation import Finding
+
+#: Refusals that are named one by one; all are counted.
+MOST_REFUSALS = 100
+
+
+class Refusal(Shown, msgspec.Struct, frozen=True):
+    """A thing that was refused, and why.
+
+    Attributes:
+        line: On which it begins, or its row.
+        code, path, message: As in `MMRawError`.
+        kind: What it is, where things are checked.
+        byte: Where it opens, from 1, where strings are rewritten.
+        column: Of a table.
+    """
+
+    line: int
+    code: ErrorCode
+    path: str
+    message: str
+    kind: str = ""
+    byte: int = 0
+    column: str = ""
+
+
+class Counts(Shown, msgspec.Struct):
+    """Things by kind, refusals by code, the first refusals one by one, and what a job noted."""
+
+    counts: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    refusals: list[Refusal] = []
+    notes: list[tuple[str, int]] = []
+
+    @property
+    def changed(self) -> int:
+        """Strings that were rewritten."""
+        return self.counts.get("changed", 0)
+
+    @property
+    def unchanged(self) -> int:
+        """Strings of a job's kind that stay."""
+        return self.counts.get("unchanged", 0)
+
+    def count(self, kind: str, number: int = 1) -> None:
+        """Counts things of a kind."""
+        if number:
+            self.counts[kind] = self.counts.get(kind, 0) + number
+
+    def refuse(
+        self, error: MMRawError, place: Callable[[], tuple[int, int]], kind: str = ""
+    ) -> None:
+        """Counts a refusal; line and byte are asked for only where it will be named."""
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        if len(self.refusals) < MOST_REFUSALS:
+            line, byte = place()
+            refusal = Refusal(line, error.code, error.path, error.message, kind, byte)
+            self.refusals.append(refusal)
+
+    def add(self, line: int, finding: Finding) -> None:
+        """Counts a thing that was checked, and why it was refused."""
+        self.count(finding.kind)
+        for error in () if finding.error is None else (finding.error, *finding.others):
+            self.refuse(error, lambda: (line, 0), finding.kind)
+
+    def merge(self, other: Counts) -> None:
+        """Adds what was found in a later part; its notes are left to the caller."""
+        for mine, theirs in ((self.counts, other.counts), (self.refused, other.refused)):
+            for name, number in theirs.items():
+                mine[name] = mine.get(name, 0) + number
+        self.refusals += other.refusals[: MOST_REFUSALS - len(self.refusals)]
