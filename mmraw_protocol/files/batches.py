@@ -39,7 +39,7 @@ from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
-from .rewriting import rewrite, rewrite_block
+from .rewriting import answer, rewrite, rewrite_block
 from .validation import check_document, check_value, refs_alone, value_in, verifier_with
 
 __all__ = [
@@ -248,10 +248,14 @@ def _opened(what: Any, process: int, thread: int) -> Any:
 
 
 class _Rewriting:
-    """One column, its values and those of its fields on their way."""
+    """One column, its values and those of its fields on their way; a job that is open already."""
 
     def __init__(self, rewriter: Rewriter, results: Results, is_document: bool) -> None:
         self._rewriter, self._results, self._is_document = rewriter, results, is_document
+
+    def open(self) -> Rewriter:
+        """The rewriter."""
+        return self._rewriter
 
     def texts(
         self, values: Sequence[bytes | None], column: str, key: str, place: Place
@@ -297,18 +301,14 @@ class _Rewriting:
 
     def _whole(self, value: bytes, key: str, counts: Counts) -> bytes:
         """A value that is a wanted string as it stands."""
-        text = value.decode("utf-8", "replace")
-        try:
-            if len(value) > self._rewriter.most:
-                message = "expected a string within its limits, got a longer one"
-                raise MMRawError("limit_exceeded", message)
-            new = self._rewriter.rewrite(text, key).encode()
-        except MMRawError as error:
-            counts.refuse(error, lambda: (1, 1))
+        new = answer(self._rewriter, value, value.decode("utf-8", "replace"), key)
+        if isinstance(new, MMRawError):
+            counts.refuse(new, lambda: (1, 1))
             return value
-        counts.count("unchanged" if new == value else "changed")
         counts.notes = self._rewriter.take_notes()
-        return new
+        text = new.encode()
+        counts.count("unchanged" if text == value else "changed")
+        return text
 
     def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
         """Values that are JSON, together where all are, none spans lines and all can be told."""
@@ -335,9 +335,8 @@ class _Rewriting:
         """A document over many lines; what is no document stays as it is."""
         parts: list[bytes] = []
         try:
-            job = _Open(self._rewriter)
             source = io.BytesIO(value).read
-            report = rewrite(source, parts.append, job, on_error="keep", note=counts.notes.extend)
+            report = rewrite(source, parts.append, self, on_error="keep", note=counts.notes.extend)
             counts.merge(report)
             return b"".join(parts)
         except MMRawError as error:
@@ -356,16 +355,6 @@ class _Rewriting:
             row, path = place(one.line)
             error = MMRawError(one.code, one.message, one.path).with_path_prefix(path)
             results.add(row, column, "refused", error, byte=one.byte)
-
-
-class _Open(NamedTuple):
-    """A job whose rewriter is open already."""
-
-    rewriter: Rewriter
-
-    def open(self) -> Rewriter:
-        """The rewriter."""
-        return self.rewriter
 
 
 def _rows(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:

@@ -151,7 +151,7 @@ def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None
             text = PREFIX + old[index].decode("latin-1")
             if not (text.isascii() and text.isprintable()):
                 return None
-            made = _answer(rewriter, b"", text, None)
+            made = answer(rewriter, b"", text, None)
             if isinstance(made, MMRawError):
                 before = pieces[: 2 * index + 1]
                 start = len(b"".join(before)) + index * len(f'"{PREFIX}"')
@@ -211,7 +211,7 @@ class _DocumentRewriting:
             return self._within(raw, start) if heads.may_be_in(raw) else True
         text = text_of(raw, bare)
         key = key_of(self._data, start) if heads.keys else None
-        new = _answer(self._rewriter, raw, text, key)
+        new = answer(self._rewriter, raw, text, key)
         if new == text:
             self._counts.count("unchanged")
         elif isinstance(new, str):
@@ -241,7 +241,7 @@ class _DocumentRewriting:
         return goes_on
 
 
-def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
+def answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
     """The new text, or why the string is refused."""
     if text is None or len(raw) > rewriter.most:
         return MMRawError("limit_exceeded", "expected a string within its limits, got a longer one")
@@ -279,7 +279,7 @@ def _replaced(
         if not within.edits:
             return found.raw
         return spelt(decode_string(within.result()), False) if is_packed else within.result()
-    new = _answer(rewriter, found.raw, text, found.key)
+    new = answer(rewriter, found.raw, text, found.key)
     if new == text:
         counts.count("unchanged")
     elif isinstance(new, str):
