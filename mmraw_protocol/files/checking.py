@@ -14,6 +14,7 @@ from ..wire.errors import MMRawError
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.msgpack_stream import JsonText
 from .counts import Counts
+from .moving_images import most_ref_bytes
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 from .validation import (
@@ -219,11 +220,8 @@ def check_stream(
 
     verifier = verifier or verifier_with(limits)
     limits = verifier.limits
-
-    inline = limits.inline_image_bytes // 3 * 4 + limits.payload_bytes + 8192
-    scanner = ObjectScanner(
-        read, most=2 * (inline // 3 * 4 + 4), most_object=limits.features_bytes, line=line
-    )
+    most = most_ref_bytes(limits)
+    scanner = ObjectScanner(read, most=most, most_object=limits.features_bytes, line=line)
     # Findings wait here while an object around them may turn out to be what they belong to.
     waiting: list[tuple[int, int, Finding]] = []
     failed: MMRawError | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,10 +24,8 @@ from ..wire.hashes import sha256_hex
 from ..wire.modality import unsupported
 from ..wire.ref import PREFIX, PREFIXES, check_raw_image_id
 from .heads import Heads
-from .moving_refs import MovingRefs
+from .moving_images import MovingImages, most_ref_bytes, url_start
 
-#: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
-ENVELOPE_KEYS = frozenset({"raw_uri", "raw_image_uri", "raw_image_data", "raw_ref"})
 #: Keys under which messages have an image as base64 alone, and how PNG, JPEG, GIF and WebP begin.
 BARE_KEYS = frozenset({"data", "base64", "image", "image_url", "url", "bytes"})
 BARE_IMAGES = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
@@ -73,12 +72,7 @@ class StorePlace(Shown, msgspec.Struct, frozen=True):
         Raises:
             MMRawError: what `open` raises.
         """
-        return _url_start(self.open())
-
-
-def _url_start(store: AssetStore) -> str:
-    name = "0.png"
-    return store.url(name)[: -len(name)]
+        return url_start(self.open())
 
 
 class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -109,24 +103,13 @@ class _Converting:
 
     def __init__(self, converter: RefConverter) -> None:
         self._convert = converter.convert
+        # Each turn of a conversation carries the refs of all before.
+        self._convert_short = lru_cache(_KNOWN_REFS)(converter.convert)
         self.rewrite_together = converter.convert_together
-        limits = converter.limits
-        inline = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
-        # Inline images stand in base64 within base64; escapes may double what is short.
-        self.most = 2 * (inline // 3 * 4 + 4)
-
-        self._known: dict[str, str] = {}
+        self.most = most_ref_bytes(converter.limits)
 
     def rewrite(self, text: str, key: str | None) -> str:
-        # Each turn of a conversation carries the refs of all before.
-        new = self._known.get(text)
-        if new is None:
-            new = self._convert(text)
-            if len(self._known) >= _KNOWN_REFS:
-                self._known.clear()
-            if len(text) <= _KNOWN_CHARS:
-                self._known[text] = new
-        return new
+        return (self._convert_short if len(text) <= _KNOWN_CHARS else self._convert)(text)
 
     def take_notes(self) -> list[tuple[str, int]]:
         return []
@@ -149,7 +132,7 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return _Offloading(None if self.store is None else self.store.open(), self.limits)
 
 
-class _Offloading:
+class _Offloading(MovingImages):
     heads = Heads(
         [PREFIX, *(f"data:{start}" for start in ("image", *MEDIA_TYPES)), *BARE_IMAGES],
         any_case=True,
@@ -158,21 +141,15 @@ class _Offloading:
     )
 
     def __init__(self, store: AssetStore | None, limits: Limits) -> None:
-        self._store = store
-        self._limits = limits
-        self._refs = MovingRefs("offload", store, limits)
-        self.most = self._refs.most
-        self._notes = self._refs.notes
+        super().__init__("offload", store, limits)
         self._urls: OrderedDict[str, str] = OrderedDict()
 
-    def rewrite(self, text: str, key: str | None) -> str:
-        if text.startswith(PREFIX):
-            return text if key in ENVELOPE_KEYS else self._refs.moved(text)
-        head = _DATA_HEAD.match(text)
+    def moved(self, text: str, key: str | None) -> str:
         if key in BARE_KEYS and text.startswith(BARE_IMAGES):
             message = "an image as base64 without a data: URL is not moved; messages are packed"
             raise MMRawError("source_unsupported", message)
-        if key in ENVELOPE_KEYS or head is None:
+        head = _DATA_HEAD.match(text)
+        if head is None:
             return text
         modality = MEDIA_TYPES.get(head.group(1).lower())
         if modality is not None:
@@ -190,9 +167,6 @@ class _Offloading:
         self._notes.append((digest, len(data)))
         return url or text
 
-    def take_notes(self) -> list[tuple[str, int]]:
-        return self._refs.take_notes()
-
 
 class InlineJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a URL of an image in the store becomes the image's data: URL.
@@ -208,29 +182,21 @@ class InlineJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return _Inlining(self.store.open(), self.limits)
 
 
-class _Inlining:
+class _Inlining(MovingImages):
     def __init__(self, store: AssetStore, limits: Limits) -> None:
-        self._store = store
-        self._limits = limits
-        self._place = _url_start(store)
+        super().__init__("inline", store, limits)
+        self._images = store
+        self._place = url_start(store)
         self.heads = Heads([self._place, PREFIX], bare=[PREFIX], keys=True)
-        self._refs = MovingRefs("inline", store, limits)
-        self.most = self._refs.most
-        self._notes = self._refs.notes
 
-    def rewrite(self, text: str, key: str | None) -> str:
-        if text.startswith(PREFIX):
-            return text if key in ENVELOPE_KEYS else self._refs.moved(text)
+    def moved(self, text: str, key: str | None) -> str:
         name = text[len(self._place) :]
-        if key in ENVELOPE_KEYS or not _is_name(name):
+        if not _is_name(name):
             return text
-        data = self._store.get(name)
+        data = self._images.get(name)
         header = read_header(data, limits=self._limits)
         self._notes.append((sha256_hex(data), len(data)))
         return f"data:image/{header.format};base64,{encode_base64(data)}"
-
-    def take_notes(self) -> list[tuple[str, int]]:
-        return self._refs.take_notes()
 
 
 def _is_name(text: str) -> bool:

@@ -146,7 +146,7 @@ GUARDS = [
     ),
     Guard(
         "the images of other runs stay where they are",
-        "mmraw_protocol/files/moving_refs.py",
+        "mmraw_protocol/files/moving_images.py",
         "or not self._is_here(ref)",
         "",
         FILE_TESTS,

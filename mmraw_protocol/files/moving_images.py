@@ -1,7 +1,8 @@
-"""Refs in files whose image moves into a store, or out of it into the ref."""
+"""Images in files that move into a store, or out of it: what both ways share."""
 
 from __future__ import annotations
 
+import abc
 from collections import OrderedDict
 
 from ..images import read_header
@@ -13,32 +14,56 @@ from ..wire._generated.dialects import DIALECTS
 from ..wire._generated.limits import Limits
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import RawMMRef, parse_ref
+from ..wire.ref import PREFIX, RawMMRef, parse_ref
 
+#: Keys of refs and envelopes: the image under them belongs to a whole that converting changes.
+ENVELOPE_KEYS = frozenset({"raw_uri", "raw_image_uri", "raw_image_data", "raw_ref"})
 #: Refs that are not moved again while they are known, and how long what became of one may be.
 _KNOWN = 4096
 _KNOWN_CHARS = 4096
 
 
-class MovingRefs:
-    """Refs whose image moves into the store or out of it; every other ref stays as it is."""
+def most_ref_bytes(limits: Limits) -> int:
+    """Bytes of the longest ref, as a string of JSON."""
+    inline = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
+    # Inline images stand in base64 within base64; escapes may double what is short.
+    return 2 * (inline // 3 * 4 + 4)
+
+
+def url_start(store: AssetStore) -> str:
+    """What every URL of the store begins with."""
+    name = "0.png"
+    return store.url(name)[: -len(name)]
+
+
+class MovingImages(abc.ABC):
+    """A rewriter that moves images into the store or out of it; every other string stays."""
 
     def __init__(self, storage: Storage, store: AssetStore | None, limits: Limits) -> None:
         self._storage: Storage = storage
         self._store = store
         self._limits = limits
-        inline = limits.inline_image_bytes // 3 * 4 + 4 + limits.payload_bytes + 8192
-        self.most = 2 * (inline // 3 * 4 + 4)
+        self.most = most_ref_bytes(limits)
         self._known: OrderedDict[str, tuple[str, tuple[str, int]]] = OrderedDict()
-        #: (sha256, bytes) of images, in the order in which they stand; others may add theirs.
-        self.notes: list[tuple[str, int]] = []
+        #: (sha256, bytes) of images, in the order in which they stand.
+        self._notes: list[tuple[str, int]] = []
 
-    def moved(self, text: str) -> str:
-        """The ref with its image in the other place.
+    def rewrite(self, text: str, key: str | None) -> str:
+        """The ref or URL of the image in the other place."""
+        if key in ENVELOPE_KEYS:
+            return text
+        return self._moved_ref(text) if text.startswith(PREFIX) else self.moved(text, key)
 
-        Raises:
-            MMRawError: what `parse_ref` and `convert_ref` raise.
-        """
+    @abc.abstractmethod
+    def moved(self, text: str, key: str | None) -> str:
+        """The same for a string that is no ref."""
+
+    def take_notes(self) -> list[tuple[str, int]]:
+        """The notes so far, which are cleared."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def _moved_ref(self, text: str) -> str:
         ref = parse_ref(text, limits=self._limits)
         wire = DIALECTS[ref.dialect]
         can_move = {"raw_image_id", "raw_uri"} <= wire.attributes
@@ -47,7 +72,7 @@ class MovingRefs:
         # Each turn of a conversation carries the refs of all before.
         key = sha256_hex(text.encode("ascii"))
         new, note = self._known.pop(key, None) or self._move(text, ref)
-        self.notes.append(note)
+        self._notes.append(note)
         if len(new) <= _KNOWN_CHARS:
             self._known[key] = new, note
         if len(self._known) > _KNOWN:
@@ -74,9 +99,3 @@ class MovingRefs:
         except MMRawError:
             return False
         return True
-
-    def take_notes(self) -> list[tuple[str, int]]:
-        """The notes so far, which are cleared."""
-        notes = self.notes.copy()
-        self.notes.clear()
-        return notes
