@@ -15,17 +15,15 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
-from typing import IO, NamedTuple, Protocol, TypeVar
+from typing import IO, NamedTuple
 
 from ..system.descriptors import lift, open_above
 from ..wire.errors import ErrorCode, MMRawError
 from ..wire.hashes import sha256_hex
 from .remote import upload
-
-Result = TypeVar("Result")
 
 _CODES: dict[int, tuple[ErrorCode, str]] = {
     errno.ENOSPC: ("store_full", "the disk is full; no output was left"),
@@ -50,41 +48,46 @@ _ENDING = tuple(
 _OPEN_FILE = re.compile(r"(?:/dev/fd|/proc/self/fd)/([0-9]{1,6})")
 
 
-class Output(Protocol):
-    """Where a document goes; what is not committed never appears.
+class Output:
+    """Where a document goes: nowhere in a dry run. What is not committed never appears.
 
     Attributes:
         notes: What a person should know of it besides, in words.
     """
 
-    notes: list[str]
+    def __init__(self) -> None:
+        self.notes: list[str] = []
 
     def write(self, data: bytes) -> object:
         """Takes the next bytes."""
-        ...
 
     def commit(self) -> None:
         """Makes the whole appear."""
-        ...
+
+    def discard(self) -> None:
+        """Ends it, committed or not."""
 
 
-def _io(work: Callable[[], Result]) -> Result:
-    """What `work` gives; an OSError becomes an MMRawError that carries none of its path."""
+@contextlib.contextmanager
+def _written() -> Generator[None, None, None]:
+    """An OSError becomes an MMRawError that carries none of its path."""
     number: int | None = None
     try:
-        return work()
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        number = error.errno
+        number = error.errno or 0
     fallback: tuple[ErrorCode, str] = ("store_permission", "the output cannot be written there")
-    raise MMRawError(*_CODES.get(number or 0, fallback))
+    if number is not None:
+        raise MMRawError(*_CODES.get(number, fallback))
 
 
-class _File:
+class _File(Output):
     """A temporary file beside the target, renamed over it by `commit`."""
 
     def __init__(self, target: Path, source: IO[bytes] | None) -> None:
+        super().__init__()
         # A link stays a link: what it points to is replaced.
         self.target = Path(os.path.realpath(target))
         self._old = _status_of(self.target)
@@ -93,7 +96,8 @@ class _File:
         self.notes = _remove_leftovers(self.target.parent, stem)
         self._temporary = self.target.with_name(f".mmraw-{stem}{secrets.token_hex(8)}.tmp")
         try:
-            self._file = _io(self._create)
+            with _written():
+                self._file = self._create()
         except BaseException:
             self._remove()
             raise
@@ -107,15 +111,13 @@ class _File:
         return file
 
     def write(self, data: bytes) -> None:
-        def all_of_it() -> None:
-            view = memoryview(data)
+        view = memoryview(data)
+        with _written():
             while view:
                 view = view[self._file.write(view) :]
 
-        _io(all_of_it)
-
     def commit(self) -> None:
-        def appear() -> None:
+        with _written():
             descriptor = self._file.fileno()
             if self._old is None:
                 os.fchmod(descriptor, 0o666 & ~_umask())
@@ -127,8 +129,6 @@ class _File:
             os.rename(self._temporary, self.target)
             self._file.close()
             _sync_folder(self.target.parent)
-
-        _io(appear)
 
     def discard(self) -> None:
         self._file.close()
@@ -247,25 +247,25 @@ def _remove_leftovers(folder: Path, stem: str) -> list[str]:
     return notes
 
 
-class _Stream:
+class _Stream(Output):
     """Held back in a nameless file, and copied to the stream by `commit`."""
 
     def __init__(self, stream: IO[bytes], *, is_own: bool = False) -> None:
-        self.notes: list[str] = []
+        super().__init__()
         self._stream = stream
         self._is_own = is_own
-        self._held = _io(tempfile.TemporaryFile)
+        with _written():
+            self._held = tempfile.TemporaryFile()  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
-        _io(lambda: self._held.write(data))
+        with _written():
+            self._held.write(data)
 
     def commit(self) -> None:
-        def copy() -> None:
+        with _written():
             self._held.seek(0)
             shutil.copyfileobj(self._held, self._stream, 1 << 20)
             self._stream.flush()
-
-        _io(copy)
 
     def discard(self) -> None:
         self._held.close()
@@ -284,19 +284,6 @@ class _Object(_Stream):
     def commit(self) -> None:
         self._held.seek(0)
         upload(self._url, self._held)
-
-
-class _Nothing:
-    """A dry run."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def write(self, data: bytes) -> None: ...
-
-    def commit(self) -> None: ...
-
-    def discard(self) -> None: ...
 
 
 @contextlib.contextmanager
@@ -318,7 +305,7 @@ def whole_output(
         MMRawError: store_full, store_permission, store_invalid, source_unavailable (changed
             meanwhile).
     """
-    output: _File | _Stream | _Nothing | None = None
+    output: Output | None = None
     with _ended_by_signals():
         try:
             output = _open(target, source)
@@ -328,16 +315,16 @@ def whole_output(
                 output.discard()
 
 
-def _open(
-    target: Path | str | IO[bytes] | None, source: IO[bytes] | None
-) -> _File | _Stream | _Nothing:
+def _open(target: Path | str | IO[bytes] | None, source: IO[bytes] | None) -> Output:
     if target is None:
-        return _Nothing()
+        return Output()
     if isinstance(target, str):
         return _Object(target)
     if not isinstance(target, Path):
         return _Stream(target)
-    descriptor = _io(lambda: _descriptor_of(target))
+    descriptor: int | None = None
+    with _written():
+        descriptor = _descriptor_of(target)
     if descriptor is None:
         return _File(target, source)
     return _Stream(open(descriptor, "wb"), is_own=True)
