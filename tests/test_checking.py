@@ -199,6 +199,14 @@ def test_images_by_their_urls_are_checked_in_documents_of_any_length(
     assert check(reader(broken)).refused
 
 
+def test_what_ends_before_a_fault_is_checked_whole() -> None:
+    features = b'[{"mm_hashes": {}, "kwargs_data": {}, "ref": "mmraw:v3:eyJ9"}]'
+    found = [(one.kind, one.error) for _, one in check_stream(reader(features))]
+    *before, (kind, _) = [(one.kind, one.error) for _, one in check_stream(reader(features + b"x"))]
+    assert [one for one, _ in before] == [one for one, _ in found] == ["features"]
+    assert kind == "document"
+
+
 @pytest.mark.parametrize("pad", ["", PAD])
 def test_lists_of_words_and_numbers_are_no_images(pad: str) -> None:
     rows = [[["the", 5, 9], ["cat", 6, 2]]]

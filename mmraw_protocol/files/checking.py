@@ -237,9 +237,9 @@ def check_stream(
             if waiting and not scanner.may_be_inside:
                 yield from ((number, finding) for _, number, finding in waiting)
                 waiting.clear()
-        _gather(scanner, waiting, verifier)
     except MMRawError as error:
         failed = error
+    _gather(scanner, waiting, verifier)
     yield from ((number, finding) for _, number, finding in waiting)
     if failed is not None:
         yield scanner.line, Finding("document", failed)
