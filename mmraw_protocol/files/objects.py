@@ -13,8 +13,8 @@ from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import PREFIXES, is_ref
 from .heads import Heads
-from .scan_patterns import NO_RUN, Found, State
-from .scanner import ARRAY, MORE, OBJECT, Scanner
+from .scan_patterns import Found
+from .scanner import ARRAY, MORE, OBJECT, Scanner, State
 from .validation import LISTS, ROW_LISTS, URL_HEAD, Kind, ListKind, are_messages, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
@@ -92,7 +92,7 @@ class ObjectScanner(Scanner):
         self, read: Callable[[int], bytes], *, most: int, most_object: int, line: int = 1
     ) -> None:
         super().__init__(read, HEADS, most=most, line=line)
-        self._run = (self._run[0], NO_RUN)  # every key is looked at
+        del self._runs[State.KEY]  # every key is looked at
         self._most_object = most_object
         self._open: list[OpenValue] = []
         self._held = bytearray()
@@ -121,14 +121,10 @@ class ObjectScanner(Scanner):
         self._open[-1].marks |= _ENVELOPE
         return True
 
-    def _value(self) -> Found | None:
+    def _push(self, bracket: int) -> Found | None:
         # How a list begins is seen when its bracket is.
-        following = self._skip_space()
-        if (following == ARRAY or not self._stack) and self._lacks(_HEAD_WINDOW):
+        if (bracket == ARRAY or not self._stack) and self._lacks(_HEAD_WINDOW):
             return MORE
-        return super()._value()
-
-    def _push(self, bracket: int) -> None:
         named = LISTS.get(self._key or "")
         if self._open and self._key in ROW_LISTS and self._begins(_ROW_HEAD):
             self._open[-1].marks |= _ROW
@@ -136,7 +132,7 @@ class ObjectScanner(Scanner):
         if bracket == OBJECT or named is not None or may_be_list:
             one = OpenValue(self.offset, self.line, len(self._stack), named, may_be_list)
             self._open.append(one)
-        super()._push(bracket)
+        return super()._push(bracket)
 
     def _begins_as_list(self) -> bool:
         if self._begins(_ARRAY_HEAD):
@@ -161,8 +157,8 @@ class ObjectScanner(Scanner):
         if kind is not None:
             self._closed.append((one, kind, self._bytes_of(one)))
 
-    def _member(self) -> Found | None:
-        found = super()._member()
+    def _open_key(self, following: int) -> Found | None:
+        found = super()._open_key(following)
         if self._state == State.COLON and self._key in _MARKS:
             self._open[-1].marks |= _MARKS[self._key]
         return found

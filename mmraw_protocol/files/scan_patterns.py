@@ -1,4 +1,4 @@
-"""What the scanner finds, its states, and the patterns of plain JSON that it skips at once."""
+"""What the scanner finds, and the patterns of plain JSON that it skips at once."""
 
 from __future__ import annotations
 
@@ -10,44 +10,22 @@ from .heads import Heads
 
 #: Longer keys are not reported with a matched string.
 _KEY_CHARS = 64
-
-
 #: Bytes of the longest spelling of such a key, quotes included.
 KEY_WINDOW = 2 + 6 * _KEY_CHARS
-
-
 #: A number or literal that is longer is refused rather than collected.
 SCALAR_BYTES = 1 << 16
-
-
 _WS = rb"[ \t\r\n]*"
-
-
 _PLAIN = rb'[^"\\\x00-\x1f]'
-
-
 _ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
-
-
 _SCALAR = (
     rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
     rb"|true|false|null|NaN|-?Infinity)"
 )
-
-
 SPACE = re.compile(_WS)
-
-
 STRING_BODY = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
-
-
 KEY_TEXT = re.compile(rb'"((?:' + _PLAIN + rb"|" + _ESCAPE + rb"){0,%d})\"" % _KEY_CHARS)
-
-
 #: The key that ends where the search does.
 KEY_AT_END = re.compile(KEY_TEXT.pattern + rb"\Z")
-
-
 SCALAR_TEXT = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
 
 
@@ -68,24 +46,6 @@ class Found(NamedTuple):
     line: int
     column: int
     bare: bool = False
-
-
-class State:
-    """What may come next, for the scanner."""
-
-    START = 0  # a document, or the end
-    VALUE = 1
-    FIRST = 2  # a value or ]
-    KEY = 3
-    FIRST_KEY = 4  # a key or }
-    COLON = 5
-    AFTER = 6  # a comma or a closing bracket
-    STRING = 7  # inside a string that is passed on
-    WANTED = 8  # inside a string that is collected
-
-
-#: In place of the second pattern of `plain_runs`: no member of an object is passed over.
-NO_RUN = re.compile(rb"(?!)")
 
 
 def plain_runs(heads: Heads) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:

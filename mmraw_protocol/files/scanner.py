@@ -8,6 +8,7 @@ writer emits: neither changes where a string begins or ends.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -23,10 +24,25 @@ from .scan_patterns import (
     SPACE,
     STRING_BODY,
     Found,
-    State,
     decode_string,
     plain_runs,
 )
+
+
+class State:
+    """Where the next byte stands."""
+
+    START = 0  # before a document, or the end
+    STRING = 1  # inside a string that is passed on
+    WANTED = 2  # inside a string that is collected
+    VALUE = 3  # before the value of a document or a member
+    FIRST = 4  # before a value or ]
+    ITEM = 5  # before a value behind a comma
+    FIRST_KEY = 6  # before a key or }
+    KEY = 7
+    COLON = 8
+    AFTER = 9  # before a comma or a closing bracket
+
 
 #: Bytes asked of the input at once; more while one string is collected.
 CHUNK = 1 << 20
@@ -63,20 +79,10 @@ class Scanner:
         self._passed = 0  # bytes before the buffer
         self._on_fresh_line = True
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        self._ascii = True
-        steps = {
-            State.START: self._start,
-            State.VALUE: self._value,
-            State.FIRST: self._value,
-            State.KEY: self._member,
-            State.FIRST_KEY: self._member,
-            State.COLON: self._colon,
-            State.AFTER: self._after,
-            State.STRING: self._string,
-            State.WANTED: self._wanted,
-        }
-        self._steps = [steps[state] for state in range(len(steps))]
-        self._run = plain_runs(heads)
+        self._steps = [self._start, self._string, self._wanted, *[self._token] * 7]
+        # Many members at once that need no look.
+        items, members = plain_runs(heads)
+        self._runs: dict[int, re.Pattern[bytes]] = {State.ITEM: items, State.KEY: members}
 
     @property
     def rest(self) -> bytes:
@@ -104,32 +110,27 @@ class Scanner:
             MMRawError: invalid_json, invalid_encoding, limit_exceeded; the message names the place.
         """
         while True:
-            found = self._advance(at_least)
+            found = self._steps[self._state]()
+            stops = self._state == State.START and self._may_stop(at_least)
+            if found is None and not stops:
+                continue
             end = self._position - (0 if found is None else len(found.raw))
             if end > self._given:
                 yield self._buffer[self._given : end]
             self._given = self._position
-            if found is not None:
+            if found is not None and found is not MORE:
                 yield found
-            elif self._may_stop(at_least) or (self._ended and self._finish()):
+            elif stops:
                 return
-            else:
+            elif not self._ended:
                 self._more()
+            elif self._position < len(self._buffer) or self._state != State.START:
+                self._fail("the document ends too early")
+            else:
+                return
 
     def _may_stop(self, at_least: int | None) -> bool:
-        consumed = self._passed + self._position
-        between = self._state == State.START and self._on_fresh_line
-        return at_least is not None and between and consumed >= at_least
-
-    def _advance(self, at_least: int | None) -> Found | None:
-        """Steps until a wanted string is complete, or nothing more can be said."""
-        steps = self._steps
-        while True:
-            found = steps[self._state]()
-            if found is not None:
-                return None if found is MORE else found
-            if self._state == State.START and self._may_stop(at_least):
-                return None
+        return at_least is not None and self._on_fresh_line and self.offset >= at_least
 
     def _more(self) -> None:
         self._count(self._position)
@@ -151,22 +152,10 @@ class Scanner:
             raise MMRawError("invalid_encoding", "a byte order mark stands before the JSON")
 
     def _check_utf8(self, data: bytes) -> None:
-        if data.isascii() and data and self._ascii:
-            return
-        try:
+        with contextlib.suppress(UnicodeDecodeError):
             self._utf8.decode(data, final=not data)
-            # What the decoder still holds must be completed by the next bytes.
-            self._ascii = not self._utf8.getstate()[0]
             return
-        except UnicodeDecodeError:
-            pass
         raise MMRawError("invalid_encoding", "the document is not UTF-8")
-
-    def _finish(self) -> bool:
-        """The end of the input, which must be the end of a document."""
-        if self._position < len(self._buffer) or self._state != State.START:
-            self._fail("the document ends too early")
-        return True
 
     def _count(self, position: int) -> None:
         lines = self._buffer.count(b"\n", self._counted, position)
@@ -233,30 +222,55 @@ class Scanner:
         self._on_fresh_line = False
         return Found(raw, text, None, self._line, self._column, bare=True)
 
-    def _value(self) -> Found | None:
-        in_array = bool(self._stack) and self._stack[-1] == ARRAY
-        if in_array and self._state == State.VALUE:
-            self._skip_run(self._run[0])
+    def _token(self) -> Found | None:
+        """A bracket, a sign, a scalar or the beginning of a string, whichever may come next."""
+        state = self._state
+        run = self._runs.get(state)
+        while run is not None and (match := run.match(self._buffer, self._position)):
+            self._position = match.end()
+            self._key = None
         following = self._skip_space()
         if following < 0:
             return MORE
-        if following == _QUOTE:
-            return self._open_string()
-        if following in (ARRAY, OBJECT):
-            self._push(following)
-        elif following == ARRAY_END and self._state == State.FIRST:
+        if state in _MAY_END and following == _ENDS[self._stack[-1]]:
             self._pop()
+        elif state == State.AFTER:
+            self._sign(following, _COMMA, "expected a comma or the closing bracket")
+            self._state = State.ITEM if self._stack[-1] == ARRAY else State.KEY
+        elif state == State.COLON:
+            self._sign(following, _COLON, "expected a colon behind a key")
+            self._state = State.VALUE
+        elif state in (State.KEY, State.FIRST_KEY):
+            return self._open_key(following)
+        elif following == _QUOTE:
+            return self._open_string()
+        elif following in (ARRAY, OBJECT):
+            return self._push(following)
         else:
             return self._scalar()
         return None
 
-    def _skip_run(self, run: re.Pattern[bytes]) -> None:
-        """Passes over many members at once that need no look."""
-        while match := run.match(self._buffer, self._position):
-            self._position = match.end()
-            self._key = None
+    def _sign(self, following: int, expected: int, otherwise: str) -> None:
+        if following != expected:
+            self._fail(otherwise)
+        self._position += 1
 
-    def _push(self, bracket: int) -> None:
+    def _open_key(self, following: int) -> Found | None:
+        if following != _QUOTE:
+            self._fail("expected a key in quotes")
+        if self._lacks(KEY_WINDOW):
+            return MORE
+        if match := KEY_TEXT.match(self._buffer, self._position):
+            self._position = match.end()
+            self._key = decode_string(match.group())
+            self._state = State.COLON
+        else:
+            self._position += 1
+            self._after_string = State.COLON
+            self._state = State.STRING
+        return None
+
+    def _push(self, bracket: int) -> Found | None:
         if len(self._stack) >= MAX_DEPTH:
             message = f"nested deeper than {MAX_DEPTH} levels at {self._place()}"
             raise MMRawError("limit_exceeded", message)
@@ -264,6 +278,7 @@ class Scanner:
         self._position += 1
         self._key = None
         self._state = State.FIRST if bracket == ARRAY else State.FIRST_KEY
+        return None
 
     def _pop(self) -> None:
         self._stack.pop()
@@ -349,52 +364,9 @@ class Scanner:
             return False
         return self._buffer.find(b"\\", begin, end) < 0
 
-    def _member(self) -> Found | None:
-        if self._state == State.KEY:
-            self._skip_run(self._run[1])
-        following = self._skip_space()
-        if following < 0 or self._lacks(KEY_WINDOW):
-            return MORE
-        if following == OBJECT_END and self._state == State.FIRST_KEY:
-            self._pop()
-        elif following != _QUOTE:
-            self._fail("expected a key in quotes")
-        elif match := KEY_TEXT.match(self._buffer, self._position):
-            self._position = match.end()
-            self._key = decode_string(match.group())
-            self._state = State.COLON
-        else:
-            self._position += 1
-            self._after_string = State.COLON
-            self._state = State.STRING
-        return None
-
-    def _colon(self) -> Found | None:
-        following = self._skip_space()
-        if following < 0:
-            return MORE
-        if following != _COLON:
-            self._fail("expected a colon behind a key")
-        self._position += 1
-        self._state = State.VALUE
-        return None
-
-    def _after(self) -> Found | None:
-        following = self._skip_space()
-        if following < 0:
-            return MORE
-        bracket = self._stack[-1]
-        if following == _COMMA:
-            self._position += 1
-            self._state = State.VALUE if bracket == ARRAY else State.KEY
-        elif following == _ENDS[bracket]:
-            self._pop()
-        else:
-            self._fail("expected a comma or the closing bracket")
-        return None
-
 
 MORE = Found(b"", None, None, 0, 0)
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
 _ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}
+_MAY_END = (State.FIRST, State.FIRST_KEY, State.AFTER)
