@@ -159,7 +159,7 @@ class ObjectScanner(Scanner):
 
     def _open_key(self, following: int) -> Found | None:
         found = super()._open_key(following)
-        if self._state == State.COLON and self._key in _MARKS:
+        if self._state != State.STRING and self._key in _MARKS:
             self._open[-1].marks |= _MARKS[self._key]
         return found
 

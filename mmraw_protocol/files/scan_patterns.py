@@ -23,9 +23,11 @@ _SCALAR = (
 )
 SPACE = re.compile(_WS)
 STRING_BODY = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
-KEY_TEXT = re.compile(rb'"((?:' + _PLAIN + rb"|" + _ESCAPE + rb"){0,%d})\"" % _KEY_CHARS)
+_KEY = rb'("(?:' + _PLAIN + rb"|" + _ESCAPE + rb'){0,%d}")' % _KEY_CHARS
+#: A key and, where it is at hand, the colon behind it.
+KEY_AND_COLON = re.compile(_KEY + rb"(" + _WS + rb":)?")
 #: The key that ends where the search does.
-KEY_AT_END = re.compile(KEY_TEXT.pattern + rb"\Z")
+KEY_AT_END = re.compile(_KEY + rb"\Z")
 SCALAR_TEXT = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
 
 

@@ -17,7 +17,7 @@ from ..wire.errors import MMRawError
 from ..wire.json import MAX_DEPTH
 from .heads import Heads
 from .scan_patterns import (
-    KEY_TEXT,
+    KEY_AND_COLON,
     KEY_WINDOW,
     SCALAR_BYTES,
     SCALAR_TEXT,
@@ -225,10 +225,8 @@ class Scanner:
     def _token(self) -> Found | None:
         """A bracket, a sign, a scalar or the beginning of a string, whichever may come next."""
         state = self._state
-        run = self._runs.get(state)
-        while run is not None and (match := run.match(self._buffer, self._position)):
-            self._position = match.end()
-            self._key = None
+        if state in self._runs:
+            self._skip_run(self._runs[state])
         following = self._skip_space()
         if following < 0:
             return MORE
@@ -250,6 +248,11 @@ class Scanner:
             return self._scalar()
         return None
 
+    def _skip_run(self, run: re.Pattern[bytes]) -> None:
+        while match := run.match(self._buffer, self._position):
+            self._position = match.end()
+            self._key = None
+
     def _sign(self, following: int, expected: int, otherwise: str) -> None:
         if following != expected:
             self._fail(otherwise)
@@ -260,10 +263,10 @@ class Scanner:
             self._fail("expected a key in quotes")
         if self._lacks(KEY_WINDOW):
             return MORE
-        if match := KEY_TEXT.match(self._buffer, self._position):
+        if match := KEY_AND_COLON.match(self._buffer, self._position):
             self._position = match.end()
-            self._key = decode_string(match.group())
-            self._state = State.COLON
+            self._key = decode_string(match[1])
+            self._state = State.COLON if match[2] is None else State.VALUE
         else:
             self._position += 1
             self._after_string = State.COLON
