@@ -60,10 +60,11 @@ def test_following_checks_what_is_appended(file: Path) -> None:
         with file.open("a") as more:
             more.write(json.dumps([REFS[3]]) + "\n" + json.dumps([BAD])[:5])
             more.flush()
-            more.write(json.dumps([BAD])[5:] + "\n")
+            more.write(json.dumps([BAD])[5:] + f"\nINFO {BAD}\n")
         assert process.stdout.readline().startswith(f"{file}:7: ref refused")
+        assert process.stdout.readline().startswith(f"{file}:8:6: ref refused")
         process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "checked 7 ref; refused 3\n"
+        assert process.stdout.read() == "checked 8 ref; refused 4; 1 line of text\n"
         assert process.wait() == 1
 
 

@@ -1,4 +1,4 @@
-"""Find a ref, a document, JSON lines, or refs in any text in an input."""
+"""Find a ref, a document, lines of JSON or of text, or refs in any text in an input."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
+from ..files.lines import is_text, opens_json
 from ..files.texts import find_refs
-from ..files.validation import LISTS, is_placed_array, kind_of, list_kind
+from ..files.validation import LISTS, is_placed_array, kind_of, list_kind, value_in
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
 from ..wire.errors import MMRawError
 from ..wire.features import MAPS
@@ -17,13 +18,15 @@ from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import PREFIX, is_ref
 
-#: The start of a JSON document; a line of a log may begin with a bracket too.
-_OPENS_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 #: JSON in strings is read to this depth.
 _MOST_STRINGS = 4
 #: Keys under which a row has its messages.
 LISTED = (*CONVERSATIONS, *ANSWERS)
 EXPECTED = "expected a ref, an envelope, a features body, content parts or mm_refs, got none"
+
+
+class _Text(str):
+    """A line that is no JSON, among others that are."""
 
 
 class Thing(NamedTuple):
@@ -66,7 +69,7 @@ def read_contents(text: str) -> list[Thing]:
         refs = [Thing("ref", row.ref, "$", ((row.line, row.column),)) for row in found]
         if not refs:
             raise _without_refs(text, failed)
-        is_document = failed.code != "invalid_json" or _OPENS_JSON.match(text)
+        is_document = failed.code != "invalid_json" or any(map(opens_json, _lines(text)))
         return [*([Thing("document", None, error=failed)] if is_document else []), *refs]
     things = [
         thing._replace(line=line if len(documents) > 1 else None)
@@ -96,7 +99,7 @@ def _without_refs(text: str, failed: MMRawError) -> MMRawError:
 
 
 def _documents(text: str) -> list[tuple[int, Any]]:
-    """(line, value) of one document, or of JSON lines.
+    """(line, value) of one document, or of lines: of JSON, and the text between them.
 
     Raises:
         MMRawError: what `parse_json` raises of the whole text.
@@ -108,19 +111,30 @@ def _documents(text: str) -> list[tuple[int, Any]]:
         failed = error
     rows: list[tuple[int, Any]] = []
     with contextlib.suppress(MMRawError):
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                # Every line is a document, or none is.
-                rows.append((number, line.strip() if is_ref(line.strip()) else parse_json(line)))
-        if len(rows) > 1:
+        rows = [(number, _value(line)) for number, line in enumerate(_lines(text), 1) if line]
+        if len(rows) > 1 and not all(isinstance(value, _Text) for _, value in rows):
             return rows
     raise failed
+
+
+def _lines(text: str) -> list[bytes]:
+    return [line.strip() for line in text.encode("utf-8", "replace").split(b"\n")]
+
+
+def _value(line: bytes) -> Any:
+    """A line's text, its ref without quotes, or its value."""
+    text = line.decode()
+    if is_text(line):
+        return _Text(text)
+    return text if is_ref(text) else parse_json(line)
 
 
 def _walk(value: Any, path: str, *, is_root: bool = False, strings: int = 0) -> Iterator[Thing]:
     """Yields what a decoded value contains, at any depth, in strings of JSON and of text too."""
     kind = _kind(value, is_root=is_root)
-    if kind is not None:
+    if isinstance(value, _Text):
+        yield from (Thing("ref", row.ref, path) for row in find_refs(value))
+    elif kind is not None:
         yield Thing(kind, value, path)
     elif isinstance(value, str):
         yield from _in_string(value, path, strings)
@@ -172,11 +186,10 @@ def _in_string(text: str, path: str, strings: int) -> Iterator[Thing]:
     if is_ref(text):
         yield Thing("ref", text, path)
         return
-    if (strings < _MOST_STRINGS and _OPENS_JSON.match(text)) or text.lstrip()[:1] == '"':
-        with contextlib.suppress(MMRawError):
-            inner = f"{path} > $" if path != "$" else "$"
-            yield from _walk(parse_json(text), inner, is_root=True, strings=strings + 1)
-            return
+    if strings < _MOST_STRINGS and (held := value_in(text)) is not None:
+        inner = f"{path} > $" if path != "$" else "$"
+        yield from _walk(held, inner, is_root=True, strings=strings + 1)
+        return
     for row in find_refs(text):
         yield Thing("ref", row.ref, path)
 

@@ -26,7 +26,11 @@ EXAMPLE = "mmraw validate rollouts.jsonl --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument(
-        "files", nargs="*", default=["-"], help="files, folders, patterns, or - for standard input"
+        "files",
+        nargs="*",
+        default=["-"],
+        help="files, folders, patterns, or - for standard input; lines that are no JSON are text, "
+        "in which refs are found",
     )
     add_allow_empty(parser)
     add_processes(parser)
@@ -68,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         "refused": sum(total.refused.values()),
         "refused_by_code": total.refused,
         "refusals": refusals[:MOST_REFUSALS],
+        "text_lines": total.text_lines,
     }
     is_empty = not total.counts
     if is_empty:
@@ -81,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows(name: str, checked: Counts) -> list[dict[str, Any]]:
-    fields = ("line", "kind", "code", "path", "message", "column")
+    fields = ("line", "kind", "code", "path", "message", "column", "byte")
     return [{"file": name, **{of: getattr(one, of) for of in fields}} for one in checked.refusals]
 
 
@@ -97,7 +102,7 @@ def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
                 for row in _rows(name, checked):
                     _print_row(args, row)
     refused = sum(total.refused.values())
-    print(f"checked {_counts(total.counts)}; refused {refused}")
+    print(_summary(total.counts, refused, total.text_lines))
     return 1 if refused or not (total.counts or args.allow_empty) else 0
 
 
@@ -137,10 +142,12 @@ def _print_row(args: argparse.Namespace, row: dict[str, Any]) -> None:
     what = f"{row['kind']} refused: {row['code']} at {row['path']}: {row['message']}"
     if args.format == "github":
         line = f",line={row['line']}" if row["line"] else ""
+        line += f",col={row['byte']}" if row["byte"] else ""
         column = f"column {row['column']}: " if row["column"] else ""
         print(f"::error file={_escaped(row['file'], ':,')}{line}::{_escaped(column + what)}")
         return
-    where = ":".join(str(row[name]) for name in ("file", "line", "column") if row[name])
+    names = ("file", "line", "column", "byte")
+    where = ":".join(str(row[name]) for name in names if row[name])
     print(f"{where}: {what}", flush=args.follow)
 
 
@@ -151,8 +158,10 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing"
+def _summary(counts: dict[str, int], refused: int, text_lines: int) -> str:
+    found = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing"
+    text = f"; {text_lines} {'line' if text_lines == 1 else 'lines'} of text" if text_lines else ""
+    return f"checked {found}; refused {refused}{text}"
 
 
 def _print(args: argparse.Namespace, summary: dict[str, Any]) -> None:
@@ -160,7 +169,7 @@ def _print(args: argparse.Namespace, summary: dict[str, Any]) -> None:
         _print_row(args, row)
     for name, seen in summary.get("seen", {}).items():
         print(f"{name}: found nothing to check: {seen}")
-    print(f"checked {_counts(summary['checked'])}; refused {summary['refused']}")
+    print(_summary(summary["checked"], summary["refused"], summary["text_lines"]))
     if summary["refused"]:
         rows = sorted(summary["refused_by_code"].items(), key=lambda item: -item[1])
         pages = [(code, count, f"{ERROR_PAGE}#{code}") for code, count in rows]

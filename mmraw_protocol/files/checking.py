@@ -14,8 +14,10 @@ from ..wire.errors import MMRawError
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.msgpack_stream import JsonText
 from .counts import Counts
+from .lines import is_text, opens_json
 from .moving_images import most_ref_bytes
 from .pool import START_SECONDS, worked
+from .prose import check_text
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader
 from .validation import (
     Finding,
@@ -37,6 +39,8 @@ _TOGETHER = 16
 #: What one process takes in at once: it fits the processor's cache.
 OWN_BLOCK = 1 << 16
 
+#: How lists of scalars or empty lists begin, as documents over many lines do.
+_OPENS_LIST = re.compile(rb"\[[\[\s]*(?:\]|(?:[0-9.eE+-]+|true|false|null)\s*(?:,|$))")
 _string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -53,8 +57,9 @@ def check(
 
     A file that begins as MessagePack is checked as the lines of JSON that say the same.
 
-    A line that is no document is a refusal of its own, and the next one is read. Documents of up to
-    8 MB keep every rule of the protocol's JSON; in longer ones, which are scanned as they
+    A line that is no document is a refusal of its own, and the next one is read. A line of up to
+    8 MB that does not even begin as an object or a list is text: refs in it are found. Documents of
+    up to 8 MB keep every rule of the protocol's JSON; in longer ones, which are scanned as they
     stream by, the rules hold within refs, envelopes, features bodies and conversations, and paths
     begin there.
 
@@ -106,7 +111,7 @@ def is_part_of_a_document(block: Block) -> bool:
     """Whether the first line opens brackets that it does not close, as pretty-printed JSON does."""
     text = block.data.lstrip()
     line = text.partition(b"\n")[0]
-    if not block.whole or not line.startswith((b"{", b"[")):
+    if not block.whole or not (opens_json(line) or _OPENS_LIST.match(line)):
         return False
     bare = _string.sub(b"", line)
     return bare.count(b"{") + bare.count(b"[") > bare.count(b"}") + bare.count(b"]")
@@ -141,14 +146,17 @@ def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Co
 
 
 def check_lines(block: Block, verifier: Verifier) -> Counts:
-    """Every line of a block as a document of its own."""
+    """Every line of a block as a document of its own, or as text where it is none."""
     checked = Counts()
     refs = refs_alone(block.data)
     if refs is not None and not (refs and verifier.doubtful(refs)):
         checked.count("ref", len(refs))
         return checked
-    stripped = map(bytes.strip, block.data.split(b"\n"))
-    lines = [(number, line) for number, line in enumerate(stripped, block.line) if line]
+    lines = [
+        (number, line)
+        for number, line in enumerate(block.data.split(b"\n"), block.line)
+        if line and not line.isspace()
+    ]
     for first in range(0, len(lines), _TOGETHER):
         _check_together(lines[first : first + _TOGETHER], verifier, checked)
     return checked
@@ -156,14 +164,18 @@ def check_lines(block: Block, verifier: Verifier) -> Counts:
 
 def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked: Counts) -> None:
     """Checks lines: those in which nothing but right refs are, and then the others one by one."""
-    data = b"\n".join([line for _, line in lines])
+    stripped = [line.strip() for _, line in lines]
+    data = b"\n".join(stripped)
     refs = refs_alone(data)
     doubtful = verifier.doubtful(refs) if refs else frozenset[bytes]()
     rows = parse_json_rows(data) if refs is None or doubtful else None
-    for index, (number, line) in enumerate(lines):
+    for index, ((number, whole), line) in enumerate(zip(lines, stripped, strict=True)):
         own = None if refs is None else refs_in_row(line)
         if own is not None and doubtful.isdisjoint(own):
             checked.count("ref", len(own))
+            continue
+        if rows is None and is_text(line):
+            check_text(whole, number, verifier, checked)
             continue
         if rows is None:
             findings = check_document(line, verifier=verifier)

@@ -24,7 +24,7 @@ class Refusal(Shown, msgspec.Struct, frozen=True):
         line: On which it begins, or its row.
         code, path, message: As in `MMRawError`.
         kind: What it is, where things are checked.
-        byte: Where it opens, from 1, where strings are rewritten.
+        byte: Where it opens in the line, from 1: a string that is rewritten, or a ref in text.
         column: Of a table.
     """
 
@@ -38,12 +38,17 @@ class Refusal(Shown, msgspec.Struct, frozen=True):
 
 
 class Counts(Shown, msgspec.Struct):
-    """Things by kind, refusals by code, the first refusals one by one, and what a job noted."""
+    """Things by kind, refusals by code, the first refusals one by one, and what a job noted.
+
+    Attributes:
+        text_lines: Lines that were checked as text, because they are no JSON.
+    """
 
     counts: dict[str, int] = {}
     refused: dict[str, int] = {}
     refusals: list[Refusal] = []
     notes: list[tuple[str, int]] = []
+    text_lines: int = 0
 
     @property
     def changed(self) -> int:
@@ -70,15 +75,16 @@ class Counts(Shown, msgspec.Struct):
             refusal = Refusal(line, error.code, error.path, error.message, kind, byte)
             self.refusals.append(refusal)
 
-    def add(self, line: int, finding: Finding) -> None:
+    def add(self, line: int, finding: Finding, byte: int = 0) -> None:
         """Counts a thing that was checked, and why it was refused."""
         self.count(finding.kind)
         for error in () if finding.error is None else (finding.error, *finding.others):
-            self.refuse(error, lambda: (line, 0), finding.kind)
+            self.refuse(error, lambda: (line, byte), finding.kind)
 
     def merge(self, other: Counts) -> None:
         """Adds what was found in a later part; its notes are left to the caller."""
         for mine, theirs in ((self.counts, other.counts), (self.refused, other.refused)):
             for name, number in theirs.items():
                 mine[name] = mine.get(name, 0) + number
+        self.text_lines += other.text_lines
         self.refusals += other.refusals[: MOST_REFUSALS - len(self.refusals)]

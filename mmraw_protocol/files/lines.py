@@ -11,10 +11,13 @@ from collections.abc import Iterator
 import msgspec
 
 from ..wire.json import MAX_DEPTH
-from ..wire.ref import PREFIX
+from ..wire.ref import PREFIX, PREFIXES
 from .heads import Heads
 from .scan_patterns import KEY_AT_END, KEY_WINDOW, decode_string
 
+#: How JSON begins, also in a string: not what Python prints, nor a log's words in brackets.
+_OPENS_JSON = re.compile(rb'[\[\s]*(?:\{(?!\s*\')|\[\s*(?:"|$))|\s*"\s*[\[{]+\s*\\"')
+_BARE = tuple(prefix.encode() for prefix in PREFIXES)
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _blank_lines = re.compile(rb"\n[ \t\r\n]*\n")
@@ -30,6 +33,26 @@ def is_document(text: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return text.count(b"[") + text.count(b"{") <= MAX_DEPTH or _is_flat(text)
+
+
+def opens_json(line: bytes) -> bool:
+    """Whether a line begins as JSON does, and text hardly ever."""
+    return _OPENS_JSON.match(line) is not None
+
+
+def is_text(line: bytes) -> bool:
+    """Whether a line is text: no JSON, nor JSON with a fault in it, nor a ref without quotes."""
+    if opens_json(line) or b"\0" in line or not _is_utf8(line):
+        return False
+    if line.startswith(_BARE):
+        return b" " in line or b"\t" in line
+    try:
+        _any_value.decode(line)
+    except msgspec.DecodeError:
+        return True
+    except RecursionError:
+        pass
+    return False
 
 
 def are_documents(block: bytes, heads: Heads) -> bool:

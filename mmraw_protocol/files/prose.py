@@ -1,4 +1,4 @@
-"""Refs in files that are no JSON, such as logs: rewritten where they stand, all else stays."""
+"""Refs in lines that are no JSON, such as those of logs: checked, or rewritten where they stand."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from urllib.parse import quote
 
+from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from .counts import Counts
 from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
 from .texts import TextRef, find_refs
+from .validation import check_one
+
+
+def check_text(line: bytes, number: int, verifier: Verifier, checked: Counts) -> None:
+    """Checks every ref in a line of text, as `find_refs` finds them."""
+    text = _decoded(line)
+    checked.text_lines += 1
+    for found in find_refs(text):
+        byte = len(text[: found.start].encode()) + 1
+        checked.add(number, check_one("ref", found.ref, "$", verifier), byte)
 
 
 def rewrite_prose(
