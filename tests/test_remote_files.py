@@ -11,6 +11,7 @@ from test_file_commands import run
 
 from mmraw_protocol import MMRawError, convert_ref
 from mmraw_protocol.files import remote
+from mmraw_protocol.files.names import expanded
 
 obstore: Any = pytest.importorskip("obstore.store")
 
@@ -72,6 +73,27 @@ def test_a_url_that_ends_in_a_slash_is_a_folder(
     report(capsys, "convert", "s3://bucket/in/", "--out", "s3://bucket/out/")
     assert (bucket / "out" / "more" / "b.jsonl").read_text() == NEW
     assert report(capsys, "convert", "s3://bucket/in/", "--out", "s3://bucket/out/")["files"] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("in/*", ["a.jsonl", "b.gz"]),
+        ("in/**", ["a.jsonl", "b.gz", "more/d.jsonl", "more/deep/c.jsonl"]),
+        ("in/**/*.jsonl", ["a.jsonl", "more/d.jsonl", "more/deep/c.jsonl"]),
+        ("in/?ore/*.jsonl", ["more/d.jsonl"]),
+        ("in/[ab].*", ["a.jsonl", "b.gz"]),
+        ("in/none*", []),
+    ],
+)
+def test_a_url_may_be_a_pattern(bucket: Path, pattern: str, names: list[str]) -> None:
+    for name in ("a.jsonl", "b.gz", "more/d.jsonl", "more/deep/c.jsonl", ".hidden.jsonl"):
+        file = bucket / "in" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("[]")
+    for place in ("s3://bucket", bucket):
+        found = [file.path for file in expanded([f"{place}/{pattern}"])]
+        assert found == [f"{place}/in/{name}" for name in names]
 
 
 def test_a_missing_object_is_an_error(bucket: Path, capsys: pytest.CaptureFixture[str]) -> None:

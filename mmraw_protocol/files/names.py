@@ -6,6 +6,7 @@ import contextlib
 import glob
 import os
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -33,18 +34,21 @@ class Named(NamedTuple):
 def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Named]:
     """The files that arguments name: themselves, all in a folder, or all that fit a pattern.
 
-    The URL of an object store that ends in a slash is a folder. Hidden files, and those of hidden
-    folders, are left out.
+    The URL of an object store that ends in a slash is a folder. A URL may be a pattern, too, except
+    in the name of the bucket. Hidden files, and those of hidden folders, are left out.
 
     Args:
         arguments: Paths, patterns, URLs, or -.
         descriptions: Whether the JSON files are named too with which `datasets` describes a data
             set that was saved to disk. They hold names of columns, and no rows.
+
+    Raises:
+        MMRawError: what `names_below` raises.
     """
     found: list[Named] = []
     for argument in arguments:
-        if is_url(argument) and argument.endswith("/"):
-            found += [Named(argument + name, Path(name)) for name in names_below(argument)]
+        if is_url(argument):
+            found += _objects(argument)
             continue
         if os.path.isdir(argument):
             folder, pattern = argument, "**/*"
@@ -59,6 +63,28 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
         paths = [(os.path.join(folder, name), Path(name)) for name in names]
         found += [Named(path, name) for path, name in paths if os.path.isfile(path)]
     return found if descriptions else _without_descriptions(found)
+
+
+def _objects(url: str) -> list[Named]:
+    """The objects that a URL names."""
+    folder, pattern = url, ["**"]
+    if glob.has_magic(url):
+        parts = url.split("/")
+        fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
+        folder, pattern = "/".join([*parts[:fixed], ""]), parts[fixed:]
+    elif not url.endswith("/"):
+        return [Named(url)]
+    names = [name for name in names_below(folder) if _fits(name.split("/"), pattern)]
+    return [Named(folder + name, Path(name)) for name in names]
+
+
+def _fits(parts: list[str], pattern: list[str]) -> bool:
+    """Whether the parts of a name fit those of a pattern, in which ** is any number of parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def _without_descriptions(files: list[Named]) -> list[Named]:
