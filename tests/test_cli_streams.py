@@ -83,10 +83,10 @@ def test_a_list_of_conversations_is_not_one_without_images(
     ("text", "words"),
     [
         ("", "expected a ref or a document, got none in 0 characters"),
-        ("[1]", "expected a ref, an envelope, a features body, content parts or mm_refs"),
+        ("[1]", "expected a ref, an envelope, a features body, content parts or mm_refs, got none"),
         (
             '{"messages": []}',
-            "expected a ref, an envelope, a features body, content parts or mm_refs",
+            "expected a ref, an envelope, a features body, content parts or mm_refs, got none",
         ),
     ],
 )

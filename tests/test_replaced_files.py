@@ -265,7 +265,7 @@ def test_a_folder_of_pictures_is_no_stream(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("precious")
     assert main([*command, "--out", out]) == 1
-    assert "--out is a folder" in capsys.readouterr().err
+    assert "expected --out to be a folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "precious"
 

@@ -69,7 +69,7 @@ def read_contents(text: str) -> list[Thing]:
         refs = [Thing("ref", row.ref, "$", ((row.line, row.column),)) for row in found]
         if not refs:
             raise _without_refs(text, failed)
-        is_document = failed.code != "invalid_json" or any(map(opens_json, _lines(text)))
+        is_document = failed.code != "invalid_json" or _opens_json(text)
         return [*([Thing("document", None, error=failed)] if is_document else []), *refs]
     things = [
         thing._replace(line=line if len(documents) > 1 else None)
@@ -92,7 +92,7 @@ def _without_refs(text: str, failed: MMRawError) -> MMRawError:
     if PREFIX in text.lower():
         message = "expected a ref that starts with mmraw: in lower case, got another spelling"
         return MMRawError("not_a_ref", message)
-    if failed.code == "invalid_json" and not _OPENS_JSON.match(text):
+    if failed.code == "invalid_json" and not _opens_json(text):
         message = f"expected a ref or a document, got {len(text)} characters without one"
         return MMRawError("not_a_ref", message)
     return failed
@@ -115,6 +115,11 @@ def _documents(text: str) -> list[tuple[int, Any]]:
         if len(rows) > 1 and not all(isinstance(value, _Text) for _, value in rows):
             return rows
     raise failed
+
+
+def _opens_json(text: str) -> bool:
+    """Whether a line of it begins as JSON does."""
+    return any(map(opens_json, _lines(text)))
 
 
 def _lines(text: str) -> list[bytes]:

@@ -105,7 +105,7 @@ def names_in(wheel: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def found_in(tree: ast.AST, name: str) -> str:
-    """Describes what a module has under a name of one or two parts: parameters, a text, or the kind.
+    """Describes what a module has under a name: parameters, a text, or the kind.
 
     The kinds are `class`, `field` (of a class or module), `attribute` (given to `self`), `missing`.
     """

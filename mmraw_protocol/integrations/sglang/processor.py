@@ -70,8 +70,7 @@ def _takes_refs(processor: Any, images: RefImages, forms: list[str]) -> Callable
             found = await original(loaded, *args, **{**given, "input_text": compact})
             _compare(found, loaded, refs, images)
             if compact is not prompt and list(prompt) != list(found.input_ids):
-                message = "expected the token ids that SGLang makes of the prompt, got others"
-                raise MMRawError("span_mismatch", message, "")
+                raise MMRawError("span_mismatch", "expected SGLang's token ids, got others", "")
             return found
         except MMRawError as error:
             failed = error
@@ -112,7 +111,7 @@ def check_beside(ref: RawMMRef, item: Any, path: str = "$", *hashes: str | None)
     own = item.get("content_hash") if isinstance(item, Mapping) else None
     for digest in filter(None, (own, *hashes)):
         if not str(digest).removeprefix("sha256:").lower().startswith(ref.mm_hash):
-            raise MMRawError("hash_mismatch", "a content_hash beside a ref is its file's", path)
+            raise MMRawError("hash_mismatch", "expected the ref's content_hash, got another", path)
 
 
 def url_of(item: Any) -> Any:
