@@ -1,4 +1,4 @@
-"""What the folders of spec/families/ say of their families in family.json."""
+"""Reads family.json of the folders of spec/families/."""
 
 from __future__ import annotations
 

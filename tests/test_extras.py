@@ -1,4 +1,4 @@
-"""What is missing without an extra is named, with the extra that brings it."""
+"""A package that is missing is named with the extra that brings it."""
 
 import io
 import re
@@ -19,7 +19,7 @@ from mmraw_protocol.wire.rows import RowFile
 
 PACKAGE = Path(__file__).parent.parent / "mmraw_protocol"
 
-#: What needs an extra, and the modules that only the extra brings.
+#: Calls that need an extra, and the modules that only the extra brings.
 FUNCTIONS: dict[str, tuple[Callable[[], object], list[str]]] = {
     "vision": (pillow, ["PIL.Image"]),
     "arrow": (lambda: RowFile(io.BytesIO(b"PAR1")), ["pyarrow.parquet"]),

@@ -1,4 +1,4 @@
-/** What the page shows to those who have nothing at hand. */
+/** The examples of the page. */
 import { formatRef, parseRef } from "../../typescript/src/index.js";
 
 /** A ref with a small picture of its own: the cup of examples/images/coffee.jpg. */

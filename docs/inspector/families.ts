@@ -1,4 +1,4 @@
-/** What each family makes of a picture, with its layout parameters in the reader's hands. */
+/** Each family's layout of a picture, with sliders for its layout parameters. */
 import { FAMILIES, MMRawError, getAdapter, mmHashOf, readHeader, sha256Hex } from "../../typescript/src/index.js";
 import type { Adapter, BuiltInFamily, JsonValue } from "../../typescript/src/index.js";
 import { FAMILY_TABLE } from "../../typescript/src/generated/families.js";
@@ -18,7 +18,7 @@ interface Subject {
 const WITHOUT_PICTURE = { url: null, width: 1920, height: 1080 };
 const MOST_SIDE = 4096;
 
-/** What each family makes of a size that sliders choose. */
+/** Each family's layout of a size that sliders choose. */
 export function sizeCard(): HTMLElement {
   const subject = { ...WITHOUT_PICTURE };
   return el("div", { class: "families-of" }, el("h2", {}, "A picture of any size"), ...familiesOf(subject));

@@ -80,10 +80,10 @@ function isAt(fault: MMRawError, name: string): boolean {
   return next === "" || next === "." || next === "[";
 }
 
-/** What the picture side is made of, of a ref or an envelope. */
+/** The parts of the picture side of a ref or an envelope. */
 type PictureSide = Pick<RawMMRef, "family" | "fingerprint" | "dialect" | "payload" | "mm_hash" | "raw_image_id" | "raw_uri">;
 
-/** What the picture side of a ref says. */
+/** The picture side of a ref. */
 function facts(ref: PictureSide): HTMLElement[] {
   const inline = inlineFacts(ref);
   const rows: [string, Child][] = [...layoutFacts(ref)];

@@ -10,10 +10,10 @@ type Use = (name: string, value: JsonValue) => void;
 
 /** Above this a slider multiplies; below it goes one by one. */
 const LEAST_DOUBLED = 64;
-/** How often a slider doubles and halves the published value, and the steps between two doublings. */
+/** The doublings and halvings of the published value on a slider, and the steps between two. */
 const REACH = 8;
 const STEPS = 2;
-/** Where a parameter is null by default, the slider begins here. */
+/** The start of a slider whose parameter is null by default. */
 const BEGINNINGS = { integer: 256, number: 1 } as const;
 
 /** Label, control and output of every layout parameter that is one value; lists are not turned. */

@@ -69,7 +69,7 @@ function image(url: string | null, kind: string, place: Readonly<Record<string, 
   return svg("image", { class: kind, href: url, ...place, preserveAspectRatio: "none" });
 }
 
-/** How many tiles the payload counts beside the grid: the whole picture, made small. */
+/** The tiles that the payload counts besides the grid: the whole picture, made small. */
 function thumbnailCount({ grid_thw: [, rows, columns], payload }: Layout, { family }: Adapter): number {
   const { num_patches, tiles_hw } = namedGrid(family, payload);
   return tiles_hw === undefined ? 0 : Number(num_patches) - rows * columns;

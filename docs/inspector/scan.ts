@@ -35,7 +35,7 @@ export interface Progress {
 /** So many of each outcome are kept; a page with more of them helps nobody. */
 const MOST_KEPT = 50;
 const ORDER: readonly Outcome[] = ["rejected", "contradicts", "ok"];
-/** How often progress is reported, in bytes. */
+/** Bytes between two reports of progress. */
 const STEP = 1 << 20;
 
 /** Lines that are meant as JSON; others without a ref are words of a log. */
@@ -89,7 +89,7 @@ export function scanText(text: string, runId: string | null): Report {
   if (!isOne) {
     const many = new Collector(runId);
     for (const line of lines) many.addLine(line);
-    // Where no line holds anything, the fault of the whole says more than one fault per line.
+    // If no line has anything, the fault of the whole says more than one fault per line.
     if (many.report().rows.some(({ finding }) => finding.kind !== "document")) return many.report();
   }
   for (const finding of whole) all.add(finding, null);
@@ -101,7 +101,7 @@ export async function scanFile(file: Blob, runId: string | null, tell: (progress
   const all = new Collector(runId);
   const reader = file.stream().getReader();
   const decoder = new TextDecoder();
-  /** What was read of the line that has no end yet. */
+  /** The part of a line whose end was not read yet. */
   let open: string[] = [];
   let [bytes, told] = [0, 0];
   for (;;) {

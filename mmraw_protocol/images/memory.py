@@ -31,9 +31,9 @@ _CHUNK = struct.Struct(">I4s").unpack_from
 
 
 def fits_bound(data: bytes, limits: Limits) -> bool:
-    """Whether decoding in this process stays within the memory budget.
+    """True if a decode in this process stays within the memory budget.
 
-    True for images that the decoder will reject.
+    Also true for images that the decoder will reject.
     """
     if len(data) > limits.inline_image_bytes:
         return True

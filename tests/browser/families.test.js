@@ -1,4 +1,4 @@
-/** What each family makes of a picture, on the inspector's page. */
+/** Each family's layout of a picture, on the inspector's page. */
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -116,7 +116,7 @@ test("content parts and mm_refs are one finding each, with a verdict on every im
   const images = (spans) => ({ images: spans.map(([offset, length]) => ({ url: V2, offset, length })) });
   const [good] = inspectText(JSON.stringify(images([[5, 64], [69, 64]])));
   assert.deepEqual([good.kind, good.faults, good.parts.length], ["mm_refs", [], 2]);
-  // What only the list can tell is no image's own fault.
+  // A fault that only the list shows is no image's own.
   const [bad] = inspectText(JSON.stringify(images([[5, 64], [60, 64]])));
   assert.deepEqual([codes(bad), bad.parts.map(codes)], [["placeholder_invalid $.images[1]"], [[], []]]);
 });

@@ -25,7 +25,7 @@ const annotations = read("meta/annotations.json");
 /** A keyword that ajv does not know is an error, and so is one beside another type than its own. */
 const STRICT = { strict: true, allowUnionTypes: true };
 const ajv = new Ajv2020(STRICT);
-// What the vocabulary describes is known, and its values are checked.
+// The vocabulary's keywords are known, and their values are checked.
 for (const [keyword, value] of Object.entries(annotations.properties)) {
   ajv.addKeyword({ keyword, metaSchema: { ...value, $defs: annotations.$defs } });
 }
@@ -125,7 +125,7 @@ function changed(document, roll) {
   return copy;
 }
 
-/** What the generated check says. */
+/** The result of the generated check. */
 function accepted({ name }, document) {
   const faults = new Faults();
   checks[`check${name}`](document, "$", DEFAULT_LIMITS, faults);

@@ -1,4 +1,4 @@
-/** What the library knows of dialects and families, it has from the generated tables. */
+/** The library takes its facts on dialects and families from the generated tables. */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
