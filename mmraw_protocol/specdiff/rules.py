@@ -69,8 +69,8 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("pattern-added", "reader", "a pattern where there was none"),
     ("pattern-removed", "writer", "no pattern where there was one"),
     ("pattern-changed", "both", "another pattern: which texts fit cannot be compared"),
-    ("bound-tightened", "reader", "a length, size or number may be less far"),
-    ("bound-loosened", "writer", "a length, size or number may be further"),
+    ("bound-tightened", "reader", "the range of a length, size or number became smaller"),
+    ("bound-loosened", "writer", "the range of a length, size or number became larger"),
     ("keyword-changed", "both", "a keyword that the gate does not compare in detail"),
     # families
     ("variant-added", "reader", "a family became built in: its payload is checked now"),

@@ -120,7 +120,7 @@ for (const [text, expected] of REFUSED) {
   });
 }
 
-/** The code and the message of an error. */
+/** The message of an error. */
 function reason(work) {
   try {
     work();
