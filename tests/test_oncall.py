@@ -269,7 +269,7 @@ def test_two_configurations_are_compared(
     file.write_text(json.dumps({"image_processor_type": "Qwen2VLImageProcessor", **parameters}))
     assert main(["diff-config", "qwen2_vl", str(file)]) == 1
     told = capsys.readouterr().out
-    assert told.startswith("1 layout parameters differ: max_pixels\n")
+    assert told.startswith("they differ in 1 layout parameter: max_pixels\n")
     assert main(["diff-config", "qwen2_vl", "qwen2_5_vl"]) == 0
     assert capsys.readouterr().out.startswith("the same layout: ")
     assert main(["diff-config", "qwen2_vl", "kimi_k25", "--json"]) == 1

@@ -273,9 +273,9 @@ def test_the_command_line_says_what_became_of_images(
     assert "image_transparent" in capsys.readouterr().err
     assert main([*command, "--alpha", "white", "--orientation", "apply"]) == 0
     said = capsys.readouterr().err
-    assert "1 images not fully opaque, put on white" in said
-    assert "1 images turned as their EXIF says" in said
+    assert "1 image not fully opaque, put on white" in said
+    assert "1 image turned as EXIF says" in said
     assert main([*command, "--alpha", "drop"]) == 0
     said = capsys.readouterr().err
     assert "alpha dropped" in said
-    assert "packed as they stand" in said
+    assert "packed as stored" in said

@@ -10,7 +10,7 @@ from ..families import AUTO, Adapter, get_adapter
 from ..wire._generated.families import FAMILIES
 from ..wire.errors import MMRawError
 from .layouts import parameters_of
-from .output import print_json, print_table
+from .output import counted, print_json, print_table
 
 EXAMPLE = "mmraw diff-config checkpoints/renderer checkpoints/server"
 
@@ -64,7 +64,7 @@ def _verdict(first: Adapter, second: Adapter, differing: list[str]) -> str:
         return f"different families: A is of {first.family}, B of {second.family}"
     if not differing:
         return f"the same layout: family {first.family}, fingerprint {first.fingerprint()}"
-    return f"{len(differing)} layout parameters differ: {', '.join(differing)}"
+    return f"they differ in {counted(len(differing), 'layout parameter')}: {', '.join(differing)}"
 
 
 def _side(adapter: Adapter, values: dict[str, Any]) -> dict[str, Any]:

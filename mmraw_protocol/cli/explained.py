@@ -21,7 +21,7 @@ from ..wire.ref import RawMMRef
 from .contents import Thing
 from .diagnosis import family_hint, hints_for
 from .layouts import told_fingerprint
-from .output import shorten, size_of
+from .output import counted, shorten, size_of
 from .url_images import find_url_images, image_row
 
 Row = tuple[str, str, str]
@@ -114,7 +114,7 @@ def _explain_features(thing: Thing, verifier: Verifier) -> Explained:
             for (name, text, place), (line, column) in zip(rows, thing.places, strict=True)
         ]
     faults = [fault for image in images for fault in image.verdict.faults]
-    summary = _counted(len(images))
+    summary = counted(len(images), "image")
     return Explained(thing, "features body", value, rows, {}, faults, [], summary)
 
 
@@ -136,7 +136,7 @@ def _explain_urls(thing: Thing, verifier: Verifier) -> Explained:
                 images.append(VerifiedImage(path, image.ref, verdict))
     rows = [image_row(image) for image in found.images] or [("(none)", "", "no images")]
     faults = [fault for image in images for fault in image.verdict.faults]
-    summary = _counted(len(found.images))
+    summary = counted(len(found.images), "image")
     return Explained(thing, found.kind, found.value, rows, {}, faults, [], summary)
 
 
@@ -148,10 +148,6 @@ _READERS = {
     "mm_refs": _explain_urls,
     "messages": _explain_urls,
 }
-
-
-def _counted(images: int) -> str:
-    return "1 image" if images == 1 else f"{images} images"
 
 
 def _hints_of(image: VerifiedImage) -> list[str]:

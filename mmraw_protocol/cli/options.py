@@ -12,6 +12,7 @@ from ..conversation import environment
 from ..wire._generated.dialects import DEFAULT_DIALECT, WRITABLE
 from ..wire._generated.families import DEFAULT_FAMILY, FAMILIES
 from ..wire.errors import MMRawError
+from .output import counted
 
 if TYPE_CHECKING:
     from ..families import Adapter
@@ -144,8 +145,8 @@ def add_preparation(parser: argparse.ArgumentParser) -> None:
 
 
 _NOTES = {
-    "orientation_kept": "turned by their EXIF, packed as they stand (--orientation apply)",
-    "orientation_applied": "turned as their EXIF says",
+    "orientation_kept": "turned by EXIF, packed as stored (--orientation apply)",
+    "orientation_applied": "turned as EXIF says",
     "alpha_dropped": "not fully opaque, alpha dropped",
     "alpha_on_white": "not fully opaque, put on white",
 }
@@ -154,7 +155,7 @@ _NOTES = {
 def tell_notes(noted: Mapping[str, int]) -> None:
     """Says on standard error what became of orientation and alpha."""
     for note, count in sorted(noted.items()):
-        print(f"mmraw: {count} images {_NOTES[note]}", file=sys.stderr)
+        print(f"mmraw: {counted(count, 'image')} {_NOTES[note]}", file=sys.stderr)
 
 
 def add_modes(parser: argparse.ArgumentParser) -> None:

@@ -131,6 +131,11 @@ def shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 20]}... ({len(text)} characters)"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def size_of(count: int) -> str:
     """Bytes for people: 812 B, 47.9 KB, 3.1 MB."""
     value = float(count)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..files.names import Named, expanded
+from .output import counted
 
 #: The start of a data: URL of an image in JSON, and its name in reports.
 DATA_IMAGES = {b'"data:image': "data: images"}
@@ -91,7 +92,7 @@ class Seen:
             return "nothing at all"
         lines = self._lines + (not self._tail.endswith(b"\n"))
         if next(self._rows(), None) is not None:
-            return f"{lines} {'row' if lines == 1 else 'rows'}"
+            return counted(lines, "row")
         return "one document" if sample[:1] in b"[{" else f"{lines} lines that are no JSON"
 
     def _rows(self) -> Iterator[Any]:
