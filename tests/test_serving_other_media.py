@@ -1,4 +1,4 @@
-"""What a server may load itself: media that hold no ref, unless it takes refs only."""
+"""Media that a server may load itself: those without a ref, unless it takes refs only."""
 
 from typing import Any
 

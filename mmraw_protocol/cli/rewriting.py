@@ -84,7 +84,7 @@ def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> 
     return StorePlace(str(place), args.run_id, {**modes_of(args), **options})
 
 
-#: What a report says of a refusal.
+#: Fields of a refusal in a report.
 _REFUSAL = ("line", "byte", "code", "path", "message", "column")
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 

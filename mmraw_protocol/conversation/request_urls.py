@@ -46,7 +46,7 @@ def prompt_texts(document: Any) -> Iterator[str]:
 
 
 def holds_ref(value: Any) -> bool:
-    """Whether a string somewhere in a value starts as refs do; no recursion, at any depth."""
+    """True if a string somewhere in a value starts as refs do; no recursion, at any depth."""
     waiting = [value]
     while waiting:
         value = waiting.pop()

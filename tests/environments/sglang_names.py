@@ -105,7 +105,7 @@ def names_in(wheel: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def found_in(tree: ast.AST, name: str) -> str:
-    """Describes what a module has under a name: parameters, a text, or the kind.
+    """Describes a definition by a name of one or two parts: parameters, a text, or the kind.
 
     The kinds are `class`, `field` (of a class or module), `attribute` (given to `self`), `missing`.
     """
@@ -130,7 +130,7 @@ def _is(node: ast.AST, name: str) -> bool:
 
 
 def _is_given(owner: ast.AST, name: str) -> bool:
-    """Whether methods of a class give `self` an attribute."""
+    """True if methods of a class give `self` an attribute."""
     methods = [node for node in ast.iter_child_nodes(owner) if isinstance(node, ast.FunctionDef)]
     targets = (
         target

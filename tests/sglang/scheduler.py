@@ -12,7 +12,7 @@ WORD = "yes"
 
 
 def answering(manager: Any, patch: pytest.MonkeyPatch) -> list[Any]:
-    """What a manager sends to its scheduler from now on; each request is answered when it waits."""
+    """Records what a manager sends to its scheduler; each request is answered when it waits."""
     from sglang.srt.managers.io_struct import BatchStrOutput
 
     sent, tasks = list[Any](), set[Any]()

@@ -41,7 +41,7 @@ class Application:
         return self.post(CHAT, model="m", messages=messages, **fields)
 
     def sent_by_chat(self, *turns: list[Any], **fields: Any) -> Any:
-        """What the scheduler gets of a chat."""
+        """Returns what the scheduler gets of a chat."""
         answer = self.chat(*turns, **fields)
         assert answer.status_code == 200, answer.text
         assert answer.json()["choices"][0]["message"]["content"] == WORD
@@ -134,7 +134,7 @@ def test_options_beside_a_ref_of_a_chat(
 
 
 def repeats(text: str, ref: str) -> bool:
-    """Whether any piece of a ref stands in an answer."""
+    """True if any piece of a ref stands in an answer."""
     return any(ref[start : start + 16] in text for start in range(len(ref) - 16))
 
 

@@ -161,7 +161,7 @@ class RefImages:
         raise failed.with_path_prefix(path)
 
     def check_other(self, item: Any, path: str = "$") -> None:
-        """Whether the server itself may load what is no ref; None is nothing to load.
+        """Checks that the server itself may load what is no ref; None is nothing to load.
 
         Args:
             item: As the request has it.
