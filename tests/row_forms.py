@@ -95,6 +95,8 @@ def _saved(folder: Path, rows: Rows) -> Path:
 #: Writes rows below a folder; returns what a data set takes.
 FORMS: dict[str, Callable[[Path, Rows], Any]] = {
     "lines": _file(lines),
+    "array": _file(lambda rows: json.dumps(rows).encode()),
+    "array over many lines": _file(lambda rows: json.dumps(rows, indent=2).encode()),
     "gzip": _file(lambda rows: packed(lines(rows))),
     "zstd": _file(_zstd),
     "MessagePack": _file(lambda rows: b"".join(map(msgspec.msgpack.encode, rows))),

@@ -1,6 +1,7 @@
 """Rows of rollout files by their number, whatever the form; what cannot be sought in is copied."""
 
 import gc
+import json
 import os
 import pickle
 import tempfile
@@ -129,3 +130,17 @@ def test_a_source_without_rows_is_refused(source: Any, code: str) -> None:
     with pytest.raises(MMRawError) as caught:
         indexed_rows(source)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_document_over_many_lines_is_a_row_and_an_array_with_a_fault_is_none(
+    indent: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "rollouts.json"
+    path.write_text("\n" + json.dumps(ROWS[1], indent=indent) + "\n")
+    rows = indexed_rows(path)
+    assert (len(rows), rows[0]) == (1, ROWS[1])
+    path.write_text(json.dumps(ROWS, indent=indent) + "x")
+    with pytest.raises(MMRawError) as caught:
+        indexed_rows(path)
+    assert caught.value.code == "invalid_json"

@@ -1,9 +1,9 @@
 """Rows of rollout files by their number: lines, tables, folders, `datasets` objects.
 
 Lines of a local file and Arrow batches that are not compressed are read where they are. All else
-(compressed files, MessagePack, Parquet, objects in a store) is copied once, as lines or Arrow
-batches, into a temporary file of this process: none of it can be read from the middle of a file
-without what stands before.
+(arrays, compressed files, MessagePack, Parquet, objects in a store) is copied once, as lines or
+Arrow batches, into a temporary file of this process: none of it can be read from the middle of a
+file without what stands before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
+import msgspec
+
+from ..files.checking import is_part_of_a_document
 from ..files.names import STATE, Named, expanded, open_named
+from ..files.reader import Block, LineReader
 from ..files.remote import is_url
 from ..wire.compression import decompressed
 from ..wire.errors import MMRawError
@@ -50,8 +54,8 @@ def indexed_rows(source: str | PathLike[str] | Rows) -> Rows:
 
     Raises:
         MMRawError: source_unavailable (nothing is there, or it cannot be read),
-            unsupported_option (an object without rows by number), missing_dependency, and what an
-            object store raises.
+            invalid_json (an array of rows with a fault in it), unsupported_option (an object
+            without rows by number), missing_dependency, and what an object store raises.
     """
     if not isinstance(source, (str, PathLike)):
         return _Given(source)
@@ -210,9 +214,32 @@ def _rows_of(name: str) -> Rows:
             return _copied(_Mapped, lambda out: _write_batches(file, out))
         read, compression = decompressed(file.read)
         text = JsonText(read)
+        reader = LineReader(text.read)
+        first = reader.next_block() or Block(b"", 1, True)
+        reader.unread(first.data, first.line)
+        pieces = iter(lambda: reader.read(_CHUNK), b"")
+        if first.data.lstrip().startswith(b"[") or is_part_of_a_document(first):
+            return _copied(_Lines, lambda out: out.writelines(_document_rows(b"".join(pieces))))
         if compression is None and not text.was_packed and not is_url(name):
             return _Lines(name)
-        return _copied(_Lines, lambda out: out.writelines(iter(lambda: text.read(_CHUNK), b"")))
+        return _copied(_Lines, lambda out: out.writelines(pieces))
+
+
+def _document_rows(data: bytes) -> Iterator[bytes]:
+    """The rows of one document, a line each: its items if it is an array, else itself.
+
+    Raises:
+        MMRawError: invalid_json.
+    """
+    rows: list[Any] | None = None
+    with suppress(msgspec.MsgspecError, RecursionError):
+        is_array = data.lstrip().startswith(b"[")
+        rows = msgspec.json.decode(data, type=list[msgspec.Raw]) if is_array else [data]
+    if rows is None:
+        message = "expected one JSON array of rows, or a row on each line, got another text"
+        raise MMRawError("invalid_json", message)
+    # Strings of JSON hold no line breaks.
+    return (bytes(row).replace(b"\n", b" ") + b"\n" for row in rows)
 
 
 def _is_mapped(path: str) -> bool:
