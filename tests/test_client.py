@@ -206,7 +206,7 @@ def test_carry_refuses_what_would_lose_or_swap_an_image() -> None:
 def test_the_servers_refusal_of_an_image_is_told_with_code_and_index() -> None:
     body = {
         "error": {
-            "message": "hash_mismatch: the bytes are not those that mm_hash names (image 1)",
+            "message": "hash_mismatch: expected the bytes that mm_hash names, got others (image 1)",
             "type": "invalid_mm_image_ref",
             "param": "features.kwargs_data.image[1]",
             "code": 400,
@@ -222,12 +222,12 @@ def test_the_servers_refusal_of_an_image_is_told_with_code_and_index() -> None:
     assert isinstance(error, ServerError)
     assert (error.code, error.path) == ("hash_mismatch", "$.kwargs_data.image[1]")
     assert (error.status, error.modality, error.index) == (400, "image", 1)
-    assert error.message == "the bytes are not those that mm_hash names (image 1)"
+    assert error.message == "expected the bytes that mm_hash names, got others (image 1)"
     assert len(server.requests) == 1, "a refusal is never tried again"
 
 
 def test_the_plugins_refusal_in_vllms_own_shape_is_told_with_its_code() -> None:
-    words = "the payload's grid is not the one that the image's size gives (image 1)"
+    words = "expected the payload that the image's size gives, got another (image 1)"
     body = {"error": {"message": f"grid_mismatch: {words}", "type": "BadRequestError"}}
     error, _ = run(answers(body, 400))
     assert isinstance(error, ServerError)

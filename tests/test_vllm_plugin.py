@@ -124,7 +124,7 @@ def test_refs_count_in_vllms_own_bound_on_what_a_request_decodes_to(
     (refused,) = load(connector, ref, media_io=io)
     assert isinstance(refused, VLLMValidationError)
     assert str(refused).startswith("limit_exceeded: ")
-    assert "VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES (image 0)" in str(refused)
+    assert "VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES, got more (image 0)" in str(refused)
 
 
 def test_refs_only_refuses_every_other_url_and_tensor(connector: Any, store: LocalStore) -> None:

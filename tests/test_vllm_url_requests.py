@@ -150,7 +150,7 @@ def test_nothing_stands_beside_refs_that_changes_what_they_mean(store: LocalStor
         {"mm_processor_kwargs": {"max_pixels": 65536}},
         {"media_io_kwargs": {"image": {"image_mode": None}}},
     ):
-        assert "sets neither" in server.refusal(chat(ref, **options))
+        assert "expected no mm_processor_kwargs" in server.refusal(chat(ref, **options))
         # Without refs they are vLLM's affair.
         assert server.indices(chat(DATA, **options)) == {}
     empty = {"mm_processor_kwargs": {}, "media_io_kwargs": {"video": {"num_frames": 2}}}

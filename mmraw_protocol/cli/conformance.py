@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     if args.show:
         vectors = [vector for vector in everything if vector.id == args.show]
     if not vectors:
-        message = "no vector has the id of --show" if args.show else "no vector fits --filter"
+        wanted = "the id of a vector in --show" if args.show else "a --filter that fits a vector"
+        message = f"expected {wanted}, got another"
         raise MMRawError("invalid_value", message)
     baseline = read_baseline(args.baseline) if args.baseline else {}
     options = Options(

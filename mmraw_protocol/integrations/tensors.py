@@ -137,7 +137,7 @@ class ImageTensors:
         """
         grid = self.adapter.grid_thw(payload)
         if grid != layout.grid_thw:
-            message = "the image has another layout than the ref names"
+            message = "expected the layout that the ref names, got another from the image"
             raise MMRawError("grid_mismatch", message, "$.payload")
         numbers = {**self._parameters, **to_builtins(payload)}
         numbers |= zip("thw", grid, strict=True)
@@ -151,7 +151,7 @@ class ImageTensors:
             values = [_number(product, numbers) for product in output.values]
             same_shape = list(tensor.shape[: len(shape)]) == shape
             if not same_shape or (values and tensor.flatten().tolist() != values):
-                message = "the processor made another layout than the ref names"
+                message = "expected the layout that the ref names, got another from the processor"
                 raise MMRawError("grid_mismatch", message, "$.payload")
             if output.returned:
                 found[key] = tensor

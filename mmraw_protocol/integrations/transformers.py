@@ -172,7 +172,7 @@ class TensorMaker:
         features = cast("Features", features)
         for modality, places in features.mm_placeholders.items():
             if modality != self.adapter.feature_modality and places:
-                message = "the images are of another modality than the processor's family"
+                message = "expected images of the modality of the processor's family, got others"
                 path = f"$.kwargs_data{key_in_path(modality)}"
                 raise MMRawError("modality_mismatch", message, path)
         self.check_tokens(features, token_ids, pad_token_id)

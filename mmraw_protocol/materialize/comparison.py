@@ -26,11 +26,8 @@ def compare_outer(ref: RawMMRef, mm_hash: str | None, modality: str | None) -> N
         message = "the ref's modality differs from the key it is listed under"
         raise MMRawError("modality_mismatch", message, "$.modality")
     if mm_hash is not None and ref.mm_hash != mm_hash:
-        raise MMRawError(
-            "hash_mismatch",
-            "expected the mm_hash that is listed for the ref, got another",
-            "$.mm_hash",
-        )
+        message = "expected the mm_hash that is listed for the ref, got another"
+        raise MMRawError("hash_mismatch", message, "$.mm_hash")
 
 
 def compare_fingerprint(ref: RawMMRef, adapter: Adapter) -> None:
@@ -41,7 +38,7 @@ def compare_fingerprint(ref: RawMMRef, adapter: Adapter) -> None:
     """
     named = ref.fingerprint is not None
     if named and ref.fingerprint != adapter.fingerprint(ref.dialect):
-        message = "the ref has other layout parameters than this processor's configuration"
+        message = "expected the fingerprint of this processor's configuration, got another"
         raise MMRawError("fingerprint_mismatch", message, "$.fingerprint")
 
 
@@ -65,7 +62,7 @@ def compare_layout(
     compare_fingerprint(ref, adapter)
     layout = adapter.layout(width, height, limits=limits)
     if not agrees(adapter.parse_payload(ref.payload), layout.payload):
-        message = "the payload is not the one that the image's size gives"
+        message = "expected the payload that the image's size gives, got another"
         raise MMRawError("grid_mismatch", message, "$.payload")
     if length is None:
         return layout.placeholder_length

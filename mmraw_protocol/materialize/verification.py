@@ -227,7 +227,7 @@ class Verifier:
         layout = adapter.layout(*size, limits=self.limits)
         if not agrees(adapter.parse_payload(payload), layout.payload):
             width, height = size
-            message = f"the payload is not that of an image of {width} x {height} pixels"
+            message = f"expected the payload of an image of {width} x {height} pixels, got another"
             raise MMRawError("grid_mismatch", message, "$.payload")
 
 

@@ -69,7 +69,7 @@ def open_store(
             options.pop(name, None)
     if unknown := set(options) - set(_OPTIONS[kind]):
         count = len(unknown)
-        message = f"{count} of the options are not among those of this kind of store"
+        message = f"expected the options of this kind of store, got {count} others"
         raise MMRawError("unsupported_option", message)
     scope: Any = {"run_id": run_id, "run_ids": run_ids, "limits": limits}
     store: AssetStore

@@ -343,7 +343,8 @@ def _bytes_of(ref: RawMMRef, store: AssetStore, run_id: str | None, limits: Limi
         data = store.get(cast(str, ref.stored_name), run_id=run_id)
     digest = sha256_hex(data)
     if len(ref.mm_hash) not in (32, 64) or not digest.startswith(ref.mm_hash):
-        raise MMRawError("hash_mismatch", "the bytes are not those that mm_hash names", "$.mm_hash")
+        message = "expected the bytes that mm_hash names, got others"
+        raise MMRawError("hash_mismatch", message, "$.mm_hash")
     return data
 
 

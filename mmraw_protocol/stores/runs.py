@@ -62,7 +62,7 @@ class RunScope(msgspec.Struct, frozen=True):
         """
         if run_id is None:
             if self.run_ids is not None:
-                message = "the store holds several runs; the ref must name its own"
+                message = "expected a run in the ref, since the store holds several; got none"
                 raise MMRawError("run_mismatch", message, "$.run_id")
             return
         label = _label(run_id)

@@ -118,5 +118,5 @@ def check_uuid(uuid: Any, mm_hash: str, path: str) -> None:
         MMRawError: hash_mismatch.
     """
     if uuid not in (None, mm_hash):
-        message = "a ref's uuid must be its mm_hash: it is the image's key in every cache"
+        message = "expected the ref's mm_hash as its uuid, the key in every cache; got another"
         raise MMRawError("hash_mismatch", message, path)

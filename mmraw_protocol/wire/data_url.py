@@ -161,7 +161,7 @@ def check_label_names(
     """
     label = uri if uri is not None and uri.startswith("file:") else None
     if named and label is not None and parse_file_label(label) != stored_name:
-        message = "a file: label must accompany a raw_image_id equal to its last segment"
+        message = "expected a file: label with a raw_image_id equal to its last segment"
         raise MMRawError("invalid_raw_uri", message, f"{path}.raw_uri")
 
 

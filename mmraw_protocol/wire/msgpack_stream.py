@@ -263,7 +263,8 @@ def _quoted(reader: PackedReader, token: Token, encoding: str) -> Iterator[bytes
         except UnicodeDecodeError:
             text = None
         if text is None:
-            raise MMRawError("invalid_encoding", f"a string at byte {token.at + 1} is not UTF-8")
+            message = f"expected UTF-8, got another byte in the string at byte {token.at + 1}"
+            raise MMRawError("invalid_encoding", message)
         yield encode_basestring_ascii(text)[1:-1].encode("ascii")
     yield b'"'
 

@@ -187,7 +187,7 @@ def _check_values(document: Document, limits: Limits, path: str) -> None:
         return
     if document.spells_tensor_key():
         raise processed_payload(path)
-    message = f"more than {limits.listed_values} JSON values; this family needs about 20"
+    message = f"expected at most {limits.listed_values} JSON values, got more; refs need about 20"
     raise MMRawError("limit_exceeded", message, path)
 
 

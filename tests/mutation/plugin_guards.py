@@ -118,7 +118,7 @@ GUARDS = [
     Guard(
         "counts of tokens are compared before the engine",
         RENDERERS,
-        "place.get_num_embeds() != name.num_tokens",
+        "count != name.num_tokens",
         "False",
         f"{NAMES} -k count",
     ),

@@ -70,7 +70,7 @@ function imageOf(row: ContentPart, index: number, limits: Limits): ContentImage 
   const uuid = row.uuid ?? null;
   if (found.ref !== null && uuid !== null && uuid !== found.ref.mm_hash) {
     const reason =
-      "a ref's uuid must be its mm_hash: it is the image's key in every cache";
+      "expected the ref's mm_hash as its uuid, the key in every cache; got another";
     throw new MMRawError("hash_mismatch", reason, `$[${index}].uuid`);
   }
   return { ...found, uuid };

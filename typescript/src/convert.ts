@@ -247,7 +247,7 @@ export function checkHash(data: Uint8Array, mmHash: string): void {
   if (!long || !sha256Hex(data).startsWith(mmHash)) {
     throw new MMRawError(
       "hash_mismatch",
-      "the bytes are not those that mm_hash names",
+      "expected the bytes that mm_hash names, got others",
       "$.mm_hash",
     );
   }

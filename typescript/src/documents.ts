@@ -40,7 +40,7 @@ function read(
   // Documents of built-in families hold about 20 values; more are rejected unread.
   if (document.marks > few && isBuiltIn(familyOf(document.value))) {
     if (TENSOR_KEY.test(document.text)) throw processedPayload(path);
-    const reason = `more than ${few} JSON values; this family needs about 20`;
+    const reason = `expected at most ${few} JSON values, got more; refs need about 20`;
     throw new MMRawError("limit_exceeded", reason, path);
   }
   const value = strict(document);

@@ -29,7 +29,7 @@ export function storedName(value: Sourced): string | null {
 export function checkLabelNames({ raw_image_id, raw_uri }: Sourced, named: boolean): void {
   if (!named || raw_uri === null || !raw_uri.startsWith("file:")) return;
   if (parseFileLabel(raw_uri) !== raw_image_id) {
-    const reason = "a file: label must accompany a raw_image_id equal to its last segment";
+    const reason = "expected a file: label with a raw_image_id equal to its last segment";
     throw new MMRawError("invalid_raw_uri", reason, "$.raw_uri");
   }
 }

@@ -158,7 +158,7 @@ function gridCheck(
   if (layout instanceof MMRawError) return contradicts("grid", layout.withPathPrefix(path));
   if (!agrees(ref.payload, layout.payload)) {
     const { width, height } = header;
-    const reason = `the payload is not that of an image of ${width} x ${height} pixels`;
+    const reason = `expected the payload of an image of ${width} x ${height} pixels, got another`;
     return contradicts("grid", new MMRawError("grid_mismatch", reason, `${path}.payload`));
   }
   const tokens = layout.num_tokens.toLocaleString("en");

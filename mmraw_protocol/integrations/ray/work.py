@@ -134,7 +134,8 @@ def _fsck_batch(
     for mention, (_, row) in found.mentions.items():
         digest, size, error = _stored(store, mention.raw_image_id, mention.run_id, os.getpid())
         if error is None and not digest.startswith(mention.mm_hash or ""):
-            error = MMRawError("hash_mismatch", "the stored image has another hash than is named")
+            message = "expected a stored image with the hash that is named, got another"
+            error = MMRawError("hash_mismatch", message)
         results.add(row, None, "image", error, size)
     return results.batch()
 

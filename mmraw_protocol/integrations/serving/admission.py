@@ -165,7 +165,7 @@ class Loads:
         most = budget.most - budget.most // FILES
         try:
             if self.held + total > most:
-                message = "the images of a request take more than MMRAW_INFLIGHT_BYTES"
+                message = "expected images of a request within MMRAW_INFLIGHT_BYTES, got more"
                 for _, turn in group:
                     _settle(turn, MMRawError("limit_exceeded", message))
                 return

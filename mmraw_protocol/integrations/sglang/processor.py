@@ -145,7 +145,8 @@ def _refs(image_data: Any, request: Any, images: RefImages) -> dict[int, RawMMRe
             images.check_other(item, path)
     if found:
         if getattr(request, "mm_hashes", None):
-            raise MMRawError("unsupported_option", "a request with refs has no mm_hashes")
+            message = "expected no mm_hashes in a request with refs, got some"
+            raise MMRawError("unsupported_option", message)
         # The digest of a file stands for the file, and never for the picture of a ref.
         request.mm_content_hashes = [None if i in found else h for i, h in enumerate(hashes)]
     return found
@@ -164,7 +165,7 @@ def _compare(found: Any, loaded: list[Any], refs: Iterable[int], images: RefImag
         # Models of Transformers have one item of all images, which SGLang files by its pixels.
         items = [SimpleNamespace(offsets=[p], model_specific_data={}, hash="") for p in places]
     if len(items) != len(loaded):
-        message = f"the prompt has places for {len(items)} of {len(loaded)} images"
+        message = f"expected places for {len(loaded)} images in the prompt, got {len(items)}"
         raise MMRawError("lengths_differ", message)
     for index in refs:
         item, picture = items[index], loaded[index]

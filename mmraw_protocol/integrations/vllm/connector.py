@@ -90,7 +90,7 @@ def _media(image: Image, media_io: Any) -> Any:
     except ValueError:
         is_over = True
     if is_over:
-        message = "the media of a request decode to more than VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES"
+        message = "expected media within VLLM_MAX_MEDIA_REQUEST_DECODE_BYTES, got more"
         raise MMRawError("limit_exceeded", message)
     return MediaWithBytes(image, image.info[INFO].identity.encode())
 

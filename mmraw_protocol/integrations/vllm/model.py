@@ -100,7 +100,7 @@ def _token_id(config: Any, vocabulary: Mapping[str, int] | None, token: str) -> 
     if vocabulary is None:
         return int(config.hf_config.image_token_id)
     if token not in vocabulary:
-        message = "the server's tokenizer does not know the tokens of the model's family"
+        message = "expected the tokens of the model's family in the server's tokenizer, got others"
         raise MMRawError("invalid_config", message)
     return int(vocabulary[token])
 

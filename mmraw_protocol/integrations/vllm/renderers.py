@@ -109,8 +109,11 @@ def _compare(prompt: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         names = [name_of(item) for item in listed(items)]
         places: list[Any] = found["mm_placeholders"][modality] if any(names) else []
         for index, (name, place) in enumerate(zip(names, places, strict=False)):
-            if name is not None and place.get_num_embeds() != name.num_tokens:
-                message = "the server's processor gives another count of placeholder tokens"
+            count = place.get_num_embeds()
+            if name is not None and count != name.num_tokens:
+                message = (
+                    f"expected {name.num_tokens} tokens, got {count} of the server's processor"
+                )
                 raise MMRawError("placeholder_mismatch", message, f"$.images[{index}]")
     request = process.announced.get()
     expected = None if request is None else request.expanded

@@ -59,7 +59,7 @@ def _check_beside(document: Document, served: Served) -> None:
     given: Any = document.get("media_io_kwargs")
     loader = cast("Document", given) if isinstance(given, dict) else {}
     if document.get("mm_processor_kwargs") or loader.get("image"):
-        message = "a request with refs sets neither mm_processor_kwargs nor media_io_kwargs.image"
+        message = "expected no mm_processor_kwargs or media_io_kwargs.image beside refs, got one"
         raise MMRawError("unsupported_option", message)
     if document.get("content_parts"):
         _check_parts(document["content_parts"], document.get("token_ids"), served)
@@ -74,7 +74,7 @@ def _check_parts(parts: Any, token_ids: Any, served: Served) -> None:
         return  # vLLM refuses it
     for index, entry in enumerate(entries):
         if entry.get("type") != PART_TYPE and is_ref(entry.get("url")):
-            message = f"a ref stands in a part of another type than image_url (part {index})"
+            message = f"expected refs in parts of type image_url, got another type in part {index}"
             raise MMRawError("invalid_value", message)
     # A model may expand the same token for videos.
     if served.target is None or {entry.get("type") for entry in entries} != {PART_TYPE}:

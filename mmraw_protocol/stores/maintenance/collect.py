@@ -98,7 +98,8 @@ def collect(
     check_age(older_than)
     files = list(files)
     if not files:
-        raise MMRawError("missing_field", "name the rollout files whose images must stay")
+        message = "expected the rollout files whose images must stay, got none"
+        raise MMRawError("missing_field", message)
     report = CollectReport()
     # Listed before the files are read: what is put from now on is no candidate.
     items = list(objects_of(store))

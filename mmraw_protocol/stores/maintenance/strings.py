@@ -49,7 +49,8 @@ def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
         if document is _BROKEN and number == 1:
             document = _parse(_rest(data, read_line))
         if document is _BROKEN:
-            raise MMRawError("invalid_json", f"not JSON in the document of line {number}")
+            message = f"expected JSON in the document of line {number}, got other text"
+            raise MMRawError("invalid_json", message)
         yield from strings_in_value(document, number)
 
 
@@ -103,7 +104,7 @@ def _rest(data: bytes, read_line: Callable[[int], bytes]) -> bytes:
         parts.append(data)
         left -= len(data)
     if left <= 0:
-        message = f"a document over many lines has more than {MOST_BYTES} bytes"
+        message = f"expected at most {MOST_BYTES} bytes in a document over many lines, got more"
         raise MMRawError("limit_exceeded", message)
     return b"".join(parts)
 
@@ -126,9 +127,9 @@ def _parse(data: bytes) -> Any:
             return text.strip()
         return json.loads(text, object_pairs_hook=_Pairs)
     except UnicodeDecodeError:
-        message = "the file is not UTF-8"
+        message = "expected UTF-8, got another byte"
     except RecursionError:
-        code, message = "limit_exceeded", "a document is nested too deeply"
+        code, message = "limit_exceeded", "expected JSON that is not nested so deeply"
     except ValueError:
         return _BROKEN
     raise MMRawError(code, message)
