@@ -118,7 +118,7 @@ def _documents(text: str) -> list[tuple[int, Any]]:
 
 
 def _opens_json(text: str) -> bool:
-    """Whether a line of it begins as JSON does."""
+    """True if a line of it begins as JSON does."""
     return any(map(opens_json, _lines(text)))
 
 
