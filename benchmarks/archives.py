@@ -42,10 +42,10 @@ from mmraw_protocol import (
     open_store,
     pack_images,
 )
-from mmraw_protocol.files import ConvertJob, StorePlace, rewrite
+from mmraw_protocol.files import ConvertJob, StoreSpec, rewrite
 
 RUN, BUCKET, FAMILY = "exp42", "s3://images", "qwen_vl"
-PLACE = StorePlace(f"{BUCKET}/store", RUN)
+PLACE = StoreSpec(f"{BUCKET}/store", RUN)
 DIALECTS = ("v1", "v2", "v3", "bare-data")
 _adapter: Any = get_adapter(FAMILY)
 CONFIG: dict[str, Any] = msgspec.to_builtins(_adapter.config)

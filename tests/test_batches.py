@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError, open_store, parse_ref
-from mmraw_protocol.files import ConvertJob, StorePlace, rewrite
+from mmraw_protocol.files import ConvertJob, StoreSpec, rewrite
 from mmraw_protocol.files.batches import (
     convert_batch,
     describe_batch,
@@ -150,7 +150,7 @@ def test_text_that_is_no_document_is_refused_in_a_column_of_documents_alone() ->
 
 
 def test_images_move_into_the_store_and_back(tmp_path: Path) -> None:
-    place = StorePlace(str(tmp_path / "images"), "exp42")
+    place = StoreSpec(str(tmp_path / "images"), "exp42")
     kind, value = LAYOUTS["messages"]
     given = batch_of([value(PICTURE), value("data:image/png;base64,AAAA")], kind)
     moved, results = offload_batch(given, store=place)
@@ -169,7 +169,7 @@ def test_a_store_that_fails_is_no_fault_of_the_rows(
     def fail(*args: Any, **options: Any) -> Any:
         raise MMRawError(code, "no answer")
 
-    place = StorePlace(str(tmp_path / code))
+    place = StoreSpec(str(tmp_path / code))
     monkeypatch.setattr(LocalStore, "put", fail)
     with pytest.raises(MMRawError) as caught:
         offload_batch(batch_of([PICTURE], pa.string()), store=place)
@@ -179,7 +179,7 @@ def test_a_store_that_fails_is_no_fault_of_the_rows(
 
 
 def test_an_image_that_is_missing_is_a_refusal(tmp_path: Path) -> None:
-    place = StorePlace(str(tmp_path / "images"))
+    place = StoreSpec(str(tmp_path / "images"))
     moved = offload_batch(batch_of([PICTURE], pa.string()), store=place).rows
     LocalStore(tmp_path / "images").delete(next(LocalStore(tmp_path / "images").list()))
     rows, results = inline_batch(moved, store=place)
@@ -224,7 +224,7 @@ def test_functions_go_to_other_processes_and_open_a_store_once(
         "mmraw_protocol.files.jobs.open_store",
         lambda *args, **options: opened.append(args) or open_store(*args, **options),
     )
-    work = partial(offload_batch, store=StorePlace(str(tmp_path / "images")))
+    work = partial(offload_batch, store=StoreSpec(str(tmp_path / "images")))
     given = batch_of([PICTURE], pa.string())
     for _ in range(3):
         pickle.loads(pickle.dumps(work))(given)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmraw_protocol import MMRawError
-from mmraw_protocol.files import Heads, Report, rewrite
+from mmraw_protocol.files import Report, StringPrefixes, rewrite
 
 #: Texts that the rewriter below looks for; the same letters also occur elsewhere.
 HEAD = "mm:"
@@ -24,7 +24,7 @@ class Shout:
     def __init__(self, *, identity: bool = False, most: int = 1 << 20) -> None:
         self.identity = identity
         self.most = most
-        self.heads = Heads([HEAD], keys=True, bare=[HEAD])
+        self.prefixes = StringPrefixes([HEAD], keys=True, bare=[HEAD])
         self.seen: list[tuple[str, str | None]] = []
 
     def open(self) -> "Shout":
@@ -36,7 +36,7 @@ class Shout:
             raise MMRawError("not_a_ref", "no")
         return text if self.identity else new_text(text)
 
-    def take_notes(self) -> list[tuple[str, int]]:
+    def drain_stats(self) -> list[tuple[str, int]]:
         return []
 
 

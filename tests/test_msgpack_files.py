@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from test_url_files import LENGTH, PLACES, conversation, said
 
 from mmraw_protocol import MMRawError, get_adapter, mm_refs, parse_mm_refs, ref_messages
-from mmraw_protocol.files.heads import Heads
 from mmraw_protocol.files.packed import packed_pieces
+from mmraw_protocol.files.prefixes import StringPrefixes
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.msgpack import is_msgpack, parse_msgpack
 from mmraw_protocol.wire.msgpack_stream import JsonText, json_lines
@@ -107,14 +107,16 @@ def test_documents_are_read_as_the_lines_of_json_that_say_the_same(
 @given(documents, st.integers(0, 99))
 def test_what_is_not_looked_for_stays_byte_for_byte(rows: list[Any], seed: int) -> None:
     data = b"".join(map(pack, rows))
-    pieces = packed_pieces(reader(data, seed), Heads(["mmraw:"], keys=True), most=1000)
+    pieces = packed_pieces(reader(data, seed), StringPrefixes(["mmraw:"], keys=True), most=1000)
     assert b"".join(piece if isinstance(piece, bytes) else piece.raw for piece in pieces) == data
 
 
 def test_strings_are_found_with_their_keys_wherever_they_stand() -> None:
     row = {"mmraw:key": 1, "a": ["mmraw:x", b"mmraw:y"], "b": {"c": "mmraw:z"}, "d": "MMRAW:"}
     long = "mmraw:" + "x" * 2000
-    pieces = packed_pieces(reader(pack([row, long]), 1), Heads(["mmraw:"], keys=True), most=1000)
+    pieces = packed_pieces(
+        reader(pack([row, long]), 1), StringPrefixes(["mmraw:"], keys=True), most=1000
+    )
     found = [(one.text, one.key) for one in pieces if not isinstance(one, bytes)]
     assert found == [("mmraw:x", None), ("mmraw:z", "c"), (None, None)]
 

@@ -273,10 +273,10 @@ def test_a_folder_of_pictures_is_no_stream(
 @pytest.mark.parametrize("blank", [b"\n", b"  \n", b"\r\n", b"\t \t\n"])
 def test_blank_lines_are_read_in_runs(blank: bytes) -> None:
     """A run of blank lines takes no step for each of them."""
-    from mmraw_protocol.files import Heads
+    from mmraw_protocol.files import StringPrefixes
     from mmraw_protocol.files.lines import are_documents
 
-    heads = Heads(["mmraw:"], bare=["mmraw:"])
+    prefixes = StringPrefixes(["mmraw:"], bare=["mmraw:"])
     steps = []
 
     def count(*_: Any) -> Any:
@@ -288,22 +288,22 @@ def test_blank_lines_are_read_in_runs(blank: bytes) -> None:
         steps.append(0)
         sys.settrace(count)
         try:
-            assert are_documents(block, heads)
+            assert are_documents(block, prefixes)
         finally:
             sys.settrace(None)
         assert len(steps) < 200
-    assert not are_documents(b'{"a":1}\n' + blank + b"x\n", heads)
-    assert not are_documents(b'{"a":\n' + blank + b"1}\n", heads)
+    assert not are_documents(b'{"a":1}\n' + blank + b"x\n", prefixes)
+    assert not are_documents(b'{"a":\n' + blank + b"1}\n", prefixes)
 
 
 def test_an_over_long_string_is_not_collected(tmp_path: Path) -> None:
     """It is passed on once it is longer than any that could be taken."""
-    from mmraw_protocol.files.heads import Heads
+    from mmraw_protocol.files.prefixes import StringPrefixes
     from mmraw_protocol.files.scanner import CHUNK, Found, Scanner
 
     most = 4 * CHUNK
     document = io.BytesIO(b'{"r":"mmraw:' + b"A" * 20 * CHUNK + b'"}\n')
-    scanner = Scanner(document.read, Heads(["mmraw:"]), most=most)
+    scanner = Scanner(document.read, StringPrefixes(["mmraw:"]), most=most)
     found = [piece for piece in scanner.pieces() if isinstance(piece, Found)]
     assert [piece.text for piece in found] == [None]
     assert len(found[0].raw) <= most // 2 + 2 * CHUNK

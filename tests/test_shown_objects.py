@@ -21,7 +21,7 @@ from mmraw_protocol import (
     pack_images,
     parse_features,
 )
-from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, StorePlace
+from mmraw_protocol.files import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.materialize import MaterializedImage
 from mmraw_protocol.stores.maintenance import check, collect
@@ -29,7 +29,7 @@ from mmraw_protocol.system.shown import Shown
 
 PNG = process_programs.png(600)
 LONG = "x" * 5000
-PLACE = StorePlace(LONG, LONG)
+PLACE = StoreSpec(LONG, LONG)
 #: Rooms whose objects are read from documents and pictures.
 READ = ("wire", "images", "families", "conversation")
 
@@ -92,10 +92,10 @@ VALUES: dict[str, Callable[[], Any]] = {
     "a ref": lambda: packed_ref("inline"),
     "a ref of a store": lambda: packed_ref("offload"),
     "an envelope": lambda: packed().item,
-    "a job": lambda: ConvertJob(run_id="r", store=StorePlace(LONG, "r", {"create": False})),
+    "a job": lambda: ConvertJob(run_id="r", store=StoreSpec(LONG, "r", {"create": False})),
     "a job of long texts": lambda: ConvertJob(to=LONG, run_id=LONG, config=LONG, store=PLACE),
     "a job without a store": lambda: OffloadJob(store=None),
-    "a third job": lambda: InlineJob(store=StorePlace("/x")),
+    "a third job": lambda: InlineJob(store=StoreSpec("/x")),
 }
 
 

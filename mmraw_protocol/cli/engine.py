@@ -16,7 +16,7 @@ import msgspec
 
 from ..conversation import environment
 from ..files.job import Job
-from ..files.jobs import StorePlace
+from ..files.jobs import StoreSpec
 from ..wire.errors import ERRORS, MMRawError
 from ..wire.extras import extra_module
 from .output import print_json, print_table
@@ -84,7 +84,7 @@ def fsck_on_ray(args: argparse.Namespace) -> int:
     if place is None or not args.files or args.runs:
         message = "expected rollout files, a store, and no --runs with Ray"
         raise MMRawError("unsupported_option", message)
-    store = StorePlace(str(place), args.run_id, {"create": False})
+    store = StoreSpec(str(place), args.run_id, {"create": False})
     with _started() as ray:
         found = ray.Summary()
         for ds, options in _datasets(args.files, args.keep):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import cast
 
-from ..files import InlineJob, StorePlace
+from ..files import InlineJob, StoreSpec
 from .options import add_store
 from .rewriting import add_rewriting, run_rewriting, store_place
 from .seen import DATA_IMAGES
@@ -21,5 +21,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Inlines; 1 where an image or a document was refused."""
-    store = cast(StorePlace, store_place(args, required=True, create=False))
+    store = cast(StoreSpec, store_place(args, required=True, create=False))
     return run_rewriting(args, InlineJob(store=store), "inlined", images=True, others=DATA_IMAGES)

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from ..conversation import environment
 from ..files.job import Job, Report
-from ..files.jobs import StorePlace
+from ..files.jobs import StoreSpec
 from ..files.names import Named
 from ..files.output import whole_output
 from ..files.prose import rewrite_prose
@@ -69,7 +69,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(wrong=parser.error)
 
 
-def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> StorePlace | None:
+def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> StoreSpec | None:
     """The store that the options or the environment name, for every process to open.
 
     Raises:
@@ -81,7 +81,7 @@ def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> 
             message = f"expected a store in --store or {environment.IMAGE_DIR}, got none"
             raise MMRawError("store_invalid", message)
         return None
-    return StorePlace(str(place), args.run_id, {**modes_of(args), **options})
+    return StoreSpec(str(place), args.run_id, {**modes_of(args), **options})
 
 
 #: Fields of a refusal in a report.

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from ..families import get_adapter
-from ..files.heads import Heads
 from ..files.job import Report
+from ..files.prefixes import StringPrefixes
 from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..images import read_header
@@ -85,7 +85,7 @@ class StatsJob(msgspec.Struct, frozen=True):
 
 
 class _Noting:
-    heads = Heads([*PREFIXES, "data:image"], any_case=True, bare=PREFIXES)
+    prefixes = StringPrefixes([*PREFIXES, "data:image"], any_case=True, bare=PREFIXES)
 
     def __init__(self) -> None:
         self.most = 2 * (DEFAULT_LIMITS.inline_image_bytes // 3 * 4 + 8192)
@@ -110,7 +110,7 @@ class _Noting:
             tokens = get_adapter(ref.family).num_tokens(ref.payload)
             self._notes.append((f"tokens:{ref.family}", tokens))
 
-    def take_notes(self) -> list[tuple[str, int]]:
+    def drain_stats(self) -> list[tuple[str, int]]:
         notes, self._notes = self._notes, []
         return notes
 

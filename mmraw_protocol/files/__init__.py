@@ -6,17 +6,16 @@ command line. `check` reads files as `mmraw validate` does.
 
 from .checking import check, check_stream
 from .counts import MOST_REFUSALS, Counts, Refusal
-from .heads import Heads
 from .job import Job, OnError, Report, Rewriter
-from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
+from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from .output import Output, whole_output
+from .prefixes import StringPrefixes
 from .rewriting import rewrite
 
 __all__ = [
     "MOST_REFUSALS",
     "ConvertJob",
     "Counts",
-    "Heads",
     "InlineJob",
     "Job",
     "OffloadJob",
@@ -25,7 +24,8 @@ __all__ = [
     "Refusal",
     "Report",
     "Rewriter",
-    "StorePlace",
+    "StoreSpec",
+    "StringPrefixes",
     "check",
     "check_stream",
     "rewrite",

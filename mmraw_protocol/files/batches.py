@@ -36,7 +36,7 @@ from ..wire.ref import PREFIX, PREFIXES, is_ref, parse_ref
 from .columns import Place, arrow, holds_text, rewritten
 from .counts import Counts
 from .job import Job, Rewriter
-from .jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
+from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
 from .rewriting import answer, rewrite, rewrite_block
@@ -177,7 +177,7 @@ def rewrite_rows(batch: Any, rewriter: Rewriter, results: Results, documents: Na
 
 def references_batch(
     batch: Any,
-    store: StorePlace,
+    store: StoreSpec,
     *,
     documents: Names = (),
     limits: Limits = DEFAULT_LIMITS,
@@ -191,7 +191,7 @@ def references_batch(
     return batch_of(rows, REFERENCES)
 
 
-def references_of(batch: Any, store: StorePlace, *, documents: Names, limits: Limits) -> References:
+def references_of(batch: Any, store: StoreSpec, *, documents: Names, limits: Limits) -> References:
     """What `read_references` finds in files; the line of a place is the row, from 0."""
     return references_in(_texts(batch, documents), open_once(store), limits=limits)
 
@@ -262,7 +262,7 @@ class _Rewriting:
     ) -> Sequence[bytes | None]:
         """The new texts; those with which nothing happens are the same."""
         new = list(values)
-        heads = self._rewriter.heads
+        prefixes = self._rewriter.prefixes
         lines: list[int] = []
         passed = b""
         self._together(new)
@@ -272,7 +272,7 @@ class _Rewriting:
                 continue
             if self._is_document or value.startswith(_JSON):
                 lines.append(index)
-            elif heads.opens(value[: heads.window]):
+            elif prefixes.opens(value[: prefixes.window]):
                 counts = Counts()
                 new[index] = self._whole(value, key, counts)
                 self._note(counts, column, lambda line, index=index: place(index))
@@ -305,7 +305,7 @@ class _Rewriting:
         if isinstance(new, MMRawError):
             counts.refuse(new, lambda: (1, 1))
             return value
-        counts.notes = self._rewriter.take_notes()
+        counts.notes = self._rewriter.drain_stats()
         text = new.encode()
         counts.count("unchanged" if text == value else "changed")
         return text

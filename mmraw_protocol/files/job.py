@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from .counts import Counts
-from .heads import Heads
+from .prefixes import StringPrefixes
 
 #: What happens where a string is refused: stop without any output, or leave it as it is.
 OnError = Literal["fail", "keep"]
@@ -18,18 +18,18 @@ class Rewriter(Protocol):
     """Rewrites strings.
 
     Attributes:
-        heads: Which strings it wants to see.
+        prefixes: Which strings it wants to see.
         most: Bytes of the longest one that it takes, as it stands in the document.
     """
 
-    heads: Heads
+    prefixes: StringPrefixes
     most: int
 
     def rewrite(self, text: str, key: str | None) -> str:
-        """The new text; the same where nothing is to change. `key` where `heads.keys` asks."""
+        """The new text; the same where nothing is to change. `key` where `prefixes.keys` asks."""
         ...
 
-    def take_notes(self) -> list[tuple[str, int]]:
+    def drain_stats(self) -> list[tuple[str, int]]:
         """What there is to tell of the strings since the last call: names with sizes in bytes."""
         ...
 

@@ -23,8 +23,8 @@ from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.modality import unsupported
 from ..wire.ref import PREFIX, PREFIXES, check_raw_image_id
-from .heads import Heads
 from .moving_images import MovingImages, most_ref_bytes, url_start
+from .prefixes import StringPrefixes
 
 #: Keys under which messages have an image as base64 alone, and how PNG, JPEG, GIF and WebP begin.
 BARE_KEYS = frozenset({"data", "base64", "image", "image_url", "url", "bytes"})
@@ -42,7 +42,7 @@ _DATA_HEAD = re.compile(
 )
 
 
-class StorePlace(Shown, msgspec.Struct, frozen=True):
+class StoreSpec(Shown, msgspec.Struct, frozen=True):
     """How to open a store: each process opens its own.
 
     Attributes:
@@ -81,7 +81,7 @@ class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     to: str = DEFAULT_DIALECT
     run_id: str | None = None
     config: dict[str, Any] | str | None = None
-    store: StorePlace | None = None
+    store: StoreSpec | None = None
     storage: Storage | None = None
     limits: Limits = DEFAULT_LIMITS
 
@@ -99,7 +99,7 @@ class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Converting:
-    heads = Heads(PREFIXES, bare=PREFIXES)
+    prefixes = StringPrefixes(PREFIXES, bare=PREFIXES)
 
     def __init__(self, converter: RefConverter) -> None:
         self._convert = converter.convert
@@ -111,7 +111,7 @@ class _Converting:
     def rewrite(self, text: str, key: str | None) -> str:
         return (self._convert_short if len(text) <= _KNOWN_CHARS else self._convert)(text)
 
-    def take_notes(self) -> list[tuple[str, int]]:
+    def drain_stats(self) -> list[tuple[str, int]]:
         return []
 
 
@@ -124,7 +124,7 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     Without a store (a dry run) images are checked and named, and nothing is stored or changed.
     """
 
-    store: StorePlace | None
+    store: StoreSpec | None
     limits: Limits = DEFAULT_LIMITS
 
     def open(self) -> _Offloading:
@@ -133,7 +133,7 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Offloading(MovingImages):
-    heads = Heads(
+    prefixes = StringPrefixes(
         [PREFIX, *(f"data:{start}" for start in ("image", *MEDIA_TYPES)), *BARE_IMAGES],
         any_case=True,
         bare=[PREFIX],
@@ -174,7 +174,7 @@ class InlineJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     A ref of a stored image stays a ref, with its image in it, in dialects that carry both.
     """
 
-    store: StorePlace
+    store: StoreSpec
     limits: Limits = DEFAULT_LIMITS
 
     def open(self) -> _Inlining:
@@ -187,7 +187,7 @@ class _Inlining(MovingImages):
         super().__init__("inline", store, limits)
         self._images = store
         self._place = url_start(store)
-        self.heads = Heads([self._place, PREFIX], bare=[PREFIX], keys=True)
+        self.prefixes = StringPrefixes([self._place, PREFIX], bare=[PREFIX], keys=True)
 
     def moved(self, text: str, key: str | None) -> str:
         name = text[len(self._place) :]

@@ -12,7 +12,7 @@ import msgspec
 
 from ..wire.json import MAX_DEPTH
 from ..wire.ref import PREFIX, PREFIXES
-from .heads import Heads
+from .prefixes import StringPrefixes
 from .scan_patterns import KEY_AT_END, KEY_WINDOW, decode_string
 
 #: How JSON begins, also in a string: not what Python prints, nor a log's words in brackets.
@@ -55,13 +55,13 @@ def is_text(line: bytes) -> bool:
     return False
 
 
-def are_documents(block: bytes, heads: Heads) -> bool:
+def are_documents(block: bytes, prefixes: StringPrefixes) -> bool:
     """Whether every line that is not blank is one JSON document (or a bare ref)."""
     if not block.isascii() and not _is_utf8(block):
         return False
     if _are_rows(block):
         return True
-    return all(_is_document(line, heads) for line in _without_blank_lines(block).split(b"\n"))
+    return all(_is_document(line, prefixes) for line in _without_blank_lines(block).split(b"\n"))
 
 
 def _are_rows(block: bytes) -> bool:
@@ -89,8 +89,8 @@ def _is_utf8(data: bytes) -> bool:
         return False
 
 
-def _is_document(line: bytes, heads: Heads) -> bool:
-    is_bare = bool(heads.bare) and line.startswith(heads.bare)
+def _is_document(line: bytes, prefixes: StringPrefixes) -> bool:
+    is_bare = bool(prefixes.bare) and line.startswith(prefixes.bare)
     return is_bare or not line.strip(b" \t\r") or is_document(line)
 
 
@@ -104,11 +104,13 @@ def _is_flat(line: bytes) -> bool:
     return True
 
 
-def strings_in(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
+def strings_in(block: bytes, prefixes: StringPrefixes) -> Iterator[tuple[int, int, bool]]:
     """(start, end, bare) of every wanted string in a block of documents, in order; keys apart."""
-    if heads.bare and (block.startswith(heads.bare) or any(b"\n" + b in block for b in heads.bare)):
-        return _strings_and_bare_lines(block, heads)
-    return _strings(block, heads)
+    if prefixes.bare and (
+        block.startswith(prefixes.bare) or any(b"\n" + b in block for b in prefixes.bare)
+    ):
+        return _strings_and_bare_lines(block, prefixes)
+    return _strings(block, prefixes)
 
 
 def text_of(raw: bytes, bare: bool) -> str:
@@ -121,21 +123,23 @@ def place_of(block: bytes, start: int, line: int) -> tuple[int, int]:
     return line + block.count(b"\n", 0, start), start - block.rfind(b"\n", 0, start)
 
 
-def _strings(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
-    return ((*match.span(), False) for match in heads.all_in(block))
+def _strings(block: bytes, prefixes: StringPrefixes) -> Iterator[tuple[int, int, bool]]:
+    return ((*match.span(), False) for match in prefixes.all_in(block))
 
 
-def _strings_and_bare_lines(block: bytes, heads: Heads) -> Iterator[tuple[int, int, bool]]:
+def _strings_and_bare_lines(
+    block: bytes, prefixes: StringPrefixes
+) -> Iterator[tuple[int, int, bool]]:
     """The same where some lines are refs without quotes."""
     begin = 0
     for line in block.split(b"\n"):
         if not line:
             begin += 1
             continue
-        if line.startswith(heads.bare):
+        if line.startswith(prefixes.bare):
             yield begin, begin + len(line.rstrip()), True
         else:
-            for start, end, _ in _strings(line, heads):
+            for start, end, _ in _strings(line, prefixes):
                 yield begin + start, begin + end, False
         begin += len(line) + 1
 

@@ -58,7 +58,7 @@ class MovingImages(abc.ABC):
     def moved(self, text: str, key: str | None) -> str:
         """The same for a string that is no ref."""
 
-    def take_notes(self) -> list[tuple[str, int]]:
+    def drain_stats(self) -> list[tuple[str, int]]:
         """The notes so far, which are cleared."""
         notes, self._notes = self._notes, []
         return notes

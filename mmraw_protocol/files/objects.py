@@ -12,13 +12,13 @@ from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import PREFIXES, is_ref
-from .heads import Heads
+from .prefixes import StringPrefixes
 from .scan_patterns import Found
 from .scanner import ARRAY, MORE, OBJECT, Scanner, State
 from .validation import LISTS, ROW_LISTS, URL_HEAD, Kind, ListKind, are_messages, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
-HEADS = Heads([*PREFIXES, KIND], bare=PREFIXES, keys=True)
+_WANTED = StringPrefixes([*PREFIXES, KIND], bare=PREFIXES, keys=True)
 
 _MARKS = {"kwargs_data": 1, "mm_hashes": 2}
 _FEATURES = 3
@@ -91,7 +91,7 @@ class ObjectScanner(Scanner):
     def __init__(
         self, read: Callable[[int], bytes], *, most: int, most_object: int, line: int = 1
     ) -> None:
-        super().__init__(read, HEADS, most=most, line=line)
+        super().__init__(read, _WANTED, most=most, line=line)
         del self._runs[State.KEY]  # every key is looked at
         self._most_object = most_object
         self._open: list[OpenValue] = []

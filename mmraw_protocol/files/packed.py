@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..wire.msgpack_stream import CHUNK, PackedReader, Token
-from .heads import Heads
+from .prefixes import StringPrefixes
 from .scan_patterns import Found
 
 #: Most bytes of a key that is reported with a matched string.
@@ -13,7 +13,7 @@ _KEY_BYTES = 256
 
 
 def packed_pieces(
-    read: Callable[[int], bytes], heads: Heads, *, most: int
+    read: Callable[[int], bytes], prefixes: StringPrefixes, *, most: int
 ) -> Iterator[bytes | Found]:
     """The documents in order; a found string stands between the bytes around it.
 
@@ -21,7 +21,7 @@ def packed_pieces(
 
     Args:
         read: Gives up to so many bytes, and none at the end.
-        heads: The strings to stop at.
+        prefixes: The strings to stop at.
         most: Bytes of such a string; longer ones are reported without their text.
 
     Raises:
@@ -31,7 +31,7 @@ def packed_pieces(
     passed: list[bytes] = []
     size = 0
     while (token := reader.next()) is not None:
-        for piece in _token(reader, token, heads, most):
+        for piece in _token(reader, token, prefixes, most):
             if isinstance(piece, bytes):
                 passed.append(piece)
                 size += len(piece)
@@ -45,12 +45,16 @@ def packed_pieces(
     yield b"".join(passed)
 
 
-def _token(reader: PackedReader, token: Token, heads: Heads, most: int) -> Iterator[bytes | Found]:
+def _token(
+    reader: PackedReader, token: Token, prefixes: StringPrefixes, most: int
+) -> Iterator[bytes | Found]:
     level = reader.levels[-1] if reader.levels else None
     if token.kind == "text" and level is not None and level.is_at_key:
         is_short = token.size <= _KEY_BYTES
         level.key = reader.peek(token.size).decode("utf-8", "replace") if is_short else None
-    elif token.kind == "text" and _is_wanted(heads, reader.peek(min(token.size, heads.window))):
+    elif token.kind == "text" and _is_wanted(
+        prefixes, reader.peek(min(token.size, prefixes.window))
+    ):
         key = level.key if level is not None and level.is_map else None
         content = b"".join(reader.content(token.size)) if token.size <= most else None
         text = None if content is None else content.decode("utf-8", "replace")
@@ -63,5 +67,5 @@ def _token(reader: PackedReader, token: Token, heads: Heads, most: int) -> Itera
         yield from reader.content(token.size)
 
 
-def _is_wanted(heads: Heads, text: bytes) -> bool:
-    return heads.opens(text) or heads.may_be_json_text(text)
+def _is_wanted(prefixes: StringPrefixes, text: bytes) -> bool:
+    return prefixes.opens(text) or prefixes.may_be_json_text(text)

@@ -79,7 +79,7 @@ def _rewritten(block: Block, rewriter: Rewriter) -> Done:
         counts.count("changed")
         parts += (text[given : found.start], _spelt(new, found))
         given = found.end
-    counts.notes = rewriter.take_notes()
+    counts.notes = rewriter.drain_stats()
     return Done("".join([*parts, text[given:]]).encode(), len(block.data), counts)
 
 

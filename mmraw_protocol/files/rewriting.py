@@ -68,7 +68,7 @@ def rewrite(
     first = reader.read(1)
     reader.unread(first, 1)
     if is_msgpack(first):
-        pieces = packed_pieces(reader.read, rewriter.heads, most=rewriter.most)
+        pieces = packed_pieces(reader.read, rewriter.prefixes, most=rewriter.most)
         return pass_on(_pieces_done(pieces, rewriter, keep, _packed), write, on_error, note)
     work = functools.partial(rewrite_block, rewriter=rewriter, keep=keep)
     open_work = functools.partial(_open_work, job, keep)
@@ -89,7 +89,7 @@ def _blocks_done(
             yield done
             continue
         reader.unread(block.data, block.line)
-        scanner = Scanner(reader.read, rewriter.heads, most=rewriter.most, line=block.line)
+        scanner = Scanner(reader.read, rewriter.prefixes, most=rewriter.most, line=block.line)
         pieces = scanner.pieces(at_least=len(block.data))
         yield from _pieces_done(pieces, rewriter, keep, _spelt)
         reader.unread(scanner.rest, scanner.line)
@@ -107,24 +107,24 @@ def _pieces_done(
             continue
         counts = Counts()
         data = _replaced(piece, rewriter, counts, keep, spelt)
-        counts.notes = rewriter.take_notes()
+        counts.notes = rewriter.drain_stats()
         yield Done(data, len(piece.raw), counts)
 
 
 def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
     """The rewritten block; None where it is not plainly one document a line."""
-    heads = rewriter.heads
+    prefixes = rewriter.prefixes
     data, counts = block.data, Counts()
     if not block.whole:
         return None
     done = _refs_rewritten(block, rewriter, keep)
     if done is not None:
         return done
-    if not are_documents(data, heads):
+    if not are_documents(data, prefixes):
         return None
     rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, counts, keep)
     rewriting.run()
-    counts.notes = rewriter.take_notes()
+    counts.notes = rewriter.drain_stats()
     return Done(rewriting.result(), len(data), counts)
 
 
@@ -139,10 +139,10 @@ def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None
     pieces = REF_VALUE.split(block.data)
     old = pieces[1::2]
     rest = b'"-"'.join(pieces[::2])
-    others = any(prefix in rest for prefix in rewriter.heads.bare)
+    others = any(prefix in rest for prefix in rewriter.prefixes.bare)
     if not old or others or rest.count(b"\n") != block.data.count(b"\n"):
         return None
-    if max(map(len, old)) > rewriter.most // 2 or not are_documents(rest, rewriter.heads):
+    if max(map(len, old)) > rewriter.most // 2 or not are_documents(rest, rewriter.prefixes):
         return None
     counts = Counts()
     new = together(old)
@@ -201,16 +201,16 @@ class _DocumentRewriting:
 
     def run(self) -> bool:
         """Rewrites string by string; whether to go on behind them."""
-        return all(map(self._one, strings_in(self._data, self._rewriter.heads)))
+        return all(map(self._one, strings_in(self._data, self._rewriter.prefixes)))
 
     def _one(self, place: Place) -> bool:
         start, end, bare = place
         raw = self._data[start:end]
-        heads = self._rewriter.heads
-        if not bare and heads.may_be_json(raw):
-            return self._within(raw, start) if heads.may_be_in(raw) else True
+        prefixes = self._rewriter.prefixes
+        if not bare and prefixes.may_be_json(raw):
+            return self._within(raw, start) if prefixes.may_be_in(raw) else True
         text = text_of(raw, bare)
-        key = key_of(self._data, start) if heads.keys else None
+        key = key_of(self._data, start) if prefixes.keys else None
         new = answer(self._rewriter, raw, text, key)
         if new == text:
             self._counts.count("unchanged")
@@ -269,7 +269,7 @@ def _replaced(
     """The bytes in the output of a string that the scanner found."""
     text, is_packed = found.text, spelt is _packed
     quoted = _spelt(text, False) if is_packed and text is not None else found.raw
-    if text is not None and not found.bare and rewriter.heads.may_be_json(quoted):
+    if text is not None and not found.bare and rewriter.prefixes.may_be_json(quoted):
 
         def place(at: int) -> tuple[int, int]:
             return found.line, found.column + (0 if is_packed else at)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import NamedTuple
 
-from .heads import Heads
+from .prefixes import StringPrefixes
 
 #: Longer keys are not reported with a matched string.
 _KEY_CHARS = 64
@@ -50,12 +50,12 @@ class Found(NamedTuple):
     bare: bool = False
 
 
-def plain_runs(heads: Heads) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+def plain_runs(prefixes: StringPrefixes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Up to 64 members of an array, of an object: plain values, each with its comma.
 
     A string is plain if it holds no escapes and does not begin as wanted.
     """
-    unwanted = heads.first_bytes
+    unwanted = prefixes.first_bytes
     plain = rb"(?:" + _SCALAR + rb'|"(?![' + unwanted + rb"])" + _PLAIN + rb'*")'
     member = plain + _WS + rb"," + _WS
     key = rb'"' + _PLAIN + rb'*"' + _WS + rb":" + _WS

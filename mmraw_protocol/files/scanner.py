@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ..wire.errors import MMRawError
 from ..wire.json import MAX_DEPTH
-from .heads import Heads
+from .prefixes import StringPrefixes
 from .scan_patterns import (
     KEY_AND_COLON,
     KEY_WINDOW,
@@ -53,16 +53,16 @@ class Scanner:
 
     Args:
         read: Gives up to so many bytes, and none at the end.
-        heads: The strings to stop at.
+        prefixes: The strings to stop at.
         most: Bytes of such a string; longer ones are reported without their text.
         line: The line at which the input begins.
     """
 
     def __init__(
-        self, read: Callable[[int], bytes], heads: Heads, *, most: int, line: int = 1
+        self, read: Callable[[int], bytes], prefixes: StringPrefixes, *, most: int, line: int = 1
     ) -> None:
         self._read = read
-        self._heads = heads
+        self._prefixes = prefixes
         self._most = most
         self._buffer = b""
         self._position = 0
@@ -81,7 +81,7 @@ class Scanner:
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._steps = [self._start, self._string, self._wanted, *[self._token] * 7]
         # Many members at once that need no look.
-        items, members = plain_runs(heads)
+        items, members = plain_runs(prefixes)
         self._runs: dict[int, re.Pattern[bytes]] = {State.ITEM: items, State.KEY: members}
 
     @property
@@ -195,16 +195,16 @@ class Scanner:
             return None  # between two documents, where reading may stop
         if not self._on_fresh_line:
             self._fail("a second document on one line")
-        if self._heads.bare and following not in b'{["':
+        if self._prefixes.bare and following not in b'{["':
             return self._bare_line()
         self._on_fresh_line = False
         self._state = State.VALUE
         return None
 
     def _bare_line(self) -> Found | None:
-        if self._lacks(max(map(len, self._heads.bare))):
+        if self._lacks(max(map(len, self._prefixes.bare))):
             return MORE
-        if not self._buffer.startswith(self._heads.bare, self._position):
+        if not self._buffer.startswith(self._prefixes.bare, self._position):
             self._on_fresh_line = False
             self._state = State.VALUE
             return None
@@ -304,9 +304,9 @@ class Scanner:
         return None
 
     def _open_string(self) -> Found | None:
-        if self._lacks(self._heads.window):
+        if self._lacks(self._prefixes.window):
             return MORE
-        if self._heads.begins(self._buffer, self._position):
+        if self._prefixes.begins(self._buffer, self._position):
             self._state = State.WANTED
             self._checked = 1
         else:

@@ -22,8 +22,8 @@ from mmraw_protocol import (
     parse_ref,
 )
 from mmraw_protocol.conformance.vectors import Vector, expand, read_vectors, vectors_folder
-from mmraw_protocol.files.heads import Heads
 from mmraw_protocol.files.packed import packed_pieces
+from mmraw_protocol.files.prefixes import StringPrefixes
 from mmraw_protocol.images import decode_rgb, read_header
 from mmraw_protocol.images.memory import fits_bound
 from mmraw_protocol.wire._generated.limits import Limits
@@ -112,7 +112,7 @@ def msgpack_file(data: bytes) -> None:
         return
     for line in lines.splitlines():
         json.loads(line)
-    pieces = packed_pieces(io.BytesIO(data).read, Heads(["mmraw:"], keys=True), most=1000)
+    pieces = packed_pieces(io.BytesIO(data).read, StringPrefixes(["mmraw:"], keys=True), most=1000)
     given = b"".join(piece if isinstance(piece, bytes) else piece.raw for piece in pieces)
     assert given == data, "what is passed on is not what was read"
 

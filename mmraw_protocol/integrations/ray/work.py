@@ -10,7 +10,7 @@ from typing import Any
 from ...files.batches import Rewritten, open_once, references_of, rewrite_batch, validate_batch
 from ...files.columns import arrow
 from ...files.job import Job
-from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StorePlace
+from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from ...files.results import STORE_FAILS, Names, Results
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
@@ -77,7 +77,7 @@ def validate(
 
 def fsck(
     ds: Any,
-    store: StorePlace,
+    store: StoreSpec,
     *,
     keep: Names = (),
     documents: Names = (),
@@ -124,7 +124,7 @@ def _results_of(work: Callable[[Any], Rewritten], batch: Any) -> Any:
 
 
 def _fsck_batch(
-    batch: Any, *, store: StorePlace, keep: Names, documents: Names, limits: Limits
+    batch: Any, *, store: StoreSpec, keep: Names, documents: Names, limits: Limits
 ) -> Any:
     results = Results(batch, keep)
     found = references_of(batch, store, documents=documents, limits=limits)
@@ -142,7 +142,7 @@ def _fsck_batch(
 
 @lru_cache(maxsize=65_536)
 def _stored(
-    store: StorePlace, name: str, run_id: str | None, process: int
+    store: StoreSpec, name: str, run_id: str | None, process: int
 ) -> tuple[str, int, MMRawError | None]:
     """The sha256 and size of a stored image, or what is wrong with it."""
     try:

@@ -11,7 +11,7 @@ import samples
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import main
-from mmraw_protocol.files import StorePlace
+from mmraw_protocol.files import StoreSpec
 from mmraw_protocol.files.batches import convert_batch, offload_batch, validate_batch
 from mmraw_protocol.integrations.indexed_rows import indexed_rows
 
@@ -84,7 +84,7 @@ def test_a_data_set_of_rollouts_takes_them_saved_and_loaded(tmp_path: Path) -> N
 def test_processes_of_a_map_share_a_store(tmp_path: Path) -> None:
     picture = samples.data_url(samples.PNG)
     given = datasets.Dataset.from_dict({"image": [picture] * 20})
-    place = StorePlace(str(tmp_path / "images"))
+    place = StoreSpec(str(tmp_path / "images"))
     # The parent has the store open already.
     offload_batch(pa.record_batch([[picture]], ["image"]), store=place)
 

@@ -17,7 +17,7 @@ import zstandard
 
 import mmraw_protocol.integrations.ray as mmraw_ray
 from mmraw_protocol import MMRawError
-from mmraw_protocol.files import StorePlace
+from mmraw_protocol.files import StoreSpec
 from mmraw_protocol.stores import LocalStore
 
 OLD, NEW, BROKEN = samples.ref("v2"), samples.ref("v3"), samples.ref("v2")[:-4]
@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
 def test_images_move_into_a_bucket_and_back(tmp_path: Path) -> None:
     lines = [json.dumps({"id": n, "url": PICTURE}).encode() for n in range(40)]
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
-    store = StorePlace("s3://images/offloaded")
+    store = StoreSpec("s3://images/offloaded")
     ds = mmraw_ray.read_lines(str(tmp_path / "in.jsonl"), task_bytes=100_000)
     done = mmraw_ray.offload(ds, store=store, **DOCUMENTS)
     out, told = "s3://images/rollouts", "s3://images/refused"
@@ -168,6 +168,6 @@ def test_what_is_missing_or_different_in_a_store_is_told(tmp_path: Path) -> None
         samples.ref("v3", raw_image_id="0" * 64 + ".png", mm_hash="0" * 32),
     ]
     ds = ray.data.from_arrow(pa.table({"id": [5, 6, 7], "ref": refs}))
-    results = mmraw_ray.fsck(ds, StorePlace(str(tmp_path / "images")), keep=["id"]).take_all()
+    results = mmraw_ray.fsck(ds, StoreSpec(str(tmp_path / "images")), keep=["id"]).take_all()
     found = {row["id"]: row["code"] for row in results if row["code"]}
     assert found == {6: "hash_mismatch", 7: "source_unavailable"}

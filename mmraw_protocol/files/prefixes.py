@@ -15,7 +15,7 @@ _json = re.compile(b'"' + _JSON)
 _json_text = re.compile(rb'[ \n\r\t]{0,8}["\[{]')
 
 
-class Heads:
+class StringPrefixes:
     r"""The beginnings of the strings that a rewriter wants to see.
 
     A beginning is found however it is spelt: `m` may stand as `\u006d`, `/` as `\/`. Strings that
