@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 #: Lines that are read together where something else than refs is in some of a block.
 _TOGETHER = 16
-#: What one process takes in at once: it fits the processor's cache.
+#: Bytes that one process takes in at once: they fit the processor's cache.
 OWN_BLOCK = 1 << 16
 
 #: How lists of scalars or empty lists begin, as documents over many lines do.
@@ -81,7 +81,7 @@ def check(
     try:
         _check_input(reader, checked, verifier or verifier_with(limits), processes, start_seconds)
     except MMRawError as error:
-        # What a reader of lines raises, unlike what is wrong in one, is the end of the input.
+        # An error of the reader, unlike one in a line, ends the input.
         failed = error
     if failed is not None:
         if not text.was_packed:
@@ -191,7 +191,7 @@ class _Line:
     def __init__(self, reader: LineReader) -> None:
         self._reader = reader
         self._ended = False
-        #: What was read behind the line.
+        #: Bytes that were read behind the line.
         self.rest = b""
 
     def read(self, size: int) -> bytes:
@@ -243,7 +243,7 @@ def check_stream(
             if not isinstance(piece, bytes):
                 start = scanner.offset - len(piece.raw)
                 found = [] if scanner.note(piece) else [_check_ref(piece.text, verifier)]
-                # What is no ref may hold JSON.
+                # A string that is no ref may hold JSON.
                 found = found or check_value(piece.text, verifier=verifier)
                 waiting += [(start, piece.line, one) for one in found]
             if waiting and not scanner.may_be_inside:
@@ -261,7 +261,7 @@ def _gather(
     scanner: ObjectScanner, waiting: list[tuple[int, int, Finding]], verifier: Verifier
 ) -> None:
     for one, kind, raw in scanner.take_closed():
-        # What is within a conversation is checked by itself, too.
+        # The values in a conversation are checked by themselves, too.
         while kind != "messages" and waiting and waiting[-1][0] > one.start:
             waiting.pop()
         finding = _check_gathered(kind, raw, verifier)

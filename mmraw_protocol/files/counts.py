@@ -1,4 +1,4 @@
-"""What was found in files: how many of each kind, and which were refused."""
+"""Counts of the things in files by kind, and their refusals."""
 
 from __future__ import annotations
 

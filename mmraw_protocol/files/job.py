@@ -10,7 +10,7 @@ import msgspec
 from .counts import Counts
 from .prefixes import StringPrefixes
 
-#: What happens where a string is refused: stop without any output, or leave it as it is.
+#: How a refused string is treated: stop without any output, or leave it as it is.
 OnError = Literal["fail", "keep"]
 
 
@@ -30,7 +30,7 @@ class Rewriter(Protocol):
         ...
 
     def drain_stats(self) -> list[tuple[str, int]]:
-        """What there is to tell of the strings since the last call: names with sizes in bytes."""
+        """Notes on the strings since the last call, which are cleared: names with sizes in bytes."""
         ...
 
 
@@ -43,7 +43,7 @@ class Job(Protocol):
 
 
 class Report(Counts):
-    """What a rewriting did with strings: `changed`, `unchanged` and refused.
+    """Counts of the strings of a rewriting: `changed`, `unchanged` and refused.
 
     Attributes:
         bytes_read, bytes_written: Of the documents.

@@ -1,4 +1,4 @@
-"""What is done with strings: refs to another dialect, data: images into a store and back."""
+"""Jobs on strings: refs move to another dialect, data: images into a store and back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REMEMBERED = 65_536
 #: Refs that are not converted again while they are known, and how long one of them may be.
 _KNOWN_REFS = 4096
 _KNOWN_CHARS = 4096
-#: What opens a data: URL; prose about such URLs does not go on like this.
+#: The start of a data: URL; prose about such URLs does not go on like this.
 _MEDIA = "|".join(["image(?=[/;,])", *MEDIA_TYPES])
 _DATA_HEAD = re.compile(
     rf"data:({_MEDIA})[^\s,;]{{0,80}}(?:;[^\s,;]{{0,80}}){{0,8}},",
@@ -67,7 +67,7 @@ class StoreSpec(Shown, msgspec.Struct, frozen=True):
         return open_store(self.place, run_id=self.run_id, **self.options)
 
     def url_start(self) -> str:
-        """What every URL of the store begins with.
+        """The beginning of every URL of the store.
 
         Raises:
             MMRawError: what `open` raises.

@@ -114,7 +114,7 @@ def strings_in(block: bytes, prefixes: StringPrefixes) -> Iterator[tuple[int, in
 
 
 def text_of(raw: bytes, bare: bool) -> str:
-    """What a string says that stands in a block."""
+    """The text of a string in a block."""
     return raw.decode("ascii", "replace") if bare else decode_string(raw)
 
 

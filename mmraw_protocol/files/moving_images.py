@@ -31,7 +31,7 @@ def most_ref_bytes(limits: Limits) -> int:
 
 
 def url_start(store: AssetStore) -> str:
-    """What every URL of the store begins with."""
+    """The beginning of every URL of the store."""
     name = "0.png"
     return store.url(name)[: -len(name)]
 

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 from ..wire.errors import MMRawError
 from .remote import is_url, names_below, open_remote
 
-#: What `datasets` keeps about a data set that was saved to disk, beside its Arrow files.
+#: The files with which `datasets` describes a data set that was saved to disk.
 STATE = "state.json"
 _INFO = "dataset_info.json"
 _SPLITS = "dataset_dict.json"

@@ -1,4 +1,7 @@
-"""What is of this protocol inside a document of any size, gathered whole in bounded memory."""
+"""Envelopes, features bodies, lists of images and conversations in a document of any size.
+
+Each is gathered whole, in bounded memory.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ class OpenValue(msgspec.Struct):
 
     @property
     def kind(self) -> Kind | None:
-        """What its key, or the keys in it, say that it is."""
+        """Its kind by its own key, or by the keys in it."""
         if self.named is not None:
             return self.named
         if self.marks & _ENVELOPE:
@@ -110,7 +113,7 @@ class ObjectScanner(Scanner):
         return any(one.kept for one in self._open)
 
     def take_closed(self) -> list[tuple[OpenValue, Kind, bytes | None]]:
-        """What was gathered since the last call; None for one too long to keep."""
+        """Values gathered since the last call; None for the bytes of one too long to keep."""
         closed, self._closed = self._closed, []
         return closed
 
@@ -199,7 +202,7 @@ class ObjectScanner(Scanner):
 
 
 def _kind_of_list(raw: bytes | None) -> Kind | None:
-    """What a value is that began as a list of images, or of messages."""
+    """The kind of a value that began as a list of images, or of messages."""
     with contextlib.suppress(MMRawError):
         value = None if raw is None else parse_json(raw)
         return "messages" if are_messages(value) else list_kind(value)

@@ -27,7 +27,7 @@ def is_url(name: str) -> bool:
 
 
 class State(NamedTuple):
-    """What changes with an object."""
+    """Facts that change with an object."""
 
     size: int
     modified: float
@@ -117,7 +117,7 @@ def _opened(url: str) -> tuple[Any, str, Any]:
 
 
 def _call(work: Callable[[], Result]) -> Result:
-    """What `work` gives; what the client throws becomes an MMRawError without its words."""
+    """The result of `work`; an error of the client becomes an MMRawError without its words."""
     failed: MMRawError | None = None
     try:
         return work()

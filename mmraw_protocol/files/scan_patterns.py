@@ -1,4 +1,4 @@
-"""What the scanner finds, and the patterns of plain JSON that it skips at once."""
+"""Strings that the scanner finds, and the patterns of plain JSON that it skips at once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def plain_runs(prefixes: StringPrefixes) -> tuple[re.Pattern[bytes], re.Pattern[
 
 
 def decode_string(raw: bytes) -> str:
-    """What a quoted string says; its syntax and UTF-8 are known to be right."""
+    """The text of a quoted string; its syntax and UTF-8 are known to be right."""
     if b"\\" not in raw:
         return raw[1:-1].decode("utf-8", "replace")
     return json.loads(raw)

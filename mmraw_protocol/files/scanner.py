@@ -86,7 +86,7 @@ class Scanner:
 
     @property
     def rest(self) -> bytes:
-        """What was read but not consumed."""
+        """Bytes that were read but not consumed."""
         return self._buffer[self._position :]
 
     @property

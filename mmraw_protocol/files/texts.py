@@ -34,7 +34,7 @@ _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9_.~!*()+:/-]+)*")
 _NEXT_LINE = re.compile(r"[ \t]*\r?\n[ \t]*([A-Za-z0-9_+/=-]+)(?=[ \t]*(?:\r?\n|$))")
 _LINE = re.compile(r"[^\n]*")
 _SLASHES = re.compile(r"\\+/")
-#: What the structure of JSON shows at any level of escaping.
+#: Signs that show the structure of JSON at any level of escaping.
 _QUOTE_OR_BRACKET = re.compile(r'(\\*)"|[{}]')
 #: So often the lines of a text are read as a ref that ends there.
 _MOST_TRIES = 16

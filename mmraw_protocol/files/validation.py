@@ -40,9 +40,9 @@ LISTS: dict[str, ListKind] = {"content_parts": "content_parts", "mm_refs": "mm_r
 
 #: Bytes that tell whether a text is a ref.
 _MOST_START = max(map(len, PREFIXES))
-#: What JSON begins with that may be of this protocol.
+#: The beginning of JSON that may be of this protocol.
 _JSON_TEXT = re.compile(r'[ \t\r\n]{0,8}["\[{]')
-#: What a URL begins with.
+#: The beginning of a URL.
 URL_HEAD = re.compile("[A-Za-z][A-Za-z0-9+.-]{0,15}:")
 
 
@@ -216,7 +216,7 @@ def _is_message(row: dict[str, Any]) -> bool:
 def _children(
     fields: dict[str, Any], place: str, shown: Collection[str]
 ) -> Iterator[tuple[Any, str, Kind | None]]:
-    """What of an object may be of this protocol, the last first."""
+    """Values of an object that may be of this protocol, the last first."""
     for name, child in reversed(fields.items()):
         if isinstance(child, (list, dict)):
             kind = LISTS.get(name)
@@ -294,5 +294,5 @@ def check_one(kind: Kind, value: Any, path: str, verifier: Verifier) -> Finding:
 
 @functools.lru_cache(4)
 def verifier_with(limits: Limits) -> Verifier:
-    """What verifies without a store, within limits."""
+    """A verifier without a store, within limits."""
     return Verifier(limits=limits)
