@@ -22,6 +22,7 @@ PROCESS = f"{HERE}/process.py"
 REQUESTS = "tests/test_vllm_url_requests.py"
 ADMISSION = "tests/test_vllm_admission.py"
 LOADING = "tests/test_vllm_plugin.py"
+OTHERS = "tests/test_serving_other_media.py"
 
 GUARDS = [
     Guard(
@@ -233,6 +234,20 @@ GUARDS = [
         "budget.charge(4 * image.width * image.height)",
         "pass",
         f"{LOADING} -k own_bound",
+    ),
+    Guard(
+        "a ref in a form that a server cannot load is refused",
+        IMAGES,
+        "if holds_ref(item):",
+        "if False:",
+        f"{OTHERS} -k another_form",
+    ),
+    Guard(
+        "a server of refs only loads nothing else",
+        IMAGES,
+        "if item is not None and self.settings.refs_only:",
+        "if False:",
+        f"{OTHERS} -k refs_only",
     ),
     Guard(
         "the queue has an end",

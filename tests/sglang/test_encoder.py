@@ -42,6 +42,12 @@ def preprocessor(engine: Engine, **options: Any) -> Any:
     )
 
 
+def test_trouble_stops_the_start_of_an_encoder(qwen: Engine) -> None:
+    with variables({"MMRAW_STORE": "/no/such/store"}), pytest.raises(MMRawError) as caught:
+        preprocessor(qwen)
+    assert caught.value.code == "store_invalid"
+
+
 def load(encoder: Any, data: Any, modality: str = "IMAGE") -> Any:
     """Returns what the encoder processes."""
     from sglang.srt.managers.schedule_batch import Modality

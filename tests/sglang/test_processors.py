@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import SERVED, Engine, data_url
+from engine import RUN, SERVED, Engine, data_url
 from pictures import KINDS, SIZES, encode, picture
+
+from mmraw_protocol import convert_ref
+from mmraw_protocol.wire._generated.dialects import DIALECTS
 
 #: Opaque pictures of 40 sizes and kinds; of alpha and EXIF test_identity speaks.
 FORTY: list[bytes] = [
@@ -81,6 +84,14 @@ def test_each_form_in_which_sglang_takes_an_image(qwen: Engine, tmp_path: Path) 
         ImageData(url=qwen.ref(data)),
     ):
         assert same(qwen.processed(form), expected)
+
+
+def test_every_dialect_is_read(qwen: Engine) -> None:
+    expected = qwen.processed(data_url(FORTY[0]))
+    config: Any = {"run_id": RUN, "config": qwen.folder, "store": qwen.store}
+    for dialect, wire in DIALECTS.items():
+        ref = qwen.ref(FORTY[0], inline="raw_image_data" in wire.attributes)
+        assert same(qwen.processed(convert_ref(ref, dialect, **config)), expected)
 
 
 def test_other_images_go_on_unchanged(qwen: Engine, tmp_path: Path) -> None:

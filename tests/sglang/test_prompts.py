@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from engine import BY_IDS, TEXT_ALONE, Engine, data_url
 from pictures import encode, picture
+from test_processors import same
 from test_refusals import refusal
 
 from mmraw_protocol import expand_prompt
 from mmraw_protocol.integrations.sglang import processor
+from mmraw_protocol.stores import LocalStore
 
 ONE = encode(picture(300, 200), "PNG")
 TWO = encode(picture(64, 200), "JPEG")
@@ -44,6 +46,15 @@ def test_expand_prompt_foretells_sglang(engines: Any, family: str) -> None:
     # Pixtral's spans also hold the ends of rows, and the last one.
     ends = family == "mistral3"
     assert spans == [(item.offsets[0][0], item.offsets[-1][1] + ends) for item in items]
+
+
+def test_token_ids_without_a_tokenizer(qwen: Engine, store: LocalStore) -> None:
+    """As trainers start SGLang: it takes and gives ids alone."""
+    bare = Engine("qwen3_vl", qwen.folder, store, options={"skip_tokenizer_init": True})
+    compact = qwen.encode(qwen.prompt(2))
+    expected = qwen.processed(data_url(ONE), data_url(TWO), prompt=compact)
+    for prompt in (compact, list(expected.input_ids)):
+        assert same(bare.processed(bare.ref(ONE), bare.ref(TWO), prompt=prompt), expected)
 
 
 def test_sglang_alone_takes_no_expanded_ids_of_qwen(qwen: Engine) -> None:

@@ -14,6 +14,7 @@ from pictures import encode, picture
 from PIL import Image
 
 from mmraw_protocol import MMRawError, get_adapter
+from mmraw_protocol.conformance.vectors import vectors_folder
 from mmraw_protocol.stores import LocalStore
 
 DATA = encode(picture(300, 200), "PNG")
@@ -65,6 +66,14 @@ def test_pictures_beyond_the_limits(qwen: Engine, store: LocalStore) -> None:
     sha256 = hashlib.sha256(data).hexdigest()
     ref = qwen.ref(DATA, raw_image_id=store.put(data), mm_hash=sha256[:32])
     assert refusal(qwen, ref).startswith("limit_exceeded")
+
+
+def test_files_that_no_decoder_takes(qwen: Engine, store: LocalStore) -> None:
+    """Cut off, empty, animated, too large, of other kinds: the files that all readers share."""
+    for path in sorted((vectors_folder() / "bad_images").iterdir()):
+        name = store.put(path.read_bytes())
+        bad = qwen.ref(DATA, raw_image_id=name, mm_hash=name[:32])
+        assert refusal(qwen, qwen.ref(DATA), bad).endswith("(image 1)")
 
 
 def test_of_several_the_first_is_named(qwen: Engine) -> None:

@@ -106,8 +106,7 @@ def check_beside(ref: RawMMRef, item: Any, path: str = "$", *hashes: str | None)
     from sglang.srt.multimodal.cache.identity import media_preprocess_kwargs
 
     if media_preprocess_kwargs(item, defaults={"detail": "auto"}):
-        message = "expected no options of the image beside a ref, which fixes its layout"
-        raise MMRawError("unsupported_option", message, path)
+        raise MMRawError("unsupported_option", "expected no options of an image beside a ref", path)
     own = item.get("content_hash") if isinstance(item, Mapping) else None
     for digest in filter(None, (own, *hashes)):
         if not str(digest).removeprefix("sha256:").lower().startswith(ref.mm_hash):
