@@ -1,6 +1,7 @@
 """Hypothesis profiles, and the store that tests of servers share.
 
-Profiles: `default` for every run, `quick` at work, `thorough` for a long search. Choose one with
+Profiles: `default` for every run, `quick` at work, `thorough` for a long search, both of the first
+`-unshrunk` for mutants. Choose one with
 `pytest --hypothesis-profile thorough` or HYPOTHESIS_PROFILE=thorough.
 """
 
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
     from mmraw_protocol.stores import LocalStore
@@ -31,6 +32,13 @@ settings.register_profile(
     derandomize=False,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# For mutants: that a test fails counts, not the smallest example with which it does.
+for _profile in ("default", "quick"):
+    settings.register_profile(
+        f"{_profile}-unshrunk",
+        parent=settings.get_profile(_profile),
+        phases=(Phase.explicit, Phase.generate),
+    )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # A shell lets what it starts in the background ignore these, and every child inherits it.

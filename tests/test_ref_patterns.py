@@ -165,6 +165,7 @@ LINES = [
 @given(st.lists(st.sampled_from(LINES) | st.just(LINES[0]), max_size=40))
 @example([LINES[0]] * 40)
 @example(LINES)
+@example([LINES[0], '{"a":1} {"b":2}', LINES[0]])
 def test_lines_are_judged_together_as_each_is_alone(lines: list[str]) -> None:
     data = "\n".join(lines).encode()
     alone = Counts()

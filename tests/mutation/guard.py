@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+#: Seconds for tests that take one or two, and hang without the guard.
+HANGS = 30
+
 
 class Guard(NamedTuple):
     """A mutation (`old` becomes `new`), and the tests that must notice it.
@@ -12,6 +15,7 @@ class Guard(NamedTuple):
         old, new: The text that is replaced.
         tests: Arguments for pytest.
         times: How often `old` stands in the file; every one is replaced.
+        seconds: How long the tests may take. Those that hang without the guard have `HANGS`.
     """
 
     name: str
@@ -20,3 +24,4 @@ class Guard(NamedTuple):
     new: str
     tests: str
     times: int = 1
+    seconds: int = 60

@@ -1,6 +1,6 @@
 """Guards of images: headers, memory, workers."""
 
-from guard import Guard
+from guard import HANGS, Guard
 
 DECODE = "mmraw_protocol/images/pixels.py"
 FAULTS = "mmraw_protocol/images/faults.py"
@@ -88,6 +88,7 @@ GUARDS = [
         "elif left <= _LOOK_SECONDS or is_abandoned():",
         "elif is_abandoned():",
         "tests/test_isolation.py -k sleep",
+        seconds=HANGS,
     ),
     Guard(
         "a worker that decodes for nobody is ended",
@@ -95,6 +96,7 @@ GUARDS = [
         "given_up.set()",
         "pass",
         "tests/test_awaited_cache.py -k nobody_wants",
+        seconds=HANGS,
     ),
     Guard(
         "sizes a worker gives",

@@ -48,11 +48,11 @@ def tests_of(name: str) -> list[str]:
     return f"{PLAN['modules'].get(module, '')} {PLAN['tests'][folder]}".split()
 
 
-def command(tests: Iterable[str]) -> str:
+def command(tests: Iterable[str], workers: int = 0) -> str:
     """The command that runs tests until one fails."""
     files = " ".join(f"tests/test_{test}.py" for test in dict.fromkeys(tests))
-    options = "-q -x -p no:cacheprovider --hypothesis-profile quick"
-    return f"{PYTHON} -B -m pytest {options} {files}"
+    options = f"-q -x -n {workers} -p no:cacheprovider --assert=plain"
+    return f"{PYTHON} -B -m pytest {options} --hypothesis-profile quick-unshrunk {files}"
 
 
 def mutants() -> Iterator[tuple[str, MutationSpec]]:
@@ -110,11 +110,11 @@ def verdicts(chosen: dict[str, MutationSpec], folder: Path) -> Iterator[tuple[st
     """Tries each in one of the copies; first the tests must pass without a mutant."""
     copies: Any = multiprocessing.Queue()
     for number in range(WORKERS):
-        copy = str(copy_to(folder / f"copy{number}"))
+        copy = str(copy_to(folder / f"copy{number}", str(PYTHON)))
         copies.put(copy)
     enter(copy)
     every = [test for name in chosen for test in tests_of(name)]
-    subprocess.run(command(every).split(), check=True)
+    subprocess.run(command(every, WORKERS).split(), check=True)
     with multiprocessing.Pool(WORKERS, begin, (copies,)) as pool:
         yield from pool.imap_unordered(verdict, chosen.items())
 

@@ -1,6 +1,6 @@
 """Guards of files, processes and what people see of objects."""
 
-from guard import Guard
+from guard import HANGS, Guard
 
 DESCRIPTORS = "mmraw_protocol/system/descriptors.py"
 OUTPUT = "mmraw_protocol/files/output.py"
@@ -47,7 +47,7 @@ GUARDS = [
         DESCRIPTORS,
         "return identity_of(self._number) == self.identity",
         "return True",
-        "tests/test_descriptors.py",
+        "tests/test_descriptors.py -k 'daemon or knows_its_file'",
     ),
     Guard(
         "applications are not started",
@@ -104,6 +104,7 @@ GUARDS = [
         "LOCK_EX | fcntl.LOCK_NB)\n                    os.unlink(path)",
         "LOCK_SH)\n                    os.unlink(path)",
         "tests/test_replaced_files.py -k killed_command",
+        seconds=HANGS,
     ),
     Guard(
         "runs of blank lines",

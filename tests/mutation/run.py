@@ -7,6 +7,8 @@ A guard whose absence no test notices, or whose text is no longer found, is a fa
 """
 
 import os
+import py_compile
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,6 +35,8 @@ from guard import Guard
 
 ROOT = Path(__file__).parent.parent.parent
 WORKERS = os.cpu_count() or 1
+#: That a test fails is enough: no plugins beside Hypothesis, and asserts as they are.
+OPTIONS = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:anyio", "--assert=plain"]
 GUARDS = [
     *json_guards.GUARDS,
     *limit_guards.GUARDS,
@@ -76,12 +80,17 @@ def main() -> int:
     return 1 if survivors or not guards else 0
 
 
-def copy_to(folder: Path) -> Path:
-    """A copy of the package and its tests."""
+def copy_to(folder: Path, python: str = sys.executable) -> Path:
+    """A copy of the package and its tests, compiled for a Python.
+
+    Bytecode by the hash of its source serves all tests: of a changed file it is passed over.
+    """
     for part in ("mmraw_protocol", "spec", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
+    compiled = [python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"]
+    subprocess.run([*compiled, "mmraw_protocol", "tests"], cwd=folder, check=True)
     return folder
 
 
@@ -93,30 +102,33 @@ def check(guard: Guard, copy: Path) -> str:
         return f"FOUND {text.count(guard.old)} TIMES INSTEAD OF {guard.times}"
     path.write_text(text.replace(guard.old, guard.new), encoding="utf-8")
     try:
-        return verdict_of(guard.tests, copy)
+        return verdict_of(guard, copy)
     finally:
         path.write_text(text, encoding="utf-8")
-        # Workers that a test kills leave bytecode that is cut off.
-        for cache in list(copy.rglob("__pycache__")):
-            shutil.rmtree(cache, ignore_errors=True)
+        if path.suffix == ".py":
+            # A process without -B, started by a test, may have written bytecode of the change.
+            mode = py_compile.PycInvalidationMode.CHECKED_HASH
+            py_compile.compile(str(path), doraise=True, invalidation_mode=mode)
 
 
-def verdict_of(tests: str, copy: Path) -> str:
-    """True if the tests fail; a run that hangs counts as failed, one without tests does not."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+def verdict_of(guard: Guard, copy: Path) -> str:
+    """What came of the tests; a run that hangs has noticed too, one without tests has not."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", *OPTIONS]
     environment = {
         "PYTHONPATH": str(copy),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": "/usr/bin:/bin",
-        "HYPOTHESIS_PROFILE": "default",
+        "HYPOTHESIS_PROFILE": "default-unshrunk",
+        # The same examples in every run, so that no guard is noticed by luck.
+        "CI": "1",
     }
     try:
         done = subprocess.run(
-            [*command, *tests.split()],
+            [*command, *shlex.split(guard.tests)],
             cwd=copy,
             env=environment,
             capture_output=True,
-            timeout=60,
+            timeout=guard.seconds,
         )
     except subprocess.TimeoutExpired:
         return "noticed"

@@ -1,6 +1,6 @@
 """Guards of stores and of materialization."""
 
-from guard import Guard
+from guard import HANGS, Guard
 
 CACHE_DIRECTORY = "mmraw_protocol/stores/cache_directory.py"
 COLLECT = "mmraw_protocol/stores/maintenance/collect.py"
@@ -25,6 +25,7 @@ GUARDS = [
         "_READ = os.O_RDONLY | os.O_NONBLOCK |",
         "_READ = os.O_RDONLY |",
         "tests/test_assets.py -k fifo",
+        seconds=HANGS,
     ),
     Guard(
         "regular files only",
@@ -144,6 +145,7 @@ GUARDS = [
         "if flight is mine or flight.is_own:",
         "if flight is mine:",
         "tests/test_forks_and_interrupts.py -k within",
+        seconds=HANGS,
     ),
     Guard(
         "a store knows its directory",
