@@ -60,13 +60,13 @@ def closed_workers(which: str) -> None:
     file = os.fdopen(os.dup2(os.memfd_create("rows"), 40), "w+b")
     file.write(data * 20_000)
     file.seek(0)
-    counts = check(file.read, processes=3, block=1 << 16, start_seconds=0).counts
+    counts = check(file.read, processes=2, block=1 << 16, start_seconds=0).counts
     source, written = io.BytesIO(data * 20_000), list[int]()
     report = rewrite(
         source.read,
         lambda part: written.append(len(part)),
         ConvertJob(),
-        processes=3,
+        processes=2,
         start_seconds=0,
     )
     answer([counts, report.changed, sum(written) > 0])
