@@ -30,7 +30,7 @@ class Rewriter(Protocol):
         ...
 
     def drain_stats(self) -> list[tuple[str, int]]:
-        """Notes on the strings since the last call, which are cleared: names with sizes in bytes."""
+        """Notes on the strings since the last call, then cleared: names with sizes in bytes."""
         ...
 
 
