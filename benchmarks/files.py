@@ -1,8 +1,13 @@
 """Files of lines: whole commands in processes of their own, on one processor and on several.
 
     python -m benchmarks.files FOLDER       # against the package of another version, in FOLDER
+    python -m benchmarks.files --parquet    # the same rows as Parquet, against JSON lines
+    python -m benchmarks.files --processes 2 --megabytes 1000    # against one process
 
 A folder with the version of 25 November: `git archive 0a6e836 mmraw_protocol | tar x -C FOLDER`.
+
+The rate of a form is that of its rows: bytes of them as JSON lines, whatever the file's size, per
+second of processor time. So the ratio of two forms of the same rows is that of their times.
 """
 
 from __future__ import annotations
@@ -11,7 +16,8 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from . import material
@@ -81,6 +87,32 @@ def against_another_version(rounds: int, count: int, folder: str) -> Iterator[tu
             yield command, timing.ratio("theirs", "ours")
 
 
+def against_json_lines(rounds: int, count: int) -> Iterator[tuple[str, Timing]]:
+    """Parquet as pyarrow writes it by default, in row groups of 10 MB, and the same rows as lines.
+
+    Besides the column of refs, the rows have a column of numbers and one of other numbers.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        for command, dialect in (("validate", "v3"), ("convert", "v2")):
+            lines, rows = Path(place, f"{dialect}.jsonl"), Path(place, f"{dialect}.parquet")
+            write_lines(lines, dialect, count)
+            write_rows(lines, rows)
+            out = ["--out", str(Path(place, "out"))] if command == "convert" else []
+            calls = {
+                "lines": [*python(_OURS), command, str(lines), "--json", *out],
+                "parquet": [*python(_OURS), command, str(rows), "--json", *out],
+            }
+            yield command, processes(calls, rounds)
+
+
+def write_rows(lines: Path, path: Path) -> None:
+    """The rows of a file of lines as Parquet."""
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    with lines.open("rb") as file:
+        table = arrow.Table.from_pylist([json.loads(line) for line in file])
+    parquet.write_table(table, path, row_group_size=20_000)
+
+
 class Shared:
     """The times of a command with some number of processes, in each round.
 
@@ -94,7 +126,7 @@ class Shared:
         self.processor: dict[int, list[float]] = {number: [] for number in PROCESSES}
 
 
-def shared(rounds: int, megabytes: float) -> dict[str, Shared]:
+def shared(rounds: int, megabytes: float, counts: Sequence[int] = PROCESSES) -> dict[str, Shared]:
     """validate and convert on one to four processes, taking turns."""
     results = {"validate": Shared(), "convert": Shared()}
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +138,7 @@ def shared(rounds: int, megabytes: float) -> dict[str, Shared]:
             call = [*python(_OURS), command, str(path), "--json"]
             call += ["--out", str(out)] if command == "convert" else []
             for _ in range(rounds):
-                for number in PROCESSES:
+                for number in counts:
                     clock, usage = timed_process([*call, "--processes", str(number)])
                     result.clock[number].append(clock)
                     result.processor[number].append(usage.ru_utime + usage.ru_stime)
@@ -124,14 +156,32 @@ def series(results: dict[str, Shared]) -> list[Series]:
 
 
 def main() -> None:
-    """Prints the ratios for 300,000 lines."""
+    """Prints ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", help="with the package of the other version")
+    parser.add_argument("folder", nargs="?", help="with the package of the other version")
+    parser.add_argument("--parquet", action="store_true", help="Parquet against JSON lines")
+    parser.add_argument("--processes", type=int, metavar="N", help="N processes against one")
+    parser.add_argument("--megabytes", type=float, default=1000, help="of the file of --processes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lines", type=int, default=300_000)
     args = parser.parse_args()
-    for command, ratio in against_another_version(args.rounds, args.lines, args.folder):
-        print(f"{command:9} {ratio:.2f} x as fast", flush=True)
+    if args.folder:
+        for command, ratio in against_another_version(args.rounds, args.lines, args.folder):
+            print(f"{command:9} {ratio:.2f} x as fast", flush=True)
+    if args.parquet:
+        for command, timing in against_json_lines(args.rounds, args.lines):
+            times = ", ".join(f"{name} {timing.median(name):.2f} s" for name in timing.samples)
+            ratio = timing.ratio("lines", "parquet")
+            print(f"{command:9} {ratio:.2f} x the rate of lines ({times})", flush=True)
+    if args.processes:
+        results = shared(args.rounds, args.megabytes, (1, args.processes))
+        for command, result in results.items():
+            clock = Timing({str(number): times for number, times in result.clock.items() if times})
+            work = Timing({str(n): times for n, times in result.processor.items() if times})
+            many = str(args.processes)
+            print(f"{command:9} {clock.ratio('1', many):.2f} x as fast by the clock "
+                  f"({clock.median('1'):.2f} s, {clock.median(many):.2f} s; processor time "
+                  f"{work.median('1'):.2f} s, {work.median(many):.2f} s)", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

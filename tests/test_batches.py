@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from mmraw_protocol.files.batches import (
     references_batch,
     validate_batch,
 )
+from mmraw_protocol.files.validation import check_document
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.item import KIND
 
 pa: Any = pytest.importorskip("pyarrow")
 
@@ -133,6 +136,44 @@ def test_every_line_is_what_the_file_of_it_alone_would_be(texts: list[str]) -> N
             broken.add(number)
             assert rows["x"][number].as_py() == line.encode()
     assert {row for row, *_ in refused(results)} == broken
+
+
+#: Texts with which rows are checked together, or which keep them from it.
+TEXTS = [
+    *(NEW, OLD, BROKEN, f" {NEW}", "mmraw:\n", "text", " [x", "{", "", None, KIND),
+    *(json_text(NEW), json_text(BROKEN), json.dumps({"a": OLD}, indent=1)),
+    json.dumps(samples.envelope()),
+]
+texts = st.sampled_from(TEXTS)
+
+
+@given(st.lists(st.tuples(texts, st.sampled_from([NEW, OLD, "text"])), min_size=1, max_size=40))
+def test_rows_that_are_checked_together_give_what_each_gives(pairs: list[tuple[Any, Any]]) -> None:
+    columns = [pa.array(column, pa.string()) for column in zip(*pairs, strict=True)]
+    given = pa.RecordBatch.from_arrays(columns, ["kind", "a"])
+    found: Counter[str] = Counter()
+    told: list[tuple[Any, ...]] = []
+    for row in range(given.num_rows):
+        results = validate_batch(given.slice(row, 1))
+        found.update(counts(results))
+        told += [(row, *one[1:]) for one in refused(results)]
+    results = validate_batch(given)
+    assert counts(results) == found
+    assert refused(results) == told
+
+
+@given(st.lists(texts, max_size=40))
+def test_documents_are_checked_as_each_alone(rows: list[str | None]) -> None:
+    results = validate_batch(batch_of(rows, pa.string()), documents=["x"])
+    found: Counter[str] = Counter()
+    told: list[tuple[Any, ...]] = []
+    for row, text in enumerate(rows):
+        for finding in check_document(text.strip()) if text and text.strip() else ():
+            found[finding.kind] += 1
+            errors = () if finding.error is None else (finding.error, *finding.others)
+            told += [(row, "x", error.path, error.code) for error in errors]
+    assert counts(results) == found
+    assert refused(results) == told
 
 
 def test_more_refusals_than_a_report_names_are_all_told() -> None:

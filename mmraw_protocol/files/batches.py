@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
-
-import msgspec
 
 from ..families import get_adapter
 from ..materialize.verification import Verifier
@@ -32,15 +31,16 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
-from ..wire.ref import PREFIX, PREFIXES, is_ref, parse_ref
-from .columns import Place, arrow, holds_text, rewritten
+from ..wire.ref import PREFIX, is_ref, parse_ref
+from .checked_rows import check_rows, decoded, rows_of
+from .columns import Place, arrow, rewritten
 from .counts import Counts
 from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
 from .rewriting import answer, rewrite, rewrite_block
-from .validation import check_document, check_value, refs_alone, value_in, verifier_with
+from .validation import verifier_with
 
 __all__ = [
     "FACTS",
@@ -56,14 +56,15 @@ __all__ = [
     "validate_batch",
 ]
 
-#: Values that are rewritten together, and rows that are checked together.
-_TOGETHER = 64
-#: Refs that are rewritten together: what one of them taught is used for the next.
+#: Values, and bytes of values, that are rewritten together: what one ref taught is used for the
+#: next. Where one stands in the way, it is looked for in so many parts.
 _MANY = 1024
+_MANY_BYTES = 1 << 20
+_SPLIT = 16
+#: Bytes of a text that may be in many rows.
+_SHORT = 64
 _REF = PREFIX.encode()
-_encode_lines = msgspec.json.Encoder().encode_lines
 _JSON = (b"{", b"[", b'"')
-_TEXT = (*_JSON, *(prefix.encode() for prefix in PREFIXES))
 
 
 class Rewritten(NamedTuple):
@@ -88,47 +89,6 @@ def validate_batch(
     results = Results(batch, keep)
     check_rows(batch, results, documents, verifier or verifier_with(limits))
     return results.batch()
-
-
-def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:
-    """What `validate_batch` does, with results that are open."""
-    for first in range(0, batch.num_rows, _TOGETHER):
-        part = batch.slice(first, _TOGETHER)
-        refs = None if documents else _refs_alone(part)
-        if refs is None or (refs and verifier.doubtful(refs)):
-            _check_rows(part, first, documents, verifier, results)
-        else:
-            results.count("ref", len(refs))
-
-
-def _refs_alone(batch: Any) -> list[bytes] | None:
-    """The refs of rows with nothing else of this protocol in them, as `refs_alone` finds them."""
-    fields = [field for field in batch.schema if holds_text(field.type)]
-    names = [field.name for field in fields]
-    # Bytes may be text, too; an encoder makes something else of them.
-    if any("binary" in str(field.type) for field in fields):
-        return None
-    with contextlib.suppress(TypeError, ValueError, msgspec.MsgspecError):
-        return refs_alone(_encode_lines(batch.select(names).to_pylist()))
-    return None
-
-
-def _check_rows(
-    batch: Any, first: int, documents: Names, verifier: Verifier, results: Results
-) -> None:
-    for row, (fields, texts) in enumerate(_rows(batch, documents), first):
-        for column, text in texts.items():
-            for finding in check_document(text, verifier=verifier):
-                results.add(row, column, finding.kind, finding.error)
-                for error in finding.others:
-                    results.add(row, column, finding.kind, error, number=0)
-        if not fields:
-            continue
-        names = fields.keys()
-        for finding in check_value(fields, verifier=verifier, columns=names):
-            for index, found in enumerate((finding.error, *finding.others)):
-                column, error = _in_column(found, fields)
-                results.add(row, column, finding.kind, error, number=int(not index))
 
 
 def convert_batch(
@@ -264,40 +224,53 @@ class _Rewriting:
         new = list(values)
         prefixes = self._rewriter.prefixes
         lines: list[int] = []
-        passed = b""
-        self._together(new)
-        for index, value in enumerate(values):
-            # Columns often say the same in row after row.
-            if new[index] != value or not value or value == passed:
+        # Columns often say the same in row after row.
+        passed: set[bytes | None] = {None, b""}
+        for index in self._together(new, column, key, place):
+            value = values[index]
+            if value in passed or value is None:
                 continue
             if self._is_document or value.startswith(_JSON):
                 lines.append(index)
             elif prefixes.opens(value[: prefixes.window]):
-                counts = Counts()
-                new[index] = self._whole(value, key, counts)
-                self._note(counts, column, lambda line, index=index: place(index))
-            else:
-                passed = value
-        for first in range(0, len(lines), _TOGETHER):
-            self._lines(new, lines[first : first + _TOGETHER], column, place)
+                self._alone(new, index, column, key, place)
+            elif len(value) < _SHORT and len(passed) < _MANY:
+                passed.add(value)
+        for some in _grouped(new, lines):
+            self._lines(new, some, column, place)
         return values if new == values else new
 
-    def _together(self, values: list[bytes | None]) -> None:
-        """Rewrites refs that a rewriter takes together, and that change."""
+    def _together(
+        self, values: list[bytes | None], column: str, key: str, place: Place
+    ) -> Sequence[int]:
+        """Rewrites refs, if they are taken together; gives the numbers of all other values."""
         together = getattr(self._rewriter, "rewrite_together", None)
-        if together is None:
-            return
-        most = self._rewriter.most
-        at = [n for n, one in enumerate(values) if one and one.startswith(_REF) and len(one) < most]
+        at: list[int] = []
+        others: list[int] = []
+        most = 0 if together is None else self._rewriter.most
+        for index, value in enumerate(values):
+            is_ref = value is not None and value.startswith(_REF) and len(value) < most
+            (at if is_ref else others).append(index)
         for first in range(0, len(at), _MANY):
             part = at[first : first + _MANY]
             tails = [cast(bytes, values[index])[len(_REF) :] for index in part]
-            new: list[bytes | None] = together(tails)
-            pairs = zip(part, tails, new, strict=True)
-            changed = {index: _REF + to for index, old, to in pairs if to is not None and to != old}
-            for index, text in changed.items():
-                values[index] = text
-            self._results.count("changed", len(changed))
+            new: list[bytes | None] = cast(Any, together)(tails)
+            for index, tail in zip(part, new, strict=True):
+                if tail is None:
+                    self._alone(values, index, column, key, place)
+                else:
+                    values[index] = _REF + tail
+            unchanged = sum(map(operator.eq, tails, new))
+            self._results.count("unchanged", unchanged)
+            self._results.count("changed", len(part) - unchanged - new.count(None))
+        return others
+
+    def _alone(
+        self, values: list[bytes | None], index: int, column: str, key: str, place: Place
+    ) -> None:
+        counts = Counts()
+        values[index] = self._whole(cast(bytes, values[index]), key, counts)
+        self._note(counts, column, lambda line: place(index))
 
     def _whole(self, value: bytes, key: str, counts: Counts) -> bytes:
         """A value that is a wanted string as it stands."""
@@ -312,16 +285,16 @@ class _Rewriting:
 
     def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
         """Values that are JSON, together where all are, none spans lines and all can be told."""
-        joined = b"\n".join(cast(bytes, new[index]) for index in at)
+        joined = b"\n".join([cast(bytes, new[index]) for index in at])
         done = None
         if joined.count(b"\n") == len(at) - 1:
             done = rewrite_block(Block(joined, 1, True), self._rewriter, True)
         data, counts = (None, Counts()) if done is None else (done.data, done.counts)
         is_told = sum(counts.refused.values()) == len(counts.refusals)
         if len(at) > 1 and (data is None or not is_told):
-            middle = len(at) // 2
-            self._lines(new, at[:middle], column, place)
-            self._lines(new, at[middle:], column, place)
+            fewer = -(-len(at) // _SPLIT)
+            for first in range(0, len(at), fewer):
+                self._lines(new, at[first : first + fewer], column, place)
             return
         if data is None:
             data = self._scanned(joined, counts)
@@ -357,41 +330,21 @@ class _Rewriting:
             results.add(row, column, "refused", error, byte=one.byte)
 
 
-def _rows(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
-    """The values of each row that may hold text, JSON text decoded; and its documents."""
-    names = [field.name for field in batch.schema if holds_text(field.type)]
-    columns = [batch.column(name).to_pylist() for name in names]
-    for values in zip(*columns, strict=True):
-        fields: dict[str, Any] = {}
-        texts: dict[str, bytes] = {}
-        for name, value in zip(names, values, strict=True):
-            if name not in documents:
-                fields[name] = _decoded(value)
-            elif value and value.strip():
-                texts[name] = (value.encode() if isinstance(value, str) else value).strip()
-        yield fields, texts
-
-
-def _decoded(value: Any) -> Any:
-    """A value, or what it says as JSON; bytes that cannot be text are None."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace") if value.startswith(_TEXT) else None
-    held = value_in(value) if isinstance(value, str) else None
-    return value if held is None else held
+def _grouped(values: Sequence[bytes | None], at: Sequence[int]) -> Iterator[list[int]]:
+    """The numbers of some values at a time."""
+    group: list[int] = []
+    size = 0
+    for index in at:
+        group.append(index)
+        size += len(values[index] or b"")
+        if len(group) == _MANY or size > _MANY_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _texts(batch: Any, documents: Names) -> Iterator[Text]:
     """Every string of a batch, its line being the row."""
-    for row, (fields, texts) in enumerate(_rows(batch, documents)):
-        yield from strings_in_value([*fields.values(), *map(_decoded, texts.values())], row)
-
-
-def _in_column(error: MMRawError | None, columns: Names) -> tuple[str | None, MMRawError | None]:
-    """The column in which an error of a row stands, and the error as one of its value."""
-    path = "" if error is None else error.path.removeprefix("$.")
-    ends = ("", ".", "[")
-    found = [n for n in columns if path.startswith(n) and path[len(n) : len(n) + 1] in ends]
-    if error is None or not found:
-        return None, error
-    column = max(found, key=len)
-    return column, MMRawError(error.code, error.message, "$" + path[len(column) :])
+    for row, (fields, texts) in enumerate(rows_of(batch, documents)):
+        yield from strings_in_value([*fields.values(), *map(decoded, texts.values())], row)

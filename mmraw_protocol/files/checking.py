@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..materialize.verification import Verifier
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
@@ -145,13 +145,31 @@ def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Co
     return checked
 
 
+class Taker(Protocol):
+    """Takes what is found in lines."""
+
+    def count(self, kind: str, number: int) -> None:
+        """Things with which all is well."""
+        ...
+
+    def add(self, line: int, finding: Finding) -> None:
+        """What was found on a line."""
+        ...
+
+
 def check_lines(block: Block, verifier: Verifier) -> Counts:
     """Every line of a block as a document of its own, or as text where it is none."""
     checked = Counts()
+    take_lines(block, verifier, checked)
+    return checked
+
+
+def take_lines(block: Block, verifier: Verifier, checked: Taker) -> None:
+    """The same, for somebody who counts otherwise."""
     refs = refs_alone(block.data)
     if refs is not None and not (refs and verifier.doubtful(refs)):
         checked.count("ref", len(refs))
-        return checked
+        return
     lines = [
         (number, line)
         for number, line in enumerate(block.data.split(b"\n"), block.line)
@@ -159,10 +177,9 @@ def check_lines(block: Block, verifier: Verifier) -> Counts:
     ]
     for first in range(0, len(lines), _TOGETHER):
         _check_together(lines[first : first + _TOGETHER], verifier, checked)
-    return checked
 
 
-def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked: Counts) -> None:
+def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked: Taker) -> None:
     """Checks lines: those in which nothing but right refs are, and then the others one by one."""
     stripped = [line.strip() for _, line in lines]
     data = b"\n".join(stripped)

@@ -166,7 +166,8 @@ def _worked(
 
 
 def _check(block: Block, verifier: Verifier) -> Counts:
-    from .batches import Results, check_rows
+    from .checked_rows import check_rows
+    from .results import Results
 
     results = Results(block.data)
     check_rows(block.data, results, (), verifier)
@@ -178,7 +179,8 @@ def _open_rewrite(job: Job) -> Callable[[Block], Done]:
 
 
 def _rewrite(block: Block, rewriter: Rewriter) -> Done:
-    from .batches import Results, rewrite_rows
+    from .batches import rewrite_rows
+    from .results import Results
 
     batch: Any = block.data
     results = Results(batch)

@@ -1,0 +1,169 @@
+"""Refs, envelopes, features bodies and conversations in the rows of Arrow batches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from ..materialize.verification import Verifier
+from ..wire.errors import MMRawError
+from ..wire.item import KIND
+from ..wire.ref import PREFIX, PREFIXES
+from .checking import take_lines
+from .columns import as_bytes, holds_text, is_text
+from .reader import Block
+from .results import Names, Results
+from .validation import Finding, check_document, check_value, refs_alone, value_in
+
+#: Rows, and bytes of rows, that are checked together where nothing but right refs is in them.
+_MANY = 1024
+_MANY_BYTES = 1 << 20
+#: Rows that are checked together where that is not so, and documents.
+_FEW = 16
+_DOCUMENTS = 128
+_REF = PREFIX.encode()
+_KIND = KIND.encode()
+_encode_lines = msgspec.json.Encoder().encode_lines
+_BLANKS = b" \t\r\n"
+#: How texts begin that are of this protocol, or may hold some of it.
+TEXT = (b"{", b"[", b'"', *(prefix.encode() for prefix in PREFIXES))
+
+
+def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:
+    """What `validate_batch` does, with results that are open."""
+    columns = [field.name for field in batch.schema if holds_text(field.type)]
+    for name in documents:
+        texts = as_bytes(batch.column(name)) if name in columns else ()
+        _check_documents(texts, _Column(results, name), verifier)
+    columns = [name for name in columns if name not in documents]
+    if columns:
+        _check_columns(batch.select(columns), verifier, results)
+
+
+class _Column:
+    """Takes what is found in the texts of a column, by their rows."""
+
+    def __init__(self, results: Results, name: str) -> None:
+        self._results, self._name = results, name
+
+    def count(self, kind: str, number: int) -> None:
+        self._results.count(kind, number)
+
+    def add(self, line: int, finding: Finding) -> None:
+        self._results.add(line, self._name, finding.kind, finding.error)
+        for error in finding.others:
+            self._results.add(line, self._name, finding.kind, error, number=0)
+
+
+def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: Verifier) -> None:
+    """Texts that are a document each: together where each is a line."""
+    for first in range(0, len(texts), _DOCUMENTS):
+        part = [(text or b"").strip() for text in texts[first : first + _DOCUMENTS]]
+        lines = b"\n".join(part)
+        if lines.count(b"\n") == len(part) - 1:
+            take_lines(Block(lines, first, True), verifier, column)
+            continue
+        for row, text in enumerate(part, first):
+            for finding in check_document(text, verifier=verifier) if text else ():
+                column.add(row, finding)
+
+
+def _check_columns(rows: Any, verifier: Verifier, results: Results) -> None:
+    most = max(_FEW, _MANY_BYTES * rows.num_rows // max(rows.nbytes, 1))
+    for first, many in _parts(rows, 0, min(most, _MANY)):
+        if _refs_counted(many, verifier, results):
+            continue
+        for at, few in _parts(many, first, _FEW):
+            if not _refs_counted(few, verifier, results):
+                _check_each(few, at, verifier, results)
+
+
+def _parts(rows: Any, first: int, most: int) -> Iterator[tuple[int, Any]]:
+    """Some rows at a time, with the number of the first of them."""
+    return ((first + at, rows.slice(at, most)) for at in range(0, rows.num_rows, most))
+
+
+def _refs_counted(rows: Any, verifier: Verifier, results: Results) -> bool:
+    """Whether right refs are all of this protocol that is in the rows; they are counted then."""
+    refs = _refs_alone(rows)
+    if refs is None or (refs and verifier.doubtful(refs)):
+        return False
+    results.count("ref", len(refs))
+    return True
+
+
+def _refs_alone(rows: Any) -> list[bytes] | None:
+    """The refs, without their `mmraw:`, of rows with nothing else of this protocol in them.
+
+    None where that is not so, or may not be so.
+    """
+    if all(is_text(field.type) for field in rows.schema):
+        columns = [_refs_in(as_bytes(array)) for array in rows.columns]
+        return None if None in columns else [ref for refs in columns for ref in refs or ()]
+    # Bytes may be text, too; an encoder makes something else of them.
+    if any("binary" in str(field.type) for field in rows.schema):
+        return None
+    with contextlib.suppress(TypeError, ValueError, msgspec.MsgspecError):
+        return refs_alone(_encode_lines(rows.to_pylist()))
+    return None
+
+
+def _refs_in(texts: Sequence[bytes | None]) -> list[bytes] | None:
+    """The same of texts, one of which may tell what its row is."""
+    refs: list[bytes] = []
+    others: set[bytes] = set()
+    for text in filter(None, texts):
+        if text.startswith(_REF):
+            refs.append(text[len(_REF) :])
+        else:
+            others.add(text)
+    for text in others:
+        if text == _KIND or text.lstrip(_BLANKS).startswith(TEXT):
+            return None
+    return refs
+
+
+def _check_each(batch: Any, first: int, verifier: Verifier, results: Results) -> None:
+    for row, (fields, _) in enumerate(rows_of(batch, ()), first):
+        names = fields.keys()
+        for finding in check_value(fields, verifier=verifier, columns=names):
+            for index, found in enumerate((finding.error, *finding.others)):
+                column, error = _in_column(found, fields)
+                results.add(row, column, finding.kind, error, number=int(not index))
+
+
+def rows_of(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
+    """The values of each row that may hold text, JSON text decoded; and its documents."""
+    names = [field.name for field in batch.schema if holds_text(field.type)]
+    columns = [batch.column(name).to_pylist() for name in names]
+    for values in zip(*columns, strict=True):
+        fields: dict[str, Any] = {}
+        texts: dict[str, bytes] = {}
+        for name, value in zip(names, values, strict=True):
+            if name not in documents:
+                fields[name] = decoded(value)
+            elif value and value.strip():
+                texts[name] = (value.encode() if isinstance(value, str) else value).strip()
+        yield fields, texts
+
+
+def decoded(value: Any) -> Any:
+    """A value, or what it says as JSON; bytes that cannot be text are None."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace") if value.startswith(TEXT) else None
+    held = value_in(value) if isinstance(value, str) else None
+    return value if held is None else held
+
+
+def _in_column(error: MMRawError | None, columns: Names) -> tuple[str | None, MMRawError | None]:
+    """The column in which an error of a row stands, and the error as one of its value."""
+    path = "" if error is None else error.path.removeprefix("$.")
+    ends = ("", ".", "[")
+    found = [n for n in columns if path.startswith(n) and path[len(n) : len(n) + 1] in ends]
+    if error is None or not found:
+        return None, error
+    column = max(found, key=len)
+    return column, MMRawError(error.code, error.message, "$" + path[len(column) :])
