@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         "--largest", type=int, default=40 * 2**20, help="bytes of the largest image"
     )
     parser.add_argument("--most", type=int, default=10_000, help="images of the largest body")
-    parser.add_argument("--megabytes", type=float, default=200, help="of the file in processes")
+    parser.add_argument("--megabytes", type=float, default=1000, help="of the file in processes")
     parser.add_argument("--processors", default="", help="an interpreter that has transformers")
     args = parser.parse_args(argv)
     os.chdir(ROOT)

@@ -1,5 +1,6 @@
 """Workers that share the lines of one input: the result of one process, in the input's order."""
 
+import errno
 import io
 import json
 import os
@@ -169,13 +170,25 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_end_with_the_process_that_asks() -> None:
+def test_workers_end_with_the_process_that_asks_and_leave_nothing(tmp_path: Path) -> None:
     program = [sys.executable, "-c", _KILLED]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    tests = str(Path(__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": tests, "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen(program, stdout=subprocess.PIPE, env=environment)
     # The workers hold the same standard output: it ends when all have ended.
     output, _ = parent.communicate(timeout=60)
     assert (parent.returncode, output) == (-signal.SIGKILL, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_disk_is_full_blocks_go_through_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("mmraw_protocol.files.workers.os.pwrite", fail)
+    found = results(LineReader(io.BytesIO(LINE * 1000).read, block=800))
+    assert b"".join(result[2] for _, result in found if result) == LINE * 1000
+    assert len({result[0] for _, result in found if result}) == 2
 
 
 def test_standard_input_gives_what_a_file_gives(tmp_path: Path) -> None:

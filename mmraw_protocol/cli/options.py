@@ -204,7 +204,7 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
         type=_processes,
         default=1,
         metavar="N",
-        help="worker processes that share the lines of a file (default: 1, none)",
+        help="processes that share the lines of a file, this one among them (default: 1)",
     )
 
 

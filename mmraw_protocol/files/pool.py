@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from ..images.worker_start import reason_of
-from ..wire.errors import MMRawError
 from .reader import Block, LineReader
+from .workers import Workers, started
 
 R = TypeVar("R")
 
@@ -24,6 +17,8 @@ R = TypeVar("R")
 START_SECONDS = 0.2
 #: Blocks under way for each worker, so that none waits for this process.
 _AHEAD = 3
+#: Blocks for each process that are held until those before them are done, while a worker starts.
+_HELD = 16
 
 
 def worked(
@@ -43,7 +38,7 @@ def worked(
         reader: Gives the blocks.
         work: What this process does with a block.
         open_work: Gives what a worker does with one; it can be pickled, and each calls it once.
-        processes: Workers, if more than one; they start where this process alone is not done soon.
+        processes: This one and its workers, which start where this one alone is not done soon.
         start_seconds: How soon that is.
 
     Raises:
@@ -57,83 +52,43 @@ def worked(
             break
     else:
         return
-    with _pool(open_work, processes) as pool:
-        yield from _pooled(reader, pool, _AHEAD * processes)
+    with started(open_work, processes - 1) as workers:
+        yield from _shared(reader, work, workers, processes)
 
 
-def _pooled(
-    reader: LineReader, pool: ProcessPoolExecutor, most: int
+#: A block under way: with a worker, or with what this process made of it.
+_Waiting = tuple[Block, "Future[Any] | None", Any]
+
+
+def _shared(
+    reader: LineReader, work: Callable[[Block], Any], workers: Workers, processes: int
 ) -> Generator[tuple[Block, Any], None, None]:
-    waiting: deque[tuple[Block, Future[Any] | None]] = deque()
-    while True:
-        while len(waiting) < most and (not waiting or waiting[-1][0].whole):
+    """Blocks go to the workers, and to this process while these have enough to do."""
+    waiting: deque[_Waiting] = deque()
+    is_ended = is_alone = False
+    while waiting or not is_ended:
+        block = None
+        if len(waiting) < _HELD * processes and (not waiting or waiting[-1][0].whole):
             block = reader.next_block()
-            if block is None:
-                break
-            waiting.append((block, _submitted(pool, block) if block.whole else None))
-        if not waiting:
-            return
-        block, future = waiting.popleft()
-        result = None if future is None else _result(future)
-        if result is None and waiting:
-            reader.unread(b"".join(one.data for one, _ in waiting), waiting[0][0].line)
-            waiting.clear()
-        yield block, result
+            is_ended = block is None
+        if block is not None:
+            busy = sum(not _is_done(one) for one in waiting)
+            if is_alone or not block.whole or busy >= _AHEAD * (processes - 1):
+                waiting.append((block, None, work(block) if block.whole else None))
+            else:
+                waiting.append((block, workers.submit(block), None))
+        while waiting and (block is None or _is_done(waiting[0])):
+            block, future, result = waiting.popleft()
+            result = result if future is None else workers.result(future)
+            # The caller reads on behind this block; what comes then is likely to be of its kind.
+            is_alone = result is None
+            if is_alone and waiting:
+                reader.unread(b"".join(one.data for one, _, _ in waiting), waiting[0][0].line)
+                workers.forget(future for _, future, _ in waiting if future is not None)
+                waiting.clear()
+            is_ended = is_ended and not is_alone
+            yield block, result
 
 
-@contextlib.contextmanager
-def _pool(
-    open_work: Callable[[], Any], processes: int
-) -> Generator[ProcessPoolExecutor, None, None]:
-    # A forked child of a process with threads may hang; a spawned one does not.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(open_work,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _submitted(pool: ProcessPoolExecutor, block: Block) -> Future[Any]:
-    reason = ""
-    try:
-        return pool.submit(_do, block)
-    except OSError as error:
-        reason = reason_of(error)
-    except BrokenProcessPool:
-        reason = "out of memory?"
-    raise _ended(reason)
-
-
-def _result(future: Future[Any]) -> Any:
-    with contextlib.suppress(BrokenProcessPool):
-        return future.result()
-    raise _ended("out of memory?")
-
-
-def _ended(reason: str) -> MMRawError:
-    message = f"a worker process did not start or ended early ({reason}); try with one process"
-    return MMRawError("decoder_unavailable", message)
-
-
-_work: Callable[[Block], Any]
-
-
-def _begin(open_work: Callable[[], Callable[[Block], Any]]) -> None:
-    """In a worker: gets ready, and ends with the process that started it."""
-    global _work
-    # Ctrl-C in a terminal goes to all; the process that started this one answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _work = open_work()
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _do(block: Block) -> Any:
-    return _work(block)
+def _is_done(one: _Waiting) -> bool:
+    return one[1] is None or one[1].done()
