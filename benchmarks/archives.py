@@ -8,19 +8,21 @@ half Parquet: conversations with a picture each, every picture in four rows, and
 dialects v1, v2, v3 and bare. One row in twenty is broken: its ref, its picture, or its JSON. The
 store is a server of S3 on this machine. With --kill a worker process is killed every so many
 seconds. Rows are counted by their ids after each step. With --rate a file of JSON lines of refs is
-converted by one process and by Ray's two workers instead, for the ratio.
+checked and converted by one process and by Ray's two workers instead, for the ratio.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import io
 import json
 import logging
 import os
 import random
 import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -28,7 +30,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ from mmraw_protocol import (
     open_store,
     pack_images,
 )
-from mmraw_protocol.files import ConvertJob, StoreSpec, rewrite
+from mmraw_protocol.files import ConvertJob, StoreSpec, check, rewrite
+
+from .files import write_lines
 
 RUN, BUCKET, FAMILY = "exp42", "s3://images", "qwen_vl"
 PLACE = StoreSpec(f"{BUCKET}/store", RUN)
@@ -126,12 +130,14 @@ def migrate(engine: Engine, folder: Path, size: int, kill: float | None) -> None
         ("fsck", "offloaded", None),
         ("inline", "offloaded", "inlined"),
     )
-    with Killer(kill) as killer:
+    with Watch(kill) as watch:
         for name, source, target in steps:
             for form, rows in made.items():
                 step(engine, folder, name, source, target, form, rows)
-    if kill:
-        print(f"workers killed: {killer.killed}")
+            # The disk need not hold what is not read again.
+            if target is not None:
+                shutil.rmtree(folder / source)
+    print(f"largest worker {watch.peak / 1e6:.0f} MB; workers killed: {watch.killed}")
 
 
 def step(
@@ -178,33 +184,46 @@ def byte_count(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-class Killer:
-    """Kills one of Ray's processes that works on a task, every so many seconds."""
+class Watch:
+    """Looks at Ray's processes twice a second, and kills one of them every so many seconds.
 
-    def __init__(self, seconds: float | None) -> None:
+    Attributes:
+        killed: How many were killed.
+        peak: Bytes of the largest process: what is resident, less what is shared with others (files
+            and the object store).
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
         self._seconds = seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.killed = 0
+        self.killed = self.peak = 0
 
-    def __enter__(self) -> Killer:
-        if self._seconds:
-            self._thread.start()
+    def __enter__(self) -> Watch:
+        self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
+        self._thread.join()
 
     def _run(self) -> None:
         psutil: Any = import_module("psutil")
-        while not self._ended.wait(self._seconds):
+        last = time.monotonic()
+        while not self._ended.wait(0.5):
+            is_time = self._seconds is not None and time.monotonic() - last > self._seconds
             for process in psutil.Process().children(recursive=True):
                 try:
                     # A worker is named after what it does; one at rest is ray::IDLE.
-                    if process.cmdline()[0].startswith(("ray::Map", "ray::Read", "ray::Write")):
+                    name = process.cmdline()[0]
+                    if not name.startswith("ray::"):
+                        continue
+                    memory = process.memory_info()
+                    self.peak = max(self.peak, memory.rss - memory.shared)
+                    if is_time and name.startswith(("ray::Map", "ray::Read", "ray::Write")):
                         process.kill()
                         self.killed += 1
-                        break
+                        is_time, last = False, time.monotonic()
                 except (psutil.Error, IndexError):
                     continue
 
@@ -276,24 +295,56 @@ def made_picture(seed: str, store: Any) -> tuple[str, list[str]]:
 
 
 def compare(engine: Engine, folder: Path, size: int) -> None:
-    """JSON lines of refs to v3: one process, then two workers of Ray, in turns."""
-    store = open_store(PLACE.place, run_id=RUN)
-    refs = [refs[1] for _, refs in (made_picture(str(seed), store) for seed in range(64))]
+    """JSON lines of refs, checked and moved to v3: one process and two workers of Ray, in turns."""
     path = folder / "refs.jsonl"
-    with path.open("wb") as file:
-        for number in count():
-            file.write(json.dumps({"id": number, "ref": refs[number % 64]}).encode() + b"\n")
-            if file.tell() >= size:
-                break
-    contestants: dict[str, Callable[[int], object]] = {
-        "one process": lambda turn: one_process(path, folder / f"one-{turn}"),
-        "Ray, two workers": lambda turn: two_workers(engine, path, folder / f"two-{turn}"),
+    write_lines(path, "v2", 200_000, size)
+    contestants: dict[str, dict[str, Callable[[Path], object]]] = {
+        "validate": {
+            "one process": lambda out: one_check(path),
+            "Ray, two workers": lambda out: two_checks(engine, path),
+        },
+        "convert": {
+            "one process": lambda out: one_process(path, out),
+            "Ray, two workers": lambda out: two_workers(engine, path, out),
+        },
     }
-    for turn, (name, run) in islice(enumerate([*contestants.items()] * 2), 4):
-        started = time.perf_counter()
-        run(turn)
-        seconds = time.perf_counter() - started
-        print(f"{name:17} {seconds:7.1f} s {size / 1e6 / seconds:7.1f} MB/s", flush=True)
+    with Watch() as watch:
+        for name, runs in contestants.items():
+            for turn, (who, run) in enumerate([*runs.items()] * 2):
+                out = folder / f"{name}-{turn}"
+                started, before = time.perf_counter(), processor_seconds()
+                run(out)
+                seconds = time.perf_counter() - started
+                rate = path.stat().st_size / 1e6 / seconds
+                print(f"{name:8} {who:17} {seconds:7.1f} s {rate:7.1f} MB/s; processor time "
+                      f"{processor_seconds() - before:.1f} s", flush=True)  # fmt: skip
+                remove(out)
+    print(f"largest worker {watch.peak / 1e6:.0f} MB")
+
+
+def processor_seconds() -> float:
+    """Of this process and all that it started and that still run: Ray and its workers."""
+    psutil: Any = import_module("psutil")
+    found = 0.0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            found += sum(process.cpu_times()[:2])
+    return found
+
+
+def remove(out: Path) -> None:
+    """What a turn wrote: the disk need not hold all of them."""
+    shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+
+
+def one_check(path: Path) -> None:
+    with path.open("rb") as source:
+        check(source.read)
+
+
+def two_checks(engine: Engine, path: Path) -> None:
+    lines = engine.work.read_lines(str(path))
+    engine.work.summary(engine.work.validate(lines, documents=["line"]))
 
 
 def one_process(path: Path, out: Path) -> None:

@@ -33,7 +33,7 @@ from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIX, is_ref, parse_ref
 from .checked_rows import check_rows, decoded, rows_of
-from .columns import Place, arrow, rewritten
+from .columns import Place, arrow, as_bytes, is_text, rewritten, types
 from .counts import Counts
 from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
@@ -127,11 +127,11 @@ def rewrite_batch(batch: Any, job: Job, *, keep: Names = (), documents: Names = 
 
 def rewrite_rows(batch: Any, rewriter: Rewriter, results: Results, documents: Names = ()) -> Any:
     """The rows that `rewrite_batch` gives, with a rewriter and results that are open."""
-    names = batch.schema.names
-    columns = [
-        rewritten(array, _Rewriting(rewriter, results, name in documents).texts, name)
-        for name, array in zip(names, batch.columns, strict=True)
-    ]
+    columns: list[Any] = []
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        rewriting = _Rewriting(rewriter, results, name in documents)
+        is_passed = rewriting.passes(array)
+        columns.append(array if is_passed else rewritten(array, rewriting.texts, name))
     return arrow.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
@@ -217,11 +217,26 @@ class _Rewriting:
         """The rewriter."""
         return self._rewriter
 
+    def passes(self, array: Any) -> bool:
+        """Whether the values of a dictionary, which are fewer than its rows, are not wanted."""
+        kind = array.type
+        if self._is_document or not (types.is_dictionary(kind) and is_text(kind)):
+            return False
+        values = array.dictionary
+        return len(values) <= len(array) and not any(map(self._is_wanted, as_bytes(values)))
+
+    def _is_wanted(self, value: bytes | None) -> bool:
+        prefixes = self._rewriter.prefixes
+        return bool(value) and (value.startswith(_JSON) or prefixes.opens(value[: prefixes.window]))
+
     def texts(
         self, values: Sequence[bytes | None], column: str, key: str, place: Place
     ) -> Sequence[bytes | None]:
         """The new texts; those with which nothing happens are the same."""
         new = list(values)
+        if self._is_document:
+            self._lines(new, [n for n, value in enumerate(values) if value], column, place)
+            return values if new == values else new
         prefixes = self._rewriter.prefixes
         lines: list[int] = []
         # Columns often say the same in row after row.
@@ -230,14 +245,13 @@ class _Rewriting:
             value = values[index]
             if value in passed or value is None:
                 continue
-            if self._is_document or value.startswith(_JSON):
+            if value.startswith(_JSON):
                 lines.append(index)
             elif prefixes.opens(value[: prefixes.window]):
                 self._alone(new, index, column, key, place)
             elif len(value) < _SHORT and len(passed) < _MANY:
                 passed.add(value)
-        for some in _grouped(new, lines):
-            self._lines(new, some, column, place)
+        self._lines(new, lines, column, place)
         return values if new == values else new
 
     def _together(
@@ -284,6 +298,15 @@ class _Rewriting:
         return text
 
     def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
+        """Values that are JSON, some together."""
+        size = sum([len(cast(bytes, new[index])) for index in at])
+        some = max(1, min(_MANY, _MANY_BYTES * len(at) // max(size, 1)))
+        for first in range(0, len(at), some):
+            self._some_lines(new, at[first : first + some], column, place)
+
+    def _some_lines(
+        self, new: list[bytes | None], at: Sequence[int], column: str, place: Place
+    ) -> None:
         """Values that are JSON, together where all are, none spans lines and all can be told."""
         joined = b"\n".join([cast(bytes, new[index]) for index in at])
         done = None
@@ -294,7 +317,7 @@ class _Rewriting:
         if len(at) > 1 and (data is None or not is_told):
             fewer = -(-len(at) // _SPLIT)
             for first in range(0, len(at), fewer):
-                self._lines(new, at[first : first + fewer], column, place)
+                self._some_lines(new, at[first : first + fewer], column, place)
             return
         if data is None:
             data = self._scanned(joined, counts)
@@ -328,20 +351,6 @@ class _Rewriting:
             row, path = place(one.line)
             error = MMRawError(one.code, one.message, one.path).with_path_prefix(path)
             results.add(row, column, "refused", error, byte=one.byte)
-
-
-def _grouped(values: Sequence[bytes | None], at: Sequence[int]) -> Iterator[list[int]]:
-    """The numbers of some values at a time."""
-    group: list[int] = []
-    size = 0
-    for index in at:
-        group.append(index)
-        size += len(values[index] or b"")
-        if len(group) == _MANY or size > _MANY_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def _texts(batch: Any, documents: Names) -> Iterator[Text]:

@@ -13,7 +13,7 @@ from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.ref import PREFIX, PREFIXES
 from .checking import take_lines
-from .columns import as_bytes, holds_text, is_text
+from .columns import as_bytes, holds_text, is_text, types
 from .reader import Block
 from .results import Names, Results
 from .validation import Finding, check_document, check_value, refs_alone, value_in
@@ -61,12 +61,12 @@ class _Column:
 def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: Verifier) -> None:
     """Texts that are a document each: together where each is a line."""
     for first in range(0, len(texts), _DOCUMENTS):
-        part = [(text or b"").strip() for text in texts[first : first + _DOCUMENTS]]
+        part = [text or b"" for text in texts[first : first + _DOCUMENTS]]
         lines = b"\n".join(part)
         if lines.count(b"\n") == len(part) - 1:
             take_lines(Block(lines, first, True), verifier, column)
             continue
-        for row, text in enumerate(part, first):
+        for row, text in enumerate(map(bytes.strip, part), first):
             for finding in check_document(text, verifier=verifier) if text else ():
                 column.add(row, finding)
 
@@ -101,7 +101,7 @@ def _refs_alone(rows: Any) -> list[bytes] | None:
     None where that is not so, or may not be so.
     """
     if all(is_text(field.type) for field in rows.schema):
-        columns = [_refs_in(as_bytes(array)) for array in rows.columns]
+        columns = [_refs_in_column(array) for array in rows.columns]
         return None if None in columns else [ref for refs in columns for ref in refs or ()]
     # Bytes may be text, too; an encoder makes something else of them.
     if any("binary" in str(field.type) for field in rows.schema):
@@ -109,6 +109,15 @@ def _refs_alone(rows: Any) -> list[bytes] | None:
     with contextlib.suppress(TypeError, ValueError, msgspec.MsgspecError):
         return refs_alone(_encode_lines(rows.to_pylist()))
     return None
+
+
+def _refs_in_column(array: Any) -> list[bytes] | None:
+    if types.is_dictionary(array.type) and len(array.dictionary) <= len(array):
+        # Few values in many rows, and mostly none is a ref.
+        refs = _refs_in(as_bytes(array.dictionary))
+        if not refs:
+            return refs
+    return _refs_in(as_bytes(array))
 
 
 def _refs_in(texts: Sequence[bytes | None]) -> list[bytes] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
@@ -185,7 +186,8 @@ def _whole_lines(read: Any, start: int) -> Iterator[tuple[int, bytes]]:
 
 def _table(path: str, start: int, block: bytes) -> Any:
     lines = block.removesuffix(b"\n").split(b"\n")
-    starts = list(accumulate((len(line) + 1 for line in lines), initial=start))[:-1]
+    ends = array("q", accumulate(map(len, lines), lambda end, size: end + size + 1, initial=start))
+    starts = arrow.Array.from_buffers(arrow.int64(), len(lines), [None, arrow.py_buffer(ends)])
     indices = arrow.repeat(arrow.scalar(0, arrow.int32()), len(lines))
     file = arrow.DictionaryArray.from_arrays(indices, arrow.array([path]))
     return arrow.table([file, starts, arrow.array(lines, arrow.binary())], schema=LINES)

@@ -20,10 +20,12 @@ from .lines import located
 
 #: `lines` writes the last column of JSON lines as it is.
 Form = Literal["parquet", "lines"]
-#: Bounds of what is rewritten together (rows, bytes of the input), and of what is written together.
-BATCH_ROWS = 512
+#: What is rewritten together, at most: rows, and bytes of the input; and what is written together.
+#: A row of which images are inlined may grow by megabytes.
+BATCH_ROWS = 4096
+INLINED_ROWS = 512
 BATCH_BYTES = 4 << 20
-ROW_GROUP = 32 << 20
+ROW_GROUP = 16 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
 Datasink: Any = import_module("ray.data").Datasink
@@ -88,6 +90,7 @@ class Parts(Datasink):
         refused: The folder of Parquet files with the refusals.
         form: Of the parts.
         compression: Of lines: None, gzip or zstd; of Parquet, as pyarrow takes it.
+        rows: That are rewritten together, at most.
     """
 
     def __init__(
@@ -97,9 +100,10 @@ class Parts(Datasink):
         refused: str,
         form: Form,
         compression: str | None,
+        rows: int = BATCH_ROWS,
     ) -> None:
         self._work, self._out, self._refused = work, out, refused
-        self._form, self._compression = form, compression
+        self._form, self._compression, self._rows = form, compression, rows
 
         self.summary = Summary()
 
@@ -136,15 +140,16 @@ class Parts(Datasink):
         return summary
 
     def _rewritten(self, blocks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Tables of rows and results, of up to `ROW_GROUP` bytes or little more."""
+        """Tables of rows and results: each batch, or row groups of Parquet."""
         held: list[Rewritten] = []
         size = 0
+        most = ROW_GROUP if self._form == "parquet" else 0
         for block in blocks:
             table = block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
-            for batch in small_batches(table):
+            for batch in small_batches(table, self._rows):
                 held.append(self._work(batch))
                 size += held[-1].rows.nbytes
-                if size > ROW_GROUP:
+                if size > most:
                     yield _tables(held)
                     held, size = [], 0
         if held:
@@ -188,10 +193,10 @@ class Parts(Datasink):
             yield writer.write_table
 
 
-def small_batches(table: Any) -> list[Any]:
+def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
     """The rows of a table in batches that a process can hold rewritten."""
     rows = BATCH_BYTES * len(table) // max(table.nbytes, 1)
-    return table.to_batches(max_chunksize=max(1, min(rows, BATCH_ROWS)))
+    return table.to_batches(max_chunksize=max(1, min(rows, most)))
 
 
 def _entries(system: Any, path: str) -> list[Any]:

@@ -15,7 +15,7 @@ from ...files.results import STORE_FAILS, Names, Results
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
-from .parts import Form, Parts, Summary, small_batches
+from .parts import BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
 
 
 class Rewriting:
@@ -29,8 +29,9 @@ class Rewriting:
     def __init__(self, ds: Any, job: Job, keep: Names, documents: Names) -> None:
         self._ds = ds
         self._work = partial(rewrite_batch, job=job, keep=keep, documents=documents)
-        self.rows = _mapped(ds, partial(_rows_of, self._work))
-        self.results = _mapped(ds, partial(_results_of, self._work))
+        self._most = INLINED_ROWS if isinstance(job, InlineJob) else BATCH_ROWS
+        self.rows = _mapped(ds, partial(_rows_of, self._work), self._most)
+        self.results = _mapped(ds, partial(_results_of, self._work), self._most)
 
     def write(
         self, out: str, *, refused: str, form: Form = "parquet", compression: str | None = None
@@ -47,7 +48,7 @@ class Rewriting:
             MMRawError: source_unavailable, unsupported_option. Ray's own errors for what a task
                 raises.
         """
-        parts = Parts(self._work, out, refused, form, compression)
+        parts = Parts(self._work, out, refused, form, compression, self._most)
         parts.check()
         self._ds.write_datasink(parts)
         return parts.summary
@@ -100,14 +101,14 @@ def summary(results: Any) -> Summary:
     return found
 
 
-def _mapped(ds: Any, work: Callable[[Any], Any]) -> Any:
-    each = partial(_each, work=work)
+def _mapped(ds: Any, work: Callable[[Any], Any], most: int = BATCH_ROWS) -> Any:
+    each = partial(_each, work=work, most=most)
     return ds.map_batches(each, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
 
 
-def _each(table: Any, *, work: Callable[[Any], Any]) -> Iterator[Any]:
+def _each(table: Any, *, work: Callable[[Any], Any], most: int) -> Iterator[Any]:
     """A block in small batches."""
-    for batch in small_batches(table) or [_empty(table.schema)]:
+    for batch in small_batches(table, most) or [_empty(table.schema)]:
         yield arrow.Table.from_batches([work(batch)])
 
 
