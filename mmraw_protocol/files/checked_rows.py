@@ -48,11 +48,12 @@ class _Column:
 
     def __init__(self, results: Results, name: str) -> None:
         self._results, self._name = results, name
+        self.text_lines = 0
 
     def count(self, kind: str, number: int) -> None:
         self._results.count(kind, number)
 
-    def add(self, line: int, finding: Finding) -> None:
+    def add(self, line: int, finding: Finding, byte: int = 0) -> None:
         self._results.add(line, self._name, finding.kind, finding.error)
         for error in finding.others:
             self._results.add(line, self._name, finding.kind, error, number=0)

@@ -6,14 +6,14 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..materialize.verification import Verifier
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.msgpack_stream import JsonText
-from .counts import Counts
+from .counts import Counts, Taker
 from .lines import is_text, opens_json
 from .moving_images import most_ref_bytes
 from .pool import START_SECONDS, worked
@@ -143,18 +143,6 @@ def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Co
     line.skip()
     reader.unread(line.rest, block.line + 1)
     return checked
-
-
-class Taker(Protocol):
-    """Takes what is found in lines."""
-
-    def count(self, kind: str, number: int) -> None:
-        """Things with which all is well."""
-        ...
-
-    def add(self, line: int, finding: Finding) -> None:
-        """What was found on a line."""
-        ...
 
 
 def check_lines(block: Block, verifier: Verifier) -> Counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -35,6 +35,24 @@ class Refusal(Shown, msgspec.Struct, frozen=True):
     kind: str = ""
     byte: int = 0
     column: str = ""
+
+
+class Taker(Protocol):
+    """Takes what is found in lines.
+
+    Attributes:
+        text_lines: Lines that were checked as text.
+    """
+
+    text_lines: int
+
+    def count(self, kind: str, number: int) -> None:
+        """Things with which all is well."""
+        ...
+
+    def add(self, line: int, finding: Finding, byte: int = 0) -> None:
+        """What was found on a line, or at a byte of it."""
+        ...
 
 
 class Counts(Shown, msgspec.Struct):

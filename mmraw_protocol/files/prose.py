@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
-from .counts import Counts
+from .counts import Counts, Taker
 from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
@@ -18,7 +18,7 @@ from .texts import TextRef, find_refs
 from .validation import check_one
 
 
-def check_text(line: bytes, number: int, verifier: Verifier, checked: Counts) -> None:
+def check_text(line: bytes, number: int, verifier: Verifier, checked: Taker) -> None:
     """Checks every ref in a line of text, as `find_refs` finds them."""
     text = _decoded(line)
     checked.text_lines += 1
