@@ -23,6 +23,7 @@ from mmraw_protocol.files.batches import (
     references_batch,
     validate_batch,
 )
+from mmraw_protocol.files.lines import is_text
 from mmraw_protocol.files.validation import check_document
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.item import KIND
@@ -30,7 +31,7 @@ from mmraw_protocol.wire.item import KIND
 pa: Any = pytest.importorskip("pyarrow")
 
 OLD, BROKEN = samples.ref("v2"), samples.ref("v2")[:-4]
-NEW = samples.ref("v3")
+NEW, UNKNOWN = samples.ref("v3"), samples.ref("v3").replace("v3", "v9", 1)
 PICTURE = samples.data_url(samples.PNG)
 to_v3 = partial(convert_batch, to="v3")
 
@@ -164,14 +165,17 @@ def test_rows_that_are_checked_together_give_what_each_gives(pairs: list[tuple[A
 
 @given(st.lists(texts, max_size=40))
 def test_documents_are_checked_as_each_alone(rows: list[str | None]) -> None:
-    results = validate_batch(batch_of(rows, pa.string()), documents=["x"])
+    given = batch_of(rows, pa.string())
+    results = validate_batch(given, documents=["x"])
     found: Counter[str] = Counter()
     told: list[tuple[Any, ...]] = []
     for row, text in enumerate(rows):
-        for finding in check_document(text.strip()) if text and text.strip() else ():
-            found[finding.kind] += 1
-            errors = () if finding.error is None else (finding.error, *finding.others)
-            told += [(row, "x", error.path, error.code) for error in errors]
+        one = (text or "").strip()
+        if not is_text(one.encode()):
+            for finding in check_document(one) if one else ():
+                found[finding.kind] += 1
+                errors = () if finding.error is None else (finding.error, *finding.others)
+                told += [(row, "x", error.path, error.code) for error in errors]
     assert counts(results) == found
     assert refused(results) == told
 
@@ -182,12 +186,13 @@ def test_more_refusals_than_a_report_names_are_all_told() -> None:
     assert len(refused(results)) == 130 + 120
 
 
-def test_text_that_is_no_document_is_refused_in_a_column_of_documents_alone() -> None:
-    given = batch_of(["[INST] hello", json_text(OLD)], pa.string())
+def test_text_in_a_column_of_documents_is_checked_and_not_rewritten() -> None:
+    given = batch_of(["[INST] hello", f"got {UNKNOWN}", "{cut off", json_text(OLD)], pa.string())
     assert refused(to_v3(given).results) == []
-    assert refused(validate_batch(given)) == []
-    assert [one[3] for one in refused(to_v3(given, documents=["x"]).results)] == ["invalid_json"]
-    assert [one[3] for one in refused(validate_batch(given, documents=["x"]))] == ["invalid_json"]
+    told = [(row, code) for row, _, _, code in refused(validate_batch(given, documents=["x"]))]
+    assert told == [(1, "unsupported_dialect"), (2, "invalid_json")]
+    told = [(row, code) for row, _, _, code in refused(to_v3(given, documents=["x"]).results)]
+    assert told == [(0, "invalid_json"), (1, "invalid_json"), (2, "invalid_json")]
 
 
 def test_images_move_into_the_store_and_back(tmp_path: Path) -> None:

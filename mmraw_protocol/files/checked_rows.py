@@ -14,6 +14,8 @@ from ..wire.item import KIND
 from ..wire.ref import PREFIX, PREFIXES
 from .checking import take_lines
 from .columns import as_bytes, holds_text, is_text, types
+from .lines import is_text as is_text_line
+from .prose import check_text
 from .reader import Block
 from .results import Names, Results
 from .validation import Finding, check_document, check_value, refs_alone, value_in
@@ -68,8 +70,11 @@ def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: V
             take_lines(Block(lines, first, True), verifier, column)
             continue
         for row, text in enumerate(map(bytes.strip, part), first):
-            for finding in check_document(text, verifier=verifier) if text else ():
-                column.add(row, finding)
+            if is_text_line(text):
+                check_text(text, row, verifier, column)
+            elif text:
+                for finding in check_document(text, verifier=verifier):
+                    column.add(row, finding)
 
 
 def _check_columns(rows: Any, verifier: Verifier, results: Results) -> None:
