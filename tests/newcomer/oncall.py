@@ -68,7 +68,7 @@ def inputs() -> dict[str, list[str]]:
     kimi = {"grid_thws": [[1, 2, 2]], "num_media_tokens": 1}
     return {
         "a line of a log": [f"ERROR ref={ref} x", f"'{ref}'", escaped, f"GET /?ref={ref}&n=1"],
-        "a ref that was cut off": [ref[:-40]],
+        "a ref that was cut off": [ref[:-40], ref + "abc"],
         "a ref with padding": [
             ref + "==",
             ref[:76] + "\n" + ref[76:],
