@@ -333,7 +333,7 @@ def processor_seconds() -> float:
 
 
 def remove(out: Path) -> None:
-    """What a turn wrote: the disk need not hold all of them."""
+    """Removes what a turn wrote: the disk need not hold all of them."""
     shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
 
 

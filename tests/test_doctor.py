@@ -18,7 +18,7 @@ from mmraw_protocol.integrations.vllm.engine import VLLM
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire._generated.families import FAMILIES
 
-#: What every vector says of this installation; the command asks it here, too, and once.
+#: The self-test of this installation, which the command asks here, too, and once.
 self_test = functools.cache(selftest.self_test)
 
 

@@ -112,7 +112,7 @@ def check(guard: Guard, copy: Path) -> str:
 
 
 def verdict_of(guard: Guard, copy: Path) -> str:
-    """What came of the tests; a run that hangs has noticed too, one without tests has not."""
+    """Runs the tests; a run that hangs counts as failed, one without tests does not."""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", *OPTIONS]
     environment = {
         "PYTHONPATH": str(copy),

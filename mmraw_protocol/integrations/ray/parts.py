@@ -20,7 +20,7 @@ from .lines import located
 
 #: `lines` writes the last column of JSON lines as it is.
 Form = Literal["parquet", "lines"]
-#: What is rewritten together, at most: rows, and bytes of the input; and what is written together.
+#: Bounds of what is rewritten together (rows, bytes of the input), and of what is written together.
 #: A row of which images are inlined may grow by megabytes.
 BATCH_ROWS = 4096
 INLINED_ROWS = 512
