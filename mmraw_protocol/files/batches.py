@@ -311,7 +311,7 @@ class _Rewriting:
         joined = b"\n".join([cast(bytes, new[index]) for index in at])
         done = None
         if joined.count(b"\n") == len(at) - 1:
-            done = rewrite_block(Block(joined, 1, True), self._rewriter, True)
+            done = rewrite_block(Block(joined, 1, True), self._rewriter)
         data, counts = (None, Counts()) if done is None else (done.data, done.counts)
         is_told = sum(counts.refused.values()) == len(counts.refusals)
         if len(at) > 1 and (data is None or not is_told):

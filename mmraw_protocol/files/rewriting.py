@@ -51,8 +51,8 @@ def rewrite(
         read: Gives up to so many bytes, and none at the end.
         write: Takes the bytes of the output, in order.
         job: What to do with which strings.
-        on_error: `fail` stops at the first refused string (the report is not `complete`); `keep`
-            leaves it as it is.
+        on_error: `fail` stops behind the part of the file with the first refused string (the report
+            is not `complete`); `keep` leaves it as it is.
         processes: Workers that share the blocks of a file of lines, if more than one; the output's
             order is the input's. Documents that span lines, and very long lines, are scanned here.
         note: Given what the rewriter notes, in order.
@@ -64,25 +64,25 @@ def rewrite(
             themselves cannot be read; the message names the place.
     """
     reader = LineReader(read, block=block)
-    rewriter, keep = job.open(), on_error == "keep"
+    rewriter = job.open()
     first = reader.read(1)
     reader.unread(first, 1)
     if is_msgpack(first):
         pieces = packed_pieces(reader.read, rewriter.prefixes, most=rewriter.most)
-        return pass_on(_pieces_done(pieces, rewriter, keep, _packed), write, on_error, note)
-    work = functools.partial(rewrite_block, rewriter=rewriter, keep=keep)
-    open_work = functools.partial(_open_work, job, keep)
+        return pass_on(_pieces_done(pieces, rewriter, _packed), write, on_error, note)
+    work = functools.partial(rewrite_block, rewriter=rewriter)
+    open_work = functools.partial(_open_work, job)
     blocks = worked(reader, work, open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
-        return pass_on(_blocks_done(blocks, reader, rewriter, keep), write, on_error, note)
+        return pass_on(_blocks_done(blocks, reader, rewriter), write, on_error, note)
 
 
-#: Start, end, and whether it is a bare line: a string in a block.
-Place = tuple[int, int, bool]
+#: Start, end and new bytes of a string that changes.
+Edit = tuple[int, int, bytes]
 
 
 def _blocks_done(
-    blocks: Iterable[tuple[Block, Done | None]], reader: LineReader, rewriter: Rewriter, keep: bool
+    blocks: Iterable[tuple[Block, Done | None]], reader: LineReader, rewriter: Rewriter
 ) -> Iterator[Done]:
     for block, done in blocks:
         if done is not None:
@@ -91,44 +91,40 @@ def _blocks_done(
         reader.unread(block.data, block.line)
         scanner = Scanner(reader.read, rewriter.prefixes, most=rewriter.most, line=block.line)
         pieces = scanner.pieces(at_least=len(block.data))
-        yield from _pieces_done(pieces, rewriter, keep, _spelt)
+        yield from _pieces_done(pieces, rewriter, _spelt)
         reader.unread(scanner.rest, scanner.line)
 
 
 def _pieces_done(
-    pieces: Iterable[bytes | Found],
-    rewriter: Rewriter,
-    keep: bool,
-    spelt: Callable[[str, bool], bytes],
+    pieces: Iterable[bytes | Found], rewriter: Rewriter, spelt: Callable[[str, bool], bytes]
 ) -> Iterator[Done]:
     for piece in pieces:
         if isinstance(piece, bytes):
             yield Done(piece, len(piece))
             continue
         counts = Counts()
-        data = _replaced(piece, rewriter, counts, keep, spelt)
+        data = _replaced(piece, rewriter, counts, spelt)
         counts.notes = rewriter.drain_stats()
         yield Done(data, len(piece.raw), counts)
 
 
-def rewrite_block(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
+def rewrite_block(block: Block, rewriter: Rewriter) -> Done | None:
     """The rewritten block; None where it is not plainly one document a line."""
     prefixes = rewriter.prefixes
     data, counts = block.data, Counts()
     if not block.whole:
         return None
-    done = _refs_rewritten(block, rewriter, keep)
+    done = _refs_rewritten(block, rewriter)
     if done is not None:
         return done
     if not are_documents(data, prefixes):
         return None
-    rewriting = _DocumentRewriting(data, functools.partial(_place, block), rewriter, counts, keep)
-    rewriting.run()
+    new = _edited(data, _edits(data, functools.partial(_place, block), rewriter, counts))
     counts.notes = rewriter.drain_stats()
-    return Done(rewriting.result(), len(data), counts)
+    return Done(new, len(data), counts)
 
 
-def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None:
+def _refs_rewritten(block: Block, rewriter: Rewriter) -> Done | None:
     """A block in which refs without escapes are all that is wanted, its refs rewritten together.
 
     None where that is not so, and where the rewriter takes refs one by one.
@@ -156,8 +152,6 @@ def _refs_rewritten(block: Block, rewriter: Rewriter, keep: bool) -> Done | None
                 before = pieces[: 2 * index + 1]
                 start = len(b"".join(before)) + index * len(f'"{PREFIX}"')
                 counts.refuse(made, functools.partial(_place, block, start))
-                if not keep:
-                    return None
                 made = text
             new[index] = _spelt(made, False)[1 + len(PREFIX) : -1]
     changed = sum(map(operator.ne, old, new))
@@ -171,74 +165,66 @@ def _place(block: Block, start: int) -> tuple[int, int]:
     return place_of(block.data, start, block.line)
 
 
-class _DocumentRewriting:
-    """Documents on their way.
+def _edited(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """The bytes with what changes; the very same ones where nothing does."""
+    parts: list[bytes] = []
+    given = 0
+    for start, end, new in edits:
+        parts += (data[given:start], new)
+        given = end
+    return b"".join([*parts, data[given:]]) if parts else data
 
-    Attributes:
-        edits: Start, end and new bytes of what changes, in order.
-    """
 
-    def __init__(
-        self,
-        data: bytes,
-        place: Callable[[int], tuple[int, int]],
-        rewriter: Rewriter,
-        counts: Counts,
-        keep: bool,
-    ) -> None:
-        self._data, self._place = data, place
-        self._rewriter, self._counts, self._keep = rewriter, counts, keep
-        self.edits: list[tuple[int, int, bytes]] = []
-
-    def result(self) -> bytes:
-        """The new bytes."""
-        parts: list[bytes] = []
-        given = 0
-        for start, end, new in self.edits:
-            parts += (self._data[given:start], new)
-            given = end
-        return b"".join([*parts, self._data[given:]]) if parts else self._data
-
-    def run(self) -> bool:
-        """Rewrites string by string; whether to go on behind them."""
-        return all(map(self._one, strings_in(self._data, self._rewriter.prefixes)))
-
-    def _one(self, place: Place) -> bool:
-        start, end, bare = place
-        raw = self._data[start:end]
-        prefixes = self._rewriter.prefixes
+def _edits(
+    data: bytes, place: Callable[[int], tuple[int, int]], rewriter: Rewriter, counts: Counts
+) -> Iterator[Edit]:
+    """Rewrites the strings of documents, and those of JSON in strings."""
+    prefixes = rewriter.prefixes
+    for start, end, bare in strings_in(data, prefixes):
+        raw = data[start:end]
         if not bare and prefixes.may_be_json(raw):
-            return self._within(raw, start) if prefixes.may_be_in(raw) else True
+            yield from _edits_within(raw, start, place, rewriter, counts)
+            continue
+        key = key_of(data, start) if prefixes.keys else None
         text = text_of(raw, bare)
-        key = key_of(self._data, start) if prefixes.keys else None
-        new = answer(self._rewriter, raw, text, key)
-        if new == text:
-            self._counts.count("unchanged")
-        elif isinstance(new, str):
-            self._counts.count("changed")
-            self.edits.append((start, end, _spelt(new, bare)))
-        else:
-            self._counts.refuse(new, functools.partial(self._place, start))
-            return self._keep
-        return True
+        new = _counted(rewriter, raw, text, key, counts, functools.partial(place, start))
+        if new is not None:
+            yield start, end, _spelt(new, bare)
 
-    def _within(self, raw: bytes, start: int) -> bool:
-        """Rewrites JSON that a string holds; whether to go on behind it."""
-        said = text_of(raw, False).encode("utf-8", "surrogatepass")
-        if not is_document(said):
-            return True
-        positions = Positions(raw)
 
-        def place(at: int) -> tuple[int, int]:
-            return self._place(start + positions(at))
+def _edits_within(
+    raw: bytes,
+    start: int,
+    place: Callable[[int], tuple[int, int]],
+    rewriter: Rewriter,
+    counts: Counts,
+) -> Iterator[Edit]:
+    """Rewrites JSON that a string holds, if it is JSON."""
+    if not rewriter.prefixes.may_be_in(raw):
+        return
+    said = text_of(raw, False).encode("utf-8", "surrogatepass")
+    if not is_document(said):
+        return
+    positions = Positions(raw)
+    for first, end, new in _edits(said, lambda at: place(start + positions(at)), rewriter, counts):
+        yield start + positions(first), start + positions(end), escaped(new)
 
-        inner = _DocumentRewriting(said, place, self._rewriter, self._counts, self._keep)
-        goes_on = inner.run()
-        self.edits += [
-            (start + positions(first), start + positions(end), escaped(new))
-            for first, end, new in inner.edits
-        ]
-        return goes_on
+
+def _counted(
+    rewriter: Rewriter,
+    raw: bytes,
+    text: str | None,
+    key: str | None,
+    counts: Counts,
+    place: Callable[[], tuple[int, int]],
+) -> str | None:
+    """The new text of a string; None where it stays, or is refused."""
+    new = answer(rewriter, raw, text, key)
+    if isinstance(new, MMRawError):
+        counts.refuse(new, place)
+        return None
+    counts.count("unchanged" if new == text else "changed")
+    return None if new == text else new
 
 
 def answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
@@ -260,35 +246,23 @@ def _packed(text: str, bare: bool) -> bytes:
 
 
 def _replaced(
-    found: Found,
-    rewriter: Rewriter,
-    counts: Counts,
-    keep: bool,
-    spelt: Callable[[str, bool], bytes],
+    found: Found, rewriter: Rewriter, counts: Counts, spelt: Callable[[str, bool], bytes]
 ) -> bytes:
     """The bytes in the output of a string that the scanner found."""
     text, is_packed = found.text, spelt is _packed
     quoted = _spelt(text, False) if is_packed and text is not None else found.raw
+
+    def place(at: int = 0) -> tuple[int, int]:
+        return found.line, found.column + (0 if is_packed else at)
+
     if text is not None and not found.bare and rewriter.prefixes.may_be_json(quoted):
-
-        def place(at: int) -> tuple[int, int]:
-            return found.line, found.column + (0 if is_packed else at)
-
-        within = _DocumentRewriting(quoted, place, rewriter, counts, keep)
-        within.run()
-        if not within.edits:
+        within = _edited(quoted, _edits_within(quoted, 0, place, rewriter, counts))
+        if within is quoted:
             return found.raw
-        return spelt(decode_string(within.result()), False) if is_packed else within.result()
-    new = answer(rewriter, found.raw, text, found.key)
-    if new == text:
-        counts.count("unchanged")
-    elif isinstance(new, str):
-        counts.count("changed")
-        return spelt(new, found.bare)
-    else:
-        counts.refuse(new, lambda: (found.line, found.column))
-    return found.raw
+        return spelt(decode_string(within), False) if is_packed else within
+    new = _counted(rewriter, found.raw, text, found.key, counts, place)
+    return found.raw if new is None else spelt(new, found.bare)
 
 
-def _open_work(job: Job, keep: bool) -> Callable[[Block], Done | None]:
-    return functools.partial(rewrite_block, rewriter=job.open(), keep=keep)
+def _open_work(job: Job) -> Callable[[Block], Done | None]:
+    return functools.partial(rewrite_block, rewriter=job.open())
