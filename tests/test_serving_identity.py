@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from refusals import refusal
 from samples import JPEG, RGBA
 from vllm_stand_in import NAMING, inline, stored
 
@@ -63,6 +64,12 @@ def test_servers_with_one_secret_give_the_same_names_and_others_do_not(store: Lo
 def test_a_router_may_be_served_by_hash(store: LocalStore) -> None:
     naming = naming_of(Settings(identity="mm_hash"), 4)
     assert identity_of(naming, store) == sha256_hex(JPEG)[:32]
+
+
+def test_names_that_clients_know_need_a_prefix_for_those_that_clients_send() -> None:
+    settings = Settings(identity="mm_hash")
+    assert refusal(naming_of, settings, 1, prefixes_clients=False) == ("unsupported_option", "$")
+    naming_of(Settings(), 1, prefixes_clients=False)
 
 
 def test_a_secret_is_never_shown() -> None:

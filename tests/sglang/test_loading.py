@@ -72,6 +72,7 @@ def test_the_process_of_an_old_sglang_ends_in_load_plugins(tmp_path: Path) -> No
         ({"MMRAW_FAMILY": "kimi_k25"}, "invalid_config"),
         ({"MMRAW_FAMILIES": "kimi_k25"}, "unsupported_option"),
         ({"MMRAW_STORE": "/no/such/store"}, "store_invalid"),
+        ({"MMRAW_IDENTITY": "mm_hash"}, "unsupported_option"),
         ({"MMRAW_NO_SUCH": "1"}, "unsupported_option"),
     ],
 )

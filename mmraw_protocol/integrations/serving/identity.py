@@ -63,13 +63,22 @@ class Naming(msgspec.Struct, frozen=True):
         return Name(hmac.digest(self.secret, "\n".join(fields).encode(), "sha256").hex(), tokens)
 
 
-def naming_of(settings: Settings, api_servers: int) -> Naming:
+def naming_of(settings: Settings, api_servers: int, *, prefixes_clients: bool = True) -> Naming:
     """The naming that the settings ask for.
 
+    Args:
+        settings: Of the server.
+        api_servers: How many processes name pictures.
+        prefixes_clients: Whether the names that clients send get a prefix, as `of_client` writes.
+
     Raises:
-        MMRawError: unsupported_option (several servers would each make a secret of their own).
+        MMRawError: unsupported_option (several servers would each make a secret of their own, or a
+            client could send the name of another client's picture).
     """
     if settings.identity == "mm_hash":
+        if not prefixes_clients:
+            message = "expected MMRAW_IDENTITY=secret: here clients can send a name that they know"
+            raise MMRawError("unsupported_option", message)
         return Naming(None, settings.epoch)
     if settings.secret is not None:
         return Naming(settings.secret.encode(), settings.epoch)

@@ -58,7 +58,8 @@ def images_of(config: Any, processor: Any, changes: Any, served: Any = None) -> 
     document = processor_document(next(filter(None, parts), processor))
     places = {"model_config": {"hf_config": config}, "processor": processor, "served": served}
     adapter = server_adapter(family, document, changes or {}, places, SGLANG.package)
-    return RefImages(adapter, settings, naming_of(settings, api_servers=1), SGLANG.package)
+    naming = naming_of(settings, api_servers=1, prefixes_clients=False)
+    return RefImages(adapter, settings, naming, SGLANG.package)
 
 
 def tokens_of(item: Any) -> int:
