@@ -42,4 +42,6 @@ def answering(manager: Any, patch: pytest.MonkeyPatch) -> list[Any]:
     # Nothing comes from the other side of its sockets.
     patch.setattr(manager, "auto_create_handle_loop", lambda: None)
     patch.setattr(manager, "_send_one_request", send)
+    # After a stream it waits for two seconds whether there is something to abort.
+    patch.setattr(manager, "create_abort_task", lambda _: None)
     return sent
