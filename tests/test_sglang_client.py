@@ -108,6 +108,7 @@ def test_the_servers_refusal() -> None:
     with pytest.raises(ServerError) as caught:
         asked(refusal, 400)
     assert (caught.value.code, caught.value.status) == ("hash_mismatch", 400)
+    assert caught.value.index == 1
 
 
 def test_an_unknown_engine() -> None:

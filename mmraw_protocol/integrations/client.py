@@ -52,6 +52,8 @@ CONNECTION_FAULTS = (
 LONGEST_PAUSE = 8.0
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,200}")
+#: Of an error that is a sentence: SGLang's has no other place for it.
+_IMAGE = re.compile(r" \(image (\d{1,9})\)$")
 _PATH = re.compile(r"\$[\x20-\x7e]{0,199}")
 
 
@@ -340,6 +342,8 @@ def _refusal(answer: httpx.Response, document: Any) -> ServerError:
     detail = str(text)[:2000]
     code = told.get("code", detail.partition(":")[0])
     path, index = told.get("path"), told.get("index")
+    if index is None and (named := _IMAGE.search(detail)):
+        index = int(named[1])
     if not isinstance(code, str) or code not in ERRORS:
         message = f"the server answered with HTTP status {status}"
         return ServerError("server_refused", message, status=status, detail=detail)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from application import Application, started
 from engine import RUN, Engine
 from server import write_entry_points
 
@@ -81,6 +82,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory, store: LocalStore, plugins
 def qwen(engines: Any) -> Engine:
     """Qwen3-VL."""
     return engines("qwen3_vl")
+
+
+@pytest.fixture(scope="module")
+def served(engines: Any) -> Iterator[Application]:
+    """The HTTP application of Qwen3-VL."""
+    with started(engines("qwen3_vl")) as application:
+        yield application
 
 
 @pytest.fixture

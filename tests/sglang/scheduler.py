@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-WORD = "yes"
+#: Text, token id and log probability of the answer.
+WORD, TOKEN, LOGPROB = "yes", 1, -0.5
 
 
 def answering(manager: Any, patch: pytest.MonkeyPatch) -> list[Any]:
@@ -24,7 +25,9 @@ def answering(manager: Any, patch: pytest.MonkeyPatch) -> list[Any]:
             "rids": [tokenized.rid],
             "finished_reasons": [{"type": "stop", "matched": None}],
             "output_strs": [WORD],
-            "output_ids": [[1]],
+            "output_ids": [[TOKEN]],
+            "output_token_logprobs_val": [[LOGPROB]],
+            "output_token_logprobs_idx": [[TOKEN]],
             "prompt_tokens": [len(tokenized.input_ids)],
             "completion_tokens": [1],
             "reasoning_tokens": [0],

@@ -3,13 +3,13 @@
 # pyright: reportMissingImports=false
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from engine import Engine, data_url
+from application import CHAT, Application
+from engine import data_url
 from pictures import encode, picture
-from scheduler import WORD, answering
+from scheduler import WORD
 from test_processors import same
 
 from mmraw_protocol import MMRawError
@@ -17,64 +17,6 @@ from mmraw_protocol.stores import LocalStore
 
 ONE = encode(picture(300, 200), "PNG")
 TWO = encode(picture(64, 200), "JPEG")
-CHAT = "/v1/chat/completions"
-
-
-class Application:
-    """SGLang's application of one engine.
-
-    Attributes:
-        sent: What its scheduler got.
-    """
-
-    def __init__(self, engine: Engine, client: Any, sent: list[Any]) -> None:
-        self.engine, self.sent = engine, sent
-        self._client = client
-
-    def post(self, route: str, **body: Any) -> Any:
-        """The response to a body in JSON."""
-        return self._client.post(route, json=body)
-
-    def chat(self, *turns: list[Any], **fields: Any) -> Any:
-        """The response to a chat of texts and images."""
-        messages = [{"role": "user", "content": [*map(part, turn)]} for turn in turns]
-        return self.post(CHAT, model="m", messages=messages, **fields)
-
-    def sent_by_chat(self, *turns: list[Any], **fields: Any) -> Any:
-        """Returns what the scheduler gets of a chat."""
-        answer = self.chat(*turns, **fields)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["choices"][0]["message"]["content"] == WORD
-        return self.sent.pop()
-
-
-def part(value: Any) -> Any:
-    """A part of a message: an image by its URL, or the object that has it, or a text."""
-    if isinstance(value, str) and not value.startswith(("mmraw:", "data:")):
-        return {"type": "text", "text": value}
-    image = {"url": value} if isinstance(value, str) else value
-    return {"type": "image_url", "image_url": image}
-
-
-@pytest.fixture(scope="module")
-def served(engines: Any) -> Iterator[Application]:
-    """The application of Qwen3-VL, started as SGLang's server starts it."""
-    from fastapi.testclient import TestClient
-    from sglang.srt.entrypoints import http_server
-    from sglang.srt.parser.template_manager import TemplateManager
-
-    engine: Engine = engines("qwen3_vl")
-    templates = TemplateManager()
-    templates.initialize_templates(engine.manager, str(engine.folder))
-    state = http_server._GlobalState(engine.manager, templates, {})
-    http_server.set_global_state(state)
-    app: Any = http_server.app
-    app.is_single_tokenizer_mode, app.server_args = True, engine.manager.server_args
-    # Nothing is to be warmed.
-    warm = {"server_args": app.server_args, "execute_warmup_func": lambda _: False}
-    app.warmup_thread_kwargs = warm
-    with pytest.MonkeyPatch.context() as patch, TestClient(app) as client:
-        yield Application(engine, client, answering(engine.manager, patch))
 
 
 def test_a_ref_in_a_chat_is_its_file(served: Application) -> None:
@@ -187,8 +129,7 @@ def test_other_routes_with_images(served: Application) -> None:
         assert answer.status_code == 200, answer.text
         parts = [{"type": "input_image", "image_url": url}, {**question, "type": "input_text"}]
         turn = {"type": "message", "role": "user", "content": parts}
-        model = served.engine.manager.served_model_name
-        answer = served.post("/v1/responses", model=model, input=[turn])
+        answer = served.post("/v1/responses", model=served.model, input=[turn])
         assert answer.status_code == 200, answer.text
     expected = served.sent_by_chat([data_url(ONE), "What is this?"])
     assert len(served.sent) == 4
