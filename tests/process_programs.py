@@ -57,19 +57,11 @@ def flat(side: int) -> bytes:
 
 
 def ref_of(data: bytes, name: str) -> Any:
-    from mmraw_protocol import RawMMRef, get_adapter
+    import described_refs
 
-    adapter = get_adapter("qwen_vl")
-    found = adapter.describe(data)
-    return RawMMRef(
-        family="qwen_vl",
-        fingerprint=adapter.fingerprint(),
-        mm_hash=found.mm_hash,
-        modality="image",
-        payload=found.payload,
-        raw_image_id=name,
-        run_id="r",
-    )
+    from mmraw_protocol import get_adapter
+
+    return described_refs.ref_of(get_adapter("qwen_vl"), data, "r", raw_image_id=name)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import described_refs
 import msgspec
 import pytest
 import samples
@@ -23,17 +24,8 @@ KIMI = [get_adapter("kimi_k25", placeholder=name) for name in ("single", "expand
 
 def ref_of(adapter: Adapter, **changes: Any) -> RawMMRef:
     """An inline ref of the image, with fields changed."""
-    found = adapter.describe(JPEG)
-    fields: dict[str, Any] = {
-        "family": adapter.family,
-        "fingerprint": adapter.fingerprint(),
-        "mm_hash": found.mm_hash,
-        "modality": adapter.feature_modality,
-        "payload": found.payload,
-        "raw_uri": samples.data_url(JPEG, found.format),
-        "run_id": samples.RUN_ID,
-    }
-    return RawMMRef(**(fields | changes))
+    uri = samples.data_url(JPEG, adapter.describe(JPEG).format)
+    return described_refs.ref_of(adapter, JPEG, **({"raw_uri": uri} | changes))
 
 
 def code_of(adapter: Adapter, ref: RawMMRef, length: int | None = None) -> str:

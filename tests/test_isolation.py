@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from described_refs import ref_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import refused
@@ -250,17 +251,8 @@ def test_a_fork_has_workers_of_its_own_and_keeps_none_of_its_parent_alive(state:
 
 def inline_ref() -> RawMMRef:
     """A ref that holds the JPEG."""
-    adapter = get_adapter("qwen_vl")
-    found = adapter.describe(JPEG)
-    return RawMMRef(
-        family="qwen_vl",
-        fingerprint=adapter.fingerprint(),
-        mm_hash=found.mm_hash,
-        modality="image",
-        payload=found.payload,
-        raw_uri=f"data:image/jpeg;base64,{encode_base64(JPEG)}",
-        run_id="exp42",
-    )
+    uri = f"data:image/jpeg;base64,{encode_base64(JPEG)}"
+    return ref_of(get_adapter("qwen_vl"), JPEG, raw_uri=uri)
 
 
 def test_a_materializer_decodes_in_isolation() -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import described_refs
 import msgspec
 import pytest
 import samples
@@ -31,17 +32,8 @@ from mmraw_protocol.wire.hashes import sha256_hex
 
 def ref_of(data: bytes, adapter: Adapter, **changes: Any) -> RawMMRef:
     """An inline ref of an image, with fields changed."""
-    found = adapter.describe(data)
-    fields: dict[str, Any] = {
-        "family": adapter.family,
-        "fingerprint": adapter.fingerprint(),
-        "mm_hash": found.mm_hash,
-        "modality": adapter.feature_modality,
-        "payload": found.payload,
-        "raw_uri": samples.data_url(data, found.format),
-        "run_id": samples.RUN_ID,
-    }
-    return RawMMRef(**(fields | changes))
+    uri = samples.data_url(data, adapter.describe(data).format)
+    return described_refs.ref_of(adapter, data, **({"raw_uri": uri} | changes))
 
 
 QWEN = get_adapter("qwen_vl")

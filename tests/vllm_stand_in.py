@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from described_refs import ref_of
 from prometheus_client import REGISTRY
 from samples import JPEG, data_url
 from samples import RGBA as PNG
@@ -166,17 +167,7 @@ def metric(name: str, **labels: str) -> float:
 
 def stored(store: AssetStore, data: bytes = JPEG, **changes: Any) -> RawMMRef:
     """A ref of an image that was put into the store."""
-    found = QWEN.describe(data)
-    fields: dict[str, Any] = {
-        "family": "qwen_vl",
-        "fingerprint": QWEN.fingerprint(),
-        "mm_hash": found.mm_hash,
-        "modality": "image",
-        "payload": found.payload,
-        "raw_image_id": store.put(data),
-        "run_id": "exp42",
-    }
-    return RawMMRef(**(fields | changes))
+    return ref_of(QWEN, data, **({"raw_image_id": store.put(data)} | changes))
 
 
 def inline(store: AssetStore, data: bytes = JPEG) -> RawMMRef:

@@ -4,6 +4,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from described_refs import ref_of
 from s3_server import S3Server
 
 from mmraw_protocol import RawMMRef, get_adapter, open_store
@@ -23,15 +24,7 @@ def test_a_place_is_opened_in_each_worker(method: str, server: S3Server) -> None
     adapter = get_adapter("qwen_vl")
     data = example_pictures()[0].read_bytes()
     found = adapter.describe(data)
-    ref = RawMMRef(
-        family="qwen_vl",
-        fingerprint=adapter.fingerprint(),
-        mm_hash=found.mm_hash,
-        modality="image",
-        payload=found.payload,
-        raw_image_id=open_store(PLACE, run_id="x").put(data),
-        run_id="x",
-    )
+    ref = ref_of(adapter, data, "x", raw_image_id=open_store(PLACE, run_id="x").put(data))
     maker = TensorMaker(None, store=PLACE, adapter=adapter)
     assert width_of(maker, ref) == found.width
     context = multiprocessing.get_context(method)

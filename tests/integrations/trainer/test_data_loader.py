@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from described_refs import ref_of
 from torch.utils.data import DataLoader, Dataset
 
 from mmraw_protocol import Materializer, RawMMRef, get_adapter, open_store
@@ -31,19 +32,7 @@ def test_workers_of_every_start_method_materialize(
 ) -> None:
     store = open_store(tmp_path / "images", run_id="r", cache_dir=tmp_path / "cache")
     adapter = get_adapter("qwen_vl")
-    refs: list[RawMMRef] = []
-    for picture in pictures:
-        found = adapter.describe(picture.data)
-        ref = RawMMRef(
-            family="qwen_vl",
-            fingerprint=adapter.fingerprint(),
-            mm_hash=found.mm_hash,
-            modality="image",
-            payload=found.payload,
-            raw_image_id=store.put(picture.data),
-            run_id="r",
-        )
-        refs.append(ref)
+    refs = [ref_of(adapter, p.data, "r", raw_image_id=store.put(p.data)) for p in pictures]
     with Materializer(store, isolation=isolation) as materializer:
         expected = [materializer.materialize(ref).width for ref in refs]
         # Another thread is at work while the workers start.
