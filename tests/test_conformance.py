@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mmraw_protocol.conformance import operations
 from mmraw_protocol.conformance.answers import FAULTS, REASONS, difference
 from mmraw_protocol.conformance.child import Child
 from mmraw_protocol.conformance.runner import Options, Report, StartError, run
@@ -262,3 +263,10 @@ def test_differences_name_their_place() -> None:
     assert difference({"a": 1}, {}) == "$.a: expected 1, got nothing"
     assert difference([1], [1, 2]) == "$: expected 1 values, got 2"
     assert "\\x1b" in difference("a", "\x1b[31m")
+
+
+def test_an_implementation_needs_little_beside_the_runner() -> None:
+    """The glue of this package is what another implementation writes as its own."""
+    folder = Path(operations.__file__).parent
+    texts = [(folder / name).read_text("utf-8") for name in ("harness.py", "operations.py")]
+    assert sum(len(text.splitlines()) for text in texts) <= 250
