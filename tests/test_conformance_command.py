@@ -1,5 +1,6 @@
 """The command that holds an implementation to the protocol: baselines, reports, exit codes."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -11,11 +12,22 @@ import pytest
 from test_conformance import command
 
 from mmraw_protocol.cli import main
-from mmraw_protocol.conformance.vectors import read_vectors
+from mmraw_protocol.conformance.vectors import Vector, read_vectors
 
 #: An entry of a baseline.
 WHY, LINK = "it accepts every name", "https://example.org/issues/"
 ENTRY = {"status": "failed", "reason": WHY, "link": LINK}
+
+
+@functools.cache
+def vectors() -> list[Vector]:
+    """Every vector, read once."""
+    return list(read_vectors())
+
+
+@pytest.fixture(autouse=True)
+def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmraw_protocol.cli.conformance.read_vectors", vectors)
 
 
 def mmraw(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, Any]:
@@ -29,7 +41,7 @@ def test_this_implementation_passes_its_own_vectors() -> None:
     command = [str(program), "conformance", "run", "--strict-codes", "--json", "--", *serve]
     done = subprocess.run(command, capture_output=True, check=True)
     told = json.loads(done.stdout)
-    assert told["counts"]["passed"] == len(list(read_vectors()))
+    assert told["counts"]["passed"] == len(vectors())
     assert told["faults"] == told["failures"] == []
 
 
@@ -163,7 +175,7 @@ def test_failures_are_summed_by_section_and_the_simplest_vector_comes_first(
     page = tmp_path / "page.html"
     options = ["--filter", "check_raw_image_id", "--html", str(page)]
     _, told = mmraw(capsys, "run", *options, "--", *command("accepts"))
-    asked = {vector.id: vector for vector in read_vectors()}
+    asked = {vector.id: vector for vector in vectors()}
     sizes = [len(json.dumps(asked[row["id"]].input)) for row in told["failures"]]
     assert sizes == sorted(sizes)
     assert len(sizes) > 5
@@ -186,7 +198,7 @@ def test_a_vector_is_shown_with_its_input_what_is_expected_and_what_came(
 ) -> None:
     vector = next(
         vector
-        for vector in read_vectors()
+        for vector in vectors()
         if vector.op == "check_raw_image_id" and vector.input["raw_image_id"] == ".tmp"
     )
     found, told = mmraw(capsys, "run", "--show", vector.id, "--", *command(name))

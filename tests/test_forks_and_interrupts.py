@@ -17,7 +17,9 @@ if not hasattr(os, "fork"):
 
 _EVERY = "MMRAW_EVERY_INSTRUCTION" in os.environ
 #: Each call, and at which of its instructions it is stopped: every one, or every n-th.
+#: The longest come early, so that two workers end at about the same time.
 INTERRUPTED = {
+    "decode": 61,
     "cache": 1,
     "unkept": 1,
     "put": 1,
@@ -25,17 +27,16 @@ INTERRUPTED = {
     "cached": 1,
     "materialized": 17,
     "materialize": 61,
-    "decode": 61,
 }
 FORKED = {
+    "decode": 61,
     "cache": 2,
+    "materialize": 151,
     "unkept": 2,
     "put": 11,
     "get": 11,
     "cached": 11,
     "materialized": 41,
-    "materialize": 151,
-    "decode": 61,
 }
 
 
