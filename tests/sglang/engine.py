@@ -25,6 +25,7 @@ from tiny_processors import make_gemma4, make_glm4v, make_internvl, make_mistral
 
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.families import Adapter, get_adapter
+from mmraw_protocol.integrations.serving.ref_images import RefImages
 from mmraw_protocol.stores import LocalStore
 
 RUN = "exp42"
@@ -163,6 +164,13 @@ def manager_of(folder: Path, **options: Any) -> Any:
     made = published(folder) or tokenizer_manager.get_processor_wrapper()
     with mock.patch.object(tokenizer_manager, "get_processor_wrapper", return_value=made):
         return tokenizer_manager.TokenizerManager(arguments, PortArgs.init_new(arguments))
+
+
+def images_of(manager: Any) -> RefImages:
+    """The pictures of refs that the plugin has for a manager."""
+    cells = manager.mm_processor.process_mm_data_async.__closure__
+    (images,) = [c.cell_contents for c in cells if isinstance(c.cell_contents, RefImages)]
+    return images
 
 
 def published(folder: Path) -> Any:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from checkpoints import make_nemotron
-from engine import Engine, manager_of, variables
+from engine import Engine, images_of, manager_of, variables
 
 from mmraw_protocol import MMRawError, get_adapter
-from mmraw_protocol.integrations.serving.ref_images import RefImages
 from mmraw_protocol.integrations.sglang import model, plugin
 
 
@@ -150,7 +149,5 @@ def test_layout_parameters_of_the_command_line_count(qwen: Engine) -> None:
     options = {"mm_process_config": {"image": {"max_pixels": 65536 * 2}}}
     with variables({}):
         manager = manager_of(qwen.folder, **options)
-    cells = manager.mm_processor.process_mm_data_async.__closure__
-    (images,) = [c.cell_contents for c in cells if isinstance(c.cell_contents, RefImages)]
     expected = get_adapter("qwen_vl", {"max_pixels": 65536 * 2})
-    assert images.adapter.fingerprint() == expected.fingerprint()
+    assert images_of(manager).adapter.fingerprint() == expected.fingerprint()

@@ -5,9 +5,10 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from application import CHAT, Application
-from engine import data_url
+from engine import data_url, images_of
 from pictures import encode, picture
 from scheduler import WORD
 from test_processors import same
@@ -135,6 +136,21 @@ def test_other_routes_with_images(served: Application) -> None:
     assert len(served.sent) == 4
     while served.sent:
         assert same(served.sent.pop(), expected)
+
+
+def test_a_server_of_refs_only_needs_skip_server_warmup(
+    served: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SGLang warms up with an image of its own, and ends the server if that is refused."""
+    from sglang.srt.entrypoints import http_server
+
+    picture = http_server._get_vlm_warmup_image_base64({})
+    turn = [f"data:image/png;base64,{picture}", "Describe the image."]
+    assert served.sent_by_chat(turn)
+    images = images_of(served.engine.manager)
+    strict = msgspec.structs.replace(images.settings, refs_only=True)
+    monkeypatch.setattr(images, "settings", strict)
+    assert served.chat(turn).json()["message"].startswith("not_a_ref: ")
 
 
 @pytest.mark.parametrize("route", ["/generate", CHAT])

@@ -18,7 +18,6 @@ from ..serving.engine import Engine
 #: docs/sglang-names.md compares these versions, by `make sglang-names`.
 SGLANG = Engine("SGLang", "sglang", oldest=(0, 5, 20), newest=(0, 5, 23))
 
-PLUGINS_ENV = "SGLANG_PLUGINS"
 NAME = "mmraw"
 
 _ENCODER = "sglang.srt.disaggregation.encoder.preprocessor.EncoderPreprocessor"
@@ -40,7 +39,7 @@ def register() -> None:
     Raises:
         SystemExit: SGLang is too old, or has no such names.
     """
-    named = os.environ.get(PLUGINS_ENV, "").split(",")
+    named = os.environ.get("SGLANG_PLUGINS", "").split(",")
     if NAME not in [name.strip() for name in named]:
         return
     try:
