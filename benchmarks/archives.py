@@ -1,7 +1,8 @@
 """A migration on Ray with two workers: validate, convert, offload to S3, fsck, inline.
 
     $(python3 tests/environments/install.py ray) -m benchmarks.archives                   # 50 MB
-    $(python3 tests/environments/install.py ray) -m benchmarks.archives --megabytes 4000 --kill 20
+    $(python3 tests/environments/install.py ray) -m benchmarks.archives --megabytes 4000
+    $(python3 tests/environments/install.py ray) -m benchmarks.archives --megabytes 400 --kill 20
 
 The rollouts are made in a temporary folder, half of them JSON lines (Zstandard, files of 64 MB),
 half Parquet: conversations with a picture each, every picture in four rows, and a ref of one of the
@@ -137,7 +138,7 @@ def migrate(engine: Engine, folder: Path, size: int, kill: float | None) -> None
             # The disk need not hold what is not read again.
             if target is not None:
                 shutil.rmtree(folder / source)
-    print(f"largest worker {watch.peak / 1e6:.0f} MB; workers killed: {watch.killed}")
+    watch.tell()
 
 
 def step(
@@ -189,15 +190,16 @@ class Watch:
 
     Attributes:
         killed: How many were killed.
-        peak: Bytes of the largest process: what is resident, less what is shared with others (files
-            and the object store).
+        peaks: Bytes of the largest process at each kind of work: what is resident, less what is
+            shared with others (files and the object store).
     """
 
     def __init__(self, seconds: float | None = None) -> None:
         self._seconds = seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.killed = self.peak = 0
+        self.killed = 0
+        self.peaks: dict[str, int] = {}
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -206,6 +208,12 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
+
+    def tell(self) -> None:
+        """Prints what was seen."""
+        print(f"workers killed: {self.killed}; the largest process at each work:")
+        for name, size in sorted(self.peaks.items()):
+            print(f"  {name:60} {size / 1e6:5.0f} MB")
 
     def _run(self) -> None:
         psutil: Any = import_module("psutil")
@@ -219,7 +227,8 @@ class Watch:
                     if not name.startswith("ray::"):
                         continue
                     memory = process.memory_info()
-                    self.peak = max(self.peak, memory.rss - memory.shared)
+                    own = memory.rss - memory.shared
+                    self.peaks[name] = max(self.peaks.get(name, 0), own)
                     if is_time and name.startswith(("ray::Map", "ray::Read", "ray::Write")):
                         process.kill()
                         self.killed += 1
@@ -319,7 +328,7 @@ def compare(engine: Engine, folder: Path, size: int) -> None:
                 print(f"{name:8} {who:17} {seconds:7.1f} s {rate:7.1f} MB/s; processor time "
                       f"{processor_seconds() - before:.1f} s", flush=True)  # fmt: skip
                 remove(out)
-    print(f"largest worker {watch.peak / 1e6:.0f} MB")
+    watch.tell()
 
 
 def processor_seconds() -> float:

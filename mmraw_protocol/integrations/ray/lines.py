@@ -14,8 +14,8 @@ from ...wire.errors import MMRawError
 
 #: Bytes of the input in a batch of lines.
 BATCH_BYTES = 1 << 20
-#: Bytes of a file that is not compressed in one task.
-TASK_BYTES = 64 << 20
+#: Bytes of a file that is not compressed in one task. Ray keeps the blocks that a task writes.
+TASK_BYTES = 32 << 20
 #: The start of a compressed file, and Arrow's name for the compression.
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 #: The columns of `read_lines`: where the line begins in its file, decompressed, and the line.

@@ -23,7 +23,7 @@ Form = Literal["parquet", "lines"]
 #: Bounds of what is rewritten together (rows, bytes of the input), and of what is written together.
 #: A row of which images are inlined may grow by megabytes.
 BATCH_ROWS = 4096
-INLINED_ROWS = 512
+INLINED_ROWS = 32
 BATCH_BYTES = 4 << 20
 ROW_GROUP = 16 << 20
 #: Refusals that a summary names one by one; it counts them all.
