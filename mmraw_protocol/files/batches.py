@@ -39,7 +39,7 @@ from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
-from .rewriting import answer, rewrite, rewrite_block
+from .rewriting import counted, rewrite, rewrite_block
 from .validation import verifier_with
 
 __all__ = [
@@ -288,14 +288,10 @@ class _Rewriting:
 
     def _whole(self, value: bytes, key: str, counts: Counts) -> bytes:
         """A value that is a wanted string as it stands."""
-        new = answer(self._rewriter, value, value.decode("utf-8", "replace"), key)
-        if isinstance(new, MMRawError):
-            counts.refuse(new, lambda: (1, 1))
-            return value
+        text = value.decode("utf-8", "replace")
+        new = counted(self._rewriter, value, text, key, counts, lambda: (1, 1))
         counts.notes = self._rewriter.drain_stats()
-        text = new.encode()
-        counts.count("unchanged" if text == value else "changed")
-        return text
+        return value if new is None else new.encode()
 
     def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
         """Values that are JSON, some together."""

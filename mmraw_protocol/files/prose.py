@@ -14,6 +14,7 @@ from .counts import Counts, Taker
 from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader
+from .rewriting import counted
 from .texts import TextRef, find_refs
 from .validation import check_one
 
@@ -68,17 +69,11 @@ def _rewritten(block: Block, rewriter: Rewriter) -> Done:
     parts: list[str] = []
     given = 0
     for found in find_refs(text):
-        try:
-            new = rewriter.rewrite(found.ref, None)
-        except MMRawError as error:
-            counts.refuse(error, functools.partial(_place, block, text, found))
-            continue
-        if new == found.ref:
-            counts.count("unchanged")
-            continue
-        counts.count("changed")
-        parts += (text[given : found.start], _spelt(new, found))
-        given = found.end
+        place = functools.partial(_place, block, text, found)
+        new = counted(rewriter, b"", found.ref, None, counts, place)
+        if new is not None:
+            parts += (text[given : found.start], _spelt(new, found))
+            given = found.end
     counts.notes = rewriter.drain_stats()
     return Done("".join([*parts, text[given:]]).encode(), len(block.data), counts)
 

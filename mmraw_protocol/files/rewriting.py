@@ -147,7 +147,7 @@ def _refs_rewritten(block: Block, rewriter: Rewriter) -> Done | None:
             text = PREFIX + old[index].decode("latin-1")
             if not (text.isascii() and text.isprintable()):
                 return None
-            made = answer(rewriter, b"", text, None)
+            made = _answer(rewriter, b"", text, None)
             if isinstance(made, MMRawError):
                 before = pieces[: 2 * index + 1]
                 start = len(b"".join(before)) + index * len(f'"{PREFIX}"')
@@ -187,7 +187,7 @@ def _edits(
             continue
         key = key_of(data, start) if prefixes.keys else None
         text = text_of(raw, bare)
-        new = _counted(rewriter, raw, text, key, counts, functools.partial(place, start))
+        new = counted(rewriter, raw, text, key, counts, functools.partial(place, start))
         if new is not None:
             yield start, end, _spelt(new, bare)
 
@@ -210,7 +210,7 @@ def _edits_within(
         yield start + positions(first), start + positions(end), escaped(new)
 
 
-def _counted(
+def counted(
     rewriter: Rewriter,
     raw: bytes,
     text: str | None,
@@ -219,7 +219,7 @@ def _counted(
     place: Callable[[], tuple[int, int]],
 ) -> str | None:
     """The new text of a string; None where it stays, or is refused."""
-    new = answer(rewriter, raw, text, key)
+    new = _answer(rewriter, raw, text, key)
     if isinstance(new, MMRawError):
         counts.refuse(new, place)
         return None
@@ -227,7 +227,7 @@ def _counted(
     return None if new == text else new
 
 
-def answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
+def _answer(rewriter: Rewriter, raw: bytes, text: str | None, key: str | None) -> str | MMRawError:
     """The new text, or why the string is refused."""
     if text is None or len(raw) > rewriter.most:
         return MMRawError("limit_exceeded", "expected a string within its limits, got a longer one")
@@ -260,7 +260,7 @@ def _replaced(
         if within is quoted:
             return found.raw
         return spelt(decode_string(within), False) if is_packed else within
-    new = _counted(rewriter, found.raw, text, found.key, counts, place)
+    new = counted(rewriter, found.raw, text, found.key, counts, place)
     return found.raw if new is None else spelt(new, found.bare)
 
 
