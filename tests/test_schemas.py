@@ -10,6 +10,7 @@ A bundle, which a validator uses alone, must say what the schemas say together.
 """
 
 import copy
+import functools
 import json
 import subprocess
 import sys
@@ -54,16 +55,34 @@ OBJECTS["MmRefsArray"] = "urn:mmraw:mm-refs-array:v1"
 OBJECTS["Placeholders"] = "urn:mmraw:placeholders:v1"
 
 
+# A validator is made once for each schema: making one takes longer than asking it.
+
+
+@functools.cache
+def python_validator(name: str) -> Any:
+    return Draft202012Validator(DOCUMENTS[OBJECTS[name]], registry=REGISTRY)
+
+
+@functools.cache
+def rust_validator(name: str) -> Any:
+    return jsonschema_rs.Draft202012Validator(DOCUMENTS[OBJECTS[name]], registry=RUST_REGISTRY)
+
+
+@functools.cache
+def bundle_validators(name: str) -> tuple[Any, Any]:
+    """Both, of a bundle alone."""
+    bundle = bundles()[bundle_of(name)]
+    return Draft202012Validator(bundle), jsonschema_rs.Draft202012Validator(bundle)
+
+
 def python_says(name: str, value: Any) -> bool:
     """jsonschema's verdict."""
-    schema = DOCUMENTS[OBJECTS[name]]
-    return Draft202012Validator(schema, registry=REGISTRY).is_valid(value)
+    return python_validator(name).is_valid(value)
 
 
 def rust_says(name: str, value: Any) -> bool:
     """jsonschema-rs's verdict."""
-    schema = DOCUMENTS[OBJECTS[name]]
-    return jsonschema_rs.Draft202012Validator(schema, registry=RUST_REGISTRY).is_valid(value)
+    return rust_validator(name).is_valid(value)
 
 
 #: No schema says how many patches a grid may have in all.
@@ -193,12 +212,11 @@ def test_a_bundle_stands_alone_under_a_name_of_its_own(name: str) -> None:
 @pytest.mark.parametrize("name", OBJECTS)
 @given(data=st.data())
 def test_a_bundle_alone_gives_the_verdict_of_the_schemas(name: str, data: st.DataObject) -> None:
-    bundle = bundles()[bundle_of(name)]
     document = data.draw(documents(name))
     for value in (document, mutated(document, data)):
         wanted = python_says(name, value)
-        assert Draft202012Validator(bundle).is_valid(value) is wanted, value
-        assert jsonschema_rs.Draft202012Validator(bundle).is_valid(value) is wanted, value
+        for validator in bundle_validators(name):
+            assert validator.is_valid(value) is wanted, value
 
 
 def drawn(name: str) -> list[Any]:
