@@ -155,7 +155,7 @@ def test_images_move_into_a_bucket_and_back(tmp_path: Path) -> None:
         str(tmp_path / "back"), refused=str(tmp_path / "refused"), form="lines"
     )
     assert lines_in(tmp_path / "back") == lines
-    with pytest.raises(MMRawError, match="must be empty"):
+    with pytest.raises(MMRawError, match="expected empty folders"):
         done.write(out, refused=told, form="lines")
 
 
