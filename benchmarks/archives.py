@@ -81,7 +81,7 @@ def main() -> None:
             if args.rate:
                 compare(engine, folder, args.megabytes * 1_000_000)
             else:
-                migrate(engine, folder, args.megabytes * 1_000_000, args.kill)
+                migrate(engine, folder, args.megabytes * 1_000_000, args.kill).tell()
         finally:
             server.kill()
 
@@ -120,7 +120,8 @@ class Engine:
         return import_module("ray.data").read_parquet(str(folder)), {}
 
 
-def migrate(engine: Engine, folder: Path, size: int, kill: float | None) -> None:
+def migrate(engine: Engine, folder: Path, size: int, kill: float | None) -> Watch:
+    """All steps, and what was seen of Ray's processes meanwhile."""
     made = {form: make(folder / "made" / form, form, size // 2) for form in (LINES, PARQUET)}
     total = sum(byte_count(folder / "made" / form) for form in made)
     print(f"{sum(made.values())} rows, {total / 1e6:.0f} MB in files, {size / 1e6:.0f} MB of rows")
@@ -138,7 +139,7 @@ def migrate(engine: Engine, folder: Path, size: int, kill: float | None) -> None
             # The disk need not hold what is not read again.
             if target is not None:
                 shutil.rmtree(folder / source)
-    watch.tell()
+    return watch
 
 
 def step(
