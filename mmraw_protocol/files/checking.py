@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 #: Lines that are read together where something else than refs is in some of a block.
 _TOGETHER = 16
-#: Bytes that one process takes in at once: they fit the processor's cache.
+#: Bytes of lines that are checked at once: they fit the processor's cache.
 OWN_BLOCK = 1 << 16
 
 #: How lists of scalars or empty lists begin, as documents over many lines do.
@@ -148,8 +148,19 @@ def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Co
 def check_lines(block: Block, verifier: Verifier) -> Counts:
     """Every line of a block as a document of its own, or as text where it is none."""
     checked = Counts()
-    take_lines(block, verifier, checked)
+    for part in _parts(block):
+        take_lines(part, verifier, checked)
     return checked
+
+
+def _parts(block: Block) -> Iterator[Block]:
+    """Whole lines that fit the processor's cache."""
+    start, line = 0, block.line
+    while start < len(block.data):
+        end = block.data.find(b"\n", start + OWN_BLOCK) + 1 or len(block.data)
+        data = block.data[start:end]
+        yield Block(data, line, block.whole)
+        start, line = end, line + data.count(b"\n")
 
 
 def take_lines(block: Block, verifier: Verifier, checked: Taker) -> None:
