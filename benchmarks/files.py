@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -122,12 +123,12 @@ class Shared:
     """
 
     def __init__(self) -> None:
-        self.clock: dict[int, list[float]] = {number: [] for number in PROCESSES}
-        self.processor: dict[int, list[float]] = {number: [] for number in PROCESSES}
+        self.clock: defaultdict[int, list[float]] = defaultdict(list)
+        self.processor: defaultdict[int, list[float]] = defaultdict(list)
 
 
-def shared(rounds: int, megabytes: float, counts: Sequence[int] = PROCESSES) -> dict[str, Shared]:
-    """validate and convert on one to four processes, taking turns."""
+def shared(rounds: int, megabytes: float, counts: Sequence[int] = ()) -> dict[str, Shared]:
+    """validate and convert on some numbers of processes (one to four), taking turns."""
     results = {"validate": Shared(), "convert": Shared()}
     with tempfile.TemporaryDirectory() as folder:
         for command, result in results.items():
@@ -138,7 +139,7 @@ def shared(rounds: int, megabytes: float, counts: Sequence[int] = PROCESSES) -> 
             call = [*python(_OURS), command, str(path), "--json"]
             call += ["--out", str(out)] if command == "convert" else []
             for _ in range(rounds):
-                for number in counts:
+                for number in counts or PROCESSES:
                     clock, usage = timed_process([*call, "--processes", str(number)])
                     result.clock[number].append(clock)
                     result.processor[number].append(usage.ru_utime + usage.ru_stime)
@@ -176,8 +177,8 @@ def main() -> None:
     if args.processes:
         results = shared(args.rounds, args.megabytes, (1, args.processes))
         for command, result in results.items():
-            clock = Timing({str(number): times for number, times in result.clock.items() if times})
-            work = Timing({str(n): times for n, times in result.processor.items() if times})
+            clock = Timing({str(number): times for number, times in result.clock.items()})
+            work = Timing({str(n): times for n, times in result.processor.items()})
             many = str(args.processes)
             print(f"{command:9} {clock.ratio('1', many):.2f} x as fast by the clock "
                   f"({clock.median('1'):.2f} s, {clock.median(many):.2f} s; processor time "

@@ -1,6 +1,5 @@
 """Workers that share the lines of one input: the result of one process, in the input's order."""
 
-import errno
 import io
 import json
 import os
@@ -20,7 +19,7 @@ from pool_work import Result
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import ConvertJob, Counts, check, rewrite
 from mmraw_protocol.files.pool import worked
-from mmraw_protocol.files.reader import Block, LineReader
+from mmraw_protocol.files.reader import Block, LineReader, PlainFile
 
 REF = samples.ref()
 GOOD = json.dumps({"ref": REF}).encode()
@@ -181,14 +180,43 @@ def test_workers_end_with_the_process_that_asks_and_leave_nothing(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_the_disk_is_full_blocks_go_through_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: object) -> int:
-        raise OSError(errno.ENOSPC, "no space left")
+def plain_of(path: Path) -> PlainFile:
+    status = path.stat()
+    return PlainFile(str(path), status.st_dev, status.st_ino)
 
-    monkeypatch.setattr("mmraw_protocol.files.workers.os.pwrite", fail)
-    found = results(LineReader(io.BytesIO(LINE * 1000).read, block=800))
-    assert b"".join(result[2] for _, result in found if result) == LINE * 1000
-    assert len({result[0] for _, result in found if result}) == 2
+
+def test_workers_read_the_blocks_of_a_plain_file_themselves(tmp_path: Path) -> None:
+    data = b"".join(b'{"a":%d}\n' % number for number in range(10_000))
+    file = tmp_path / "rollouts.jsonl"
+    file.write_bytes(data)
+    source = io.BytesIO(data.replace(b"a", b"b"))
+    found = results(LineReader(source.read, block=800, plain=plain_of(file)))
+    seen = {
+        own: b"".join(r[2] for _, r in found if r and (r[0] == os.getpid()) is own)
+        for own in (True, False)
+    }
+    assert b"a" not in seen[True]
+    assert b"b" not in seen[False]
+    assert seen[False]
+    told = b"".join(result[2] for _, result in found if result)
+    assert told.replace(b"b", b"a") == data
+
+
+@pytest.mark.parametrize("change", ["replaced", "cut off", "gone"])
+def test_a_file_that_is_another_one_meanwhile_is_refused(tmp_path: Path, change: str) -> None:
+    file = tmp_path / "rollouts.jsonl"
+    file.write_bytes(LINE * 10_000)
+    plain = plain_of(file)
+    if change == "cut off":
+        os.truncate(file, 100)
+    else:
+        file.rename(tmp_path / "old.jsonl")
+    if change == "replaced":
+        file.write_bytes(LINE * 10_000)
+    reader = LineReader(io.BytesIO(LINE * 10_000).read, block=800, plain=plain)
+    with pytest.raises(MMRawError) as error:
+        results(reader)
+    assert error.value.code == "source_unavailable"
 
 
 def test_standard_input_gives_what_a_file_gives(tmp_path: Path) -> None:

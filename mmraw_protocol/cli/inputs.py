@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..files.names import open_named
+from ..files.reader import PlainFile
 from ..files.remote import is_url, state_of
 from ..files.tables import Table
 from ..wire._generated.limits import DEFAULT_LIMITS
@@ -180,6 +181,18 @@ class Input:
         self._done += len(data)
         self._progress(self._done)
         return data
+
+    @property
+    def plain(self) -> PlainFile | None:
+        """The file, where `read` gives its own bytes; None otherwise."""
+        if self.compression is None and self._before is not None and not is_url(self._name):
+            # A name such as /dev/stdin means another file in another process.
+            path, same = os.path.realpath(self._name), self._before[1:3]
+            with contextlib.suppress(OSError):
+                status = os.stat(path)
+                if (status.st_dev, status.st_ino) == same:
+                    return PlainFile(path, *same)
+        return None
 
     def check_unchanged(self) -> None:
         """Refuses where another process wrote to the file, or put another in its place, meanwhile.

@@ -231,7 +231,7 @@ def _rewrite_file(
             notes = output.notes
             tee = Seen(source.read, others or DATA_IMAGES)
             write, finish = compressed(output.write, source.compression)
-            do = partial(rewrite_prose if args.text else rewrite, tee.read)
+            do = partial(rewrite_prose if args.text else rewrite, tee.read, plain=source.plain)
             if source.table is not None:
                 do = partial(rewrite_table, source.table)
             report = do(

@@ -128,7 +128,9 @@ def _check_file(args: argparse.Namespace, name: str, verifier: Verifier) -> Coun
             if source.table is not None:
                 checked = check_table(source.table, verifier, processes=args.processes)
             else:
-                checked = check(source.read, processes=args.processes, verifier=verifier)
+                checked = check(
+                    source.read, processes=args.processes, verifier=verifier, plain=source.plain
+                )
             source.check_unchanged()
             return checked
     except MMRawError as error:

@@ -18,7 +18,7 @@ from .lines import is_text, opens_json
 from .moving_images import most_ref_bytes
 from .pool import START_SECONDS, worked
 from .prose import check_text
-from .reader import BLOCK, LONGEST_LINE, Block, LineReader
+from .reader import BLOCK, LONGEST_LINE, Block, LineReader, PlainFile
 from .validation import (
     Finding,
     Kind,
@@ -51,6 +51,7 @@ def check(
     limits: Limits = DEFAULT_LIMITS,
     verifier: Verifier | None = None,
     block: int | None = None,
+    plain: PlainFile | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Counts:
     """Checks a file: documents that stand on a line each, or one document over many lines.
@@ -69,17 +70,29 @@ def check(
         limits: Of refs, envelopes and features.
         verifier: What refs are verified with, and its limits; None verifies what needs no store.
         block: Bytes of lines that are taken at once; None is what suits the number of processes.
+        plain: The file that `read` reads, which spares passing its bytes on; None if it is none.
         start_seconds: Workers start where this process alone is not done so soon.
 
     Raises:
         MMRawError: decoder_unavailable, where a worker does not start or ends early.
     """
     text = JsonText(read)
-    reader = LineReader(text.read, block=block or (BLOCK if processes > 1 else OWN_BLOCK))
+    size = block or (BLOCK if processes > 1 else OWN_BLOCK)
+    reader = LineReader(text.read, block=size, plain=plain)
     checked = Counts()
     failed: MMRawError | None = None
     try:
-        _check_input(reader, checked, verifier or verifier_with(limits), processes, start_seconds)
+        first = reader.next_block()
+        if first is None:
+            return checked
+        reader.unread(first.data, first.line)
+        if text.was_packed:
+            reader.plain = None
+        verifier = verifier or verifier_with(limits)
+        if is_part_of_a_document(first):
+            _check_whole(reader, checked, verifier)
+        else:
+            _check_blocks(reader, checked, verifier, processes, start_seconds)
     except MMRawError as error:
         # An error of the reader, unlike one in a line, ends the input.
         failed = error
@@ -90,16 +103,9 @@ def check(
     return checked
 
 
-def _check_input(
+def _check_blocks(
     reader: LineReader, checked: Counts, verifier: Verifier, processes: int, start_seconds: float
 ) -> None:
-    first = reader.next_block()
-    if first is None:
-        return
-    reader.unread(first.data, first.line)
-    if is_part_of_a_document(first):
-        _check_whole(reader, checked, verifier)
-        return
     open_check = functools.partial(_open_check, verifier)
     blocks = worked(reader, open_check(), open_check, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from .reader import Block, LineReader
-from .workers import Workers, started
+from ..images.worker_start import reason_of
+from ..wire.errors import MMRawError
+from .reader import Block, LineReader, PlainFile
 
 R = TypeVar("R")
 
@@ -52,19 +59,15 @@ def worked(
             break
     else:
         return
-    with started(open_work, processes - 1) as workers:
-        yield from _shared(reader, work, workers, processes)
-
-
-#: A block under way: with a worker, or with what this process made of it.
-_Waiting = tuple[Block, "Future[Any] | None", Any]
+    with _pool(open_work, processes - 1) as pool:
+        yield from _shared(reader, work, pool, processes)
 
 
 def _shared(
-    reader: LineReader, work: Callable[[Block], Any], workers: Workers, processes: int
+    reader: LineReader, work: Callable[[Block], Any], pool: ProcessPoolExecutor, processes: int
 ) -> Generator[tuple[Block, Any], None, None]:
     """Blocks go to the workers, and to this process while these have enough to do."""
-    waiting: deque[_Waiting] = deque()
+    waiting: deque[tuple[Block, Future[Any] | None, Any]] = deque()
     is_ended = is_alone = False
     while waiting or not is_ended:
         block = None
@@ -72,23 +75,80 @@ def _shared(
             block = reader.next_block()
             is_ended = block is None
         if block is not None:
-            busy = sum(not _is_done(one) for one in waiting)
+            busy = sum(not _is_done(future) for _, future, _ in waiting)
             if is_alone or not block.whole or busy >= _AHEAD * (processes - 1):
                 waiting.append((block, None, work(block) if block.whole else None))
             else:
-                waiting.append((block, workers.submit(block), None))
-        while waiting and (block is None or _is_done(waiting[0])):
+                waiting.append((block, _submitted(pool, block, reader), None))
+        while waiting and (block is None or _is_done(waiting[0][1])):
             block, future, result = waiting.popleft()
-            result = result if future is None else workers.result(future)
+            result = result if future is None else _result(future)
             # The caller reads on behind this block; what comes then is likely to be of its kind.
             is_alone = result is None
             if is_alone and waiting:
                 reader.unread(b"".join(one.data for one, _, _ in waiting), waiting[0][0].line)
-                workers.forget(future for _, future, _ in waiting if future is not None)
                 waiting.clear()
             is_ended = is_ended and not is_alone
             yield block, result
 
 
-def _is_done(one: _Waiting) -> bool:
-    return one[1] is None or one[1].done()
+def _is_done(future: Future[Any] | None) -> bool:
+    """True for what this process worked on itself, too."""
+    return future is None or future.done()
+
+
+@contextlib.contextmanager
+def _pool(open_work: Callable[[], Any], number: int) -> Generator[ProcessPoolExecutor, None, None]:
+    # A forked child of a process with threads may hang; a spawned one does not.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(number, context, initializer=_begin, initargs=(open_work,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, block: Block, reader: LineReader) -> Future[Any]:
+    plain, size = reader.plain, len(block.data)
+    try:
+        return pool.submit(_do, block._replace(data=b"") if plain else block, plain, size)
+    except OSError as error:
+        reason = reason_of(error)
+    except BrokenProcessPool:
+        reason = "out of memory?"
+    raise _ended(reason)
+
+
+def _result(future: Future[Any]) -> Any:
+    with contextlib.suppress(BrokenProcessPool):
+        return future.result()
+    raise _ended("out of memory?")
+
+
+def _ended(reason: str) -> MMRawError:
+    message = f"a worker process did not start or ended early ({reason}); try with one process"
+    return MMRawError("decoder_unavailable", message)
+
+
+_work: Callable[[Block], Any]
+
+
+def _begin(open_work: Callable[[], Callable[[Block], Any]]) -> None:
+    """In a worker: gets ready, and ends with the process that started it."""
+    global _work
+    # Ctrl-C in a terminal goes to all; the process that started this one answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _work = open_work()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _do(block: Block, plain: PlainFile | None, size: int) -> Any:
+    # Through a pipe, a block of 1 MB costs some 4 ms of the system's time, half of checking it.
+    return _work(block if plain is None else block._replace(data=plain.read(block.at, size)))

@@ -13,7 +13,7 @@ from ..wire.errors import MMRawError
 from .counts import Counts, Taker
 from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
-from .reader import BLOCK, Block, LineReader
+from .reader import Block, LineReader, PlainFile
 from .rewriting import counted
 from .texts import TextRef, find_refs
 from .validation import check_one
@@ -36,6 +36,7 @@ def rewrite_prose(
     on_error: OnError = "fail",
     processes: int = 1,
     note: Note | None = None,
+    plain: PlainFile | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Report:
     """Rewrites every ref in a text, as `find_refs` finds them, with the escapes that it has there.
@@ -45,7 +46,7 @@ def rewrite_prose(
     Raises:
         MMRawError: invalid_encoding (no UTF-8), limit_exceeded (such a line), decoder_unavailable.
     """
-    reader, open_work = LineReader(read, block=BLOCK), functools.partial(_open, job)
+    reader, open_work = LineReader(read, plain=plain), functools.partial(_open, job)
     blocks = worked(reader, open_work(), open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
         return pass_on(map(_done, blocks), write, on_error, note)

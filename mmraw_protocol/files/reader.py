@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import IO, NamedTuple
+
+from ..wire.errors import MMRawError
 
 #: Bytes of a block, and so about what one worker gets at once.
 BLOCK = 1 << 20
@@ -18,26 +22,81 @@ class Block(NamedTuple):
         data: Whole lines, or the beginning of one that is too long for a block.
         line: The number of the first line, from 1.
         whole: Whether the lines are whole.
+        at: Its first byte in the input, from 0.
     """
 
     data: bytes
     line: int
     whole: bool
+    at: int = 0
+
+
+class PlainFile(NamedTuple):
+    """A regular file whose bytes are the input, for processes that read its blocks themselves.
+
+    Attributes:
+        path: Its absolute path.
+        device, inode: Which file has that path.
+    """
+
+    path: str
+    device: int
+    inode: int
+
+    def read(self, at: int, size: int) -> bytes:
+        """Some of its bytes.
+
+        Raises:
+            MMRawError: source_unavailable (another file has its path, or it became shorter).
+        """
+        data = b""
+        try:
+            file = _opened(self)
+            file.seek(at)
+            data = file.read(size)
+        except OSError:
+            pass
+        if len(data) != size:
+            message = "the file was changed while it was read; wait until its writer is done"
+            raise MMRawError("source_unavailable", message)
+        return data
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(plain: PlainFile) -> IO[bytes]:
+    file = open(plain.path, "rb")  # noqa: SIM115 - open as long as the process works
+    status = os.fstat(file.fileno())
+    if (status.st_dev, status.st_ino) != (plain.device, plain.inode):
+        raise FileNotFoundError
+    return file
 
 
 class LineReader:
-    """Reads blocks of lines and takes back what was read too far."""
+    """Reads blocks of lines and takes back what was read too far.
 
-    def __init__(self, read: Callable[[int], bytes], *, block: int = BLOCK) -> None:
-        self._source = read
+    Attributes:
+        plain: The file whose bytes `read` gives from its beginning; None if it is another input.
+    """
+
+    def __init__(
+        self, read: Callable[[int], bytes], *, block: int = BLOCK, plain: PlainFile | None = None
+    ) -> None:
+        self.plain = plain
+        self._read = read
         self._block = block
         self._held = b""
         self._line = 1
+        self._taken = 0
 
     @property
     def line(self) -> int:
         """The number of the next line."""
         return self._line
+
+    def _source(self, size: int) -> bytes:
+        data = self._read(size)
+        self._taken += len(data)
+        return data
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, and none at the end."""
@@ -78,6 +137,7 @@ class LineReader:
         return None
 
     def _counted(self, data: bytes, *, whole: bool) -> Block:
-        block = Block(data, self._line, whole)
+        at = self._taken - len(self._held) - len(data)
+        block = Block(data, self._line, whole, at)
         self._line += data.count(b"\n")
         return block

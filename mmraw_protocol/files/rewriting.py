@@ -27,7 +27,7 @@ from .lines import (
 from .nested import Positions, escaped
 from .packed import packed_pieces
 from .pool import START_SECONDS, worked
-from .reader import BLOCK, Block, LineReader
+from .reader import BLOCK, Block, LineReader, PlainFile
 from .scan_patterns import decode_string
 from .scanner import Found, Scanner
 
@@ -41,6 +41,7 @@ def rewrite(
     processes: int = 1,
     note: Note | None = None,
     block: int = BLOCK,
+    plain: PlainFile | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Report:
     """Rewrites the strings of JSON documents: one of any size, or many, each on its own lines.
@@ -57,13 +58,14 @@ def rewrite(
             order is the input's. Documents that span lines, and very long lines, are scanned here.
         note: Given what the rewriter notes, in order.
         block: Bytes of a block of lines.
+        plain: The file that `read` reads, which spares passing its bytes on; None if it is none.
         start_seconds: Workers start where this process alone is not done so soon.
 
     Raises:
         MMRawError: invalid_json, invalid_encoding, invalid_msgpack, limit_exceeded: the documents
             themselves cannot be read; the message names the place.
     """
-    reader = LineReader(read, block=block)
+    reader = LineReader(read, block=block, plain=plain)
     rewriter = job.open()
     first = reader.read(1)
     reader.unread(first, 1)
