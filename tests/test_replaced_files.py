@@ -299,11 +299,11 @@ def test_blank_lines_are_read_in_runs(blank: bytes) -> None:
 def test_an_over_long_string_is_not_collected(tmp_path: Path) -> None:
     """It is passed on once it is longer than any that could be taken."""
     from mmraw_protocol.files.prefixes import StringPrefixes
-    from mmraw_protocol.files.scanner import CHUNK, Found, Scanner
+    from mmraw_protocol.files.scanner import CHUNK, Scanner, StringMatch
 
     most = 4 * CHUNK
     document = io.BytesIO(b'{"r":"mmraw:' + b"A" * 20 * CHUNK + b'"}\n')
     scanner = Scanner(document.read, StringPrefixes(["mmraw:"]), most=most)
-    found = [piece for piece in scanner.pieces() if isinstance(piece, Found)]
+    found = [piece for piece in scanner.pieces() if isinstance(piece, StringMatch)]
     assert [piece.text for piece in found] == [None]
     assert len(found[0].raw) <= most // 2 + 2 * CHUNK

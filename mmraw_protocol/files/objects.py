@@ -16,7 +16,7 @@ from ..wire.item import KIND
 from ..wire.json import parse_json
 from ..wire.ref import PREFIXES, is_ref
 from .prefixes import StringPrefixes
-from .scan_patterns import Found
+from .scan_patterns import StringMatch
 from .scanner import ARRAY, MORE, OBJECT, Scanner, State
 from .validation import LISTS, ROW_LISTS, URL_HEAD, Kind, ListKind, are_messages, list_kind
 
@@ -117,14 +117,14 @@ class ObjectScanner(Scanner):
         closed, self._closed = self._closed, []
         return closed
 
-    def note(self, found: Found) -> bool:
+    def note(self, found: StringMatch) -> bool:
         """Takes note of a value of `kind`; whether the string was that and no ref."""
         if found.text != KIND or found.key != "kind":
             return found.text is not None and not is_ref(found.text)
         self._open[-1].marks |= _ENVELOPE
         return True
 
-    def _push(self, bracket: int) -> Found | None:
+    def _push(self, bracket: int) -> StringMatch | None:
         # How a list begins is seen when its bracket is.
         if (bracket == ARRAY or not self._stack) and self._lacks(_HEAD_WINDOW):
             return MORE
@@ -160,7 +160,7 @@ class ObjectScanner(Scanner):
         if kind is not None:
             self._closed.append((one, kind, self._bytes_of(one)))
 
-    def _open_key(self, following: int) -> Found | None:
+    def _open_key(self, following: int) -> StringMatch | None:
         found = super()._open_key(following)
         if self._state != State.STRING and self._key in _MARKS:
             self._open[-1].marks |= _MARKS[self._key]

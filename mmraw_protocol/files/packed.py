@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..wire.msgpack_stream import CHUNK, PackedReader, Token
 from .prefixes import StringPrefixes
-from .scan_patterns import Found
+from .scan_patterns import StringMatch
 
 #: Most bytes of a key that is reported with a matched string.
 _KEY_BYTES = 256
@@ -14,7 +14,7 @@ _KEY_BYTES = 256
 
 def packed_pieces(
     read: Callable[[int], bytes], prefixes: StringPrefixes, *, most: int
-) -> Iterator[bytes | Found]:
+) -> Iterator[bytes | StringMatch]:
     """The documents in order; a found string stands between the bytes around it.
 
     Its line is 1 and its column counts the bytes of the file.
@@ -47,7 +47,7 @@ def packed_pieces(
 
 def _token(
     reader: PackedReader, token: Token, prefixes: StringPrefixes, most: int
-) -> Iterator[bytes | Found]:
+) -> Iterator[bytes | StringMatch]:
     level = reader.levels[-1] if reader.levels else None
     if token.kind == "text" and level is not None and level.is_at_key:
         is_short = token.size <= _KEY_BYTES
@@ -58,7 +58,7 @@ def _token(
         key = level.key if level is not None and level.is_map else None
         content = b"".join(reader.content(token.size)) if token.size <= most else None
         text = None if content is None else content.decode("utf-8", "replace")
-        yield Found(token.raw + (content or b""), text, key, 1, token.at + 1)
+        yield StringMatch(token.raw + (content or b""), text, key, 1, token.at + 1)
         if content is None:
             yield from reader.content(token.size)
         return

@@ -29,7 +29,7 @@ from .packed import packed_pieces
 from .pool import START_SECONDS, worked
 from .reader import BLOCK, Block, LineReader, PlainFile
 from .scan_patterns import decode_string
-from .scanner import Found, Scanner
+from .scanner import Scanner, StringMatch
 
 
 def rewrite(
@@ -98,7 +98,7 @@ def _blocks_done(
 
 
 def _pieces_done(
-    pieces: Iterable[bytes | Found], rewriter: Rewriter, spelt: Callable[[str, bool], bytes]
+    pieces: Iterable[bytes | StringMatch], rewriter: Rewriter, spelt: Callable[[str, bool], bytes]
 ) -> Iterator[Done]:
     for piece in pieces:
         if isinstance(piece, bytes):
@@ -248,7 +248,7 @@ def _packed(text: str, bare: bool) -> bytes:
 
 
 def _replaced(
-    found: Found, rewriter: Rewriter, counts: Counts, spelt: Callable[[str, bool], bytes]
+    found: StringMatch, rewriter: Rewriter, counts: Counts, spelt: Callable[[str, bool], bytes]
 ) -> bytes:
     """The bytes in the output of a string that the scanner found."""
     text, is_packed = found.text, spelt is _packed

@@ -31,7 +31,7 @@ KEY_AT_END = re.compile(_KEY + rb"\Z")
 SCALAR_TEXT = re.compile(_SCALAR + rb"(?=[ \t\r\n,\]}]|\Z)")
 
 
-class Found(NamedTuple):
+class StringMatch(NamedTuple):
     """A string that begins as wanted.
 
     Attributes:

@@ -23,7 +23,7 @@ from .scan_patterns import (
     SCALAR_TEXT,
     SPACE,
     STRING_BODY,
-    Found,
+    StringMatch,
     decode_string,
     plain_runs,
 )
@@ -100,7 +100,7 @@ class Scanner:
         self._count(self._position)
         return self._line
 
-    def pieces(self, at_least: int | None = None) -> Iterator[bytes | Found]:
+    def pieces(self, at_least: int | None = None) -> Iterator[bytes | StringMatch]:
         """The input, in order: bytes to pass on as they are, and strings to look at.
 
         Args:
@@ -184,7 +184,7 @@ class Scanner:
         """Whether fewer bytes are at hand, and more may come."""
         return not self._ended and len(self._buffer) - self._position < count
 
-    def _start(self) -> Found | None:
+    def _start(self) -> StringMatch | None:
         begin = self._position
         following = self._skip_space()
         if self._buffer.find(b"\n", begin, self._position) >= 0:
@@ -201,7 +201,7 @@ class Scanner:
         self._state = State.VALUE
         return None
 
-    def _bare_line(self) -> Found | None:
+    def _bare_line(self) -> StringMatch | None:
         if self._lacks(max(map(len, self._prefixes.bare))):
             return MORE
         if not self._buffer.startswith(self._prefixes.bare, self._position):
@@ -220,9 +220,9 @@ class Scanner:
         self._position += len(raw)
         text = raw.decode("utf-8", "replace")
         self._on_fresh_line = False
-        return Found(raw, text, None, self._line, self._column, bare=True)
+        return StringMatch(raw, text, None, self._line, self._column, bare=True)
 
-    def _token(self) -> Found | None:
+    def _token(self) -> StringMatch | None:
         """A bracket, a sign, a scalar or the beginning of a string, whichever may come next."""
         state = self._state
         if state in self._runs:
@@ -258,7 +258,7 @@ class Scanner:
             self._fail(otherwise)
         self._position += 1
 
-    def _open_key(self, following: int) -> Found | None:
+    def _open_key(self, following: int) -> StringMatch | None:
         if following != _QUOTE:
             self._fail("expected a key in quotes")
         if self._lacks(KEY_WINDOW):
@@ -273,7 +273,7 @@ class Scanner:
             self._state = State.STRING
         return None
 
-    def _push(self, bracket: int) -> Found | None:
+    def _push(self, bracket: int) -> StringMatch | None:
         if len(self._stack) >= MAX_DEPTH:
             message = f"nested deeper than {MAX_DEPTH} levels at {self._place()}"
             raise MMRawError("limit_exceeded", message)
@@ -292,7 +292,7 @@ class Scanner:
         self._key = None
         return State.AFTER if self._stack else State.START
 
-    def _scalar(self) -> Found | None:
+    def _scalar(self) -> StringMatch | None:
         match = SCALAR_TEXT.match(self._buffer, self._position)
         if match is None or match.end() == len(self._buffer):
             if self._lacks(SCALAR_BYTES):
@@ -303,7 +303,7 @@ class Scanner:
         self._state = self._state_after_value()
         return None
 
-    def _open_string(self) -> Found | None:
+    def _open_string(self) -> StringMatch | None:
         if self._lacks(self._prefixes.window):
             return MORE
         if self._prefixes.begins(self._buffer, self._position):
@@ -335,7 +335,7 @@ class Scanner:
         self._position = end
         return self._fail("a string with a bad escape, a control character, or without an end")
 
-    def _string(self) -> Found | None:
+    def _string(self) -> StringMatch | None:
         self._position = self._body_end(self._position)
         if not self._closes(self._position):
             return MORE
@@ -343,7 +343,7 @@ class Scanner:
         self._state = self._after_string
         return None
 
-    def _wanted(self) -> Found | None:
+    def _wanted(self) -> StringMatch | None:
         end = self._body_end(self._position + self._checked)
         begin, self._checked = self._position, end - self._position
         too_long = self._checked > self._most or self._is_plainly_too_long(begin, end)
@@ -355,11 +355,11 @@ class Scanner:
             self._position = end
             self._after_string = self._state_after_value()
             self._state = State.STRING
-            return Found(self._buffer[begin:end], None, key, self._line, self._column)
+            return StringMatch(self._buffer[begin:end], None, key, self._line, self._column)
         self._position = end + 1
         self._state = self._state_after_value()
         raw = self._buffer[begin : end + 1]
-        return Found(raw, decode_string(raw), key, self._line, self._column)
+        return StringMatch(raw, decode_string(raw), key, self._line, self._column)
 
     def _is_plainly_too_long(self, begin: int, end: int) -> bool:
         """Whether a string without escapes is longer than half of what escapes may make of it."""
@@ -368,7 +368,7 @@ class Scanner:
         return self._buffer.find(b"\\", begin, end) < 0
 
 
-MORE = Found(b"", None, None, 0, 0)
+MORE = StringMatch(b"", None, None, 0, 0)
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
 _ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}
