@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -173,3 +174,13 @@ def test_inspect_reads_lines_of_json_between_lines_of_text(
     file.write_text("\n".join([*rows, '{"broken']))
     found = report(capsys, "inspect", file, code=1)
     assert [one["ok"] for one in found["things"]] == [False, True]
+
+
+def test_a_long_line_of_many_refs_takes_no_more_time_than_short_ones() -> None:
+    line = "é" * (3 << 20) + f" {BAD}" * 3000
+    start = time.process_time()
+    found = checked("[]", line)
+    assert found.refused == {"unsupported_dialect": 3000}
+    assert [one.byte for one in found.refusals[:2]] == [(6 << 20) + 2, (6 << 20) + 15]
+    # It takes 12 s if the bytes before each ref are counted from the beginning of the line.
+    assert time.process_time() - start < 2

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -249,3 +250,15 @@ def test_columns_are_checked_and_converted_as_each_value_is_alone(
         for row in range(len(texts))
     ]
     assert new.to_pylist() == [part.to_pylist()[0] for part in one_by_one]
+
+
+def test_a_block_of_many_refused_refs_takes_no_more_time_than_small_ones() -> None:
+    size = 4 << 20
+    data = json.dumps(["x" * size, *["mmraw:v9:x"] * 10_000]).encode()
+    start = time.process_time()
+    job = ConvertJob(to="v3")
+    report = rewrite(io.BytesIO(data).read, len, job, on_error="keep", block=2 * size)
+    assert report.refused == {"unsupported_dialect": 10_000}
+    assert [one.byte for one in report.refusals[:2]] == [size + 6, size + 20]
+    # It takes 5 s if the place of each is looked for, of which only the first are named.
+    assert time.process_time() - start < 2

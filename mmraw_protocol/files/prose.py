@@ -23,8 +23,10 @@ def check_text(line: bytes, number: int, verifier: Verifier, checked: Taker) -> 
     """Checks every ref in a line of text, as `find_refs` finds them."""
     text = _decoded(line)
     checked.text_lines += 1
+    at, byte = 0, 1
     for found in find_refs(text):
-        byte = len(text[: found.start].encode()) + 1
+        byte += len(text[at : found.start].encode())
+        at = found.start
         checked.add(number, check_one("ref", found.ref, "$", verifier), byte)
 
 

@@ -151,9 +151,7 @@ def _refs_rewritten(block: Block, rewriter: Rewriter) -> Done | None:
                 return None
             made = _answer(rewriter, b"", text, None)
             if isinstance(made, MMRawError):
-                before = pieces[: 2 * index + 1]
-                start = len(b"".join(before)) + index * len(f'"{PREFIX}"')
-                counts.refuse(made, functools.partial(_place, block, start))
+                counts.refuse(made, functools.partial(_place_of_ref, block, pieces, index))
                 made = text
             new[index] = _spelt(made, False)[1 + len(PREFIX) : -1]
     changed = sum(map(operator.ne, old, new))
@@ -161,6 +159,11 @@ def _refs_rewritten(block: Block, rewriter: Rewriter) -> Done | None:
     counts.count("unchanged", len(old) - changed - sum(counts.refused.values()))
     pieces[1::2] = [b'"%b%b"' % (PREFIX.encode(), tail) for tail in new]
     return Done(b"".join(pieces), len(block.data), counts)
+
+
+def _place_of_ref(block: Block, pieces: list[bytes], index: int) -> tuple[int, int]:
+    start = sum(map(len, pieces[: 2 * index + 1])) + index * len(f'"{PREFIX}"')
+    return _place(block, start)
 
 
 def _place(block: Block, start: int) -> tuple[int, int]:
