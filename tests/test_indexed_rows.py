@@ -1,6 +1,7 @@
 """Rows of rollout files by their number, whatever the form; what cannot be sought in is copied."""
 
 import gc
+import gzip
 import json
 import os
 import pickle
@@ -143,4 +144,17 @@ def test_a_document_over_many_lines_is_a_row_and_an_array_with_a_fault_is_none(
     path.write_text(json.dumps(ROWS, indent=indent) + "x")
     with pytest.raises(MMRawError) as caught:
         indexed_rows(path)
+    assert caught.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_behind_a_first_line_that_is_cut_off_are_rows(packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    lines = [json.dumps(row) for row in ROWS]
+    data = "\n".join([lines[0][:20], *lines[1:]]).encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    rows = indexed_rows(path)
+    assert [rows[n] for n in range(1, len(rows))] == ROWS[1:]
+    with pytest.raises(MMRawError) as caught:
+        rows[0]
     assert caught.value.code == "invalid_json"

@@ -24,9 +24,11 @@ from typing import IO, Any, Protocol, cast
 import msgspec
 
 from ..files.checking import is_part_of_a_document
+from ..files.lines import is_document
 from ..files.names import STATE, Named, expanded, open_named
 from ..files.reader import Block, LineReader
 from ..files.remote import is_url
+from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.compression import decompressed
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
@@ -218,28 +220,52 @@ def _rows_of(name: str) -> Rows:
         first = reader.next_block() or Block(b"", 1, True)
         reader.unread(first.data, first.line)
         pieces = iter(lambda: reader.read(_CHUNK), b"")
-        if first.data.lstrip().startswith(b"[") or is_part_of_a_document(first):
-            return _copied(_Lines, lambda out: out.writelines(_document_rows(b"".join(pieces))))
+        if first.data.lstrip().startswith(b"["):
+            return _copied(_Lines, lambda out: out.writelines(_array_rows(b"".join(pieces))))
+        if row := _document_row(first, reader):
+            return _copied(_Lines, lambda out: out.write(row))
         if compression is None and not text.was_packed and not is_url(name):
             return _Lines(name)
         return _copied(_Lines, lambda out: out.writelines(pieces))
 
 
-def _document_rows(data: bytes) -> Iterator[bytes]:
-    """The rows of one document, a line each: its items if it is an array, else itself.
+def _array_rows(data: bytes) -> Iterator[bytes]:
+    """The items of one array, a line each.
 
     Raises:
         MMRawError: invalid_json.
     """
-    rows: list[Any] | None = None
+    rows: list[msgspec.Raw] | None = None
     with suppress(msgspec.MsgspecError, RecursionError):
-        is_array = data.lstrip().startswith(b"[")
-        rows = msgspec.json.decode(data, type=list[msgspec.Raw]) if is_array else [data]
+        rows = msgspec.json.decode(data, type=list[msgspec.Raw])
     if rows is None:
         message = "expected one JSON array of rows, or a row on each line, got another text"
         raise MMRawError("invalid_json", message)
+    return (_on_one_line(bytes(row)) for row in rows)
+
+
+def _document_row(first: Block, reader: LineReader) -> bytes | None:
+    """The one row of a document over many lines; None, with nothing read, for any other input.
+
+    Rows on a line each may begin like one: the first may be cut off.
+    """
+    if not is_part_of_a_document(first):
+        return None
+    parts: list[bytes] = []
+    size, most = 0, DEFAULT_LIMITS.features_bytes
+    while size <= most and (data := reader.read(_CHUNK)):
+        parts.append(data)
+        size += len(data)
+    data = b"".join(parts)
+    if size <= most and is_document(data):
+        return _on_one_line(data)
+    reader.unread(data, first.line)
+    return None
+
+
+def _on_one_line(document: bytes) -> bytes:
     # Strings of JSON hold no line breaks.
-    return (bytes(row).replace(b"\n", b" ") + b"\n" for row in rows)
+    return document.replace(b"\n", b" ") + b"\n"
 
 
 def _is_mapped(path: str) -> bool:
