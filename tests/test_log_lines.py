@@ -55,6 +55,12 @@ def checked(*lines: str, processes: int = 1) -> Counts:
         "1, 2",
         "nul",
         f"{REF} took 3 ms",
+        '12:00:01 INFO body {"a": 1}',
+        "  }]}",
+        "'b': \"it's\"}",
+        'INFO } "a": 1}',
+        "set {1}}",
+        "\ufeff12:00:01 INFO a word",
     ],
 )
 def test_a_line_that_does_not_begin_as_an_object_or_a_list_is_text(line: str) -> None:
@@ -78,6 +84,9 @@ def test_a_line_that_does_not_begin_as_an_object_or_a_list_is_text(line: str) ->
         '[{"a": 1},',
         ' [ { "a": 1} x',
         '"{\\"a\\": 1}',
+        '\ufeff{"a": 1}',
+        'b": 1, "ref": "x"}',
+        'ue, "a": "}"}',
         f"{REF}x",
         "a\0b",
     ],
@@ -86,6 +95,14 @@ def test_json_with_a_fault_is_refused_where_it_stands(line: str) -> None:
     found = checked("[]", line, "[]")
     assert (found.text_lines, len(found.refusals)) == (0, 1)
     assert found.refusals[0].line == 2
+
+
+def test_a_row_whose_beginning_is_cut_off_is_refused_wherever_that_ended() -> None:
+    row = {"a": {"b": 1}, "ref": REF, "s": 'a "q" \\ {', "t": [True, -1.5e-7, {"é": [None]}]}
+    line = json.dumps(row, ensure_ascii=False)
+    for start in range(1, len(line) - len("]}]}")):
+        found = checked("[]", line[start:])
+        assert (found.text_lines, [one.line for one in found.refusals]) == (0, [2])
 
 
 @pytest.mark.parametrize("line", ['"text"', "1.5", "null", REF, f'"{REF}"', "[[1, 2], [3]]"])

@@ -59,10 +59,10 @@ def check(
     A file that begins as MessagePack is checked as the lines of JSON that say the same.
 
     A line that is no document is a refusal of its own, and the next one is read. A line of up to
-    8 MB that does not even begin as an object or a list is text: refs in it are found. Documents of
-    up to 8 MB keep every rule of the protocol's JSON; in longer ones, which are scanned as they
-    stream by, the rules hold within refs, envelopes, features bodies and conversations, and paths
-    begin there.
+    8 MB that neither begins as an object or a list nor ends an object is text: refs in it are
+    found. Documents of up to 8 MB keep every rule of the protocol's JSON; in longer ones, which are
+    scanned as they stream by, the rules hold within refs, envelopes, features bodies and
+    conversations, and paths begin there.
 
     Args:
         read: Gives up to so many bytes, and none at the end.

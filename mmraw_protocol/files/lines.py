@@ -15,8 +15,17 @@ from ..wire.ref import PREFIX, PREFIXES
 from .prefixes import StringPrefixes
 from .scan_patterns import KEY_AT_END, KEY_WINDOW, decode_string
 
-#: How JSON begins, also in a string: not what Python prints, nor a log's words in brackets.
-_OPENS_JSON = re.compile(rb'[\[\s]*(?:\{(?!\s*\')|\[\s*(?:"|$))|\s*"\s*[\[{]+\s*\\"')
+#: How JSON begins, also in a string or behind a byte order mark: not what Python prints, nor a
+#: log's words in brackets.
+_OPENS_JSON = re.compile(
+    rb'(?:\xef\xbb\xbf)?(?:[\[\s]*(?:\{(?!\s*\')|\[\s*(?:"|$))|\s*"\s*[\[{]+\s*\\")'
+)
+_quote = re.compile(rb'(?<!\\)(?:\\\\)*"')
+#: What stands between the strings of an object: JSON, which may begin within a literal.
+_BETWEEN = re.compile(
+    rb"(?:rue|ue|alse|lse|se|ull|ll|l)?(?:[][{}:,\s0-9.eE+-]|true|false|null|Infinity|NaN)*"
+)
+_BEFORE_END = re.compile(rb"[^]}\s]")
 _BARE = tuple(prefix.encode() for prefix in PREFIXES)
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -42,7 +51,7 @@ def opens_json(line: bytes) -> bool:
 
 def is_text(line: bytes) -> bool:
     """Whether a line is text: no JSON, nor JSON with a fault in it, nor a ref without quotes."""
-    if opens_json(line) or b"\0" in line or not _is_utf8(line):
+    if opens_json(line) or _ends_object(line) or b"\0" in line or not _is_utf8(line):
         return False
     if line.startswith(_BARE):
         return b" " in line or b"\t" in line
@@ -53,6 +62,22 @@ def is_text(line: bytes) -> bool:
     except RecursionError:
         pass
     return False
+
+
+def _ends_object(line: bytes) -> bool:
+    """Whether a line is the end of an object of JSON, whose beginning was cut off."""
+    if not line.endswith(b"}") or _BEFORE_END.search(line) is None:
+        return False
+    # The last bracket stands in no string, wherever the line begins.
+    between = b"".join(_quote.split(line)[::-2][::-1])
+    if _BETWEEN.fullmatch(between) is None:
+        return False
+    depth = 0
+    for bracket in reversed(between.translate(None, _NOT_BRACKETS)):
+        depth += 1 if bracket in b"]}" else -1
+        if depth == 0:
+            return False
+    return True
 
 
 def are_documents(block: bytes, prefixes: StringPrefixes) -> bool:
