@@ -71,6 +71,7 @@ LAYOUTS: dict[str, tuple[Any, Any]] = {
     "list": (pa.list_(pa.string()), lambda text: [None, "", text]),
     "large list": (pa.large_list(pa.string()), lambda text: [text, text]),
     "list of two": (pa.list_(pa.string(), 2), lambda text: [text, "x"]),
+    "list of bytes": (pa.list_(pa.binary()), lambda text: [b"\xff", text.encode()]),
     "map": (pa.map_(pa.string(), pa.string()), lambda text: [("k", text)]),
     "struct": (STRUCT, lambda text: {"url": text, "n": 1}),
     "messages": (
@@ -90,6 +91,36 @@ def test_refs_are_rewritten_in_columns_of_any_layout(layout: str) -> None:
     assert rows.schema.equals(given.schema, check_metadata=True)
     assert counts(results)["changed"] in (2, 4)
     rows.validate(full=True)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_refs_are_found_in_columns_of_any_layout(layout: str) -> None:
+    kind, value = LAYOUTS[layout]
+    given = batch_of([value(OLD), None, value(BROKEN)], kind)
+    found = validate_batch(given)
+    assert {(row, column) for row, column, _, _ in refused(found)} == {(2, "x")}
+    assert counts(found)["ref"] in (2, 4)
+    assert set(describe_batch(given)["row"].to_pylist()) == {0, 2}
+
+
+def test_images_as_bytes_are_images_of_the_messages_beside_them() -> None:
+    messages = [{"role": "user", "content": [{"type": "image"}]}]
+    row = {"messages": messages, "images": [{"bytes": samples.PNG, "path": None}]}
+    found = validate_batch(pa.RecordBatch.from_pylist([row]))
+    assert (counts(found), refused(found)) == ({"messages": 1}, [])
+
+
+def test_a_row_of_columns_is_judged_without_the_rows_beside_it() -> None:
+    rows = [
+        {"kwargs_data": None, "mm_hashes": None, "ref": OLD},
+        {"kwargs_data": "{}", "mm_hashes": "{}", "ref": OLD},
+    ]
+    schema = pa.schema([(name, pa.string()) for name in rows[0]])
+
+    def found(given: list[dict[str, Any]]) -> Any:
+        return counts(validate_batch(pa.RecordBatch.from_pylist(given, schema)))
+
+    assert found(rows) == {"features": 2} == Counter(found(rows[:1])) + Counter(found(rows[1:]))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

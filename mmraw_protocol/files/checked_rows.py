@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -106,6 +106,9 @@ def _refs_alone(rows: Any) -> list[bytes] | None:
 
     None where that is not so, or may not be so.
     """
+    if "kwargs_data" in rows.schema.names:
+        # The columns may be those of features.
+        return None
     if all(is_text(field.type) for field in rows.schema):
         columns = [_refs_in_column(array) for array in rows.columns]
         return None if None in columns else [ref for refs in columns for ref in refs or ()]
@@ -153,7 +156,7 @@ def _check_each(batch: Any, first: int, verifier: Verifier, results: Results) ->
 def rows_of(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
     """The values of each row that may hold text, JSON text decoded; and its documents."""
     names = [field.name for field in batch.schema if holds_text(field.type)]
-    columns = [batch.column(name).to_pylist() for name in names]
+    columns = [_values(batch.column(name)) for name in names]
     for values in zip(*columns, strict=True):
         fields: dict[str, Any] = {}
         texts: dict[str, bytes] = {}
@@ -163,6 +166,23 @@ def rows_of(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict
             elif value and value.strip():
                 texts[name] = (value.encode() if isinstance(value, str) else value).strip()
         yield fields, texts
+
+
+def _values(array: Any) -> list[Any]:
+    kind = str(array.type)
+    has_others = types.is_nested(array.type) and ("map<" in kind or "binary" in kind)
+    return _plain(array.to_pylist()) if has_others else array.to_pylist()
+
+
+def _plain(value: Any) -> Any:
+    """A nested value with lists in place of the pairs of maps, and text in place of bytes."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(child) for child in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {name: _plain(child) for name, child in cast("dict[str, Any]", value).items()}
+    # Other bytes may be those of an image.
+    may_be_text = isinstance(value, bytes) and value.startswith(TEXT)
+    return value.decode("utf-8", "replace") if may_be_text else value
 
 
 def decoded(value: Any) -> Any:
