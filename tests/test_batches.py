@@ -222,6 +222,10 @@ def test_text_in_a_column_of_documents_is_checked_and_not_rewritten() -> None:
     assert refused(to_v3(given).results) == []
     told = [(row, code) for row, _, _, code in refused(validate_batch(given, documents=["x"]))]
     assert told == [(1, "unsupported_dialect"), (2, "invalid_json")]
+    # The place in the line is reported, as for files; also where a text has several.
+    for more in ([], ["a\nb"]):
+        found = validate_batch(batch_of([f" got {UNKNOWN}", *more], pa.string()), documents=["x"])
+        assert [one["byte"] for one in found.to_pylist() if one["code"]] == [6]
     told = [(row, code) for row, _, _, code in refused(to_v3(given, documents=["x"]).results)]
     assert told == [(0, "invalid_json"), (1, "invalid_json"), (2, "invalid_json")]
 

@@ -194,7 +194,8 @@ def _place(line: dict[str, Any]) -> str:
     """Returns where a rejection is: file and byte of a line, or the columns that name the row."""
     names = [name for name in line if name not in _RESULTS]
     if "file" in names and "start" in names:
-        return f"{line['file']}, line at byte {line['start']}, {line['path']}"
+        within = f", its byte {line['byte']}" if line["byte"] else ""
+        return f"{line['file']}, line at byte {line['start']}{within}, {line['path']}"
     row = ", ".join(f"{name} {line[name]}" for name in names) or f"row {line['row']} of a batch"
     return f"{row}, column {line['column']}, {line['path']}"
 

@@ -56,9 +56,11 @@ class _Column:
         self._results.count(kind, number)
 
     def add(self, line: int, finding: Finding, byte: int = 0) -> None:
-        self._results.add(line, self._name, finding.kind, finding.error)
-        for error in finding.others:
-            self._results.add(line, self._name, finding.kind, error, number=0)
+        for index, error in enumerate((finding.error, *finding.others)):
+            number = int(not index)
+            self._results.add(
+                line, self._name, finding.kind, error, byte=byte or None, number=number
+            )
 
 
 def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: Verifier) -> None:
@@ -69,9 +71,10 @@ def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: V
         if lines.count(b"\n") == len(part) - 1:
             take_lines(Block(lines, first, True), verifier, column)
             continue
-        for row, text in enumerate(map(bytes.strip, part), first):
+        for row, whole in enumerate(part, first):
+            text = whole.strip()
             if is_text_line(text):
-                check_text(text, row, verifier, column)
+                check_text(whole, row, verifier, column)
             elif text:
                 for finding in check_document(text, verifier=verifier):
                     column.add(row, finding)
