@@ -90,6 +90,27 @@ def test_what_a_worker_raises_is_raised_here() -> None:
     assert str(caught.value) == "limit_exceeded at $: rejected by a worker"
 
 
+def test_what_this_process_raises_waits_for_the_blocks_before() -> None:
+    lines: list[int] = []
+
+    def refused_here(block: Block) -> Result:
+        if block.line > 1:
+            raise MMRawError("limit_exceeded", "rejected here")
+        return pool_work.told(block)
+
+    reader = LineReader(io.BytesIO(LINE * 1000).read, block=800)
+    found = worked(reader, refused_here, pool_work.open_told, 2, start_seconds=0)
+
+    def read() -> None:
+        for block, _ in found:
+            lines.append(block.line)
+
+    with pytest.raises(MMRawError, match="rejected here"):
+        read()
+    assert lines == list(range(1, 1 + 100 * len(lines), 100))
+    assert len(lines) > 3
+
+
 @pytest.mark.parametrize("open_work", [pool_work.open_dying, pool_work.open_nothing])
 def test_a_worker_that_dies_is_an_error(open_work: Callable[[], Callable[[Block], Result]]) -> None:
     with pytest.raises(MMRawError) as caught:

@@ -67,7 +67,8 @@ def _shared(
     reader: LineReader, work: Callable[[Block], Any], pool: ProcessPoolExecutor, processes: int
 ) -> Generator[tuple[Block, Any], None, None]:
     """Blocks go to the workers, and to this process while these have enough to do."""
-    waiting: deque[tuple[Block, Future[Any] | None, Any]] = deque()
+    # Each with whether this process works on it.
+    waiting: deque[tuple[Block, Future[Any], bool]] = deque()
     is_ended = is_alone = False
     while waiting or not is_ended:
         block = None
@@ -75,14 +76,14 @@ def _shared(
             block = reader.next_block()
             is_ended = block is None
         if block is not None:
-            busy = sum(not _is_done(future) for _, future, _ in waiting)
+            busy = sum(not future.done() for _, future, _ in waiting)
             if is_alone or not block.whole or busy >= _AHEAD * (processes - 1):
-                waiting.append((block, None, work(block) if block.whole else None))
+                waiting.append((block, _tried(work, block), True))
             else:
-                waiting.append((block, _submitted(pool, block, reader), None))
-        while waiting and (block is None or _is_done(waiting[0][1])):
-            block, future, result = waiting.popleft()
-            result = result if future is None else _result(future)
+                waiting.append((block, _submitted(pool, block, reader), False))
+        while waiting and (block is None or waiting[0][1].done()):
+            block, future, is_own = waiting.popleft()
+            result = future.result() if is_own else _result(future)
             # The caller reads on behind this block; what comes then is likely to be of its kind.
             is_alone = result is None
             if is_alone and waiting:
@@ -92,9 +93,14 @@ def _shared(
             yield block, result
 
 
-def _is_done(future: Future[Any] | None) -> bool:
-    """True for what this process worked on itself, too."""
-    return future is None or future.done()
+def _tried(work: Callable[[Block], Any], block: Block) -> Future[Any]:
+    """What this process makes of a block; an error waits for what the blocks before it give."""
+    done: Future[Any] = Future()
+    try:
+        done.set_result(work(block) if block.whole else None)
+    except MMRawError as error:
+        done.set_exception(error)
+    return done
 
 
 @contextlib.contextmanager
