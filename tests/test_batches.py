@@ -215,6 +215,10 @@ def test_more_refusals_than_a_report_names_are_all_told() -> None:
     lines = [json_text(BROKEN)] * 130 + [json.dumps([BROKEN] * 3)] * 40
     _, results = to_v3(batch_of(lines, pa.string()))
     assert len(refused(results)) == 130 + 120
+    # Of one value, the first are named, and all are counted.
+    for documents in ((), ("x",)):
+        _, results = to_v3(batch_of([json.dumps([BROKEN] * 250)], pa.string()), documents=documents)
+        assert (len(refused(results)), counts(results)) == (100, {"refused": 250})
 
 
 def test_text_in_a_column_of_documents_is_checked_and_not_rewritten() -> None:

@@ -19,6 +19,7 @@ import io
 import operator
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -343,10 +344,14 @@ class _Rewriting:
         results.count("unchanged", counts.unchanged)
         results.notes += counts.notes
         results.count("image", len(counts.notes), sum(size for _, size in counts.notes))
+        # One value may have more refusals than are named; the first of a code counts for them.
+        unnamed = Counter(counts.refused)
+        unnamed.subtract(one.code for one in counts.refusals)
         for one in counts.refusals:
             row, path = place(one.line)
             error = MMRawError(one.code, one.message, one.path).with_path_prefix(path)
-            results.add(row, column, "refused", error, byte=one.byte)
+            number = 1 + unnamed.pop(one.code, 0)
+            results.add(row, column, "refused", error, byte=one.byte, number=number)
 
 
 def _texts(batch: Any, documents: Names) -> Iterator[Text]:

@@ -86,7 +86,7 @@ class Results:
             counts.count(kind, number)
         for row, column, path, kind, code, message, byte, number, _ in self._rows:
             counts.count(kind, number)
-            counts.refused[code] = counts.refused.get(code, 0) + 1
+            counts.refused[code] = counts.refused.get(code, 0) + max(number, 1)
             if len(counts.refusals) < MOST_REFUSALS:
                 place = kind, byte or 0, column or ""
                 counts.refusals.append(Refusal(first + row, code, path, message, *place))
