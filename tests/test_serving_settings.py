@@ -236,3 +236,10 @@ def test_a_model_of_no_known_family_is_refused() -> None:
     assert set(map(family_of, FAMILY_BY_MODEL_TYPE)) <= set(FAMILIES)
     with pytest.raises(MMRawError, match="MMRAW_FAMILY"):
         family_of("llava_next")
+
+
+def test_a_model_that_one_server_alone_serves_has_a_family_there_alone() -> None:
+    assert family_of("internvl_chat", "sglang") == "internvl"
+    assert family_of("qwen3_vl", "sglang") == family_of("qwen3_vl") == "qwen_vl"
+    with pytest.raises(MMRawError, match="MMRAW_FAMILY"):
+        family_of("internvl_chat")

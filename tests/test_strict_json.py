@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from mmraw_protocol import Limits, MMRawError, parse_ref
 from mmraw_protocol.wire.base64 import encode_base64url
-from mmraw_protocol.wire.json import TENSOR_KEYS, has_tensor_key, parse_json, read_json
+from mmraw_protocol.wire.json import (
+    TENSOR_KEYS,
+    has_tensor_key,
+    parse_json,
+    parse_json_rows,
+    read_json,
+)
 
 #: Sound and broken, by themselves and beside one another.
 PIECES = (
@@ -136,3 +142,13 @@ def test_more_quotes_than_the_values_have_are_too_many_values_unread() -> None:
         with pytest.raises(MMRawError) as caught:
             read_json(b"[" + b'""' * (quotes // 2) + b"]", max_values=4)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ['{"a":12345678901234567890}', '{"a":1,"a":2}', '{"a":{"b":1,"b":2}}', '{"a":1e999}', "[1]"],
+)
+def test_rows_are_read_together_only_if_each_is_read_alone(wrong: str) -> None:
+    good = ['{"a":1}', '{"a":{"b":[2]}}', '{"a":-0.5,"b":"x:"}']
+    assert parse_json_rows("\n".join(good).encode()) == [*map(parse_json, good)]
+    assert parse_json_rows("\n".join([*good, wrong]).encode()) is None
