@@ -13,7 +13,7 @@ from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.ref import PREFIX, PREFIXES
 from .checking import take_lines
-from .columns import as_bytes, holds_text, is_text, types
+from .columns import as_bytes, bytes_of, holds_text, is_text, types
 from .lines import is_text as is_text_line
 from .prose import check_text
 from .reader import Block
@@ -81,7 +81,7 @@ def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: V
 
 
 def _check_columns(rows: Any, verifier: Verifier, results: Results) -> None:
-    most = max(_FEW, _MANY_BYTES * rows.num_rows // max(rows.nbytes, 1))
+    most = max(_FEW, _MANY_BYTES * rows.num_rows // max(bytes_of(rows), 1))
     for first, many in _parts(rows, 0, min(most, _MANY)):
         if _refs_counted(many, verifier, results):
             continue

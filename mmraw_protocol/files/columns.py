@@ -44,6 +44,14 @@ def holds_text(kind: Any) -> bool:
     return is_text(kind)
 
 
+def bytes_of(rows: Any) -> int:
+    """Bytes of the values of a batch."""
+    try:
+        return rows.nbytes
+    except TypeError:  # Old versions of pyarrow do not count views; whole buffers are about right.
+        return rows.get_total_buffer_size()
+
+
 def as_bytes(array: Any) -> list[bytes | None]:
     """The texts of an array."""
     return array.cast(arrow.large_binary()).to_pylist()

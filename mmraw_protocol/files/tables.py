@@ -180,12 +180,13 @@ def _open_rewrite(job: Job) -> Callable[[Block], Done]:
 
 def _rewrite(block: Block, rewriter: Rewriter) -> Done:
     from .batches import rewrite_rows
+    from .columns import bytes_of
     from .results import Results
 
     batch: Any = block.data
     results = Results(batch)
     rows = rewrite_rows(batch, rewriter, results)
-    return Done(rows, batch.nbytes, results.of_file(block.line))
+    return Done(rows, bytes_of(batch), results.of_file(block.line))
 
 
 class _Sink(io.RawIOBase):
