@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..files.names import open_named
-from ..files.reader import PlainFile
+from ..files.reader import CHANGED, PlainFile
 from ..files.remote import is_url, state_of
 from ..files.tables import Table
 from ..wire._generated.limits import DEFAULT_LIMITS
@@ -201,8 +201,7 @@ class Input:
             MMRawError: source_unavailable.
         """
         if self._before is not None and self._before != _status(self._name):
-            message = "the file was changed while it was read; wait until its writer is done"
-            raise MMRawError("source_unavailable", message)
+            raise MMRawError("source_unavailable", CHANGED)
 
 
 def _status(name: str) -> tuple[Any, ...] | None:

@@ -33,7 +33,7 @@ from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIX, is_ref, parse_ref
-from .checked_rows import check_rows, decoded, rows_of
+from .checked_rows import JSON, check_rows, decoded, rows_of
 from .columns import Place, arrow, as_bytes, is_text, rewritten, types
 from .counts import Counts
 from .job import Job, Rewriter
@@ -65,7 +65,6 @@ _SPLIT = 16
 #: Bytes of a text that may be in many rows.
 _SHORT = 64
 _REF = PREFIX.encode()
-_JSON = (b"{", b"[", b'"')
 
 
 class Rewritten(NamedTuple):
@@ -228,7 +227,7 @@ class _Rewriting:
 
     def _is_wanted(self, value: bytes | None) -> bool:
         prefixes = self._rewriter.prefixes
-        return bool(value) and (value.startswith(_JSON) or prefixes.opens(value[: prefixes.window]))
+        return bool(value) and (value.startswith(JSON) or prefixes.opens(value[: prefixes.window]))
 
     def texts(
         self, values: Sequence[bytes | None], column: str, key: str, place: Place
@@ -246,7 +245,7 @@ class _Rewriting:
             value = values[index]
             if value in passed or value is None:
                 continue
-            if value.startswith(_JSON):
+            if value.startswith(JSON):
                 lines.append(index)
             elif prefixes.opens(value[: prefixes.window]):
                 self._alone(new, index, column, key, place)

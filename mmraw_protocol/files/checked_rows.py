@@ -30,8 +30,10 @@ _REF = PREFIX.encode()
 _KIND = KIND.encode()
 _encode_lines = msgspec.json.Encoder().encode_lines
 _BLANKS = b" \t\r\n"
+#: How JSON begins that may hold something of this protocol.
+JSON = (b"{", b"[", b'"')
 #: How texts begin that are of this protocol, or may hold some of it.
-TEXT = (b"{", b"[", b'"', *(prefix.encode() for prefix in PREFIXES))
+TEXT = (*JSON, *(prefix.encode() for prefix in PREFIXES))
 
 
 def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:

@@ -45,7 +45,7 @@ def holds_text(kind: Any) -> bool:
 
 
 def bytes_of(rows: Any) -> int:
-    """Bytes of the values of a batch."""
+    """Bytes of the values of a batch or table."""
     try:
         return rows.nbytes
     except TypeError:  # Old versions of pyarrow do not count views; whole buffers are about right.

@@ -11,6 +11,8 @@ from ..wire.errors import MMRawError
 
 #: Bytes of a block, and so about what one worker gets at once.
 BLOCK = 1 << 20
+#: The message where a file is no longer what it was when reading began.
+CHANGED = "the file was changed while it was read; wait until its writer is done"
 #: A line beyond this is no part of a block: it is scanned as it streams by.
 LONGEST_LINE = 8 << 20
 
@@ -57,8 +59,7 @@ class PlainFile(NamedTuple):
         except OSError:
             pass
         if len(data) != size:
-            message = "the file was changed while it was read; wait until its writer is done"
-            raise MMRawError("source_unavailable", message)
+            raise MMRawError("source_unavailable", CHANGED)
         return data
 
 

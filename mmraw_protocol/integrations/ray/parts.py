@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...files.batches import Rewritten
-from ...files.columns import arrow
+from ...files.columns import arrow, bytes_of
 from ...system.shown import Shown
 from ...wire.errors import MMRawError
 from .lines import located
@@ -148,7 +148,7 @@ class Parts(Datasink):
             table = block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
             for batch in small_batches(table, self._rows):
                 held.append(self._work(batch))
-                size += held[-1].rows.nbytes
+                size += bytes_of(held[-1].rows)
                 if size > most:
                     yield _tables(held)
                     held, size = [], 0
@@ -195,7 +195,7 @@ class Parts(Datasink):
 
 def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
     """The rows of a table in batches that a process can hold rewritten."""
-    rows = BATCH_BYTES * len(table) // max(table.nbytes, 1)
+    rows = BATCH_BYTES * len(table) // max(bytes_of(table), 1)
     return table.to_batches(max_chunksize=max(1, min(rows, most)))
 
 
