@@ -314,3 +314,14 @@ def test_functions_go_to_other_processes_and_open_a_store_once(
     for _ in range(3):
         pickle.loads(pickle.dumps(work))(given)
     assert len(opened) == 1
+
+
+def test_refs_within_the_text_of_a_value_are_found() -> None:
+    columns = {
+        "event": [f"sent {NEW}, 200", "mmraw has no ref here", None],
+        "body": [b"\x89PNG", f"= {NEW}".encode(), json_text(f"see {UNKNOWN}").encode()],
+        "said": [{"text": [f"What is {NEW}?"]}, None, {"text": []}],
+    }
+    results = validate_batch(pa.RecordBatch.from_pydict(columns))
+    assert refused(results) == [(2, "body", "$.*[0]", "unsupported_dialect")]
+    assert counts(results) == {"ref": 4}

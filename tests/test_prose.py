@@ -9,6 +9,7 @@ from test_archives import REFS
 from test_file_commands import run
 
 from mmraw_protocol import convert_ref
+from mmraw_protocol.cli import main
 
 OLD, NEW = REFS[7], convert_ref(REFS[7], "v3")
 
@@ -57,3 +58,22 @@ def test_a_refusal_has_its_line_and_byte(
     places = [(one["line"], one["byte"] - 1) for one in row["refusals"]]
     assert places == [(2, 3), (2, line.encode().index(b"mmraw:v9"))]
     assert file.read_text() == f"first\n{line}\n"
+
+
+def test_validate_finds_refs_within_the_text_of_a_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "structlog.jsonl"
+    rows = [
+        {"event": f"sent {NEW}, 200"},
+        {"events": [f"got {NEW} and mmraw:v9:abc"], "context": json.dumps({"log": f"= {NEW}"})},
+        {"messages": [{"role": "user", "content": f"What is {NEW}?"}]},
+        {"event": "mmraw has no ref here", "context": "neither mmraw: nor mmraw:v3"},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["validate", str(file), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["checked"] == {"ref": 5, "messages": 1}
+    assert report["refused_by_code"] == {"unsupported_dialect": 1}
+    refusal = report["refusals"][0]
+    assert (refusal["line"], refusal["path"]) == (2, "$.*[0]")

@@ -5,7 +5,8 @@ an open store, one in each process; a `functools.partial` of a function can be p
 
 Text is found in columns of any layout: refs and data: URLs that are a value of their own, and
 strings in values that are JSON. Each row of a column in `documents` must be a JSON document, or a
-ref without quotes; text of other columns that is neither is passed over.
+ref without quotes; text of other columns that is neither is passed over, but `validate_batch`
+finds the refs in it.
 
 What was found is a batch of `RESULTS`, behind the columns named in `keep`, which are copied from
 the row. A refusal has a line of its own. Things of one kind with which all is well share a line

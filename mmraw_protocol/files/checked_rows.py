@@ -11,13 +11,14 @@ import msgspec
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
-from ..wire.ref import PREFIX, PREFIXES
+from ..wire.ref import PREFIX
 from .checking import take_lines
 from .columns import as_bytes, bytes_of, holds_text, is_text, types
 from .lines import is_text as is_text_line
 from .prose import check_text
 from .reader import Block
 from .results import Names, Results
+from .texts import may_hold_ref
 from .validation import Finding, check_document, check_value, refs_alone, value_in
 
 #: Rows, and bytes of rows, that are checked together where nothing but right refs is in them.
@@ -32,8 +33,6 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 _BLANKS = b" \t\r\n"
 #: How JSON begins that may hold something of this protocol.
 JSON = (b"{", b"[", b'"')
-#: How texts begin that are of this protocol, or may hold some of it.
-TEXT = (*JSON, *(prefix.encode() for prefix in PREFIXES))
 
 
 def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:
@@ -144,7 +143,7 @@ def _refs_in(texts: Sequence[bytes | None]) -> list[bytes] | None:
         else:
             others.add(text)
     for text in others:
-        if text == _KIND or text.lstrip(_BLANKS).startswith(TEXT):
+        if text == _KIND or text.lstrip(_BLANKS).startswith(JSON) or may_hold_ref(text):
             return None
     return refs
 
@@ -185,15 +184,19 @@ def _plain(value: Any) -> Any:
         return [_plain(child) for child in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {name: _plain(child) for name, child in cast("dict[str, Any]", value).items()}
-    # Other bytes may be those of an image.
-    may_be_text = isinstance(value, bytes) and value.startswith(TEXT)
-    return value.decode("utf-8", "replace") if may_be_text else value
+    return (_text_in(value) or value) if isinstance(value, bytes) else value
+
+
+def _text_in(value: bytes) -> str | None:
+    """Bytes as text that may hold something of this protocol; others may be those of an image."""
+    may_hold = value.startswith(JSON) or may_hold_ref(value)
+    return value.decode("utf-8", "replace") if may_hold else None
 
 
 def decoded(value: Any) -> Any:
     """A value, or what it says as JSON; bytes that cannot be text are None."""
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace") if value.startswith(TEXT) else None
+        value = _text_in(value)
     held = value_in(value) if isinstance(value, str) else None
     return value if held is None else held
 

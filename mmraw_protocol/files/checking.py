@@ -60,9 +60,9 @@ def check(
 
     A line that is no document is a refusal of its own, and the next one is read. A line of up to
     8 MB that neither begins as an object or a list nor ends an object is text: refs in it are
-    found. Documents of up to 8 MB keep every rule of the protocol's JSON; in longer ones, which are
-    scanned as they stream by, the rules hold within refs, envelopes, features bodies and
-    conversations, and paths begin there.
+    found, as they are in strings of JSON. Documents of up to 8 MB keep every rule of the protocol's
+    JSON; in longer ones, which are scanned as they stream by, the rules hold within refs,
+    envelopes, features bodies and conversations, paths begin there, and other text is passed over.
 
     Args:
         read: Gives up to so many bytes, and none at the end.

@@ -19,9 +19,11 @@ from ..wire._generated.dialects import DIALECTS
 from ..wire.base64 import decode_url
 from ..wire.ref_model import FEATURES_PREFIX, PREFIXES
 
-__all__ = ["TextRef", "find_refs", "place_in"]
+__all__ = ["TextRef", "find_refs", "may_hold_ref", "place_in"]
 
-_NAMES = "|".join(prefix.removesuffix(":") for prefix in PREFIXES)
+_WORDS = tuple(prefix.removesuffix(":") for prefix in PREFIXES)
+_WORDS_IN_BYTES = tuple(word.encode() for word in _WORDS)
+_NAMES = "|".join(_WORDS)
 #: A prefix, and a tag with a body, an object, or the base64 of one.
 _START = re.compile(
     rf"(?:{_NAMES})(?P<colon>:|%(?P<again>(?:25)*)3[Aa])"
@@ -64,6 +66,13 @@ class TextRef(NamedTuple):
     ref: str
     escapes: int = 0
     percent: int = 0
+
+
+def may_hold_ref(text: str | bytes) -> bool:
+    """Whether one of the words is in a text without which `find_refs` finds nothing."""
+    if isinstance(text, bytes):
+        return any(word in text for word in _WORDS_IN_BYTES)
+    return any(word in text for word in _WORDS)
 
 
 def find_refs(text: str) -> Iterator[TextRef]:

@@ -24,6 +24,7 @@ from ..wire.item import KIND
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
 from .lines import REF_VALUE
+from .texts import find_refs, may_hold_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
 
@@ -77,9 +78,8 @@ def check_document(
     yield from check_value(document, limits=limits, verifier=verifier)
 
 
-#: Strings that are part of what else is of this protocol, and how other such strings begin.
+#: Strings that are part of what else is of this protocol.
 _MARKS = {n.encode() for n in (KIND, "kwargs_data", "images", "url", "role", "from", *LISTS)}
-_MARKED = (b"[", b"{", *(prefix.encode() for prefix in PREFIXES))
 _PLACED = re.compile(rb"\[[ \t]*\[[ \t]*\[")
 
 
@@ -93,10 +93,12 @@ def refs_alone(data: bytes) -> list[bytes] | None:
         return None
     pieces = REF_VALUE.split(data)
     rest = b'"-"'.join(pieces[::2]).rstrip(b"\n")
+    if may_hold_ref(rest):
+        return None
     strings = {*rest.split(b'"')[1::2]}
     if not strings.isdisjoint(_MARKS) or _PLACED.search(rest):
         return None
-    if any(one.lstrip(b" ").startswith(_MARKED) for one in strings):
+    if any(one.lstrip(b" ").startswith((b"[", b"{")) for one in strings):
         return None
     rows = parse_json_rows(rest)
     count = data.count(b"\n") + (not data.endswith(b"\n"))
@@ -138,7 +140,7 @@ def check_value(
 ) -> Iterator[Finding]:
     """Checks a decoded document, at any depth, that of JSON in strings too.
 
-    Strings that begin as refs do are refs.
+    Strings that begin as refs do are refs. In other strings, `find_refs` finds them.
 
     Every image of a conversation is in a spelling that is read; the image itself is not opened.
 
@@ -164,6 +166,8 @@ def check_value(
                 yield check_one("ref", item, place, verifier)
             elif (held := value_in(item)) is not None:
                 stack.append((held, place, list_kind(held)))
+            else:
+                yield from (check_one("ref", one.ref, place, verifier) for one in find_refs(item))
         elif isinstance(item, list):
             rows = cast("list[Any]", item)
             if is_placed_array(rows):
@@ -224,7 +228,7 @@ def _children(
         elif isinstance(child, str) and is_ref(child):
             # Other keys are input and stay out of the path.
             yield child, f"{place}.{name if name in shown else '*'}", "ref"
-        elif isinstance(child, str) and _JSON_TEXT.match(child):
+        elif isinstance(child, str) and (_JSON_TEXT.match(child) or may_hold_ref(child)):
             yield child, f"{place}.{name if name in shown else '*'}", None
 
 
