@@ -175,7 +175,7 @@ def test_a_log_without_refs_is_a_file_without_anything(
     file.write_text("a log\nof lines\n")
     found = report(capsys, "validate", file, code=1)
     assert (found["checked"], found["refused"], found["text_lines"]) == ({}, 0, 2)
-    assert found["seen"] == {str(file): "2 lines that are no JSON, 0 refs"}
+    assert found["seen"] == {str(file): "2 lines of text, 0 refs"}
     report(capsys, "validate", file, "--allow-empty")
 
 

@@ -75,7 +75,11 @@ def test_validate_says_what_a_file_without_anything_looks_like(
         (b'{"a": 1}', '1 row, 0 refs; column "a"'),
         (b'{"a": 1, "b": "[no json"}\n{"c": 2}\n', '2 rows, 0 refs; columns "a", "b", "c"'),
         (b"[\n1]", "one document, 0 refs"),
-        (b"a log\nof lines", "2 lines that are no JSON, 0 refs"),
+        (
+            b"sent " + samples.ref().encode(),
+            "1 line of text, 0 refs, but refs within text (see --text)",
+        ),
+        (b"a log\nof lines", "2 lines of text, 0 refs"),
         (b'["data:image/png;base64,"]\n', "1 row, 0 refs, 1 data: images"),
         (b'{"\\u001b[31m\\n": 1}', '1 row, 0 refs; column "\\u001b[31m\\n"'),
         (b'{"a": "[]", "b": "{}"}\n', '1 row, 0 refs; columns "a", "b" hold JSON text'),

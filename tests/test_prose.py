@@ -77,3 +77,29 @@ def test_validate_finds_refs_within_the_text_of_a_row(
     assert report["refused_by_code"] == {"unsupported_dialect": 1}
     refusal = report["refusals"][0]
     assert (refusal["line"], refusal["path"]) == (2, "$.*[0]")
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_refs_within_the_text_of_a_table_are_converted(
+    processes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    file = tmp_path / "logs.parquet"
+
+    def rows(ref: str) -> dict[str, list[object]]:
+        return {
+            "event": [f"sent {ref}, 200", f"{ref[:-3]}!", None],
+            "row": [json.dumps({"log": [f"got {ref}"], "n": 1.50}), ref, "no ref"],
+            "said": [{"text": [f"What is {ref}?"]}, None, {"text": []}],
+            "image": [b"\x89PNG mmraw", f"= {ref}".encode(), b""],
+        }
+
+    old = rows(OLD)
+    parquet.write_table(arrow.table(old), file)
+    row = run(capsys, "convert", file, "--text", "--in-place", "--on-error", "keep",
+              "--processes", processes, code=1)  # fmt: skip
+    assert (row["converted"], row["refused"]) == (5, 1)
+    assert (row["refusals"][0]["line"], row["refusals"][0]["column"]) == (2, "event")
+    new = rows(NEW) | {"event": [f"sent {NEW}, 200", old["event"][1], None]}
+    assert parquet.read_table(file).to_pydict() == new

@@ -100,15 +100,15 @@ def rewrite_on_ray(args: argparse.Namespace, job: Job) -> int:
     """
     if args.in_place or (args.out is None and not args.dry_run):
         raise MMRawError("unsupported_option", "expected a folder in --out with Ray")
-    if args.text or args.report:
-        raise MMRawError("unsupported_option", "expected neither --text nor --report with Ray")
+    if args.report:
+        raise MMRawError("unsupported_option", "expected no --report with Ray")
     with _started() as ray:
         datasets = _datasets(args.files, args.keep)
         if len(datasets) > 1:
             message = "expected JSON lines or Parquet, got both; write each into its own folder"
             raise MMRawError("unsupported_option", message)
         ds, options = datasets[0]
-        work = ray.Rewriting(ds, job, options["keep"], options["documents"])
+        work = ray.Rewriting(ds, job, **options, text=args.text)
         if args.dry_run:
             found = ray.summary(work.results)
         else:

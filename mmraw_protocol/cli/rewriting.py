@@ -233,7 +233,7 @@ def _rewrite_file(
             write, finish = compressed(output.write, source.compression)
             do = partial(rewrite_prose if args.text else rewrite, tee.read, plain=source.plain)
             if source.table is not None:
-                do = partial(rewrite_table, source.table)
+                do = partial(rewrite_table, source.table, text=args.text)
             report = do(
                 write,
                 job,

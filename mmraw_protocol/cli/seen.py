@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..files.names import Named, expanded
+from ..files.texts import find_refs
 from .output import counted
 
 #: The start of a data: URL of an image in JSON, and its name in reports.
@@ -80,6 +81,9 @@ class Seen:
         """A sentence for people: `300 rows, 0 refs; column "messages" holds JSON text`."""
         parts = [self._size(), f"0 {wanted}"]
         parts += [f"{count} {self._marks[mark]}" for mark, count in self._counts.items() if count]
+        text = self._sample.decode("utf-8", "replace")
+        if wanted == "refs" and next(find_refs(text), None) is not None:
+            parts.append("but refs within text (see --text)")
         columns = _columns(self._rows())
         texts = [name for name, is_json in columns.items() if is_json]
         if texts:
@@ -93,7 +97,7 @@ class Seen:
         lines = self._lines + (not self._tail.endswith(b"\n"))
         if next(self._rows(), None) is not None:
             return counted(lines, "row")
-        return "one document" if sample[:1] in b"[{" else f"{lines} lines that are no JSON"
+        return "one document" if sample[:1] in b"[{" else f"{counted(lines, 'line')} of text"
 
     def _rows(self) -> Iterator[Any]:
         """The values of the first lines, as far as they are JSON."""

@@ -39,9 +39,11 @@ from .columns import Place, arrow, as_bytes, is_text, rewritten, types
 from .counts import Counts
 from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
+from .prose import rewrite_text
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
 from .rewriting import counted, rewrite, rewrite_block
+from .texts import may_hold_ref
 from .validation import verifier_with
 
 __all__ = [
@@ -113,24 +115,30 @@ def inline_batch(
     return rewrite_batch(batch, InlineJob(**options), keep=keep, documents=documents)
 
 
-def rewrite_batch(batch: Any, job: Job, *, keep: Names = (), documents: Names = ()) -> Rewritten:
+def rewrite_batch(
+    batch: Any, job: Job, *, keep: Names = (), documents: Names = (), text: bool = False
+) -> Rewritten:
     """Rewrites the strings of a batch; schema, metadata, order and every other value stay.
 
-    A refused string stays as it is and has a line in the results.
+    A refused string stays as it is and has a line in the results. With `text`, the refs within
+    values are rewritten as `rewrite_prose` does, whatever is around them.
 
     Raises:
         MMRawError: one of `STORE_FAILS`; what `job.open` raises; unsupported_option (text in unions
             or list views); limit_exceeded (a column's type cannot hold the new texts).
     """
     results = Results(batch, keep)
-    return Rewritten(rewrite_rows(batch, open_once(job), results, documents), results.batch())
+    rows = rewrite_rows(batch, open_once(job), results, documents, text=text)
+    return Rewritten(rows, results.batch())
 
 
-def rewrite_rows(batch: Any, rewriter: Rewriter, results: Results, documents: Names = ()) -> Any:
+def rewrite_rows(
+    batch: Any, rewriter: Rewriter, results: Results, documents: Names = (), *, text: bool = False
+) -> Any:
     """The rows that `rewrite_batch` gives, with a rewriter and results that are open."""
     columns: list[Any] = []
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
-        rewriting = _Rewriting(rewriter, results, name in documents)
+        rewriting = _Rewriting(rewriter, results, name in documents, text)
         is_passed = rewriting.passes(array)
         columns.append(array if is_passed else rewritten(array, rewriting.texts, name))
     return arrow.RecordBatch.from_arrays(columns, schema=batch.schema)
@@ -211,8 +219,11 @@ def _opened(what: Any, process: int, thread: int) -> Any:
 class _Rewriting:
     """One column, its values and those of its fields on their way; a job that is open already."""
 
-    def __init__(self, rewriter: Rewriter, results: Results, is_document: bool) -> None:
-        self._rewriter, self._results, self._is_document = rewriter, results, is_document
+    def __init__(
+        self, rewriter: Rewriter, results: Results, is_document: bool, is_text: bool
+    ) -> None:
+        self._rewriter, self._results = rewriter, results
+        self._is_document, self._is_text = is_document, is_text
 
     def open(self) -> Rewriter:
         """The rewriter."""
@@ -227,6 +238,8 @@ class _Rewriting:
         return len(values) <= len(array) and not any(map(self._is_wanted, as_bytes(values)))
 
     def _is_wanted(self, value: bytes | None) -> bool:
+        if self._is_text:
+            return bool(value) and may_hold_ref(value)
         prefixes = self._rewriter.prefixes
         return bool(value) and (value.startswith(JSON) or prefixes.opens(value[: prefixes.window]))
 
@@ -235,6 +248,10 @@ class _Rewriting:
     ) -> Sequence[bytes | None]:
         """The new texts; those with which nothing happens are the same."""
         new = list(values)
+        if self._is_text:
+            for index in [n for n, value in enumerate(values) if self._is_wanted(value)]:
+                self._within_text(new, index, column, place)
+            return values if new == values else new
         if self._is_document:
             self._lines(new, [n for n, value in enumerate(values) if value], column, place)
             return values if new == values else new
@@ -285,6 +302,19 @@ class _Rewriting:
     ) -> None:
         counts = Counts()
         values[index] = self._whole(cast(bytes, values[index]), key, counts)
+        self._note(counts, column, lambda line: place(index))
+
+    def _within_text(
+        self, values: list[bytes | None], index: int, column: str, place: Place
+    ) -> None:
+        counts = Counts()
+        try:
+            done = rewrite_text(Block(cast(bytes, values[index]), 1, True), self._rewriter)
+            values[index], counts = done.data, done.counts
+        except MMRawError as error:
+            # Other columns may hold bytes that are no text.
+            if self._is_document:
+                counts.refuse(error, lambda: (1, 1))
         self._note(counts, column, lambda line: place(index))
 
     def _whole(self, value: bytes, key: str, counts: Counts) -> bytes:

@@ -1,4 +1,4 @@
-"""Refs in lines that are no JSON, such as those of logs: checked, or rewritten where they stand."""
+"""Refs in text, such as the lines of logs: checked, or rewritten where they stand."""
 
 from __future__ import annotations
 
@@ -63,10 +63,15 @@ def _done(worked_on: tuple[Block, Done | None]) -> Done:
 
 
 def _open(job: Job) -> Callable[[Block], Done]:
-    return functools.partial(_rewritten, rewriter=job.open())
+    return functools.partial(rewrite_text, rewriter=job.open())
 
 
-def _rewritten(block: Block, rewriter: Rewriter) -> Done:
+def rewrite_text(block: Block, rewriter: Rewriter) -> Done:
+    """Rewrites the refs in a part of a text.
+
+    Raises:
+        MMRawError: invalid_encoding.
+    """
     text = _decoded(block.data)
     counts = Counts()
     parts: list[str] = []

@@ -121,6 +121,7 @@ def rewrite_table(
     on_error: OnError = "fail",
     processes: int = 1,
     note: Note | None = None,
+    text: bool = False,
     start_seconds: float = START_SECONDS,
 ) -> Report:
     """Rewrites the strings of a file as `rewrite_batch` does; the file keeps its form.
@@ -138,7 +139,7 @@ def rewrite_table(
         written += len(data)
         write(data)
 
-    open_work = functools.partial(_open_rewrite, job)
+    open_work = functools.partial(_open_rewrite, job, text)
     with table.writer(counted) as take:
         parts = _worked(table, open_work, processes, start_seconds)
         report = pass_on(parts, take, on_error, note)
@@ -174,18 +175,18 @@ def _check(block: Block, verifier: Verifier) -> Counts:
     return results.of_file(block.line)
 
 
-def _open_rewrite(job: Job) -> Callable[[Block], Done]:
-    return functools.partial(_rewrite, rewriter=job.open())
+def _open_rewrite(job: Job, text: bool) -> Callable[[Block], Done]:
+    return functools.partial(_rewrite, rewriter=job.open(), text=text)
 
 
-def _rewrite(block: Block, rewriter: Rewriter) -> Done:
+def _rewrite(block: Block, rewriter: Rewriter, text: bool) -> Done:
     from .batches import rewrite_rows
     from .columns import bytes_of
     from .results import Results
 
     batch: Any = block.data
     results = Results(batch)
-    rows = rewrite_rows(batch, rewriter, results)
+    rows = rewrite_rows(batch, rewriter, results, text=text)
     return Done(rows, bytes_of(batch), results.of_file(block.line))
 
 

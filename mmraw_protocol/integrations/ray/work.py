@@ -24,11 +24,16 @@ class Rewriting:
     Attributes:
         rows: The Dataset of the new rows, with the schema of the old ones.
         results: The Dataset of what was done: counts and refusals.
+
+    Args:
+        ds: The Dataset.
+        job: What to do with its strings.
+        options: Those of `rewrite_batch`.
     """
 
-    def __init__(self, ds: Any, job: Job, keep: Names, documents: Names) -> None:
+    def __init__(self, ds: Any, job: Job, **options: Any) -> None:
         self._ds = ds
-        self._work = partial(rewrite_batch, job=job, keep=keep, documents=documents)
+        self._work = partial(rewrite_batch, job=job, **options)
         self._most = INLINED_ROWS if isinstance(job, InlineJob) else BATCH_ROWS
         self.rows = _mapped(ds, partial(_rows_of, self._work), self._most)
         self.results = _mapped(ds, partial(_results_of, self._work), self._most)
@@ -56,17 +61,17 @@ class Rewriting:
 
 def convert(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) -> Rewriting:
     """Every ref goes to another dialect; the options are those of `ConvertJob`."""
-    return Rewriting(ds, ConvertJob(**options), keep, documents)
+    return Rewriting(ds, ConvertJob(**options), keep=keep, documents=documents)
 
 
 def offload(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) -> Rewriting:
     """Every data: image goes into the store; the options are those of `OffloadJob`."""
-    return Rewriting(ds, OffloadJob(**options), keep, documents)
+    return Rewriting(ds, OffloadJob(**options), keep=keep, documents=documents)
 
 
 def inline(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) -> Rewriting:
     """Every stored image comes back; the options are those of `InlineJob`."""
-    return Rewriting(ds, InlineJob(**options), keep, documents)
+    return Rewriting(ds, InlineJob(**options), keep=keep, documents=documents)
 
 
 def validate(

@@ -77,6 +77,21 @@ def test_refusals_are_told_with_their_place(mmraw: Command, tmp_path: Path) -> N
     ]
 
 
+def test_refs_within_text_are_rewritten(mmraw: Command, tmp_path: Path) -> None:
+    log = [f"12:00:01 read {OLD}, and {OLD}", json.dumps({"event": f"sent {OLD}"})]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_text("\n".join(log))
+    pq.write_table(pa.table({"event": log}), tmp_path / "b.parquet")
+    new = "\n".join(log).replace(OLD, NEW)
+    call = ("convert", tmp_path / "logs", "--text", "--out", tmp_path / "out")
+    assert mmraw(*call)[1]["counts"] == {"changed": 3}
+    (part,) = (tmp_path / "out").iterdir()
+    assert part.read_text() == new + "\n"
+    call = ("convert", tmp_path / "b.parquet", "--text", "--out", tmp_path / "rows")
+    assert mmraw(*call)[1]["counts"] == {"changed": 3}
+    assert pq.read_table(tmp_path / "rows").to_pydict() == {"event": new.split("\n")}
+
+
 def test_what_ray_cannot_do_is_refused(mmraw: Command, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"ref": OLD}))
     assert mmraw("convert", tmp_path)[1]["error"]["code"] == "unsupported_option"
