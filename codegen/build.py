@@ -24,6 +24,7 @@ from .ir import (
 )
 from .load import Schema, Spec
 from .subset import Json, SchemaError, kind_of
+from .walk import Kinds, written
 
 
 def build(spec: Spec) -> Model:
@@ -171,19 +172,25 @@ def _type(spec: Spec, schema: Schema, node: Json, path: str) -> Type:
     return Opaque()
 
 
-def uses(item: Type | None) -> tuple[str, ...]:
+_NONE: tuple[str, ...] = ()
+_NAMES = Kinds(
+    string=lambda _: _NONE,
+    integer=lambda _: _NONE,
+    number=_NONE,
+    boolean=_NONE,
+    const=lambda _: _NONE,
+    tuple_of=lambda _, parts: tuple(name for names in parts for name in names),
+    list_of=lambda names: names,
+    map_of=lambda names: names,
+    nullable=lambda names: names,
+    named=lambda name: (name,),
+    opaque=_NONE,
+)
+
+
+def _uses(item: Type | None) -> tuple[str, ...]:
     """The names of the definitions that a type refers to."""
-    if isinstance(item, Named):
-        return (item.name,)
-    if isinstance(item, Tuple):
-        return tuple(name for part in item.items for name in uses(part))
-    if isinstance(item, List):
-        return uses(item.item)
-    if isinstance(item, Map):
-        return uses(item.value)
-    if isinstance(item, Nullable):
-        return uses(item.inner)
-    return ()
+    return () if item is None else written(item, _NAMES)
 
 
 def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) -> tuple[str, ...]:
@@ -195,7 +202,11 @@ def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) ->
             return
         item = definitions[name]
         payloads = [variant.payload for variant in variants] if item.by_family else []
-        for used in (*uses(item.type), *(n for f in item.fields for n in uses(f.type)), *payloads):
+        for used in (
+            *_uses(item.type),
+            *(n for f in item.fields for n in _uses(f.type)),
+            *payloads,
+        ):
             visit(used)
         done.append(name)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from .annotations import faults
 from .family_files import load_families
-from .subset import Json, SchemaError, check_limits, check_node
+from .subset import Json, SchemaError, check_names, check_node
 
 SPEC = Path(__file__).resolve().parent.parent / "spec"
 
@@ -121,11 +121,11 @@ def load_spec(root: Path = SPEC) -> Spec:
     text = listing(schemas, list(families))
     listed = _schema(cast(Json, json.loads(text)), text.encode(), LISTING)
     schemas[listed.id] = listed
-    limits = tables[1]["limits"]
+    errors, bounds, modalities, messages = tables
+    limits = bounds["limits"]
     for schema in schemas.values():
-        check_limits(schema.document, schema.path, limits)
-    _check_modalities(tables[2])
-    errors, _, modalities, messages = tables
+        check_names(schema.document, f"{schema.path}#", limits, errors["errors"])
+    _check_modalities(modalities)
     for code, info in errors["errors"].items():
         missing = _OF_AN_ERROR - info.keys()
         if missing:

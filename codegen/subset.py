@@ -109,8 +109,13 @@ def _check_one_of(node: Json, path: str) -> None:
     check_node(node["oneOf"][0], f"{path}/oneOf/0")
 
 
-def check_limits(document: Json, path: str, limits: Json) -> None:
-    """Refuses a bound that differs from the default of the limit that it states."""
+def check_names(document: Json, path: str, limits: Json, errors: Json) -> None:
+    """Refuses an unknown limit or error code, and a bound that differs from its limit's default."""
+    tables = {
+        "x-mmraw-error": errors,
+        "x-mmraw-limit": limits,
+        "x-mmraw-product-limit": limits,
+    }
 
     def visit(node: Any, path: str) -> None:
         if isinstance(node, list):
@@ -118,9 +123,11 @@ def check_limits(document: Json, path: str, limits: Json) -> None:
                 visit(item, f"{path}/{index}")
         elif isinstance(node, dict):
             found = cast(Json, node)
-            name = found.get("x-mmraw-limit")
-            if name is not None:
-                _check_bound(found, limits, name, path)
+            for keyword, table in tables.items():
+                if keyword in found and found[keyword] not in table:
+                    raise SchemaError(f"{path}/{keyword}: no such name: {found[keyword]}")
+            if "x-mmraw-limit" in found:
+                _check_bound(found, limits, found["x-mmraw-limit"], path)
             for key, item in found.items():
                 visit(item, f"{path}/{key}")
 
@@ -128,8 +135,6 @@ def check_limits(document: Json, path: str, limits: Json) -> None:
 
 
 def _check_bound(node: Json, limits: Json, name: str, path: str) -> None:
-    if name not in limits:
-        raise SchemaError(f"{path}: no such limit: {name}")
     keyword = "maxLength" if node.get("type") == "string" else "maximum"
     if node.get(keyword) != limits[name]["default"]:
         wanted = limits[name]["default"]

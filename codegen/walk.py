@@ -1,4 +1,4 @@
-"""The one walk of a type: an emitter says what it writes for each kind."""
+"""The one walk of a type: its caller says what each kind of type gives."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from .ir import (
 )
 from .subset import SchemaError
 
-Text = TypeVar("Text")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Kinds(Generic[Text]):
-    """The text for each kind of type; the inner types come written already.
+class Kinds(Generic[Result]):
+    """What each kind of type gives, such as its text; the inner types come walked already.
 
     `opaque` is None where an opaque object may only be a payload.
     """
 
-    string: Callable[[String], Text]
-    integer: Callable[[Integer], Text]
-    number: Text
-    boolean: Text
-    const: Callable[[Const], Text]
-    tuple_of: Callable[[Tuple, list[Text]], Text]
-    list_of: Callable[[Text], Text]
-    map_of: Callable[[Text], Text]
-    nullable: Callable[[Text], Text]
-    named: Callable[[str], Text]
-    opaque: Text | None = None
+    string: Callable[[String], Result]
+    integer: Callable[[Integer], Result]
+    number: Result
+    boolean: Result
+    const: Callable[[Const], Result]
+    tuple_of: Callable[[Tuple, list[Result]], Result]
+    list_of: Callable[[Result], Result]
+    map_of: Callable[[Result], Result]
+    nullable: Callable[[Result], Result]
+    named: Callable[[str], Result]
+    opaque: Result | None = None
 
 
-def written(item: Type, kinds: Kinds[Text]) -> Text:
-    """Returns the text that an emitter writes for a type.
+def written(item: Type, kinds: Kinds[Result]) -> Result:
+    """Returns what `kinds` gives for a type, such as the text that an emitter writes.
 
     Raises:
         SchemaError: An opaque object where the emitter takes none.

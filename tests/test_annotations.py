@@ -54,11 +54,19 @@ def test_the_meta_schema_is_a_schema_itself(name: str) -> None:
     [
         ({"x-mmraw-hint": 3}, "#/$defs/A/x-mmraw-hint: "),
         ({"x-mmraw-hnt": "a text"}, "#/$defs/A: "),
+        ({"x-mmrw-hint": "a text"}, "#/$defs/A: "),
         ({"properties": {"a": {"x-mmraw-since": "1"}}}, "#/$defs/A/properties/a/x-mmraw-since: "),
         ({"x-mmraw-wire": {"dialect": "v9"}}, "#/$defs/A/x-mmraw-wire: "),
         ({"type": "text"}, "#/$defs/A/type: "),
     ],
-    ids=["value", "unknown keyword", "deeper", "part of a value", "JSON Schema's own"],
+    ids=[
+        "value",
+        "misspelt name",
+        "misspelt prefix",
+        "deeper",
+        "part of a value",
+        "JSON Schema's own",
+    ],
 )
 def test_a_wrong_annotation_is_seen_with_its_place(node: Any, place: str) -> None:
     found = list(faults({"$defs": {"A": node}}))

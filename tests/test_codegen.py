@@ -66,6 +66,14 @@ def test_a_change_in_spec_is_drift(checkout: Path) -> None:
         (lambda d: d["$defs"]["RunId"].update(format="uri"), "$defs/RunId: keyword not in"),
         (lambda d: d["$defs"]["RunId"].pop("type"), "$defs/RunId: no type"),
         (lambda d: d["$defs"]["GridRow"].update(items={"type": "null"}), "$defs/GridRow"),
+        (
+            lambda d: d["$defs"]["RunId"].update({"x-mmraw-error": "x"}),
+            "RunId/x-mmraw-error: no such",
+        ),
+        (
+            lambda d: d["$defs"]["RunId"].update({"x-mmraw-limit": "x"}),
+            "RunId/x-mmraw-limit: no such",
+        ),
         (lambda d: d.update({"if": {}}), "keyword not in the subset: if"),
         (lambda d: d.update({"$id": "https://example.invalid/x"}), "$id must be"),
         (lambda d: d.pop("description"), "a schema has a description"),

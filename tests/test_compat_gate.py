@@ -12,6 +12,7 @@ from spec_copies import FILES, OLD, Json
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import main
+from mmraw_protocol.specdiff import released
 from mmraw_protocol.specdiff.gate import breaking, compare_specs
 from mmraw_protocol.specdiff.released import GROWS, check_released, release
 from mmraw_protocol.specdiff.rules import RULES
@@ -318,6 +319,16 @@ def test_bundles_follow_from_other_files_and_are_neither_compared_nor_frozen(
     (tmp_path / "RELEASED.json").write_text('{"releases": []}')
     assert read_spec(str(tmp_path)) == OLD
     assert bundle not in release("1.0", tmp_path)
+
+
+def test_a_version_is_released_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, FILES)
+    (tmp_path / "RELEASED.json").write_text('{"releases": []}')
+    monkeypatch.setattr(released, "spec_folder", lambda: tmp_path)
+    assert [released.main(["--release", "1.0"]) for _ in range(2)] == [0, 1]
+    assert capsys.readouterr().err == "1.0 is released already\n"
 
 
 def test_a_released_file_may_not_change(tmp_path: Path) -> None:

@@ -69,13 +69,17 @@ def _sha256(file: Path) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Checks, or releases; 1 where something is wrong."""
+    faults: list[str] = []
     if argv[:1] == ["--release"] and len(argv) == 2:
-        sys.stdout.write(f"{len(release(argv[1]))} files released with {argv[1]}\n")
-        return 0
-    if argv:
+        try:
+            sys.stdout.write(f"{len(release(argv[1]))} files released with {argv[1]}\n")
+        except ValueError as error:
+            faults.append(str(error))
+    elif argv:
         sys.stderr.write("usage: python -m mmraw_protocol.specdiff.released [--release VERSION]\n")
         return 2
-    faults = list(check_released())
+    else:
+        faults.extend(check_released())
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
     return 1 if faults else 0
