@@ -11,7 +11,8 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 
 import { Faults } from "../dist/codec/check.js";
 import * as checks from "../dist/generated/checks.js";
-import { DEFAULT_LIMITS, toPlain } from "../dist/index.js";
+import { HTTP_STATUS } from "../dist/generated/errors.js";
+import { buildFeatures, DEFAULT_LIMITS, getAdapter, makeItem, toPlain } from "../dist/index.js";
 import { readVectors } from "./vectors.js";
 
 const SPEC = fileURLToPath(new URL("../../spec/", import.meta.url));
@@ -186,9 +187,7 @@ test("a keyword that no vocabulary describes, or with a wrong value, is an error
 });
 
 test("the conformance program is asked and answers by the schemas of its messages", () => {
-  const [isRequest, isAnswer] = ["request", "answer"].map((side) =>
-    ajv.compile(read(`messages/conformance-${side}-v1.json`)),
-  );
+  const [isRequest, isAnswer] = ["request", "answer"].map((side) => messageCheck(`conformance-${side}-v1.json`));
   const vectors = [...readVectors()].map(toPlain);
   const chosen = vectors.filter(({ op, error }, index) => {
     return index === vectors.findIndex((other) => other.op === op && !other.error === !error);
@@ -210,9 +209,50 @@ test("the conformance program is asked and answers by the schemas of its message
   for (const answer of answers) assert.ok(isAnswer(answer), JSON.stringify(answer));
 });
 
+/** The validator of a message, which may refer to the schemas above. */
+function messageCheck(name) {
+  const message = read(`messages/${name}`);
+  return ajv.getSchema(message.$id) ?? ajv.compile(message);
+}
+
+test("features and URLs that the package writes are those of a generate request", () => {
+  const isRequest = messageCheck("generate-request-v1.json");
+  const adapter = getAdapter("qwen_vl");
+  const layout = adapter.layout(640, 480);
+  const item = makeItem({
+    family: "qwen_vl",
+    layout_fingerprint: adapter.fingerprint(),
+    payload: layout.payload,
+    raw_image_id: "67f463a70fcc80e6.png",
+  });
+  const data = {
+    mm_hashes: { image: ["67f463a70fcc80e6b6c13d2563a723f2"] },
+    mm_placeholders: { image: [{ offset: 5, length: layout.placeholder_length }] },
+    mm_items: { image: [item] },
+  };
+  const features = JSON.parse(JSON.stringify(buildFeatures(data, { runId: "exp42" })));
+  const url = features.kwargs_data.image[0];
+  const content_parts = [{ type: "image_url", url }];
+  for (const images of [{ features }, { content_parts }, {}]) {
+    assert.ok(isRequest({ token_ids: [1], ...images }), JSON.stringify(isRequest.errors));
+    assert.ok(!isRequest(images));
+  }
+  assert.ok(!isRequest({ token_ids: [1], features: { ...features, mm_hashes: undefined } }));
+});
+
+test("every error code and its status fit the body of a refusal", () => {
+  const isRefusal = messageCheck("error-body-v1.json");
+  for (const [code, status] of Object.entries(HTTP_STATUS)) {
+    const error = { code: status, message: `${code}: expected a ref`, param: null, type: "any" };
+    assert.ok(isRefusal({ error }), code);
+    const mmraw = { code, index: 0, modality: "image", path: "$" };
+    assert.ok(isRefusal({ error: { ...error, mmraw } }), code);
+    assert.ok(!isRefusal({ error: { ...error, code } }), code);
+  }
+});
+
 for (const name of readdirSync(join(SPEC, "messages"))) {
   test(`${name} compiles strictly`, () => {
-    const message = read(`messages/${name}`);
-    assert.equal(typeof (ajv.getSchema(message.$id) ?? ajv.compile(message)), "function");
+    assert.equal(typeof messageCheck(name), "function");
   });
 }
