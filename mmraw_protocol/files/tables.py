@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any
 
 from ..materialize.verification import Verifier
+from ..wire.errors import MMRawError
 from ..wire.rows import RowFile, library, readable
 from .counts import Counts
 from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
@@ -46,12 +47,14 @@ class Table(RowFile):
         arrow = library("pyarrow")
         held: list[Any] = []
         rows = 0
-        with self._opened_writer(_Sink(write)) as writer:
+        last: Any = None
+        with _writable(arrow), self._opened_writer(_Sink(write)) as writer:
 
             def take(batch: Any) -> None:
-                nonlocal rows
+                nonlocal rows, last
                 if self.parquet is None:
-                    writer.write_batch(batch)
+                    last = self._with_dictionary_of(last, batch)
+                    writer.write_batch(last)
                     return
                 held.append(batch)
                 rows += batch.num_rows
@@ -62,15 +65,25 @@ class Table(RowFile):
 
             yield take
 
+    def _with_dictionary_of(self, last: Any, batch: Any) -> Any:
+        """A batch whose dictionaries begin as those before: in a file they may only grow."""
+        if last is None or self.is_stream or "dictionary<" not in str(self.schema):
+            return batch
+        before = last.slice(0, 0)
+        table = library("pyarrow").Table.from_batches([before, batch]).unify_dictionaries()
+        return [before, *table.to_batches()][-1]
+
     def _opened_writer(self, sink: _Sink) -> Any:
         if self.parquet is not None:
-            options = _parquet_options(self.parquet)
+            options = _parquet_options(self.parquet, self.schema)
             parquet = library("pyarrow.parquet")
             return parquet.ParquetWriter(sink, self.schema, **options)
         ipc = library("pyarrow.ipc")
         options = ipc.IpcWriteOptions(compression=self._codec(ipc), emit_dictionary_deltas=True)
-        made = ipc.new_stream if self.is_stream else ipc.new_file
-        return made(sink, self.schema, options=options)
+        if self.is_stream:
+            return ipc.new_stream(sink, self.schema, options=options)
+        more = {"metadata": self.metadata} if self.metadata else {}
+        return ipc.new_file(sink, self.schema, options=options, **more)
 
     def _codec(self, ipc: Any) -> str | None:
         """How batches are compressed: the one that makes the first batch as long as it is."""
@@ -210,7 +223,20 @@ class _Sink(io.RawIOBase):
         return len(part)
 
 
-def _parquet_options(file: Any) -> dict[str, Any]:
+@contextlib.contextmanager
+def _writable(arrow: Any) -> Generator[None]:
+    """Turns what pyarrow raises while it writes into MMRawError (unsupported_option)."""
+    failed = False
+    try:
+        yield
+    except arrow.ArrowException:
+        failed = True
+    if failed:
+        message = "pyarrow cannot write rows of these types in the form of the file"
+        raise MMRawError("unsupported_option", message)
+
+
+def _parquet_options(file: Any, schema: Any) -> dict[str, Any]:
     """Options with which a file is written as another one was."""
     metadata = file.metadata
     options: dict[str, Any] = {
@@ -220,14 +246,33 @@ def _parquet_options(file: Any) -> dict[str, Any]:
     if metadata.num_row_groups:
         group = metadata.row_group(0)
         columns = [group.column(index) for index in range(group.num_columns)]
-        encoded = [c.path_in_schema for c in columns if any("DICT" in e for e in c.encodings)]
+        # Other writers have other names for the items of lists.
+        is_compliant = _leaves(schema) == [column.path_in_schema for column in columns]
+        options["use_compliant_nested_type"] = is_compliant
+        named = dict(zip(_leaves(schema, **options), columns, strict=True))
         options |= {
-            "compression": {c.path_in_schema: _codec_name(c.compression) for c in columns},
-            "use_dictionary": encoded or False,
-            "write_statistics": [c.path_in_schema for c in columns if c.is_stats_set] or False,
+            "compression": {name: _codec_name(c.compression) for name, c in named.items()},
+            "use_dictionary": _names_of(named, lambda c: any("DICT" in e for e in c.encodings)),
+            "write_statistics": _names_of(named, lambda c: c.is_stats_set),
+            "write_page_index": any(column.has_column_index for column in columns),
+            "use_deprecated_int96_timestamps": any(c.physical_type == "INT96" for c in columns),
             "sorting_columns": group.sorting_columns or None,
         }
     return options
+
+
+def _leaves(schema: Any, **options: Any) -> list[str]:
+    """The names that pyarrow gives to the columns of a Parquet file, fields of structs included."""
+    parquet = library("pyarrow.parquet")
+    sink = io.BytesIO()
+    parquet.ParquetWriter(sink, schema, **options).close()
+    columns = parquet.ParquetFile(sink).schema
+    return [columns.column(index).path for index in range(len(columns))]
+
+
+def _names_of(columns: dict[str, Any], fits: Callable[[Any], bool]) -> list[str] | bool:
+    """The names of the columns that fit; False if there is none."""
+    return [name for name, column in columns.items() if fits(column)] or False
 
 
 def _codec_name(name: str) -> str:

@@ -36,6 +36,7 @@ class RowFile:
         parquet: The open Parquet file; None where it is Arrow.
         is_stream: Whether Arrow's batches stand one behind the other, without a table of them.
         ends: How many rows there are up to the end of each row group that was begun.
+        metadata: What an Arrow file says of itself beside its schema; None for the other forms.
 
     Raises:
         MMRawError: missing_dependency, source_unavailable (it cannot be read).
@@ -45,6 +46,7 @@ class RowFile:
         self.file = file
         self.parquet: Any = None
         self.ends: set[int] = set()
+        self.metadata: Any = None
         head = file.read(4)
         file.seek(0)
         self.is_stream = head == _STREAM
@@ -58,6 +60,8 @@ class RowFile:
                 ipc = library("pyarrow.ipc")
                 self._ipc = (ipc.open_stream if self.is_stream else ipc.open_file)(file)
                 self.schema = self._ipc.schema
+                # Old versions of pyarrow do not tell.
+                self.metadata = getattr(self._ipc, "metadata", None)
 
     def _check_end(self) -> None:
         """A stream that was cut off between two batches reads like a whole one but for its end."""
@@ -71,9 +75,14 @@ class RowFile:
 
     def batches(self) -> Iterator[Any]:
         """The rows in order. Reading raises what `readable` turns into MMRawError."""
+        if self.is_stream:
+            yield from self._ipc
+            if self.file.read(1):
+                message = "expected one Arrow stream, got more data behind its end"
+                raise MMRawError("source_unavailable", message)
+            return
         if self.parquet is None:
-            count = 0 if self.is_stream else self._ipc.num_record_batches
-            yield from self._ipc if self.is_stream else map(self._ipc.get_batch, range(count))
+            yield from map(self._ipc.get_batch, range(self._ipc.num_record_batches))
             return
         end, metadata = 0, self.parquet.metadata
         for index in range(metadata.num_row_groups):
