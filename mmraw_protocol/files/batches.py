@@ -28,20 +28,21 @@ from typing import Any, NamedTuple, cast
 from ..families import get_adapter
 from ..materialize.verification import Verifier
 from ..stores.maintenance.references import References, references_in
+from ..stores.maintenance.row_values import arrow, as_bytes, is_text, types
 from ..stores.maintenance.strings import Text, strings_in_value
 from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIX, is_ref, parse_ref
-from .checked_rows import JSON, check_rows, decoded, rows_of
-from .columns import Place, arrow, as_bytes, is_text, rewritten, types
+from .checked_rows import DATA_IMAGE, JSON, check_rows, decoded, rows_of
+from .columns import Place, check_columns, rewritten
 from .counts import Counts
 from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
 from .prose import rewrite_text
 from .reader import Block
-from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, with_kept
+from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, kept_of, with_kept
 from .rewriting import counted, rewrite, rewrite_block
 from .texts import may_hold_ref
 from .validation import verifier_with
@@ -89,6 +90,7 @@ def validate_batch(
 
     The columns of a row are looked at together: one may hold the images of another's messages.
     """
+    check_columns(batch, keep, documents)
     results = Results(batch, keep)
     check_rows(batch, results, documents, verifier or verifier_with(limits))
     return results.batch()
@@ -127,6 +129,7 @@ def rewrite_batch(
         MMRawError: one of `STORE_FAILS`; what `job.open` raises; unsupported_option (text in unions
             or list views); limit_exceeded (a column's type cannot hold the new texts).
     """
+    check_columns(batch, keep, documents)
     results = Results(batch, keep)
     rows = rewrite_rows(batch, open_once(job), results, documents, text=text)
     return Rewritten(rows, results.batch())
@@ -136,11 +139,14 @@ def rewrite_rows(
     batch: Any, rewriter: Rewriter, results: Results, documents: Names = (), *, text: bool = False
 ) -> Any:
     """The rows that `rewrite_batch` gives, with a rewriter and results that are open."""
+    given: list[Any] = batch.columns
     columns: list[Any] = []
-    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+    for name, array in zip(batch.schema.names, given, strict=True):
         rewriting = _Rewriting(rewriter, results, name in documents, text)
         is_passed = rewriting.passes(array)
         columns.append(array if is_passed else rewritten(array, rewriting.texts, name))
+    if all(new is old for new, old in zip(columns, given, strict=True)):
+        return batch
     return arrow.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
@@ -162,6 +168,7 @@ def references_batch(
 
 def references_of(batch: Any, store: StoreSpec, *, documents: Names, limits: Limits) -> References:
     """What `read_references` finds in files; the line of a place is the row, from 0."""
+    check_columns(batch, (), documents)
     return references_in(_texts(batch, documents), open_once(store), limits=limits)
 
 
@@ -176,13 +183,14 @@ def describe_batch(
 
     `tokens` are those of a built-in family at the ref's layout; `bytes` those of an inline image.
     """
+    check_columns(batch, keep, documents)
     rows: list[tuple[Any, ...]] = []
     for text, _, row in _texts(batch, documents):
         if is_ref(text):
             rows.append((row, *_ref_facts(text, limits)))
-        elif text.startswith("data:image/"):
+        elif text[: len(DATA_IMAGE)].lower() == DATA_IMAGE:
             rows.append((row, *_image_facts(text, limits)))
-    return with_kept(batch.select(list(keep)), batch_of(rows, FACTS))
+    return with_kept(kept_of(batch, keep), batch_of(rows, FACTS))
 
 
 def _ref_facts(text: str, limits: Limits) -> tuple[Any, ...]:

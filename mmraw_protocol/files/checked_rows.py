@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from ..materialize.verification import Verifier
+from ..stores.maintenance.row_values import as_bytes, is_text, plain_values, types
 from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.ref import PREFIX
 from .checking import take_lines
-from .columns import as_bytes, bytes_of, holds_text, is_text, types
+from .columns import bytes_of, text_columns
 from .lines import is_text as is_text_line
 from .prose import check_text
 from .reader import Block
@@ -28,6 +29,8 @@ _MANY_BYTES = 1 << 20
 _FEW = 16
 _DOCUMENTS = 128
 _REF = PREFIX.encode()
+#: How the data: URL of an image begins, in any case.
+DATA_IMAGE = "data:image/"
 _KIND = KIND.encode()
 _encode_lines = msgspec.json.Encoder().encode_lines
 _BLANKS = b" \t\r\n"
@@ -37,7 +40,7 @@ JSON = (b"{", b"[", b'"')
 
 def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:
     """What `validate_batch` does, with results that are open."""
-    columns = [field.name for field in batch.schema if holds_text(field.type)]
+    columns = text_columns(batch)
     for name in documents:
         texts = as_bytes(batch.column(name)) if name in columns else ()
         _check_documents(texts, _Column(results, name), verifier)
@@ -116,11 +119,10 @@ def _refs_alone(rows: Any) -> list[bytes] | None:
     if all(is_text(field.type) for field in rows.schema):
         columns = [_refs_in_column(array) for array in rows.columns]
         return None if None in columns else [ref for refs in columns for ref in refs or ()]
-    # Bytes may be text, too; an encoder makes something else of them.
-    if any("binary" in str(field.type) for field in rows.schema):
-        return None
     with contextlib.suppress(TypeError, ValueError, msgspec.MsgspecError):
-        return refs_alone(_encode_lines(rows.to_pylist()))
+        names = rows.schema.names
+        values = zip(*map(_values, rows.columns), strict=True)
+        return refs_alone(_encode_lines([dict(zip(names, row, strict=True)) for row in values]))
     return None
 
 
@@ -159,8 +161,8 @@ def _check_each(batch: Any, first: int, verifier: Verifier, results: Results) ->
 
 def rows_of(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
     """The values of each row that may hold text, JSON text decoded; and its documents."""
-    names = [field.name for field in batch.schema if holds_text(field.type)]
-    columns = [_values(batch.column(name)) for name in names]
+    names = text_columns(batch)
+    columns = [(as_bytes if name in documents else _values)(batch.column(name)) for name in names]
     for values in zip(*columns, strict=True):
         fields: dict[str, Any] = {}
         texts: dict[str, bytes] = {}
@@ -168,36 +170,28 @@ def rows_of(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict
             if name not in documents:
                 fields[name] = decoded(value)
             elif value and value.strip():
-                texts[name] = (value.encode() if isinstance(value, str) else value).strip()
+                texts[name] = value.strip()
         yield fields, texts
 
 
 def _values(array: Any) -> list[Any]:
-    kind = str(array.type)
-    has_others = types.is_nested(array.type) and ("map<" in kind or "binary" in kind)
-    return _plain(array.to_pylist()) if has_others else array.to_pylist()
+    return plain_values(array, _text_of)
 
 
-def _plain(value: Any) -> Any:
-    """A nested value with lists in place of the pairs of maps, and text in place of bytes."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(child) for child in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {name: _plain(child) for name, child in cast("dict[str, Any]", value).items()}
-    return (_text_in(value) or value) if isinstance(value, bytes) else value
-
-
-def _text_in(value: bytes) -> str | None:
-    """Bytes as text that may hold something of this protocol; others may be those of an image."""
-    may_hold = value.startswith(JSON) or may_hold_ref(value)
-    return value.decode("utf-8", "replace") if may_hold else None
+def _text_of(value: bytes) -> Any:
+    """The text that bytes are; other bytes, which may be those of an image."""
+    is_url = value[: len(DATA_IMAGE)].lower() == DATA_IMAGE.encode()
+    may_be_text = value.startswith(JSON) or is_url or may_hold_ref(value)
+    return value.decode("utf-8", "replace") if may_be_text else value
 
 
 def decoded(value: Any) -> Any:
     """A value, or what it says as JSON; bytes that cannot be text are None."""
     if isinstance(value, bytes):
-        value = _text_in(value)
-    held = value_in(value) if isinstance(value, str) else None
+        value = _text_of(value)
+    if not isinstance(value, str):
+        return None if isinstance(value, bytes) else value
+    held = value_in(value)
     return value if held is None else held
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
+from ..stores.maintenance.row_values import arrow, as_bytes, holds_text, is_text, not_read, types
 from ..wire.errors import MMRawError
-
-#: pyarrow has no type stubs.
-arrow: Any = import_module("pyarrow")
-types: Any = arrow.types
 
 #: The row and the path of the n-th value of an array.
 Place = Callable[[int], tuple[int, str]]
@@ -28,22 +24,6 @@ class Rewrite(Protocol):
         ...
 
 
-def is_text(kind: Any) -> bool:
-    """Whether values of an Arrow type are text, or bytes that may be."""
-    if types.is_dictionary(kind):
-        return is_text(kind.value_type)
-    names = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
-    return any(getattr(types, f"is_{name}")(kind) for name in names)
-
-
-def holds_text(kind: Any) -> bool:
-    """Whether text may stand in values of an Arrow type, at any depth."""
-    nested = types.is_nested(kind) and not types.is_union(kind)
-    if nested:
-        return any(holds_text(kind.field(index).type) for index in range(kind.num_fields))
-    return is_text(kind)
-
-
 def bytes_of(rows: Any) -> int:
     """Bytes of the values of a batch or table."""
     try:
@@ -52,9 +32,42 @@ def bytes_of(rows: Any) -> int:
         return rows.get_total_buffer_size()
 
 
-def as_bytes(array: Any) -> list[bytes | None]:
-    """The texts of an array."""
-    return array.cast(arrow.large_binary()).to_pylist()
+def text_columns(batch: Any) -> list[str]:
+    """The names of the columns in which text may stand.
+
+    Raises:
+        MMRawError: unsupported_option (two of them have one name).
+    """
+    names = [field.name for field in batch.schema if holds_text(field.type)]
+    if len(set(names)) < len(names):
+        message = "expected columns of text with different names, got two with one name; rename one"
+        raise MMRawError("unsupported_option", message)
+    return names
+
+
+def check_columns(batch: Any, keep: Collection[str], documents: Collection[str] = ()) -> None:
+    """Refuses what is no batch, and names of columns that the batch does not have, or has twice.
+
+    A batch without columns is what some engines give for no rows.
+
+    Raises:
+        MMRawError: invalid_type, unsupported_option.
+    """
+    if not isinstance(batch, arrow.RecordBatch):
+        kind = type(batch).__name__
+        message = f"expected a pyarrow.RecordBatch, got {kind}; a Table has to_batches()"
+        raise MMRawError("invalid_type", message)
+    if isinstance(keep, str) or isinstance(documents, str):
+        message = "expected lists of columns' names in keep and documents, got a string"
+        raise MMRawError("invalid_type", message)
+    columns = batch.schema.names
+    if columns and any(columns.count(name) != 1 for name in (*keep, *documents)):
+        message = "expected one column for each name in keep and documents, got none or two for one"
+        raise MMRawError("unsupported_option", message)
+    kinds = [batch.schema.field(name).type for name in documents if columns]
+    if not all(is_text(kind) or types.is_null(kind) for kind in kinds):
+        message = "expected columns of text or bytes in documents, got other values"
+        raise MMRawError("unsupported_option", message)
 
 
 def rewritten(array: Any, rewrite: Rewrite, column: str) -> Any:
@@ -70,6 +83,10 @@ def _rewritten(array: Any, rewrite: Rewrite, column: str, key: str, place: Place
     kind = array.type
     if not holds_text(kind):
         return array
+    if isinstance(kind, arrow.BaseExtensionType):
+        inner = array.storage
+        new = _rewritten(inner, rewrite, column, key, place)
+        return array if new is inner else kind.wrap_array(new)
     if is_text(kind):
         values = as_bytes(array)
         new = rewrite(values, column, key, place)
@@ -82,8 +99,7 @@ def _rewritten(array: Any, rewrite: Rewrite, column: str, key: str, place: Place
         return array if new is listed else new.cast(kind)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
         return _list(array, rewrite, column, key, place)
-    message = f"text in columns of type {kind.id} is not rewritten; lists, maps and structs are"
-    raise MMRawError("unsupported_option", message)
+    raise not_read(kind, "rewritten")
 
 
 def _struct(array: Any, rewrite: Rewrite, column: str, place: Place) -> Any:
@@ -131,13 +147,19 @@ def _list(array: Any, rewrite: Rewrite, column: str, key: str, place: Place) -> 
 
 
 def _of_type(values: Sequence[bytes | None], kind: Any) -> Any:
+    is_dictionary = types.is_dictionary(kind)
     failed = False
     array: Any = None
     try:
         array = arrow.array(values, arrow.large_binary())
-        if types.is_dictionary(kind):
-            array = array.cast(kind.value_type).dictionary_encode()
-        array = array.cast(kind)
+        if is_dictionary:
+            indices = array.dictionary_encode()
+            array, indices = indices.dictionary, indices.indices.cast(kind.index_type)
+            texts = array.cast(kind.value_type, safe=False)
+            array = arrow.DictionaryArray.from_arrays(indices, texts, ordered=kind.ordered)
+        else:
+            # Text that was not UTF-8 stays as it is.
+            array = array.cast(kind, safe=False)
     except (arrow.ArrowInvalid, arrow.ArrowCapacityError):
         failed = True
     if failed:

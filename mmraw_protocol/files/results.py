@@ -50,7 +50,7 @@ class Results:
             message = "a column of the batch has the name of one of the results; rename it"
             raise MMRawError("unsupported_option", message)
         self.notes: list[tuple[str, int]] = []
-        self._kept = batch.select(list(keep))
+        self._kept = kept_of(batch, keep)
         self._rows: list[tuple[Any, ...]] = []
         self._counts: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -101,6 +101,11 @@ class Results:
         ]
         lines = batch_of(self._rows + well, RESULTS)
         return with_kept(self._kept, lines)
+
+
+def kept_of(batch: Any, keep: Names) -> Any:
+    """The columns to keep; none of a batch without columns, which engines have for no rows."""
+    return batch.select([name for name in keep if batch.schema.names])
 
 
 def with_kept(kept: Any, lines: Any) -> Any:

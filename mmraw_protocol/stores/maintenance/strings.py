@@ -60,24 +60,21 @@ def strings_in_rows(file: RowFile) -> Iterator[Text]:
     Binary data are read as text, since a name may stand in them.
 
     Raises:
-        MMRawError: source_unavailable.
+        MMRawError: source_unavailable, unsupported_option (text in unions).
     """
+    from .row_values import plain_values
+
     number = 0
     with readable():
         for batch in file.batches():
-            for row in batch.to_pylist():
+            columns = [plain_values(array, _as_text) for array in batch.columns]
+            for values in zip(*columns, strict=True):
                 number += 1
-                yield from strings_in_value(_as_text(row), number)
+                yield from strings_in_value([*values], number)
 
 
-def _as_text(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, dict):
-        return {name: _as_text(child) for name, child in cast("dict[str, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_text(child) for child in cast("list[Any]", value)]
-    return value
+def _as_text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def strings_of(text: str, line: int) -> Iterator[Text]:
