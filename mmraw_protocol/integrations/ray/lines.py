@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from ...files.columns import arrow
@@ -185,9 +184,14 @@ def _whole_lines(read: Any, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _table(path: str, start: int, block: bytes) -> Any:
-    lines = block.removesuffix(b"\n").split(b"\n")
-    ends = array("q", accumulate(map(len, lines), lambda end, size: end + size + 1, initial=start))
-    starts = arrow.Array.from_buffers(arrow.int64(), len(lines), [None, arrow.py_buffer(ends)])
+    compute: Any = import_module("pyarrow.compute")
+    # A row with the whole block, then a row for each line: no object of Python for any of them.
+    ends = array("i", (0, len(block) - block.endswith(b"\n")))
+    buffers = [None, arrow.py_buffer(ends), arrow.py_buffer(block)]
+    whole = arrow.Array.from_buffers(arrow.binary(), 1, buffers)
+    lines = compute.split_pattern(whole, b"\n").flatten()
+    sizes = compute.add(compute.binary_length(lines).cast(arrow.int64()), 1)
+    starts = compute.add(compute.subtract(compute.cumulative_sum(sizes), sizes), start)
     indices = arrow.repeat(arrow.scalar(0, arrow.int32()), len(lines))
     file = arrow.DictionaryArray.from_arrays(indices, arrow.array([path]))
-    return arrow.table([file, starts, arrow.array(lines, arrow.binary())], schema=LINES)
+    return arrow.table([file, starts, lines], schema=LINES)
