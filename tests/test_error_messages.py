@@ -100,6 +100,7 @@ def test_base64url_is_told_by_kind_and_place(text: str, told: str) -> None:
         ("e3=0", "padding at character 3"),
         ("e_0=", "a letter of the URL alphabet at character 2"),
         ("e31=", "stray bits before the padding, at character 3"),
+        ("ex==", "stray bits before the padding, at character 2"),
     ],
 )
 def test_standard_base64_is_told_by_kind_and_place(text: str, told: str) -> None:

@@ -276,3 +276,14 @@ def test_token_ids_may_come_expanded_or_not(family: str) -> None:
         assert compact_ids(lone, {}, 1, adapter, vocabulary=ids, engine="vllm") is lone
     error = refused(compact_ids, [1, 2], refs, 1, adapter, vocabulary=ids, engine="vllm")
     assert error.code == "lengths_differ"
+
+
+@pytest.mark.parametrize("family", [n for n, info in FAMILIES.items() if info.placeholder.end])
+def test_images_may_stand_side_by_side_where_a_token_ends_each(family: str) -> None:
+    made = one_image_of(family)
+    adapter, ids = made.adapter, {**published(made.adapter), **(made.vocabulary or {})}
+    target, ref = ids[adapter.info.vllm.target], made.refs[0]
+    whole = expand_prompt([target, target], [ref, ref], adapter, vocabulary=ids)
+    refs = {0: ref, 1: ref}
+    compacted = compact_ids(whole.token_ids, refs, 2, adapter, vocabulary=ids, engine="vllm")
+    assert list(compacted) == [target, target]

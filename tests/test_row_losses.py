@@ -108,6 +108,8 @@ def test_messages_under_another_key_are_rejected_also_beside_images(holder: str)
     assert refusal(row) == REJECTED
     text = {"role": "user", "content": "a.png"}
     assert refusal({"messages": [MESSAGE], "other": {"a": text}}) is None
+    assert refusal({"messages": [MESSAGE], "other": text}) is None
+    assert refusal({"messages": [MESSAGE], "prompt": "a.png"}) is None
 
 
 def test_sets_and_keys_are_looked_into() -> None:
