@@ -142,7 +142,7 @@ def run_rewriting(
     if args.engine == "ray":
         return rewrite_on_ray(args, job)
     # Files that describe a saved data set are copied into the other folder.
-    files = files_of(args.files, descriptions=args.out is not None)
+    files = files_of(args, descriptions=args.out is not None)
     _check(args, files)
     rows: list[dict[str, Any]] = []
     left = [file for file in files if not _is_done(args, file)]
@@ -184,8 +184,9 @@ def _is_within(out: Path | str, file: Named) -> bool:
     if isinstance(out, str) or is_url(file.path):
         folder = file.path.removesuffix(file.within.as_posix())
         return f"{str(out).rstrip('/')}/".startswith(folder)
-    folder = Path(file.path).resolve().parents[len(file.within.parts) - 1]
-    return out.resolve().is_relative_to(folder)
+    # The file itself may be a link to elsewhere.
+    folder = Path(file.path).parents[len(file.within.parts) - 1]
+    return out.resolve().is_relative_to(folder.resolve())
 
 
 def _is_done(args: argparse.Namespace, file: Named) -> bool:

@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from ..files.names import Named, expanded
 from ..files.texts import find_refs
+from ..wire.errors import MMRawError
 from .output import counted
 
 #: The start of a data: URL of an image in JSON, and its name in reports.
@@ -30,17 +31,25 @@ def add_allow_empty(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def files_of(arguments: Sequence[str], *, descriptions: bool = False) -> list[Named]:
-    """The files that arguments name; where there is none, standard error says so of each.
+def files_of(args: argparse.Namespace, *, descriptions: bool = False) -> list[Named]:
+    """The files that arguments name; standard error names each argument without one.
 
     Args:
-        arguments: As for `expanded`.
+        args: Those of the command: `files`, and what `add_allow_empty` asks for.
         descriptions: As for `expanded`.
+
+    Raises:
+        MMRawError: source_unavailable (some arguments have files and some have none), and what
+            `expanded` raises.
     """
-    files = expanded(arguments, descriptions=descriptions)
-    for argument in arguments if not files else ():
+    named = [(one, expanded([one], descriptions=descriptions)) for one in args.files]
+    without = [argument for argument, files in named if not files]
+    for argument in without:
         print(f"mmraw: {argument}: found no file in it, or of this pattern", file=sys.stderr)
-    return files
+    if 0 < len(without) < len(named) and not args.allow_empty:
+        message = "expected files in every folder and of every pattern, got none in some"
+        raise MMRawError("source_unavailable", message)
+    return [file for _, files in named for file in files]
 
 
 class Seen:

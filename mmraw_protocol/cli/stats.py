@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     stats = Stats()
     refused: Counter[str] = Counter()
     failed: dict[str, dict[str, str]] = {}
-    for file in files_of(args.files):
+    for file in files_of(args):
         try:
             with opened(file.path, "stats", quiet=args.quiet) as source:
                 do: Any = partial(rewrite, source.read)

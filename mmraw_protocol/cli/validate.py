@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         return validate_on_ray(args)
     verifier = verifier_of(args)
-    names = [one.path for one in files_of(args.files)]
+    names = [one.path for one in files_of(args)]
     if args.follow:
         if len(names) != 1 or names == ["-"] or args.json:
             args.wrong("--follow takes one file, and prints no JSON")

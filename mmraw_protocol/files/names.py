@@ -43,7 +43,8 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
             set that was saved to disk. They hold names of columns, and no rows.
 
     Raises:
-        MMRawError: what `names_below` raises.
+        MMRawError: source_unavailable (a folder that cannot be read), and what `names_below`
+            raises.
     """
     found: list[Named] = []
     for argument in arguments:
@@ -51,18 +52,41 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
             found += _objects(argument)
             continue
         if os.path.isdir(argument):
-            folder, pattern = argument, "**/*"
+            folder, pattern = argument, ["**"]
         elif glob.has_magic(argument) and not os.path.exists(argument):
             parts = Path(argument).parts
             fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
-            folder, pattern = str(Path(*parts[:fixed])), str(Path(*parts[fixed:]))
+            folder, pattern = str(Path(*parts[:fixed])), list(parts[fixed:])
         else:
             found.append(Named(argument))
             continue
-        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
-        paths = [(os.path.join(folder, name), Path(name)) for name in names]
-        found += [Named(path, name) for path, name in paths if os.path.isfile(path)]
+        paths = [(os.path.join(folder, name), name) for name in _files_below(folder, pattern)]
+        found += [Named(path, Path(name)) for path, name in paths if os.path.isfile(path)]
     return found if descriptions else _without_descriptions(found)
+
+
+def _files_below(folder: str, pattern: list[str]) -> list[str]:
+    """The names of files below a folder, and of links, that fit a pattern; relative to it.
+
+    Links to folders are followed, unless they lead to one that they stand in.
+    """
+    found: list[str] = []
+    errors: list[OSError] = []
+    own = Path(os.path.realpath(folder))
+    above = {folder: {str(own), *map(str, own.parents)}}
+    for place, folders, files in os.walk(folder, onerror=errors.append, followlinks=True):
+        parts = Path(place).relative_to(folder).parts
+        for name in [*folders]:
+            path = os.path.join(place, name)
+            real = os.path.realpath(path)
+            if real in above[place] or not _fits((*parts, name), pattern, is_folder=True):
+                folders.remove(name)
+            above[path] = above[place] | {real}
+        fitting = (name for name in files if _fits((*parts, name), pattern))
+        found += [os.path.join(*parts, name) for name in fitting]
+    if any(not isinstance(one, (FileNotFoundError, NotADirectoryError)) for one in errors):
+        raise MMRawError("source_unavailable", "expected folders that can be read, got another")
+    return sorted(found)
 
 
 def _objects(url: str) -> list[Named]:
@@ -78,13 +102,23 @@ def _objects(url: str) -> list[Named]:
     return [Named(folder + name, Path(name)) for name in names]
 
 
-def _fits(parts: list[str], pattern: list[str]) -> bool:
-    """Whether the parts of a name fit those of a pattern, in which ** is any number of parts."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+def _fits(parts: Sequence[str], pattern: list[str], *, is_folder: bool = False) -> bool:
+    """Whether the parts of a name fit those of a pattern, in which ** is any number of parts.
+
+    Hidden files, and those of hidden folders, fit none.
+
+    Args:
+        parts: Of the name.
+        pattern: Its parts.
+        is_folder: Whether the name is that of a folder; it fits if files in it may.
+    """
+    if not pattern or (is_folder and not parts):
+        return bool(pattern) or not (parts or is_folder)
+    if pattern[0] == "**" and _fits(parts, pattern[1:], is_folder=is_folder):
+        return True
+    if not parts or parts[0].startswith(".") or not fnmatchcase(parts[0], pattern[0]):
+        return False
+    return _fits(parts[1:], pattern[pattern[0] != "**" :], is_folder=is_folder)
 
 
 def _without_descriptions(files: list[Named]) -> list[Named]:
