@@ -60,6 +60,20 @@ def test_other_spellings_stay_where_a_string_changes() -> None:
     assert data == (row % NEW).encode()
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"row": "\\u007b\\"r\\": \\"%s\\"}"}',
+        '{"row": " \\u005B\\u0022%s\\u0022]"}',
+        '{"row": "\\u0022%s\\u0022"}',
+    ],
+)
+def test_the_first_sign_of_json_may_be_an_escape(row: str) -> None:
+    """As writers spell quotes and brackets whose text is put into HTML."""
+    data, report = rewritten((row % OLD).encode())
+    assert (data, report.changed) == ((row % NEW).encode(), 1)
+
+
 def test_a_ref_that_is_encoded_twice_is_converted() -> None:
     data, _ = rewritten(json.dumps(json.dumps(OLD)).encode())
     assert data == json.dumps(json.dumps(NEW)).encode()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 _ESCAPE_LENGTH = len("\\u006d")
 #: How a string begins that may hold JSON: an array, an object or a string.
-_JSON = rb'(?P<json>(?: |\\[nrt]){0,8}(?:[\[{]|\\"))'
+_JSON = rb'(?P<json>(?: |\\[nrt]){0,8}(?:[\[{]|\\(?:"|u00(?:22|5[Bb]|7[Bb]))))'
 _JSON_LENGTH = 24
 #: A string that begins in some way. No backslash precedes the quote that opens it.
 _WHOLE = rb'"(?<!\\")(?:%b)[^"\\]*(?:\\.[^"\\]*)*"(?![ \t\r\n]*:)'
