@@ -14,10 +14,11 @@ import pytest
 import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_files import picture
 from pool_work import Result
 
-from mmraw_protocol import MMRawError
-from mmraw_protocol.files import ConvertJob, Counts, check, rewrite
+from mmraw_protocol import MMRawError, open_store
+from mmraw_protocol.files import ConvertJob, Counts, InlineJob, StoreSpec, check, rewrite
 from mmraw_protocol.files.pool import worked
 from mmraw_protocol.files.reader import Block, LineReader, PlainFile
 
@@ -109,6 +110,38 @@ def test_what_this_process_raises_waits_for_the_blocks_before() -> None:
         read()
     assert lines == list(range(1, 1 + 100 * len(lines), 100))
     assert len(lines) > 3
+
+
+def test_what_is_held_is_bounded_by_its_bytes() -> None:
+    taken = yielded = most = 0
+
+    def read(size: int) -> bytes:
+        nonlocal taken
+        taken += 1
+        return source.read(size)
+
+    source = io.BytesIO(LINE * 10_000)
+    reader = LineReader(read, block=800)
+    open_grown = pool_work.open_grown
+    for _, result in worked(reader, open_grown(), open_grown, 2, start_seconds=0):
+        assert result is not None
+        yielded += 1
+        most = max(most, taken - yielded)
+    assert yielded == 100
+    # Three blocks wait for the worker, one is done here, and parts of two are in the reader.
+    assert most <= 6
+
+
+def test_blocks_are_short_where_images_come_back(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "images", create=True)
+    name = store.put(picture("RGB", (100, 100), "PNG", compress_level=0))
+    text = f'{{"image":"{store.url(name)}"}}\n'.encode() * 1000
+    pieces: list[int] = []
+    job = InlineJob(store=StoreSpec(str(tmp_path / "images")))
+    report = rewrite(io.BytesIO(text).read, lambda data: pieces.append(len(data)), job)
+    assert report.changed == 1000
+    assert report.bytes_written == sum(pieces) > 100 * len(text)
+    assert max(pieces) < 2 << 20
 
 
 @pytest.mark.parametrize("open_work", [pool_work.open_dying, pool_work.open_nothing])

@@ -56,10 +56,11 @@ class Report(Counts):
 
 
 class Done(msgspec.Struct):
-    """A part of a file, rewritten: bytes, or a batch of rows, and how many bytes it had before."""
+    """A part of a file, rewritten: bytes, or a batch of rows, and its bytes before and now."""
 
     data: Any
     size: int
+    new_size: int
     counts: Counts = msgspec.field(default_factory=Counts)
 
 
@@ -79,7 +80,7 @@ def pass_on(
         if part.counts.refused and on_error == "fail":
             return report
         report.bytes_read += part.size
-        report.bytes_written += len(part.data)
+        report.bytes_written += part.new_size
         write(part.data)
     report.complete = True
     return report

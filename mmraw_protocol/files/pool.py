@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -24,8 +23,8 @@ R = TypeVar("R")
 START_SECONDS = 0.2
 #: Blocks under way for each worker, so that none waits for this process.
 _AHEAD = 3
-#: Blocks for each process that are held until those before them are done, while a worker starts.
-_HELD = 16
+#: Bytes that are held until the blocks before them are done, while a worker starts.
+_HELD = 48 << 20
 
 
 def worked(
@@ -59,38 +58,50 @@ def worked(
             break
     else:
         return
-    with _pool(open_work, processes - 1) as pool:
-        yield from _shared(reader, work, pool, processes)
+    # A forked child of a process with threads may hang; a spawned one does not.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes - 1, context, initializer=_begin, initargs=(open_work,))
+    try:
+        yield from _shared(reader, work, pool, _AHEAD * (processes - 1))
+        return
+    except BrokenProcessPool:
+        pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+    raise _ended("out of memory?")
 
 
 def _shared(
-    reader: LineReader, work: Callable[[Block], Any], pool: ProcessPoolExecutor, processes: int
+    reader: LineReader, work: Callable[[Block], Any], pool: ProcessPoolExecutor, ahead: int
 ) -> Generator[tuple[Block, Any], None, None]:
     """Blocks go to the workers, and to this process while these have enough to do."""
-    # Each with whether this process works on it.
-    waiting: deque[tuple[Block, Future[Any], bool]] = deque()
-    is_ended = is_alone = False
-    while waiting or not is_ended:
-        block = None
-        if len(waiting) < _HELD * processes and (not waiting or waiting[-1][0].whole):
-            block = reader.next_block()
-            is_ended = block is None
+    waiting: deque[tuple[Block, Future[Any]]] = deque()
+    is_alone = False
+    while True:
+        is_wanted = not waiting or (waiting[-1][0].whole and _held(waiting) < _HELD)
+        block = reader.next_block() if is_wanted else None
         if block is not None:
-            busy = sum(not future.done() for _, future, _ in waiting)
-            if is_alone or not block.whole or busy >= _AHEAD * (processes - 1):
-                waiting.append((block, _tried(work, block), True))
-            else:
-                waiting.append((block, _submitted(pool, block, reader), False))
+            busy = sum(not future.done() for _, future in waiting)
+            is_own = is_alone or not block.whole or busy >= ahead
+            future = _tried(work, block) if is_own else _submitted(pool, block, reader.plain)
+            waiting.append((block, future))
+        elif not waiting:
+            return
         while waiting and (block is None or waiting[0][1].done()):
-            block, future, is_own = waiting.popleft()
-            result = future.result() if is_own else _result(future)
+            block, future = waiting.popleft()
+            result = future.result()
             # The caller reads on behind this block; what comes then is likely to be of its kind.
             is_alone = result is None
             if is_alone and waiting:
-                reader.unread(b"".join(one.data for one, _, _ in waiting), waiting[0][0].line)
+                reader.unread(b"".join(one.data for one, _ in waiting), waiting[0][0].line)
                 waiting.clear()
-            is_ended = is_ended and not is_alone
             yield block, result
+
+
+def _held(waiting: Iterable[tuple[Block, Future[Any]]]) -> int:
+    """Bytes of blocks, and of what became of those that are done."""
+    made = [one.result() for _, one in waiting if one.done() and one.exception() is None]
+    return sum(block.size for block, _ in waiting) + sum(getattr(m, "new_size", 0) for m in made)
 
 
 def _tried(work: Callable[[Block], Any], block: Block) -> Future[Any]:
@@ -103,32 +114,12 @@ def _tried(work: Callable[[Block], Any], block: Block) -> Future[Any]:
     return done
 
 
-@contextlib.contextmanager
-def _pool(open_work: Callable[[], Any], number: int) -> Generator[ProcessPoolExecutor, None, None]:
-    # A forked child of a process with threads may hang; a spawned one does not.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(number, context, initializer=_begin, initargs=(open_work,))
+def _submitted(pool: ProcessPoolExecutor, block: Block, plain: PlainFile | None) -> Future[Any]:
     try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _submitted(pool: ProcessPoolExecutor, block: Block, reader: LineReader) -> Future[Any]:
-    plain, size = reader.plain, len(block.data)
-    try:
-        return pool.submit(_do, block._replace(data=b"") if plain else block, plain, size)
+        return pool.submit(_do, block._replace(data=b"") if plain else block, plain)
     except OSError as error:
         reason = reason_of(error)
-    except BrokenProcessPool:
-        reason = "out of memory?"
     raise _ended(reason)
-
-
-def _result(future: Future[Any]) -> Any:
-    with contextlib.suppress(BrokenProcessPool):
-        return future.result()
-    raise _ended("out of memory?")
 
 
 def _ended(reason: str) -> MMRawError:
@@ -144,17 +135,16 @@ def _begin(open_work: Callable[[], Callable[[Block], Any]]) -> None:
     global _work
     # Ctrl-C in a terminal goes to all; the process that started this one answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     _work = open_work()
 
 
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def _leave_with(parent: Any) -> None:
     parent.join()
     os._exit(1)
 
 
-def _do(block: Block, plain: PlainFile | None, size: int) -> Any:
+def _do(block: Block, plain: PlainFile | None) -> Any:
     # Through a pipe, a block of 1 MB costs some 4 ms of the system's time, half of checking it.
-    return _work(block if plain is None else block._replace(data=plain.read(block.at, size)))
+    return _work(block._replace(data=plain.read(block.at, block.size)) if plain else block)

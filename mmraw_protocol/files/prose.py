@@ -83,7 +83,8 @@ def rewrite_text(block: Block, rewriter: Rewriter) -> Done:
             parts += (text[given : found.start], _spelt(new, found))
             given = found.end
     counts.notes = rewriter.drain_stats()
-    return Done("".join([*parts, text[given:]]).encode(), len(block.data), counts)
+    data = "".join([*parts, text[given:]]).encode()
+    return Done(data, len(block.data), len(data), counts)
 
 
 def _decoded(data: bytes) -> str:

@@ -25,12 +25,14 @@ class Block(NamedTuple):
         line: The number of the first line, from 1.
         whole: Whether the lines are whole.
         at: Its first byte in the input, from 0.
+        size: In bytes.
     """
 
     data: bytes
     line: int
     whole: bool
     at: int = 0
+    size: int = 0
 
 
 class PlainFile(NamedTuple):
@@ -76,15 +78,16 @@ class LineReader:
     """Reads blocks of lines and takes back what was read too far.
 
     Attributes:
+        block: Bytes that are read for a block; a line may make it longer.
         plain: The file whose bytes `read` gives from its beginning; None if it is another input.
     """
 
     def __init__(
         self, read: Callable[[int], bytes], *, block: int = BLOCK, plain: PlainFile | None = None
     ) -> None:
+        self.block = block
         self.plain = plain
         self._read = read
-        self._block = block
         self._held = b""
         self._line = 1
         self._taken = 0
@@ -113,15 +116,15 @@ class LineReader:
 
     def next_block(self) -> Block | None:
         """The next lines, or None at the end."""
-        if len(self._held) < self._block:
-            more = self._source(self._block)
+        if len(self._held) < self.block:
+            more = self._source(self.block)
             end = more.rfind(b"\n") + 1
             if end:
                 data = b"".join((self._held, memoryview(more)[:end]))
                 self._held = more[end:]
                 return self._counted(data, whole=True)
             self._held += more
-        data = self.read(self._block)
+        data = self.read(self.block)
         while data:
             end = data.rfind(b"\n") + 1
             if end:
@@ -130,7 +133,7 @@ class LineReader:
             if len(data) > LONGEST_LINE:
                 return self._counted(data, whole=False)
             # Asking for as much as is held keeps the copying linear in the line's length.
-            wanted = min(max(self._block, len(data)), LONGEST_LINE + 1 - len(data))
+            wanted = min(max(self.block, len(data)), LONGEST_LINE + 1 - len(data))
             more = self.read(wanted)
             if not more:
                 return self._counted(data, whole=True)
@@ -139,6 +142,6 @@ class LineReader:
 
     def _counted(self, data: bytes, *, whole: bool) -> Block:
         at = self._taken - len(self._held) - len(data)
-        block = Block(data, self._line, whole, at)
+        block = Block(data, self._line, whole, at, len(data))
         self._line += data.count(b"\n")
         return block

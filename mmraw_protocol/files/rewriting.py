@@ -27,9 +27,15 @@ from .lines import (
 from .nested import Positions, escaped
 from .packed import packed_pieces
 from .pool import START_SECONDS, worked
-from .reader import BLOCK, Block, LineReader, PlainFile
+from .reader import Block, LineReader, PlainFile
 from .scan_patterns import decode_string
 from .scanner import Scanner, StringMatch
+
+#: Bytes of a block of lines, and of the shortest one where strings grow, as those of images do.
+BLOCK = 1 << 18
+_SHORTEST = 1 << 12
+#: How often a block's bytes may be in what becomes of it.
+_GROWTH = 4
 
 
 def rewrite(
@@ -57,7 +63,7 @@ def rewrite(
         processes: Workers that share the blocks of a file of lines, if more than one; the output's
             order is the input's. Documents that span lines, and very long lines, are scanned here.
         note: Given what the rewriter notes, in order.
-        block: Bytes of a block of lines.
+        block: Bytes of a block of lines, at most.
         plain: The file that `read` reads, which spares passing its bytes on; None if it is none.
         start_seconds: Workers start where this process alone is not done so soon.
 
@@ -65,7 +71,7 @@ def rewrite(
         MMRawError: invalid_json, invalid_encoding, invalid_msgpack, limit_exceeded: the documents
             themselves cannot be read; the message names the place.
     """
-    reader = LineReader(read, block=block, plain=plain)
+    reader = LineReader(read, block=min(block, _SHORTEST), plain=plain)
     rewriter = job.open()
     first = reader.read(1)
     reader.unread(first, 1)
@@ -76,7 +82,7 @@ def rewrite(
     open_work = functools.partial(_open_work, job)
     blocks = worked(reader, work, open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
-        return pass_on(_blocks_done(blocks, reader, rewriter), write, on_error, note)
+        return pass_on(_blocks_done(blocks, reader, rewriter, block), write, on_error, note)
 
 
 #: Start, end and new bytes of a string that changes.
@@ -84,11 +90,16 @@ Edit = tuple[int, int, bytes]
 
 
 def _blocks_done(
-    blocks: Iterable[tuple[Block, Done | None]], reader: LineReader, rewriter: Rewriter
+    blocks: Iterable[tuple[Block, Done | None]],
+    reader: LineReader,
+    rewriter: Rewriter,
+    most: int,
 ) -> Iterator[Done]:
     for block, done in blocks:
         if done is not None:
             yield done
+            size = _GROWTH * most * done.size // max(done.new_size, 1)
+            reader.block = min(most, max(size, _SHORTEST))
             continue
         reader.unread(block.data, block.line)
         scanner = Scanner(reader.read, rewriter.prefixes, most=rewriter.most, line=block.line)
@@ -102,12 +113,12 @@ def _pieces_done(
 ) -> Iterator[Done]:
     for piece in pieces:
         if isinstance(piece, bytes):
-            yield Done(piece, len(piece))
+            yield Done(piece, len(piece), len(piece))
             continue
         counts = Counts()
         data = _replaced(piece, rewriter, counts, spelt)
         counts.notes = rewriter.drain_stats()
-        yield Done(data, len(piece.raw), counts)
+        yield Done(data, len(piece.raw), len(data), counts)
 
 
 def rewrite_block(block: Block, rewriter: Rewriter) -> Done | None:
@@ -123,7 +134,7 @@ def rewrite_block(block: Block, rewriter: Rewriter) -> Done | None:
         return None
     new = _edited(data, _edits(data, functools.partial(_place, block), rewriter, counts))
     counts.notes = rewriter.drain_stats()
-    return Done(new, len(data), counts)
+    return Done(new, len(data), len(new), counts)
 
 
 def _refs_rewritten(block: Block, rewriter: Rewriter) -> Done | None:
@@ -158,7 +169,8 @@ def _refs_rewritten(block: Block, rewriter: Rewriter) -> Done | None:
     counts.count("changed", changed)
     counts.count("unchanged", len(old) - changed - sum(counts.refused.values()))
     pieces[1::2] = [b'"%b%b"' % (PREFIX.encode(), tail) for tail in new]
-    return Done(b"".join(pieces), len(block.data), counts)
+    data = b"".join(pieces)
+    return Done(data, len(block.data), len(data), counts)
 
 
 def _place_of_ref(block: Block, pieces: list[bytes], index: int) -> tuple[int, int]:

@@ -34,10 +34,12 @@ class Table(RowFile):
 
     def blocks(self) -> Iterator[Block]:
         """Batches, each with the number of its first row, from 1."""
+        from .columns import bytes_of
+
         row = 1
         with readable():
             for batch in self.batches():
-                yield Block(batch, row, True)
+                yield Block(batch, row, True, size=bytes_of(batch))
                 row += batch.num_rows
                 self._progress()
 
@@ -200,7 +202,7 @@ def _rewrite(block: Block, rewriter: Rewriter, text: bool) -> Done:
     batch: Any = block.data
     results = Results(batch)
     rows = rewrite_rows(batch, rewriter, results, text=text)
-    return Done(rows, bytes_of(batch), results.of_file(block.line))
+    return Done(rows, bytes_of(batch), bytes_of(rows), results.of_file(block.line))
 
 
 class _Sink(io.RawIOBase):

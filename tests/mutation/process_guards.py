@@ -107,6 +107,20 @@ GUARDS = [
         seconds=HANGS,
     ),
     Guard(
+        "bytes that wait for the blocks before",
+        "mmraw_protocol/files/pool.py",
+        " and _held(waiting) < _HELD",
+        "",
+        "tests/test_pool.py -k bounded",
+    ),
+    Guard(
+        "short blocks where strings grow",
+        "mmraw_protocol/files/rewriting.py",
+        "reader.block = min(most, max(size, _SHORTEST))",
+        "reader.block = most",
+        "tests/test_pool.py -k short_where",
+    ),
+    Guard(
         "runs of blank lines",
         "mmraw_protocol/files/lines.py",
         'return _blank_lines.sub(b"\\n", block)',
