@@ -147,6 +147,10 @@ def test_fsck_of_the_wrong_folder_fails(
         '0 objects; the folder has "assets"; images are usually in assets/images below'
     )
     assert said(capsys, "store", "fsck", "--store", run, "--allow-empty")["ok"]
+    # The files of any folder are objects of a store; no name of these says what is in them.
+    (run / "notes.txt").write_text("no image")
+    found = said(capsys, "store", "fsck", "--store", run, code=1)
+    assert found["seen"] == "1 objects, none of which has a hash in its name"
     store.put(samples.PNG)
     said(capsys, "store", "fsck", "--store", store.root)
     file = rows_file(tmp_path, ROWS)

@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
 def _seen(report: FsckReport, store: AssetStore) -> str:
     """Describe a store without objects, or files without references."""
     if report.objects:
-        return f"{report.objects} objects, and 0 references in the files"
+        if report.with_files:
+            return f"{report.objects} objects, and 0 references in the files"
+        return f"{report.objects} objects, none of which has a hash in its name"
     root = getattr(store, "root", None)
     if not isinstance(root, Path) or not root.is_dir():
         return "0 objects"

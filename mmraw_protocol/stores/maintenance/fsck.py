@@ -80,8 +80,14 @@ class FsckReport(Shown, msgspec.Struct, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        """True if there was nothing to check: no object, or no reference in the files given."""
-        return not self.objects or (self.with_files and not (self.refs or self.mentions))
+        """True if there was nothing to check.
+
+        No object, no reference in the files given, or no name that promises a hash and no mention
+        of one: the files of any folder are such objects.
+        """
+        named = self.objects - self.unpromised - len(self.foreign)
+        is_proven = bool(self.objects and (named or self.mentions))
+        return not is_proven or (self.with_files and not (self.refs or self.mentions))
 
     @property
     def ok(self) -> bool:
