@@ -153,6 +153,8 @@ def test_there_must_be_room_for_the_tokens_around_a_span() -> None:
         body = body_of(*[gemma] * len(spans), spans=spans)
         assert refusal(features_to_content_parts, body)[0] == "placeholder_invalid"
     assert refusal(mm_refs_to_features, [[[gemma, 5, 2]]])[0] == "placeholder_invalid"
+    with pytest.raises(MMRawError, match="expected a span of at least 3 tokens, got 2"):
+        mm_refs_to_features([[[gemma, 5, 2]]])
 
 
 def test_a_uuid_that_says_the_hash_may_go() -> None:
