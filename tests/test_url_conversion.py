@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from refusals import refusal
 
 from mmraw_protocol import (
+    MMRawError,
     content_parts_to_features,
     features_to_content_parts,
     features_to_mm_refs,
