@@ -76,12 +76,24 @@ def read_file(name: str, *, whole: bool = False) -> str:
 
 
 def _rows_of(table: Table) -> bytes:
-    """The rows of a table as lines of JSON, up to what is read of a file; bytes are left out."""
+    """The rows of a table as lines of JSON, up to what is read of a file; bytes are left out.
+
+    Raises:
+        MMRawError: limit_exceeded, unsupported_option (text in unions, columns of one name), and
+            what reading a table raises.
+    """
+    from ..files.checked_rows import text_of
+    from ..files.columns import text_columns
+    from ..stores.maintenance.row_values import plain_values
+
     lines: list[str] = []
     size = 0
     for block in table.blocks():
         rows: Any = block.data
-        for row in rows.to_pylist():
+        text_columns(rows)
+        names = rows.schema.names
+        for values in zip(*(plain_values(one, text_of) for one in rows.columns), strict=True):
+            row = dict(zip(names, values, strict=True))
             lines.append(json.dumps(row, default=_no_json))
             size += len(lines[-1]) + 1
             if size > DEFAULT_LIMITS.features_bytes:
@@ -92,7 +104,7 @@ def _rows_of(table: Table) -> bytes:
 
 
 def _no_json(_: object) -> None:
-    """Stands for bytes and dates, which hold nothing of this protocol."""
+    """Stands for bytes, which hold nothing of this protocol."""
 
 
 def _decode(data: bytes, *, whole: bool) -> str:

@@ -175,10 +175,10 @@ def rows_of(batch: Any, documents: Names) -> Iterator[tuple[dict[str, Any], dict
 
 
 def _values(array: Any) -> list[Any]:
-    return plain_values(array, _text_of)
+    return plain_values(array, text_of)
 
 
-def _text_of(value: bytes) -> Any:
+def text_of(value: bytes) -> Any:
     """The text that bytes are; other bytes, which may be those of an image."""
     is_url = value[: len(DATA_IMAGE)].lower() == DATA_IMAGE.encode()
     may_be_text = value.startswith(JSON) or is_url or may_hold_ref(value)
@@ -188,7 +188,7 @@ def _text_of(value: bytes) -> Any:
 def decoded(value: Any) -> Any:
     """A value, or what it says as JSON; bytes that cannot be text are None."""
     if isinstance(value, bytes):
-        value = _text_of(value)
+        value = text_of(value)
     if not isinstance(value, str):
         return None if isinstance(value, bytes) else value
     held = value_in(value)

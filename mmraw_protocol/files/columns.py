@@ -130,7 +130,7 @@ def _list(array: Any, rewrite: Rewrite, column: str, key: str, place: Place) -> 
         # Of lists that begin there, all but the last are empty.
         at = bisect_right(starts, index) - 1
         row, path = place(at)
-        return row, f"{path}[{index - starts[at]}]"
+        return row, f"{path}[{index - starts[at]}]{'[1]' if is_map else ''}"
 
     entries = listed.flatten()
     old = entries.field(1) if is_map else entries

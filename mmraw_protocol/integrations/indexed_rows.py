@@ -145,7 +145,10 @@ class _Mapped:
 
     def __getitem__(self, index: int) -> Any:
         batch, at = _located(index, self._ends)
-        return _settled(self._opened()[batch].slice(at, 1).to_pylist()[0])
+        rows = self._opened()[batch]
+        names, columns = rows.schema.names, rows.columns
+        row = {name: _value_at(array, at) for name, array in zip(names, columns, strict=True)}
+        return _settled(row)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_batches": None}
@@ -154,6 +157,26 @@ class _Mapped:
         if self._batches is None:
             self._batches = list(_batches(library("pyarrow").memory_map(self._path)))
         return self._batches
+
+
+def _value_at(array: Any, index: int) -> Any:
+    """A value of a column; one with a time that Python cannot say has None for its times.
+
+    Raises:
+        MMRawError: invalid_encoding (text that is not UTF-8).
+    """
+    from ..stores.maintenance.row_values import plain_values
+
+    is_utf8 = True
+    try:
+        return array[index].as_py()
+    except UnicodeDecodeError:
+        is_utf8 = False
+    except ValueError:
+        pass
+    if not is_utf8:
+        raise MMRawError("invalid_encoding", "expected UTF-8 in columns of text, got other bytes")
+    return plain_values(array.slice(index, 1), bytes)[0]
 
 
 class _Given:

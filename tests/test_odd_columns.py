@@ -1,0 +1,83 @@
+"""Columns that other writers make and Python cannot say, as inspect and data sets read them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from test_archives import report
+
+from mmraw_protocol import MMRawError
+from mmraw_protocol.cli import main
+from mmraw_protocol.integrations.indexed_rows import indexed_rows
+
+pa: Any = pytest.importorskip("pyarrow")
+parquet: Any = pytest.importorskip("pyarrow.parquet")
+
+OLD, UNKNOWN = samples.ref("v2"), "mmraw:v9:x"
+
+
+def test_text_that_is_not_utf8_is_no_row_and_ends_no_inspection(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts"
+    _, ends, data = pa.array([b"a", b"\xff"], pa.binary()).buffers()
+    text = pa.StringArray.from_buffers(2, ends, data)
+    parquet.write_table(pa.table({"text": text, "ref": [OLD, UNKNOWN]}), file)
+    assert main(["inspect", str(file)]) == 1
+    assert "refused: 1 of 2" in capsys.readouterr().out
+    rows = indexed_rows(file)
+    assert rows[0]["text"] == "a"
+    with pytest.raises(MMRawError) as caught:
+        rows[1]
+    assert caught.value.code == "invalid_encoding"
+
+
+@pytest.mark.parametrize("command", ["validate", "inspect"])
+def test_of_two_columns_with_one_name_none_is_passed_over(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts"
+    table = pa.Table.from_arrays([pa.array([UNKNOWN]), pa.array([OLD])], ["x", "x"])
+    parquet.write_table(table, file)
+    assert main([command, str(file)]) == 1
+    said = capsys.readouterr()
+    assert "unsupported_option" in said.out + said.err
+
+
+def test_a_time_that_python_cannot_say_is_none_in_its_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts"
+    column = {
+        "day": pa.array([0], pa.date32()),
+        "row": pa.array([{"at": 1, "ref": OLD}], pa.struct({"at": "time64[ns]", "ref": "string"})),
+        "at": pa.array([1], pa.timestamp("ns")),
+    }
+    parquet.write_table(pa.table(column), file)
+    row = indexed_rows(file)[0]
+    assert (row["row"], row["at"]) == ({"ref": OLD}, None)
+    assert row["day"].year == 1970
+    assert main(["inspect", str(file)]) == 0
+
+
+def test_bytes_may_be_text_for_inspect_as_for_validate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts"
+    parquet.write_table(pa.table({"x": [UNKNOWN.encode(), samples.PNG]}), file)
+    for command in ("validate", "inspect"):
+        assert main([command, str(file)]) == 1
+        assert "unsupported_dialect" in capsys.readouterr().out
+
+
+def test_a_refusal_in_a_map_has_one_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts"
+    kind = pa.map_(pa.string(), pa.list_(pa.string()))
+    parquet.write_table(pa.table({"m": pa.array([[("k", [OLD, UNKNOWN])]], kind)}), file)
+    found = report(capsys, "validate", file, code=1)["refusals"]
+    (row,) = report(capsys, "convert", file, "--dry-run", code=1)["files"]
+    for one in (*found, *row["refusals"]):
+        assert (one["line"], one["column"], one["path"]) == (1, "m", "$[0][1][1]")
