@@ -249,7 +249,7 @@ def test_a_long_document_is_checked_in_little_memory(monkeypatch: pytest.MonkeyP
 
 def test_lines_that_are_one_document_only_together_are_refused_one_by_one() -> None:
     checked = check(reader(b'["a"\n"b"]\n1, 2\n3\n'))
-    assert [one.line for one in checked.refusals] == [1]
+    assert [one.line for one in checked.refusals] == [2]
     checked = check(reader(b'{"a": 1}\n["a"\n["b"]\n["a", 2\n3\n'))
     assert [(one.line, one.code) for one in checked.refusals] == [
         (line, "invalid_json") for line in (2, 4)
@@ -261,3 +261,21 @@ def test_lines_are_nested_as_deep_alone_as_among_others(depth: int) -> None:
     line = b"[" * depth + b"]" * depth + b"\n"
     codes = [one.code for one in check(reader(b"{}\n" + line)).refusals]
     assert codes == (["limit_exceeded"] if depth > 256 else [])
+
+
+@pytest.mark.parametrize("blank", ["", "\n\n  "])
+@pytest.mark.parametrize("pad", ["", PAD])
+def test_documents_over_many_lines_are_checked_each_and_have_their_lines(
+    blank: str, pad: str
+) -> None:
+    """As `jq` prints the rows of a file."""
+    rows = [{"a": REF, "pad": pad}, {"b": [REF, {"c": "mmraw:v9:x"}]}, [["mmraw:v9:x"]]]
+    text = blank + "\n".join(json.dumps(row, indent=1) for row in rows)
+    checked = check(reader(text.encode()))
+    assert checked.counts == {"ref": 4}
+    lines = [number for number, line in enumerate(text.split("\n"), 1) if "mmraw:v9" in line]
+    assert [one.line for one in checked.refusals] == lines
+    # A fault has the line that it stands on.
+    broken = check(reader(text.removesuffix("]").encode()))
+    assert (broken.counts["ref"], broken.counts["document"]) == (3 + bool(pad), 1)
+    assert broken.refusals[-1].line == len(text.split("\n"))

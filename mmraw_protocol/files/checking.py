@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -13,12 +14,15 @@ from ..wire._generated.limits import DEFAULT_LIMITS, Limits
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.msgpack_stream import JsonText
+from ..wire.ref import PREFIXES
 from .counts import Counts, Taker
-from .lines import is_text, opens_json
+from .lines import is_document, is_text, opens_json
 from .moving_images import most_ref_bytes
 from .pool import START_SECONDS, worked
+from .prefixes import StringPrefixes
 from .prose import check_text
 from .reader import BLOCK, LONGEST_LINE, Block, LineReader, PlainFile
+from .scanner import Scanner
 from .validation import (
     Finding,
     Kind,
@@ -132,11 +136,43 @@ def _check_whole(reader: LineReader, checked: Counts, verifier: Verifier) -> Non
         size += len(data)
     data = b"".join(parts)
     if size <= LONGEST_LINE:
-        for finding in check_document(data.strip(), verifier=verifier):
-            checked.add(1, finding)
+        for line, document in _documents(data):
+            _check_lines_of(document, line, checked, verifier)
         return
     reader.unread(data, 1)
     for line, finding in check_stream(reader.read, verifier=verifier):
+        checked.add(line, finding)
+
+
+def _documents(data: bytes) -> list[tuple[int, bytes]]:
+    """(line, text) of documents one behind the other; one with a fault reaches to the end."""
+    if is_document(data):
+        return [(1, data)]
+    found: list[tuple[int, bytes]] = []
+    start, line = 0, 1
+    scanner = Scanner(io.BytesIO(data).read, StringPrefixes(PREFIXES), most=len(data))
+    with contextlib.suppress(MMRawError):
+        while start < len(data):
+            for _ in scanner.pieces(at_least=start + 1):
+                pass
+            found.append((line, data[start : scanner.offset]))
+            start, line = scanner.offset, scanner.line
+    found.append((line, data[start:]))
+    return [one for one in found if one[1].strip()]
+
+
+def _check_lines_of(document: bytes, first: int, checked: Counts, verifier: Verifier) -> None:
+    """Checks a document over many lines, which begin at `first`."""
+    findings = list(check_document(document, verifier=verifier))
+    lines: list[int] = []
+    if any(finding.error for finding in findings):
+        stream = check_stream(io.BytesIO(document).read, verifier=verifier, line=first)
+        lines = [line for line, _ in stream]
+        if findings[0].kind == "document":
+            lines = lines[-1:]
+    if len(lines) != len(findings):
+        lines = [first] * len(findings)
+    for line, finding in zip(lines, findings, strict=True):
         checked.add(line, finding)
 
 

@@ -132,10 +132,8 @@ class _Pushed:
 
     def read(self, size: int) -> bytes:
         """Reads up to `size` bytes, none at the end."""
-        if not self._held:
-            return self._read(size)
         data, self._held = self._held[:size], self._held[size:]
-        return data
+        return data + self._read(size - len(data)) if len(data) < size else data
 
 
 class _Decompressed:
