@@ -24,7 +24,7 @@ from .ir import (
 )
 from .load import Schema, Spec
 from .subset import Json, SchemaError, kind_of
-from .walk import Kinds, written
+from .walk import uses
 
 
 def build(spec: Spec) -> Model:
@@ -172,27 +172,6 @@ def _type(spec: Spec, schema: Schema, node: Json, path: str) -> Type:
     return Opaque()
 
 
-_NONE: tuple[str, ...] = ()
-_NAMES = Kinds(
-    string=lambda _: _NONE,
-    integer=lambda _: _NONE,
-    number=_NONE,
-    boolean=_NONE,
-    const=lambda _: _NONE,
-    tuple_of=lambda _, parts: tuple(name for names in parts for name in names),
-    list_of=lambda names: names,
-    map_of=lambda names: names,
-    nullable=lambda names: names,
-    named=lambda name: (name,),
-    opaque=_NONE,
-)
-
-
-def _uses(item: Type | None) -> tuple[str, ...]:
-    """The names of the definitions that a type refers to."""
-    return () if item is None else written(item, _NAMES)
-
-
 def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) -> tuple[str, ...]:
     """Names, each after all that it refers to."""
     done: list[str] = []
@@ -203,8 +182,8 @@ def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) ->
         item = definitions[name]
         payloads = [variant.payload for variant in variants] if item.by_family else []
         for used in (
-            *_uses(item.type),
-            *(n for f in item.fields for n in _uses(f.type)),
+            *uses(item.type),
+            *(n for f in item.fields for n in uses(f.type)),
             *payloads,
         ):
             visit(used)

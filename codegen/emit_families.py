@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .ir import Model
-from .python_text import header, literal, snake
+from .python_text import FAMILIES, header, literal, snake
 from .subset import Json, SchemaError
 
 _FAMILY_CLASS = '''from __future__ import annotations
@@ -211,13 +211,7 @@ def emit(model: Model) -> dict[str, str]:
 
 def _families(model: Model) -> str:
     out = [
-        header(
-            model,
-            "The built-in families, from the folders of spec/families/.",
-            "common/",
-            "families/",
-            "limits.json",
-        ),
+        header(model, "The built-in families, from the folders of spec/families/.", *FAMILIES),
         _FAMILY_CLASS,
     ]
     rows = "".join(_family(model, family) for family in model.spec.families)

@@ -52,14 +52,18 @@ def _index(model: Model) -> str:
         rows.append((page, code(family), ", ".join(info["lines"]), ", ".join(map(code, models))))
     columns = ("models", "family", "lines of checkpoints", "model_type")
     return (
-        head(model, "Families", "families/") + _INTRO + "\n" + table(columns, rows).rstrip() + "\n"
+        head(model, "Families", "families/*/family.json")
+        + _INTRO
+        + "\n"
+        + table(columns, rows).rstrip()
+        + "\n"
     )
 
 
 def _page(model: Model, family: str) -> str:
     info = model.spec.families[family]
     parts = [
-        head(model, f"{info['title']} (`{family}`)", "common/", f"families/{family}/"),
+        head(model, f"{info['title']} (`{family}`)", "common/*", f"families/{family}/*"),
         _about(model, family) + "\n\n",
         _models(info),
         _grid(family, info),

@@ -11,7 +11,7 @@ from .subset import Json
 from .typescript_text import comment, header, literal
 
 _TITLE = "Modalities: those that paths name, and how those that are refused are recognized."
-_SOURCES = ("families/", "modalities.json")
+_SOURCES = ("families/*/family.json", "modalities.json")
 
 
 def _tables(model: Model) -> list[tuple[str, str, Any]]:

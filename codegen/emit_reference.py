@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from .emit_bundles import paths, slug
-from .ir import Definition, Field, Integer, Model, Named, String, Type
-from .python_text import COMMAND, source_line
-from .walk import Kinds, written
+from .ir import Definition, Field, Integer, Model, Named, String, Type, Variant
+from .load import LISTING, Schema
+from .python_text import COMMAND, SCHEMAS, source_line
+from .walk import Kinds, uses, written
 
 _INTRO = """\
 One page for each schema file of the specification, generated from it. Objects are closed: a field
@@ -90,7 +91,7 @@ def _index(model: Model) -> str:
         "See also the [error catalogue](errors.md), the [limits](limits.md), and\n"
         "[where messages hold images](messages.md).\n"
     )
-    return head(model, "The wire, schema by schema") + _INTRO + "\n" + tables + more
+    return head(model, "The wire, schema by schema", SCHEMAS) + _INTRO + "\n" + tables + more
 
 
 def _download(label: str, path: str) -> str:
@@ -102,8 +103,10 @@ def _schema_page(model: Model, schema_id: str) -> str:
     schema = model.spec.schemas[schema_id]
     document = schema.document
     path = f"schemas/{schema.path}"
+    definitions = [d for d in model.definitions.values() if d.schema_id == schema_id]
+    variants = model.variants if schema.path == LISTING else ()
     parts = [
-        head(model, document["title"], "common/", "families/", "limits.json", schema.path),
+        head(model, document["title"], *_sources(model, schema, definitions, variants)),
         document.get("description", "") + "\n\n",
         (
             f"`$id`: `{schema_id}`, published as [`{path}`](../../{path}), "
@@ -116,17 +119,26 @@ def _schema_page(model: Model, schema_id: str) -> str:
         file = _download("the bundle", bundle)
         parts.append(f", or {file}, one file with all that the schema refers to")
     parts.append(".\n\n")
-    definitions = [d for d in model.definitions.values() if d.schema_id == schema_id]
     parts += [_definition(model, definition, document["title"]) for definition in definitions]
-    if any("x-mmraw-tag" in node for node in document.get("$defs", {}).values()):
-        parts.append(_variants(model))
+    if variants:
+        parts.append(_variants(model, variants))
     return "".join(parts).rstrip() + "\n"
 
 
-def _variants(model: Model) -> str:
+def _sources(
+    model: Model, schema: Schema, definitions: list[Definition], variants: tuple[Variant, ...]
+) -> list[str]:
+    """The files that a page is made of: of its own schema, and of the definitions that it shows."""
+    types = [kind for item in definitions for kind in (item.type, *(f.type for f in item.fields))]
+    names = [*(name for kind in types for name in uses(kind)), *(v.payload for v in variants)]
+    shown = {model.spec.schemas[model.definitions[name].schema_id].path for name in names}
+    # The listing is made of the families' own files, which are among the sources.
+    return sorted((shown | {schema.path}) - {LISTING})
+
+
+def _variants(model: Model, variants: tuple[Variant, ...]) -> str:
     rows = [
-        (code(v.family) if v.family else "any other", _link(model, v.payload))
-        for v in model.variants
+        (code(v.family) if v.family else "any other", _link(model, v.payload)) for v in variants
     ]
     return "## Families\n\n" + table(("family", "payload"), rows)
 
@@ -298,7 +310,7 @@ def _messages(model: Model) -> str:
     ]
     lists |= {f"looks.{name}": words for name, words in document["looks"].items()}
     return (
-        head(model, "Spellings of images", "messages.json", "modalities.json")
+        head(model, "Spellings of images", "messages.*", "modalities.json")
         + f"{_MESSAGES_INTRO}\n{_rules(model)}\n## Places\n\n"
         + table(("spelling", "types", "at", "having", "source"), rows)
         + "## Lists\n\n"

@@ -8,7 +8,7 @@ from .canonical import string_of
 from .emit_bundles import paths, slug
 from .emit_types import struct_name
 from .ir import Const, Definition, Field, Model, Named, Nullable, String
-from .python_text import header, literal, snake, wrapped
+from .python_text import SCHEMAS, header, literal, snake, wrapped
 
 
 def emit(model: Model) -> dict[str, str]:
@@ -134,11 +134,10 @@ def _dialects(model: Model) -> str:
         header(
             model,
             "The wire form of each dialect.",
-            "common/",
-            "families/",
-            "item/",
-            "limits.json",
-            "ref/",
+            "common/*",
+            "families/*/payload.schema.json",
+            "item/*",
+            "ref/*",
         )
     ]
     out.append(_DIALECT_CLASSES)
@@ -374,7 +373,7 @@ def _schemas(model: Model) -> str:
     )
     return "\n\n".join(
         [
-            header(model, "The file of each schema, and the meaning of each field."),
+            header(model, "The file of each schema, and the meaning of each field.", SCHEMAS),
             "from __future__ import annotations\n",
             f"#: Path below spec/ of every schema.\nSCHEMAS: dict[str, str] = {{\n{rows}}}\n",
             "#: Path below spec/ of every schema of whole documents with all that it refers to.",

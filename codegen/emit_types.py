@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .ir import Const, Definition, Field, Integer, Model, Named, Nullable, String, Type, Variant
-from .python_text import SAFE, header, literal, wrapped
+from .python_text import SAFE, SCHEMAS, header, literal, wrapped
 from .subset import SchemaError
 from .walk import Kinds, written
 
@@ -15,13 +15,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 """
-SOURCES = ("common/", "families/", "features/", "item/", "ref/", "urls/")
 
 
 def emit(model: Model) -> dict[str, str]:
     """The generated module, by file name."""
     title = "msgspec structs of what spec/ defines. Strings are unchecked: checks.py has the rules."
-    out = [header(model, title, *SOURCES), _IMPORTS]
+    out = [header(model, title, SCHEMAS), _IMPORTS]
     for item in model.ordered:
         if item.is_object and not (item.is_ref or item.is_item):
             out.append(_struct(model, item, item.name, item.fields))
@@ -133,8 +132,7 @@ def _fields_struct(model: Model, name: str, title: str, dialects: list[Definitio
         if all(isinstance(part.type, Const) and not part.is_flag for part in parts):
             continue
         rows += _model_field(attribute, parts, dialects)
-        text = f"{attribute}: {' '.join(dict.fromkeys(p.description for p in parts[-1:]))}"
-        documented += wrapped(text, "        ") + "\n"
+        documented += wrapped(f"{attribute}: {parts[-1].description}", "        ") + "\n"
     names = ", ".join(literal(item.dialect) for item in dialects)
     default = next(item.dialect for item in dialects if item.is_default)
     kind = name.removesuffix("Fields")
@@ -153,7 +151,7 @@ def _model_field(attribute: str, parts: list[Field], dialects: list[Definition])
     if any(part.is_flag for part in parts):
         return f"    {attribute}: bool = False\n"
     if any(not isinstance(_inner(part.type), (String, Named, Const)) for part in parts):
-        raise SchemaError(f"{attribute}: fields of refs and envelopes are strings, or the payload")
+        raise SchemaError(f"{attribute}: a field of a ref or an envelope must be a string")
     if isinstance(parts[0].type, Const):
         return f"    {attribute}: str = {parts[0].type.value!r}\n"
     # A dialect of one family names it by its tag.

@@ -112,7 +112,14 @@ def _limits(model: Model) -> str:
 
 def _texts(model: Model) -> str:
     """Emits texts for people as a module that programs without an interface need not load."""
-    out = [header(model, "The meaning of every field and error code, for people.")]
+    out = [
+        header(
+            model,
+            "The meaning of every field and error code, for people.",
+            *RULES,
+            "errors.json",
+        )
+    ]
     out.append('import type { ErrorCode } from "./errors.js";\n')
     out.append(
         comment("A definition of spec/: what it is, and its fields by their wire names.")

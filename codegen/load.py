@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,12 +49,16 @@ class Spec:
     families: dict[str, Json]
     digests: dict[str, str]
 
-    def sha256(self, *paths: str) -> str:
-        """One digest over the source files below spec/ that `paths` begin with; all by default."""
+    def sha256(self, *sources: str) -> str:
+        """One digest over source files below spec/; all by default.
+
+        Args:
+            sources: Paths, in which `*` stands for any characters.
+        """
         chosen = [
             f"{path} {digest}\n"
             for path, digest in sorted(self.digests.items())
-            if not paths or path.startswith(paths)
+            if not sources or any(fnmatchcase(path, source) for source in sources)
         ]
         return hashlib.sha256("".join(chosen).encode()).hexdigest()
 
@@ -115,8 +120,10 @@ def load_spec(root: Path = SPEC) -> Spec:
     for name in ("errors.json", "limits.json", "modalities.json", "messages.json"):
         tables.append(cast(Json, json.loads((root / name).read_bytes())))
         digests[name] = _digest(root / name)
-    for family in families:
-        name = f"families/{family}/family.json"
+    others = [
+        f"families/{family}/{file}" for family in families for file in ("family.json", "layout.md")
+    ]
+    for name in (*others, "messages.md"):
         digests[name] = _digest(root / name)
     text = listing(schemas, list(families))
     listed = _schema(cast(Json, json.loads(text)), text.encode(), LISTING)

@@ -11,8 +11,12 @@ COMMAND = "python -m codegen"
 SAFE = 9007199254740991
 
 
-#: Files below spec/ from which the rules of documents follow.
-RULES = ("common/", "families/", "features/", "item/", "limits.json", "ref/", "urls/")
+#: All schemas.
+SCHEMAS = "*.schema.json"
+#: Files below spec/ from which the rules of documents follow; the hints name limits.
+RULES = (SCHEMAS, "limits.json")
+#: Files below spec/ from which the tables of the built-in families follow.
+FAMILIES = ("common/*", "families/*.json", "limits.json")
 
 
 def header(model: Model, title: str, *sources: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .canonical import string_of
 from .ir import Const, Definition, Model
-from .python_text import RULES
+from .python_text import FAMILIES, RULES
 from .subset import Json
 from .typescript_text import (
     ModelField,
@@ -280,7 +280,6 @@ export interface FamilyInfo {
 
 
 #: Sources of the table of families.
-_SOURCES = ("common/", "families/", "limits.json")
 
 
 def families(model: Model) -> str:
@@ -294,7 +293,7 @@ def families(model: Model) -> str:
     table = "{ readonly [F in BuiltInFamily]: FamilyInfo }"
     return "\n".join(
         [
-            header(model, "The built-in families, from the folders of spec/families/.", *_SOURCES),
+            header(model, "The built-in families, from the folders of spec/families/.", *FAMILIES),
             imports,
             f"export type BuiltInFamily = {' | '.join(literal(name) for name in names)};\n",
             _FAMILY_INTERFACE,

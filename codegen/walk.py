@@ -76,3 +76,24 @@ def written(item: Type, kinds: Kinds[Result]) -> Result:
             if kinds.opaque is None:
                 raise SchemaError("a JSON object with any keys may only be a payload")
             return kinds.opaque
+
+
+_NONE: tuple[str, ...] = ()
+_NAMES = Kinds(
+    string=lambda _: _NONE,
+    integer=lambda _: _NONE,
+    number=_NONE,
+    boolean=_NONE,
+    const=lambda _: _NONE,
+    tuple_of=lambda _, parts: tuple(name for names in parts for name in names),
+    list_of=lambda names: names,
+    map_of=lambda names: names,
+    nullable=lambda names: names,
+    named=lambda name: (name,),
+    opaque=_NONE,
+)
+
+
+def uses(item: Type | None) -> tuple[str, ...]:
+    """The names of the definitions that a type refers to."""
+    return () if item is None else written(item, _NAMES)

@@ -106,21 +106,46 @@ def test_generated_files_name_their_command_and_source() -> None:
         assert has_no_digest or re.search(r"sha256 of spec/.*: [0-9a-f]{64}", text), path
 
 
-def test_a_change_rewrites_only_what_follows_from_it(checkout: Path) -> None:
-    edit(checkout, "errors.json", lambda d: d["errors"]["invalid_grid"].update(cause="Another."))
+@pytest.mark.parametrize(
+    ("source", "change", "changed", "unchanged"),
+    [
+        (
+            "errors.json",
+            lambda d: d["errors"]["invalid_grid"].update(cause="Another."),
+            "errors.py errors.md texts.ts",
+            "types.py checks.py limits.py ref-v3.md limits.md types.ts wire.ts strategies.py",
+        ),
+        (
+            "ref/v3.schema.json",
+            lambda d: d["$defs"]["RefV3"].update(title="Another"),
+            "ref-v3.md checks.py checks.ts dialects.py index.md ref-v3.schema.json",
+            "families.py families.ts errors.py ref-v2.md item-v1.md qwen_vl.md features-v1.md",
+        ),
+        (
+            "families/gemma4/layout.schema.json",
+            lambda d: d["$defs"]["Gemma4Layout"].update(description="Another."),
+            "gemma4.md layout-gemma4.md layout-gemma4.schema.json families.py types.ts",
+            "qwen_vl.md layout-qwen_vl.md payload-gemma4.md ref-v3.md dialects.py errors.md",
+        ),
+        (
+            "families/gemma4/family.json",
+            lambda d: d.update(title="Another"),
+            "gemma4.md index.md families.py families.ts",
+            "qwen_vl.md payload-gemma4.md payload-families.md types.py checks.ts wire.ts ref-v3.md",
+        ),
+    ],
+    ids=["errors", "a dialect", "a family's parameters", "a family's table"],
+)
+def test_a_change_rewrites_only_what_follows_from_it(
+    checkout: Path, source: str, change: Any, changed: str, unchanged: str
+) -> None:
     before = {path: (checkout / path).read_text() for path in generated(checkout)}
+    names = {path.name for path in before}
+    edit(checkout, source, change)
     assert main([], checkout) == 0
-    changed = {path.name for path, text in before.items() if (checkout / path).read_text() != text}
-    assert "errors.py" in changed
-    assert "errors.md" in changed
-    assert not changed & {"types.py", "checks.py", "limits.py", "ref-v3.md", "limits.md"}
-    assert not changed & {"types.ts", "checks.ts", "wire.ts", "families.ts", "strategies.py"}
-    before = {path: (checkout / path).read_text() for path in generated(checkout)}
-    edit(checkout, "ref/v3.schema.json", lambda d: d["$defs"]["RefV3"].update(title="Another"))
-    assert main([], checkout) == 0
-    changed = {path.name for path, text in before.items() if (checkout / path).read_text() != text}
-    assert {"ref-v3.md", "checks.py", "checks.ts"} <= changed
-    assert not changed & {"families.py", "families.ts", "errors.py", "errors.ts", "ref-v2.md"}
+    found = {path.name for path, text in before.items() if (checkout / path).read_text() != text}
+    assert {*changed.split()} <= found
+    assert {*unchanged.split()} <= names - found
 
 
 def test_an_error_code_has_all_that_people_read(
