@@ -205,8 +205,11 @@ def _edits(
         key = key_of(data, start) if prefixes.keys else None
         text = text_of(raw, bare)
         new = counted(rewriter, raw, text, key, counts, functools.partial(place, start))
-        if new is not None:
-            yield start, end, _spelt(new, bare)
+        if new is not None and bare:
+            yield start, end, _spelt(new, True)
+        elif new is not None:
+            # The quotes stay: in a string they may be escapes.
+            yield start + 1, end - 1, _spelt(new, False)[1:-1]
 
 
 def _edits_within(
