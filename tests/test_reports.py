@@ -1,9 +1,6 @@
 """Reports of the file commands: dry runs, annotations, files that grow, statistics."""
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,37 +46,6 @@ def test_annotations_are_those_of_github(file: Path, capsys: pytest.CaptureFixtu
     start = f"::error file={where},line={{}}::ref refused: unsupported_dialect at $[0]: "
     assert first.startswith(start.format(3))
     assert second.startswith(start.format(5))
-
-
-def test_following_checks_what_is_appended(file: Path) -> None:
-    call = [sys.executable, "-m", "mmraw_protocol.cli", "validate", str(file), "--follow"]
-    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(f"{file}:3: ref refused")
-        assert process.stdout.readline().startswith(f"{file}:5: ref refused")
-        with file.open("a") as more:
-            more.write(json.dumps([REFS[3]]) + "\n" + json.dumps([BAD])[:5])
-            more.flush()
-            more.write(json.dumps([BAD])[5:] + f"\nINFO {BAD}\n")
-        assert process.stdout.readline().startswith(f"{file}:7: ref refused")
-        assert process.stdout.readline().startswith(f"{file}:8:6: ref refused")
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "checked 8 ref; refused 4; 1 line of text\n"
-        assert process.wait() == 1
-
-
-def test_following_ends_where_the_file_is_replaced(file: Path) -> None:
-    call = [sys.executable, "-m", "mmraw_protocol.cli", "validate", str(file), "--follow"]
-    with subprocess.Popen(
-        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        file.rename(file.with_name("old"))
-        file.write_text("[]\n")
-        assert process.wait(timeout=30) == 1
-        assert process.stderr is not None
-        assert "source_unavailable" in process.stderr.read()
 
 
 def test_stats_count_images_of_every_form(

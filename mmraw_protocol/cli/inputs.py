@@ -8,7 +8,6 @@ import json
 import os
 import stat
 import sys
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -226,45 +225,6 @@ def _status(name: str) -> tuple[Any, ...] | None:
         if name != "-" and stat.S_ISREG(status.st_mode) and status.st_size:
             return status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns
     return None
-
-
-#: Seconds between two looks at a file that is followed.
-SECONDS_BETWEEN_LOOKS = 0.5
-
-
-@contextmanager
-def followed(name: str) -> Generator[Callable[[int], bytes], None, None]:
-    """Gives what reads whole lines of a file, and waits for more at its end.
-
-    Raises:
-        MMRawError: source_unavailable, also by reading: the file was made shorter, or its name is
-            that of another one by now.
-    """
-    held = b""
-    with open_named(name) as file:
-
-        def read(size: int) -> bytes:
-            nonlocal held
-            while b"\n" not in held:
-                data = file.read(size)
-                held += data
-                if not data:
-                    _check_followed(file, name)
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-            end = held.rfind(b"\n") + 1
-            lines, held = held[:end], held[end:]
-            return lines
-
-        yield read
-
-
-def _check_followed(file: IO[bytes], name: str) -> None:
-    is_same = False
-    with contextlib.suppress(OSError):
-        is_same = os.path.samestat(os.stat(name), os.fstat(file.fileno()))
-    if not is_same or os.fstat(file.fileno()).st_size < file.tell():
-        message = "expected a file that only grows; it became shorter or was replaced"
-        raise MMRawError("source_unavailable", message)
 
 
 @contextmanager

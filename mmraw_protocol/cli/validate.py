@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from typing import Any
 
 from ..files.checking import check, check_lines
 from ..files.counts import MOST_REFUSALS, Counts
-from ..files.reader import LineReader
+from ..files.lines import is_document
+from ..files.output import ended_by_signals
+from ..files.reader import Block, LineReader
 from ..files.tables import check_table
 from ..files.validation import Finding
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
 from .engine import add_engine, validate_on_ray
-from .inputs import followed, opened
+from .following import followed
+from .inputs import opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
 from .output import ERROR_PAGE, print_json, print_table, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of
@@ -93,16 +97,27 @@ def _rows(name: str, checked: Counts) -> list[dict[str, Any]]:
 def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
     """Checks lines as they are appended; what is refused is printed at once."""
     total = Counts()
-    with followed(name) as read:
-        reader = LineReader(read)
-        with contextlib.suppress(KeyboardInterrupt):
-            while block := reader.next_block():
-                checked = check_lines(block, verifier)
-                total.merge(checked)
-                for row in _rows(name, checked):
-                    _print_row(args, row)
-    refused = sum(total.refused.values())
-    print(_summary(total.counts, refused, total.text_lines))
+
+    def take(block: Block) -> None:
+        checked = check_lines(block, verifier)
+        total.merge(checked)
+        for row in _rows(name, checked):
+            _print_row(args, row)
+
+    with ended_by_signals(), followed(name) as lines:
+        reader = LineReader(lines.read)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                while block := reader.next_block():
+                    take(block)
+        finally:
+            if is_document(lines.rest):
+                take(Block(lines.rest, reader.line, True))
+            elif lines.rest.strip():
+                message = "the last line has no end yet and was not checked"
+                print(f"mmraw: {name}:{reader.line}: {message}", file=sys.stderr)
+            refused = sum(total.refused.values())
+            print(_summary(total.counts, refused, total.text_lines), flush=True)
     return 1 if refused or not (total.counts or args.allow_empty) else 0
 
 

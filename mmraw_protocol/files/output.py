@@ -306,7 +306,7 @@ def whole_output(
             meanwhile).
     """
     output: Output | None = None
-    with _ended_by_signals():
+    with ended_by_signals():
         try:
             output = _open(target, source)
             yield output
@@ -343,7 +343,7 @@ def _descriptor_of(target: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Generator[None, None, None]:
+def ended_by_signals() -> Generator[None, None, None]:
     """Signals that would end the process unwind the stack, so that the temporary file goes too."""
     if threading.current_thread() is not threading.main_thread():
         yield
