@@ -49,7 +49,6 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     )
     for emitter in emitters:
         python |= emitter.emit(model)
-    prose = (root / "spec" / "README.md").read_text(encoding="utf-8")
     texts = {
         PYTHON: python,
         REFERENCE: emit_reference.emit(model),
@@ -58,8 +57,8 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         "spec": {
             LISTING: listing(model.spec.schemas, list(model.spec.families)),
             **emit_bundles.emit(model),
-            "README.md": emit_prose.fill(prose, model),
         },
+        "": emit_prose.emit(model, root),
     }
     return {
         Path(folder) / name: text for folder, files in texts.items() for name, text in files.items()

@@ -1,4 +1,4 @@
-"""Fills the marked regions of spec/README.md with what the files of spec/ decide.
+"""Fills the marked regions of pages with what the files of spec/ decide.
 
 A region begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`. The rest of the text
 is written by hand.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from textwrap import wrap
 
 from .canonical import string_of
@@ -22,12 +23,18 @@ _SIDES = ("t", "h", "w")
 _NAMED_CLASSES = {"A-Za-z": "ALPHA", "0-9": "DIGIT"}
 
 
-def fill(text: str, model: Model) -> str:
-    """The prose with every region as spec/ has it now."""
+def emit(model: Model, root: Path) -> dict[str, str]:
+    """Each page with every region as spec/ has it now, by its path below `root`."""
+    texts = {page: (root / page).read_text(encoding="utf-8") for page in _PAGES}
+    return {page: _filled(page, text, model) for page, text in texts.items()}
+
+
+def _filled(page: str, text: str, model: Model) -> str:
+    regions = _PAGES[page]
     names = [match.group(2) for match in _REGION.finditer(text)]
-    if sorted(names) != sorted(_REGIONS) or text.count("<!-- generated: ") != len(names):
-        raise SchemaError(f"README.md: the regions are {', '.join(sorted(_REGIONS))}, once each")
-    return _REGION.sub(lambda m: f"{m[1]}\n{_REGIONS[m[2]](model).rstrip()}\n\n{m[4]}", text)
+    if sorted(names) != sorted(regions) or text.count("<!-- generated: ") != len(names):
+        raise SchemaError(f"{page}: the regions are {', '.join(sorted(regions))}, once each")
+    return _REGION.sub(lambda m: f"{m[1]}\n{regions[m[2]](model).rstrip()}\n\n{m[4]}", text)
 
 
 # The grammar of refs
@@ -189,9 +196,31 @@ def _amount(info: Json) -> str:
     return f"{info['default']:,} {'to 1' if info['unit'] == 'ratio' else info['unit']}"
 
 
-_REGIONS: dict[str, Callable[[Model], str]] = {
-    "dialects": _dialects,
-    "families": _families,
-    "grammar": _grammar,
-    "limits": _limits,
+def _models(model: Model) -> str:
+    rows: list[tuple[str, ...]] = [
+        (
+            f"[{info['title']}](docs/reference/families/{name}.md)",
+            f"`{name}`",
+            ", ".join(info["lines"]),
+        )
+        for name, info in model.spec.families.items()
+    ]
+    return table(("models", "family", "lines of checkpoints"), rows)
+
+
+def _titles(model: Model) -> str:
+    titles = [info["title"] for info in model.spec.families.values()]
+    return f"Built-in families: {', '.join(titles[:-1])} and {titles[-1]}.\n"
+
+
+#: The regions of each page.
+_PAGES: dict[str, dict[str, Callable[[Model], str]]] = {
+    "README.md": {"models": _models},
+    "docs/index.md": {"titles": _titles},
+    "spec/README.md": {
+        "dialects": _dialects,
+        "families": _families,
+        "grammar": _grammar,
+        "limits": _limits,
+    },
 }

@@ -4,10 +4,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from mmraw_protocol.wire._generated.families import FAMILIES
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -49,16 +45,6 @@ def locked(environment: str, package: str) -> str:
     text = (ROOT / "tests" / "environments" / f"{environment}.lock").read_text()
     (version,) = re.findall(rf"^{package}==(\S+)", text, re.M)
     return version
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_listed_with_its_lines(family: str) -> None:
-    info = FAMILIES[family]
-    (row,) = (line for line in README.splitlines() if f"`{family}` |" in line)
-    assert row.startswith(f"| [{info.title}](docs/reference/families/{family}.md)")
-    assert row.endswith(f"| {', '.join(info.lines)} |")
-    why = (ROOT / "docs" / "index.md").read_text()
-    assert info.title in why
 
 
 def test_no_page_is_too_long_to_be_read() -> None:

@@ -288,6 +288,7 @@ def test_the_bundled_schemas_know_it(checkout: Checkout) -> None:
 
 def test_prose_and_reference_and_the_inspector_explain_it(checkout: Checkout) -> None:
     assert '| `tile_vl` | `{"tile_grid": [[h, w]]}` |' in checkout.read("spec/README.md")
+    assert "| `tile_vl` | tile_vl, tile_vl_large |" in checkout.read("README.md")
     assert "| `tile_vl` | [Payload of" in checkout.read("docs/reference/wire/payload-families.md")
     assert "`tile_grid`" in checkout.read("docs/reference/wire/payload-tile_vl.md")
     assert "`tile_size`" in checkout.read("docs/reference/wire/layout-tile_vl.md")
