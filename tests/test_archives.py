@@ -1,6 +1,9 @@
 """Archives: compressed files are read by what is in them, and written as they were."""
 
+import bz2
+import gzip
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +66,34 @@ def test_validate_names_the_line_of_the_text(
     summary = report(capsys, "validate", file, code=1)
     assert summary["checked"] == {"ref": 301}
     assert [one["line"] for one in summary["refusals"]] == [301]
+
+
+FORMS = {
+    "bzip2": bz2.compress(LINES),
+    "xz": lzma.compress(LINES),
+    "zip": b"PK\x03\x04" + LINES,
+    "UTF-16": LINES.decode().encode("utf-16"),
+    "UTF-32": LINES.decode().encode("utf-32"),
+    "a picture": samples.PNG,
+    "gzip within another": gzip.compress(gzip.compress(LINES)),
+    "Parquet that is compressed": gzip.compress(b"PAR1" + LINES),
+    "Arrow that is compressed": gzip.compress(b"ARROW1\0\0" + LINES),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_that_is_not_read_is_refused_once_by_its_name(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts.jsonl"
+    file.write_bytes(FORMS[form])
+    (refusal,) = report(capsys, "validate", file, code=1)["refusals"]
+    row = run(capsys, "convert", file, "--in-place", code=1)
+    for one in (refusal, row["error"]):
+        assert one["code"] == "unsupported_option"
+        assert form.removesuffix("-32") in one["message"]
+    assert main(["inspect", str(file)]) == 1
+    assert form.removesuffix("-32") in capsys.readouterr().err
 
 
 def test_fsck_reads_references_of_compressed_files(

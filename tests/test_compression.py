@@ -62,6 +62,13 @@ def test_gzip_of_other_programs_is_read_and_ours_by_them() -> None:
     assert gzip.decompress(packed(text)) == text
 
 
+def test_zeros_behind_gzip_are_padding() -> None:
+    assert unpacked(packed(b"[]") + bytes(40_000), 7) == b"[]"
+    for rest in (bytes(9) + b"x", b"\0\0" + packed(b"[]")):
+        with pytest.raises(MMRawError):
+            unpacked(packed(b"[]") + rest)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "break_it",

@@ -12,6 +12,7 @@ from test_file_commands import run
 from mmraw_protocol import MMRawError
 from mmraw_protocol.cli import main
 from mmraw_protocol.files.names import expanded
+from mmraw_protocol.stores import LocalStore
 
 LINE = json.dumps({"ref": samples.ref("v2")}) + "\n"
 
@@ -65,6 +66,19 @@ def test_a_folder_of_links_is_written_to_a_folder_beside_it(
     assert (tmp_path / "out" / "data" / "a.jsonl").is_file()
     with pytest.raises(SystemExit):
         run(capsys, "convert", tmp_path / "snapshot", "--out", tmp_path / "snapshot" / "data")
+
+
+def test_the_images_of_a_run_are_no_rollouts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = LocalStore(tmp_path / "run" / "assets" / "images", create=True)
+    urls = [store.url(store.put(data)) for data in (samples.PNG, samples.JPEG)]
+    (tmp_path / "run" / "rollouts.jsonl").write_text("".join(f'["{url}"]\n' for url in urls))
+    options = ("--store", store.root)
+    assert report(capsys, "store", "fsck", tmp_path / "run", *options)["ok"]
+    row = run(capsys, "inline", tmp_path / "run", *options, "--out", tmp_path / "out")
+    assert row["inlined"] == 2
+    assert report(capsys, "stats", tmp_path / "out")["images"] == 2
 
 
 @pytest.mark.parametrize("command", ["validate", "stats", "convert"])

@@ -19,7 +19,7 @@ from ..files.remote import is_url, state_of
 from ..files.tables import Table
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire._generated.messages import ANSWERS, CONVERSATIONS
-from ..wire.compression import decompressed
+from ..wire.compression import documents_in
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from ..wire.msgpack import is_msgpack
@@ -110,7 +110,7 @@ def _decode(data: bytes, *, whole: bool) -> str:
     if len(data) > DEFAULT_LIMITS.features_bytes:
         message = f"expected at most {DEFAULT_LIMITS.features_bytes} bytes, got more"
         raise MMRawError("limit_exceeded", message)
-    read, compression = decompressed(io.BytesIO(data).read)
+    read, compression = documents_in(io.BytesIO(data).read)
     if compression is not None:
         data = _read_most(read, DEFAULT_LIMITS.features_bytes)
     if is_msgpack(data):
@@ -183,7 +183,7 @@ class Input:
             if is_table(head):
                 self.table = Table(file, lambda: progress(file.tell()))
                 return
-        self.read, self.compression = decompressed(self._counted)
+        self.read, self.compression = documents_in(self._counted)
 
     def _counted(self, size: int) -> bytes:
         # Appended data may have no end; it is a change, and is rejected.

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from ..stores.names import sniff_extension
 from ..wire.errors import MMRawError
 from .remote import is_url, names_below, open_remote
 
@@ -35,7 +36,8 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
     """The files that arguments name: themselves, all in a folder, or all that fit a pattern.
 
     The URL of an object store that ends in a slash is a folder. A URL may be a pattern, too, except
-    in the name of the bucket. Hidden files, and those of hidden folders, are left out.
+    in the name of the bucket. Hidden files, and those of hidden folders, are left out, and so are
+    pictures in local folders: those of a run are below it.
 
     Args:
         arguments: Paths, patterns, URLs, or -.
@@ -61,7 +63,8 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
             found.append(Named(argument))
             continue
         paths = [(os.path.join(folder, name), name) for name in _files_below(folder, pattern)]
-        found += [Named(path, Path(name)) for path, name in paths if os.path.isfile(path)]
+        files = ((path, name) for path, name in paths if os.path.isfile(path))
+        found += [Named(path, Path(name)) for path, name in files if not _is_picture(path)]
     return found if descriptions else _without_descriptions(found)
 
 
@@ -87,6 +90,12 @@ def _files_below(folder: str, pattern: list[str]) -> list[str]:
     if any(not isinstance(one, (FileNotFoundError, NotADirectoryError)) for one in errors):
         raise MMRawError("source_unavailable", "expected folders that can be read, got another")
     return sorted(found)
+
+
+def _is_picture(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return sniff_extension(file.read(12)) != "img"
+    return False
 
 
 def _objects(url: str) -> list[Named]:

@@ -29,7 +29,7 @@ from ..files.names import STATE, Named, expanded, open_named
 from ..files.reader import Block, LineReader
 from ..files.remote import is_url
 from ..wire._generated.limits import DEFAULT_LIMITS
-from ..wire.compression import decompressed
+from ..wire.compression import documents_in
 from ..wire.errors import MMRawError
 from ..wire.json import parse_json
 from ..wire.msgpack_stream import JsonText
@@ -237,7 +237,7 @@ def _rows_of(name: str) -> Rows:
             if not is_url(name) and _is_mapped(name):
                 return _Mapped(name)
             return _copied(_Mapped, lambda out: _write_batches(file, out))
-        read, compression = decompressed(file.read)
+        read, compression = documents_in(file.read)
         text = JsonText(read)
         reader = LineReader(text.read)
         first = reader.next_block() or Block(b"", 1, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import zlib
 from collections.abc import Callable
 from importlib import import_module
@@ -16,8 +17,34 @@ Read = Callable[[int], bytes]
 Write = Callable[[bytes], object]
 
 _CHUNK = 1 << 20
-_HEAD = 4
+_HEAD = 12
+#: How files begin in forms that are not read, or not from here.
+_OTHERS = {
+    b"PAR1": "Parquet that is compressed as a whole or comes through a pipe",
+    b"ARROW1": "Arrow that is compressed as a whole or comes through a pipe",
+    b"\xff\xff\xff\xff": "an Arrow stream that is compressed as a whole or comes through a pipe",
+    b"\x1f\x8b": "gzip within another compression",
+    b"\x28\xb5\x2f\xfd": "Zstandard within another compression",
+    b"BZh91AY&SY": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"\xff\x06\0\0sNaPpY": "Snappy",
+    b"\xff\xfe": "UTF-16 or UTF-32",
+    b"\xfe\xff": "UTF-16",
+    b"FEA1\0": "Feather of version 1",
+    b"Obj\x01": "Avro",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+}
 _ZSTD_STEP = 1 << 9
+_ZSTD_START = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+#: What is wrong with data that a decompressor does not take.
+_UNREADABLE = {
+    "gzip": "cannot be read",
+    "zstd": "cannot be read: broken, or made with a dictionary or a window above 128 MiB",
+}
 
 
 class Compression(NamedTuple):
@@ -52,14 +79,35 @@ def decompressed(read: Read) -> tuple[Read, Compression | None]:
         MMRawError: missing_dependency. Reading raises source_unavailable for data that are broken
             or cut off.
     """
+    read, head = _begun(read)
+    compression = compression_of(head)
+    if compression is None:
+        return read, None
+    return _Decompressed(read, compression).read, compression
+
+
+def documents_in(read: Read) -> tuple[Read, Compression | None]:
+    """`decompressed`, of an input that is text or MessagePack then.
+
+    Raises:
+        MMRawError: unsupported_option (another form), source_unavailable (broken at its beginning),
+            and what `decompressed` raises.
+    """
+    read, compression = decompressed(read)
+    read, head = _begun(read)
+    for start, form in _OTHERS.items():
+        if head.startswith(start):
+            message = f"expected text or MessagePack, plain or in gzip or Zstandard, got {form}"
+            raise MMRawError("unsupported_option", message)
+    return read, compression
+
+
+def _begun(read: Read) -> tuple[Read, bytes]:
+    """The same input, and its first bytes."""
     head = b""
     while len(head) < _HEAD and (more := read(_HEAD - len(head))):
         head += more
-    compression = compression_of(head)
-    pushed = _Pushed(head, read)
-    if compression is None:
-        return pushed.read, None
-    return _Decompressed(pushed.read, compression).read, compression
+    return _Pushed(head, read).read, head
 
 
 def compression_of(head: bytes) -> Compression | None:
@@ -72,7 +120,7 @@ def compression_of(head: bytes) -> Compression | None:
         opener = lambda: zlib.decompressobj(wbits=31)  # noqa: E731
         return Compression("gzip", opener, lambda: zlib.compressobj(wbits=31), zlib.error, 1 << 14)
     # A frame, or one to be skipped, as some tools begin with.
-    if head == b"\x28\xb5\x2f\xfd" or (head[1:] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50):
+    if _ZSTD_START.match(head):
         return _zstd()
     return None
 
@@ -167,6 +215,10 @@ class _Decompressed:
         return True
 
     def _open(self, data: bytes) -> None:
+        if self._member is None and self._compression.name == "gzip" and not data.strip(b"\0"):
+            # Padding, as of tapes: gzip itself takes it for nothing.
+            self._packed = self._packed[len(data) :]
+            return
         if self._member is None:
             self._member = self._compression.decompressor()
         failed = False
@@ -175,7 +227,7 @@ class _Decompressed:
         except self._compression.error:
             failed = True
         if failed:
-            raise self._broken("cannot be read")
+            raise self._broken(_UNREADABLE[self._compression.name])
         ended = self._member.eof
         self._packed = self._packed[len(data) - (len(self._member.unused_data) if ended else 0) :]
         if ended:

@@ -19,7 +19,7 @@ import msgspec
 from ...system.descriptors import open_above
 from ...system.shown import Shown
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
-from ...wire.compression import as_file, decompressed
+from ...wire.compression import as_file, documents_in
 from ...wire.errors import ErrorCode, MMRawError
 from ...wire.msgpack import is_msgpack
 from ...wire.msgpack_stream import JsonText
@@ -188,7 +188,7 @@ class _Reader:
             left -= len(data)
             return data
 
-        text = as_file(decompressed(read_file)[0])
+        text = as_file(documents_in(read_file)[0])
         # A name may also be in binary data.
         is_packed = is_msgpack(text.peek(1)[:1])
         packed = JsonText(text.read, with_binary=True) if is_packed else None
