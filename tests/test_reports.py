@@ -10,6 +10,7 @@ from test_archives import REFS, report
 from test_file_commands import run
 
 from mmraw_protocol.cli import main
+from mmraw_protocol.stores import LocalStore
 
 BAD = "mmraw:v9:x"
 
@@ -35,6 +36,17 @@ def test_a_report_file_holds_what_json_prints(
     to = file.with_name("report.json")
     printed = report(capsys, *command, file, "--report", to, code=1)
     assert json.loads(to.read_text()) == printed
+
+
+def test_commands_of_stores_write_reports_too(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LocalStore(tmp_path / "store").put(samples.PNG)
+    place, to = ("--store", tmp_path / "store"), tmp_path / "report.json"
+    for command in (("fsck", *place), ("gc", file, *place), ("sync", place[1], tmp_path / "copy")):
+        code = 1 if command[0] == "gc" else 0
+        printed = report(capsys, "store", *command, "--quiet", "--report", to, code=code)
+        assert json.loads(to.read_text()) == printed
 
 
 def test_annotations_are_those_of_github(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import glob
+import logging
 import os
 import re
+import socket
 import sys
-from collections import Counter
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..conversation import environment
 from ..files.job import Job
 from ..files.jobs import StoreSpec
-from ..wire.errors import ERRORS, MMRawError
+from ..files.names import expanded
+from ..wire.errors import MMRawError
 from ..wire.extras import extra_module
-from .output import print_json, print_table
+from ..wire.msgpack import is_msgpack
+from ..wire.rows import is_table
 
 if TYPE_CHECKING:
     from ..integrations.ray import Summary
@@ -30,6 +34,9 @@ _BLOCK_BYTES = 32 << 20
 _PARQUET = b"PAR1"
 #: A path object has taken one of a URL's slashes.
 _URL = re.compile(r"^(s3|gs|az|abfs):/+")
+#: An address at which a cluster listens, and how long to wait for it.
+_ADDRESS = re.compile(r"^(?:ray://)?([^/:]+|\[[^]]+\]):([0-9]{1,5})$")
+_CONNECT_SECONDS = 10
 
 
 def add_engine(parser: argparse.ArgumentParser, *, writes: bool = False) -> None:
@@ -56,8 +63,8 @@ def add_engine(parser: argparse.ArgumentParser, *, writes: bool = False) -> None
         )
 
 
-def validate_on_ray(args: argparse.Namespace) -> int:
-    """`mmraw validate --engine ray`.
+def checked_on_ray(args: argparse.Namespace) -> dict[str, Any]:
+    """The report of `mmraw validate --engine ray`.
 
     Raises:
         MMRawError: source_unavailable, unsupported_option.
@@ -65,17 +72,17 @@ def validate_on_ray(args: argparse.Namespace) -> int:
     if any((args.store, args.run_id, args.runs, args.config, args.verify, args.follow)):
         message = "expected no --store, --run-id, --runs, --config, --verify or --follow with Ray"
         raise MMRawError("unsupported_option", message)
-    if args.report or args.format != "text":
-        raise MMRawError("unsupported_option", "expected neither --report nor --format with Ray")
-    with _started() as ray:
+    if args.format != "text":
+        raise MMRawError("unsupported_option", "expected no --format with Ray")
+    with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(args.files, args.keep):
+        for ds, options in _datasets(args.files, args.keep, places=True):
             found.merge(ray.summary(ray.validate(ds, **options)))
-    return _tell(args, found, "checked")
+    return {"checked": found.counts, **_refused(found)}
 
 
-def fsck_on_ray(args: argparse.Namespace) -> int:
-    """`mmraw store fsck --engine ray`: the images that files name; objects are not listed.
+def fsck_on_ray(args: argparse.Namespace) -> dict[str, Any]:
+    """The report of `mmraw store fsck --engine ray`: the images that files name.
 
     Raises:
         MMRawError: store_invalid, unsupported_option, source_unavailable.
@@ -85,24 +92,32 @@ def fsck_on_ray(args: argparse.Namespace) -> int:
         message = "expected rollout files, a store, and no --runs with Ray"
         raise MMRawError("unsupported_option", message)
     store = StoreSpec(str(place), args.run_id, {"create": False})
-    with _started() as ray:
+    with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(args.files, args.keep):
+        for ds, options in _datasets(args.files, args.keep, places=True):
             found.merge(ray.summary(ray.fsck(ds, store, **options)))
-    return _tell(args, found, "checked")
+    return {"checked": found.counts, "bytes": found.bytes.get("image", 0), **_refused(found)}
 
 
-def rewrite_on_ray(args: argparse.Namespace, job: Job) -> int:
-    """`mmraw convert`, `offload`, `inline` with `--engine ray`: a folder of parts in --out.
+def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> dict[str, Any]:
+    """The row of a report of `convert`, `offload` or `inline` with `--engine ray`.
 
     Raises:
         MMRawError: unsupported_option, source_unavailable.
     """
-    if args.in_place or (args.out is None and not args.dry_run):
+    if args.in_place or (args.out is None and not args.dry_run) or str(args.out) == "-":
         raise MMRawError("unsupported_option", "expected a folder in --out with Ray")
-    if args.report:
-        raise MMRawError("unsupported_option", "expected no --report with Ray")
-    with _started() as ray:
+    if args.on_error == "fail":
+        message = "expected no --on-error fail with Ray, which keeps rejected values as they are"
+        raise MMRawError("unsupported_option", message)
+    out = _URL.sub(r"\1://", str(args.out))
+    refused = args.refused or f"{out.rstrip('/')}-refused"
+    inner = [(refused, out), *((one, place) for one in (out, refused) for place in args.files)]
+    if not args.dry_run and any(_lies_in(one, place) for one, place in inner):
+        message = "expected --out outside of the input, and --refused outside of both"
+        raise MMRawError("unsupported_option", message)
+    started = time.perf_counter()
+    with _started(args) as ray:
         datasets = _datasets(args.files, args.keep)
         if len(datasets) > 1:
             message = "expected JSON lines or Parquet, got both; write each into its own folder"
@@ -112,56 +127,217 @@ def rewrite_on_ray(args: argparse.Namespace, job: Job) -> int:
         if args.dry_run:
             found = ray.summary(work.results)
         else:
-            out = _URL.sub(r"\1://", str(args.out))
-            refused = args.refused or f"{out.rstrip('/')}-refused"
             found = work.write(out, refused=refused, **_form(args.files, options))
-    return _tell(args, found, "rewritten")
+    row: dict[str, Any] = {
+        "file": " ".join(args.files),
+        "written": not args.dry_run,
+        done: found.counts.get("changed", 0),
+        "unchanged": found.counts.get("unchanged", 0),
+        **_refused(found),
+        "rows": found.rows,
+        "parts": found.parts,
+        "seconds": round(time.perf_counter() - started, 3),
+        "notes": [],
+    }
+    if not found.counts:
+        row["seen"] = f"0 {'refs' if done == 'converted' else 'images'}"
+    if "image" in found.counts:
+        row |= {"images": found.counts["image"], "image_bytes": found.bytes["image"]}
+    return row
+
+
+def place_of(row: dict[str, Any]) -> str:
+    """Where a rejection is: file and byte of a line, or the columns that name the row."""
+    names = [name for name in row if name not in _FIELDS]
+    if "start" in names and "file" in names:
+        within = f", its byte {row['byte']}" if row["byte"] else ""
+        return f"{row['file']}, line at byte {row['start']}{within}"
+    named = ", ".join(f"{name} {row[name]}" for name in names) or "a row (see --keep)"
+    return f"{named}, column {row['column']}" if row["column"] else named
+
+
+#: Fields of a refusal in a report.
+_FIELDS = ("kind", "code", "path", "message", "column", "byte")
+
+
+def _refused(found: Summary) -> dict[str, Any]:
+    """The part of a report that says what was refused, with the columns that were kept."""
+    left_out = {"row", "count", "bytes"}
+    return {
+        "refused": sum(found.refused.values()),
+        "refused_by_code": found.refused,
+        "refusals": [
+            {name: value for name, value in one.items() if name not in left_out}
+            for one in found.refusals
+        ],
+    }
+
+
+def _lies_in(out: str, place: str) -> bool:
+    if "://" not in out + place:
+        out, place = os.path.realpath(out), os.path.realpath(place)
+    return f"{out.rstrip('/')}/".startswith(f"{place.rstrip('/')}/")
 
 
 @contextmanager
-def _started() -> Generator[Any, None, None]:
+def _started(args: argparse.Namespace) -> Generator[Any, None, None]:
     """Ray's side of this package, with Ray running.
 
     Raises:
-        MMRawError: missing_dependency.
+        MMRawError: missing_dependency, server_unavailable, and what a task raises.
     """
     engine = extra_module("ray", "ray", "for --engine ray")
     runs = engine.is_initialized()
     if not runs:
-        here = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-        engine.init(log_to_driver=False, logging_level="ERROR", **here)
+        _connect(engine)
+    failed: MMRawError | None = None
     try:
         context = import_module("ray.data").DataContext.get_current()
         context.execution_options.preserve_order = True
         context.target_max_block_size = _BLOCK_BYTES
-        context.enable_progress_bars = sys.stderr.isatty()
+        # On a terminal a bar, else a line each ten seconds.
+        context.enable_progress_bars = not args.quiet
         context.print_on_execution_start = False
+        # Of what fails, one line is printed, and not the traceback of a worker.
+        logging.getLogger("ray.data").setLevel("CRITICAL" if args.quiet else "INFO")
         yield import_module("mmraw_protocol.integrations.ray")
+    except (engine.exceptions.RayTaskError, OSError, ValueError) as error:
+        failed = _failure(error)
+        if failed is None:
+            raise
     finally:
         if not runs:
             engine.shutdown()
+    if failed is not None:
+        if failed.code == "source_unavailable" and failed.path.startswith("$["):
+            texts, _ = _by_form(_sources(args.files))
+            _name(texts[int(failed.path[2:-1])].path, "broken or cut off")
+        raise failed
 
 
-def _datasets(files: Sequence[str], keep: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
+def _failure(error: Exception) -> MMRawError | None:
+    """What a task or the reading of Parquet raised; None for what is no fault of the input."""
+    cause = getattr(error, "cause", error)
+    if isinstance(cause, MMRawError):
+        return cause
+    arrow: Any = import_module("pyarrow")
+    if isinstance(cause, (arrow.ArrowException, OSError)):
+        message = "a Parquet file is broken or cut off, or a file cannot be read or written"
+        return MMRawError("source_unavailable", message)
+    return None
+
+
+def _connect(engine: Any) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        found = _ADDRESS.match(address)
+        is_there = found is None
+        if found is not None:
+            # Ray itself tries for minutes.
+            with contextlib.suppress(OSError):
+                place = (found[1].strip("[]"), int(found[2]))
+                socket.create_connection(place, _CONNECT_SECONDS).close()
+                is_there = True
+        with contextlib.suppress(ConnectionError, OSError, RuntimeError, ValueError):
+            if is_there:
+                engine.init(log_to_driver=False, logging_level="ERROR")
+                return
+        message = "expected a Ray cluster at RAY_ADDRESS, got no answer; unset it for a local one"
+        raise MMRawError("server_unavailable", message)
+    engine.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+
+
+def _datasets(
+    files: Sequence[str], keep: Sequence[str], *, places: bool = False
+) -> list[tuple[Any, dict[str, Any]]]:
     """The Datasets of JSON lines and of Parquet among the files, and their options.
+
+    With `places`, rows of Parquet have a column `file`, unless they have one of that name.
 
     Raises:
         MMRawError: source_unavailable, unsupported_option.
     """
-    if "-" in files:
-        message = "expected files, folders or URLs with Ray, got standard input"
-        raise MMRawError("unsupported_option", message)
+    texts, tables = _by_form(_sources(files))
+    for one in texts:
+        begin = one.head.split(b"\n")[0].strip()
+        if is_table(one.head[:4]) or is_msgpack(one.head) or begin in (b"[", b"{"):
+            _name(one.path, "neither JSON lines nor Parquet")
+            message = "expected JSON lines or Parquet with Ray, got another form in a file"
+            raise MMRawError("unsupported_option", message)
     lines = import_module("mmraw_protocol.integrations.ray.lines")
-    sources: list[Source] = lines.sources_of(files)
-    tables = [one.path for one in sources if one.head == _PARQUET]
-    texts = [one for one in sources if one.head != _PARQUET]
     found: list[tuple[Any, dict[str, Any]]] = []
     if texts:
         found.append((lines.lines_of(texts), {"keep": ("file", "start"), "documents": ("line",)}))
     if tables:
-        ds = import_module("ray.data").read_parquet(tables)
-        found.append((ds, {"keep": tuple(keep), "documents": ()}))
+        found.append(_table_rows(tables, keep, places))
     return found
+
+
+def _table_rows(
+    tables: Sequence[str], keep: Sequence[str], places: bool
+) -> tuple[Any, dict[str, Any]]:
+    endings = [os.path.splitext(one)[1].removeprefix(".") for one in tables]
+    if "" in endings:
+        _name(tables[endings.index("")], "Parquet, but its name has no ending such as .parquet")
+        # Ray would leave it out.
+        message = "expected a name with an ending for each file of Parquet with Ray"
+        raise MMRawError("unsupported_option", message)
+    # Names of folders are no columns.
+    options: dict[str, Any] = {"partitioning": None, "file_extensions": sorted({*endings})}
+    read = import_module("ray.data").read_parquet
+    ds: Any = None
+    with contextlib.suppress(OSError, ValueError):
+        ds = read(tables, **options)
+    if ds is None:
+        _name_broken(tables)
+        message = "expected whole Parquet files, got one that is broken or cut off"
+        raise MMRawError("source_unavailable", message)
+    if places and {"path", "file"}.isdisjoint(ds.schema().names):
+        ds = read(tables, include_paths=True, **options).rename_columns({"path": "file"})
+        keep = ["file", *keep]
+    return ds, {"keep": tuple(keep), "documents": ()}
+
+
+def _name_broken(tables: Sequence[str]) -> None:
+    lines = import_module("mmraw_protocol.integrations.ray.lines")
+    parquet = import_module("pyarrow.parquet")
+    for one in tables:
+        system, path = lines.located(one)
+        try:
+            with system.open_input_file(path) as file:
+                parquet.read_schema(file)
+        except (OSError, ValueError):
+            _name(one, "broken or cut off")
+            return
+
+
+def _name(file: str, fault: str) -> None:
+    """Says at which file an error is, which errors themselves do not."""
+    print(f"mmraw: {file}: {fault}", file=sys.stderr)
+
+
+def _by_form(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
+    """The files of lines, and the paths of those of Parquet."""
+    lines = import_module("mmraw_protocol.integrations.ray.lines")
+    tables = [lines.absolute(one.path) for one in sources if one.head[:4] == _PARQUET]
+    return [one for one in sources if one.head[:4] != _PARQUET], tables
+
+
+def _sources(files: Sequence[str]) -> list[Source]:
+    if "-" in files:
+        message = "expected files, folders or URLs with Ray, got standard input"
+        raise MMRawError("unsupported_option", message)
+    lines = import_module("mmraw_protocol.integrations.ray.lines")
+    patterns = [one for one in files if glob.has_magic(one)]
+    named = [one.path for one in expanded(patterns)]
+    sources: list[Source] = []
+    for place in [*(one for one in files if one not in patterns), *named]:
+        try:
+            sources += lines.sources_of([place])
+        except MMRawError:
+            _name(place, "found no file in it")
+            raise
+    return sources
 
 
 def _form(files: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
@@ -169,35 +345,4 @@ def _form(files: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     if not options["documents"]:
         return {"form": "parquet"}
     lines = import_module("mmraw_protocol.integrations.ray.lines")
-    first: Source = lines.sources_of(files)[0]
-    return {"form": "lines", "compression": lines.compression_of(first.head)}
-
-
-def _tell(args: argparse.Namespace, found: Summary, done: str) -> int:
-    """Prints the summary; 1 where something was refused, or nothing was found."""
-    is_empty = not found.counts and not found.refused
-    if args.json:
-        print_json(msgspec.to_builtins(found))
-    else:
-        for one in found.refusals:
-            print(f"{_place(one)}: refused: {one['code']}: {one['message']}")
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(found.counts.items()))
-        print(f"{done}: {counts or 'nothing'}; refused {sum(found.refused.values())}")
-        if found.refused:
-            print_table(("code", "count"), Counter(found.refused).most_common())
-            for code in sorted(found.refused):
-                print(f"  {code}: {ERRORS[code].remedy}")
-    return 1 if found.refused or (is_empty and not args.allow_empty) else 0
-
-
-def _place(line: dict[str, Any]) -> str:
-    """Returns where a rejection is: file and byte of a line, or the columns that name the row."""
-    names = [name for name in line if name not in _RESULTS]
-    if "file" in names and "start" in names:
-        within = f", its byte {line['byte']}" if line["byte"] else ""
-        return f"{line['file']}, line at byte {line['start']}{within}, {line['path']}"
-    row = ", ".join(f"{name} {line[name]}" for name in names) or f"row {line['row']} of a batch"
-    return f"{row}, column {line['column']}, {line['path']}"
-
-
-_RESULTS = {"row", "column", "path", "kind", "code", "message", "byte", "count", "bytes"}
+    return {"form": "lines", "compression": lines.compression_of(_sources(files)[0].head)}

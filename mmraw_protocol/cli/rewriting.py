@@ -23,7 +23,7 @@ from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
-from .engine import add_engine, rewrite_on_ray
+from .engine import add_engine, place_of, rewritten_on_ray
 from .inputs import opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of, write_report
@@ -54,8 +54,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-error",
         choices=("fail", "keep"),
-        default="fail",
-        help="a refused string: write nothing (default), or keep it as it is",
+        help="a refused string: write nothing (default), or keep it as it is (always with Ray)",
     )
     parser.add_argument(
         "--text",
@@ -140,7 +139,7 @@ def run_rewriting(
         0, or 1 where a string or a document was refused, or nothing was found to work on.
     """
     if args.engine == "ray":
-        return rewrite_on_ray(args, job)
+        return _reported(args, [rewritten_on_ray(args, job, done)], done)
     # Files that describe a saved data set are copied into the other folder.
     files = files_of(args, descriptions=args.out is not None)
     _check(args, files)
@@ -156,11 +155,17 @@ def run_rewriting(
         rows.append(row)
         if "error" in row and file.within is None:
             break
+    return _reported(args, rows, done, is_rest=len(left) < len(files))
+
+
+def _reported(
+    args: argparse.Namespace, rows: list[dict[str, Any]], done: str, *, is_rest: bool = False
+) -> int:
+    """Prints and writes the report; see `run_rewriting`. `is_rest`: there were files before."""
     to_stdout = not (args.in_place or args.dry_run) and _is_stdout(args.out)
     write_report({"files": rows}, args.report)
     _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
-    is_empty = all("seen" in row for row in rows) and len(left) == len(files)
-    is_empty = is_empty and not args.allow_empty
+    is_empty = all("seen" in row for row in rows) and not is_rest and not args.allow_empty
     return 1 if is_empty or any(row["refused"] or "error" in row for row in rows) else 0
 
 
@@ -239,7 +244,7 @@ def _rewrite_file(
                 write,
                 job,
                 # A dry run reads everything, so that all is counted.
-                on_error="keep" if args.dry_run else args.on_error,
+                on_error="keep" if args.dry_run else args.on_error or "fail",
                 processes=args.processes,
                 note=None if images is None else images.note,
             )
@@ -308,7 +313,10 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
         return
     for row in rows:
         for one in row["refusals"]:
-            where = f"{row['file']}:{one['line']}:{one['column'] or one['byte']}"
+            if "line" in one:
+                where = f"{row['file']}:{one['line']}:{one['column'] or one['byte']}"
+            else:
+                where = place_of(one)
             path = "" if one["path"] == "$" else f" at {one['path']}"
             print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
         print(f"{row['file']}: {_summary(args, row, done)}", file=to)
@@ -326,12 +334,17 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
 def _summary(args: argparse.Namespace, row: dict[str, Any], done: str) -> str:
     parts = [f"{row[done]} {done}", f"{row['unchanged']} unchanged", f"{row['refused']} refused"]
     if "images" in row:
-        parts.append(f"{row['images']} images, {row['duplicates']} of them duplicates")
+        parts.append(f"{row['images']} images")
+    if "duplicates" in row:
+        parts[-1] += f", {row['duplicates']} of them duplicates"
         saved = row["bytes_saved"]
         if not args.dry_run:
             parts.append(f"{size_of(abs(saved))} {'saved' if saved >= 0 else 'added'}")
-    rate = row["bytes_read"] / 1e6 / max(row["seconds"], 1e-3)
-    parts.append(f"{size_of(row['bytes_read'])} in {row['seconds']:.1f} s, {rate:.0f} MB/s")
+    if "bytes_read" in row:
+        rate = row["bytes_read"] / 1e6 / max(row["seconds"], 1e-3)
+        parts.append(f"{size_of(row['bytes_read'])} in {row['seconds']:.1f} s, {rate:.0f} MB/s")
+    else:
+        parts.append(f"{row['rows']} rows in {row['parts']} parts, {row['seconds']:.1f} s")
     if args.dry_run:
         parts.append("dry run")
     elif not row["written"]:

@@ -17,7 +17,7 @@ from ..files.validation import Finding
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
-from .engine import add_engine, validate_on_ray
+from .engine import add_engine, checked_on_ray, place_of
 from .following import followed
 from .inputs import opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
     if args.engine == "ray":
-        return validate_on_ray(args)
+        return _report(args, checked_on_ray(args))
     verifier = verifier_of(args)
     names = [one.path for one in files_of(args)]
     if args.follow:
@@ -78,15 +78,20 @@ def run(args: argparse.Namespace) -> int:
         "refusals": refusals[:MOST_REFUSALS],
         "text_lines": total.text_lines,
     }
-    is_empty = not total.counts
-    if is_empty:
+    if not total.counts:
         summary["seen"] = {name: _seen(name) for name in names}
+    return _report(args, summary)
+
+
+def _report(args: argparse.Namespace, summary: dict[str, Any]) -> int:
+    """Prints and writes the report; 1 where anything was refused, or nothing was checked."""
     write_report(summary, args.report)
     if args.json:
         print_json(summary)
     else:
         _print(args, summary)
-    return 1 if total.refused or (is_empty and not args.allow_empty) else 0
+    is_empty = not summary["checked"] and not args.allow_empty
+    return 1 if summary["refused"] or is_empty else 0
 
 
 def _rows(name: str, checked: Counts) -> list[dict[str, Any]]:
@@ -164,7 +169,10 @@ def _print_row(args: argparse.Namespace, row: dict[str, Any]) -> None:
         print(f"::error file={_escaped(row['file'], ':,')}{line}::{_escaped(column + what)}")
         return
     names = ("file", "line", "column", "byte")
-    where = ":".join(str(row[name]) for name in names if row[name])
+    if "line" in row:
+        where = ":".join(str(row[name]) for name in names if row[name])
+    else:
+        where = place_of(row)
     print(f"{where}: {what}", flush=args.follow)
 
 
@@ -186,7 +194,7 @@ def _print(args: argparse.Namespace, summary: dict[str, Any]) -> None:
         _print_row(args, row)
     for name, seen in summary.get("seen", {}).items():
         print(f"{name}: found nothing to check: {seen}")
-    print(_summary(summary["checked"], summary["refused"], summary["text_lines"]))
+    print(_summary(summary["checked"], summary["refused"], summary.get("text_lines", 0)))
     if summary["refused"]:
         rows = sorted(summary["refused_by_code"].items(), key=lambda item: -item[1])
         pages = [(code, count, f"{ERROR_PAGE}#{code}") for code, count in rows]

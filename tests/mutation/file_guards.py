@@ -155,8 +155,8 @@ GUARDS = [
     Guard(
         "files without anything are no success",
         "mmraw_protocol/cli/validate.py",
-        "(is_empty and not args.allow_empty)",
-        "False",
+        'is_empty = not summary["checked"] and not args.allow_empty',
+        "is_empty = False",
         EMPTY_TESTS,
     ),
     Guard(
@@ -169,8 +169,8 @@ GUARDS = [
     Guard(
         "a store of no files at all is no success",
         "mmraw_protocol/stores/maintenance/fsck.py",
-        "return not self.objects or",
-        "return",
+        "is_proven = bool(self.objects and (named or self.mentions))",
+        "is_proven = True",
         EMPTY_TESTS,
     ),
 ]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ...stores import AssetStore
 from ...stores.maintenance import FsckReport, check
-from ..engine import add_engine, fsck_on_ray
-from ..output import print_json, progress_bar, size_of
+from ...wire.errors import ERRORS
+from ..engine import add_engine, fsck_on_ray, place_of
+from ..output import print_json, progress_bar, size_of, write_report
 from ..seen import add_allow_empty
 from .options import (
     add_runs,
@@ -50,19 +52,40 @@ def run(args: argparse.Namespace) -> int:
     Objects that nothing refers to are no fault.
     """
     if args.engine == "ray":
-        return fsck_on_ray(args)
+        return _report(args, fsck_on_ray(args))
     store = store_at(args.store, args)
     files = files_in(args.files)
-    with progress_bar("checking objects", None) as progress:
+    with progress_bar("checking objects", None, quiet=args.quiet) as progress:
         report = check(store, files, workers=args.workers, state=args.state, progress=progress)
     ok = report.ok and (args.allow_empty or not report.is_empty)
     seen = _seen(report, store) if report.is_empty else None
+    whole = {"ok": ok, **msgspec.to_builtins(report)} | ({"seen": seen} if seen else {})
+    write_report(whole, args.report)
     if args.json:
-        print_json({"ok": ok, **msgspec.to_builtins(report)} | ({"seen": seen} if seen else {}))
+        print_json(whole)
         return 0 if ok else 1
     _print(report)
     if seen is not None:
         print(f"found nothing to check: {seen}")
+    print("all well" if ok else "not all well")
+    return 0 if ok else 1
+
+
+def _report(args: argparse.Namespace, report: dict[str, Any]) -> int:
+    """Prints what Ray's workers found of the images that files name."""
+    ok = not report["refused"] and bool(report["checked"] or args.allow_empty)
+    write_report({"ok": ok, **report}, args.report)
+    if args.json:
+        print_json({"ok": ok, **report})
+        return 0 if ok else 1
+    for one in report["refusals"]:
+        print(f"{place_of(one)}: {one['code']}: {one['message']}")
+    for code, count in sorted(report["refused_by_code"].items()):
+        print(f"  {count} x {code}: {ERRORS[code].remedy}")
+    checked, size = report["checked"], size_of(report["bytes"])
+    print(f"{checked.get('image', 0)} images referred to, {size} of them in the store")
+    if not checked:
+        print("found nothing to check: 0 references in the files")
     print("all well" if ok else "not all well")
     return 0 if ok else 1
 

@@ -7,7 +7,7 @@ import argparse
 import msgspec
 
 from ...stores.maintenance import CollectReport, collect
-from ..output import print_json, progress_bar, size_of
+from ..output import print_json, progress_bar, size_of, write_report
 from .options import (
     add_runs,
     add_store,
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints what would go or went; 1 where a file cannot be read whole."""
     store = store_at(args.store, args)
-    with progress_bar("removing objects", None) as progress:
+    with progress_bar("removing objects", None, quiet=args.quiet) as progress:
         report = collect(
             store,
             files_in(args.files),
@@ -68,8 +68,10 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             progress=progress,
         )
+    whole = {"ok": report.ok, **msgspec.to_builtins(report)}
+    write_report(whole, args.report)
     if args.json:
-        print_json({"ok": report.ok, **msgspec.to_builtins(report)})
+        print_json(whole)
     else:
         _print(report, asked=args.delete)
     return 0 if report.ok else 1

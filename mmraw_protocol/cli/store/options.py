@@ -13,7 +13,7 @@ from ...stores import AssetStore, open_store
 from ...stores.maintenance import Problem
 from ...stores.maintenance.fsck import DamagedObject, ObjectName
 from ...wire.errors import MMRawError
-from ..options import add_modes, modes_of
+from ..options import add_modes, add_quiet, modes_of
 
 #: Lines of a kind that are printed one by one; the summary counts them all.
 MOST_PRINTED = 100
@@ -46,7 +46,7 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
 
 
 def add_work(parser: argparse.ArgumentParser, *, state: bool = True) -> None:
-    """--workers, --state."""
+    """--workers, --state, --quiet, --report."""
     parser.add_argument(
         "--workers", type=_count, default=8, help="objects at once (default: %(default)s)"
     )
@@ -56,6 +56,7 @@ def add_work(parser: argparse.ArgumentParser, *, state: bool = True) -> None:
             type=Path,
             help="a file that remembers what is done; an interrupted command goes on from there",
         )
+    add_quiet(parser)
 
 
 def store_at(place: str | None, args: argparse.Namespace, *, create: bool = False) -> AssetStore:

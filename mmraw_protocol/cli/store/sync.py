@@ -7,7 +7,7 @@ import argparse
 import msgspec
 
 from ...stores.maintenance import copy_store
-from ..output import print_json, progress_bar, size_of
+from ..output import print_json, progress_bar, size_of, write_report
 from .options import add_runs, add_work, object_line, print_some, store_at
 
 NAME = "sync"
@@ -30,12 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Prints what was copied; 1 where an object was not."""
     source = store_at(args.source, args)
     destination = store_at(args.destination, args, create=True)
-    with progress_bar("copying objects", None) as progress:
+    with progress_bar("copying objects", None, quiet=args.quiet) as progress:
         report = copy_store(
             source, destination, workers=args.workers, state=args.state, progress=progress
         )
+    whole = {"ok": report.ok, **msgspec.to_builtins(report)}
+    write_report(whole, args.report)
     if args.json:
-        print_json({"ok": report.ok, **msgspec.to_builtins(report)})
+        print_json(whole)
         return 0 if report.ok else 1
     print_some("not copied", map(object_line, report.refused))
     print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -57,6 +58,11 @@ def located(place: str) -> tuple[Any, str]:
     raise MMRawError("source_unavailable", message)
 
 
+def absolute(place: str) -> str:
+    """A path or URL that means the same to every worker, whose working directory may be another."""
+    return place if "://" in place else os.path.abspath(place)
+
+
 def sources_of(places: Sequence[str]) -> list[Source]:
     """The files of paths, folders and URLs, in order; names that begin with . or _ are left out.
 
@@ -86,7 +92,7 @@ def _sources_at(place: str) -> Iterator[Source]:
         if any(part.startswith((".", "_")) for part in inner.split("/")):
             continue
         with system.open_input_file(info.path) as file:
-            head = file.read(4)
+            head = file.read(64)
         name = f"{place.rstrip('/')}/{inner}" if inner else place
         yield Source(name, info.size, head)
 
@@ -105,11 +111,21 @@ def read_lines(places: Sequence[str] | str, *, task_bytes: int = TASK_BYTES) -> 
 
 
 def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
-    """The Dataset of files that were looked at."""
+    """The Dataset of files that were looked at.
+
+    The path of an error of one of them is its number, from 0: `$[2]`.
+    """
     data: Any = import_module("ray.data")
     parts = [
-        {"path": one.path, "start": start, "end": min(start + step, one.size), "kind": kind}
-        for one in sources
+        {
+            "number": number,
+            "name": one.path,
+            "path": absolute(one.path),
+            "start": start,
+            "end": min(start + step, one.size),
+            "kind": kind,
+        }
+        for number, one in enumerate(sources)
         for kind in [compression_of(one.head)]
         for step in [task_bytes if kind is None else one.size]
         for start in range(0, one.size, max(step, 1))
@@ -126,15 +142,26 @@ def compression_of(head: bytes) -> str | None:
 def _batches(parts: Any) -> Iterator[Any]:
     for part in parts.to_pylist():
         system, path = located(part["path"])
-        with system.open_input_file(path) as file:
-            if part["kind"] is None:
-                blocks = _range(file, part["start"], part["end"])
-            else:
-                unpacked = arrow.CompressedInputStream(file, part["kind"])
-                blocks = _whole_lines(partial(unpacked.read, BATCH_BYTES), 0)
-            for start, block in blocks:
-                yield _table(part["path"], start, block)
+        failed = False
+        try:
+            with system.open_input_file(path) as file:
+                yield from _blocks(part, file)
+        except OSError:
+            failed = True
+        if failed:
+            message = "a file of lines cannot be read, or its compressed data are cut off or broken"
+            raise MMRawError("source_unavailable", message, f"$[{part['number']}]")
     yield LINES.empty_table()
+
+
+def _blocks(part: dict[str, Any], file: Any) -> Iterator[Any]:
+    if part["kind"] is None:
+        blocks = _range(file, part["start"], part["end"])
+    else:
+        unpacked = arrow.CompressedInputStream(file, part["kind"])
+        blocks = _whole_lines(partial(unpacked.read, BATCH_BYTES), 0)
+    for start, block in blocks:
+        yield _table(part["name"], start, block)
 
 
 def _range(file: Any, start: int, end: int) -> Iterator[tuple[int, bytes]]:
@@ -183,7 +210,7 @@ def _whole_lines(read: Any, start: int) -> Iterator[tuple[int, bytes]]:
         yield start, rest
 
 
-def _table(path: str, start: int, block: bytes) -> Any:
+def _table(name: str, start: int, block: bytes) -> Any:
     compute: Any = import_module("pyarrow.compute")
     # A row with the whole block, then a row for each line: no object of Python for any of them.
     ends = array("i", (0, len(block) - block.endswith(b"\n")))
@@ -193,5 +220,5 @@ def _table(path: str, start: int, block: bytes) -> Any:
     sizes = compute.add(compute.binary_length(lines).cast(arrow.int64()), 1)
     starts = compute.add(compute.subtract(compute.cumulative_sum(sizes), sizes), start)
     indices = arrow.repeat(arrow.scalar(0, arrow.int32()), len(lines))
-    file = arrow.DictionaryArray.from_arrays(indices, arrow.array([path]))
+    file = arrow.DictionaryArray.from_arrays(indices, arrow.array([name]))
     return arrow.table([file, starts, lines], schema=LINES)

@@ -36,9 +36,9 @@ class Summary(Shown, msgspec.Struct):
     """The result of a run over a Dataset.
 
     Attributes:
-        counts: Things of each kind, those that were refused left out.
+        counts: Things of each kind, as `Counts` of files has them: refused ones, too.
         bytes: Of images, by kind.
-        refused: Refusals by code.
+        refused: Refusals by code; one thing may have several.
         refusals: The first of them, as lines of results.
         rows: That were written.
         parts: Files that were written.
@@ -56,11 +56,11 @@ class Summary(Shown, msgspec.Struct):
         names = ("kind", "code", "count", "bytes")
         columns = [results.column(name).to_pylist() for name in names]
         for index, (kind, code, count, size) in enumerate(zip(*columns, strict=True)):
-            # Further faults of the same thing have the count 0.
-            if count:
-                _add(self.counts if code is None else self.refused, code or kind, count)
-            if size:
-                _add(self.bytes, kind, size)
+            _add(self.counts, kind, count)
+            _add(self.bytes, kind, size)
+            if code is not None:
+                # Further faults of the same thing have the count 0.
+                _add(self.refused, code, max(count, 1))
             if code is not None and len(self.refusals) < MOST_REFUSALS:
                 self.refusals += results.slice(index, 1).to_pylist()
 
@@ -75,7 +75,8 @@ class Summary(Shown, msgspec.Struct):
 
 
 def _add(counts: dict[str, int], key: str, count: int) -> None:
-    counts[key] = counts.get(key, 0) + count
+    if count:
+        counts[key] = counts.get(key, 0) + count
 
 
 class Parts(Datasink):

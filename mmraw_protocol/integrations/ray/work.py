@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from ...files.batches import Rewritten, open_once, references_of, rewrite_batch, validate_batch
 from ...files.columns import arrow
@@ -15,6 +17,7 @@ from ...files.results import STORE_FAILS, Names, Results
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
+from .lines import absolute
 from .parts import BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
 
 
@@ -33,6 +36,9 @@ class Rewriting:
 
     def __init__(self, ds: Any, job: Job, **options: Any) -> None:
         self._ds = ds
+        store = getattr(job, "store", None)
+        if store is not None:
+            job = msgspec.structs.replace(cast(Any, job), store=_for_workers(store))
         self._work = partial(rewrite_batch, job=job, **options)
         self._most = INLINED_ROWS if isinstance(job, InlineJob) else BATCH_ROWS
         self.rows = _mapped(ds, partial(_rows_of, self._work), self._most)
@@ -53,7 +59,8 @@ class Rewriting:
             MMRawError: source_unavailable, unsupported_option. Ray's own errors for what a task
                 raises.
         """
-        parts = Parts(self._work, out, refused, form, compression, self._most)
+        places = absolute(out), absolute(refused)
+        parts = Parts(self._work, *places, form, compression, self._most)
         parts.check()
         self._ds.write_datasink(parts)
         return parts.summary
@@ -94,8 +101,22 @@ def fsck(
     A process reads an object once, as long as it is among the last 65,536 that it read. Which
     objects nothing names, only a listing can tell: `mmraw store fsck`.
     """
-    work = partial(_fsck_batch, store=store, keep=keep, documents=documents, limits=limits)
+    work = partial(
+        _fsck_batch, store=_for_workers(store), keep=keep, documents=documents, limits=limits
+    )
     return _mapped(ds, work)
+
+
+def _for_workers(store: StoreSpec) -> StoreSpec:
+    """The same store, whatever a worker's working directory is.
+
+    Raises:
+        MMRawError: invalid_type.
+    """
+    if not isinstance(cast(Any, store), StoreSpec):
+        kind = type(store).__name__
+        raise MMRawError("invalid_type", f"expected a StoreSpec as the store, got {kind}")
+    return msgspec.structs.replace(store, place=absolute(store.place))
 
 
 def summary(results: Any) -> Summary:

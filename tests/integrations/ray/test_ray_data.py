@@ -80,7 +80,7 @@ def test_lines_are_converted_in_order_and_refusals_are_a_data_set(tmp_path: Path
     out, told = tmp_path / "out", tmp_path / "refused"
     summary = done.write(str(out), refused=str(told), form="lines")
     assert lines_in(out) == expected(lines)
-    assert summary.counts == {"changed": 1800}
+    assert summary.counts == {"changed": 1800, "refused": 200}
     assert summary.refused == {"invalid_json": 200}
     assert (summary.rows, summary.parts) == (2000, len(list(out.iterdir())))
     refused = pq.read_table(told).to_pylist()
@@ -111,7 +111,7 @@ def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
     assert sum(summary.refused.values()) == 50
     assert pq.read_table(told)["id"].to_pylist() == list(range(2, 150, 3))
     checked = mmraw_ray.summary(mmraw_ray.validate(ray.data.read_parquet(out)))
-    assert (checked.counts["ref"], sum(checked.refused.values())) == (50, 50)
+    assert (checked.counts["ref"], sum(checked.refused.values())) == (100, 50)
 
 
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
