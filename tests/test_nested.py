@@ -74,6 +74,16 @@ def test_the_first_sign_of_json_may_be_an_escape(row: str) -> None:
     assert (data, report.changed) == ((row % NEW).encode(), 1)
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity"])
+def test_what_python_writes_for_numbers_that_are_not_finite_is_json_in_strings_too(
+    number: str,
+) -> None:
+    row = {"row": f'{{"reward": {number}, "ref": "{OLD}"}}'}
+    data, report = rewritten(json.dumps([row, float(number)]).encode())
+    assert data == json.dumps([row, float(number)]).replace(OLD, NEW).encode()
+    assert report.changed == 1
+
+
 def test_a_ref_that_is_encoded_twice_is_converted() -> None:
     data, _ = rewritten(json.dumps(json.dumps(OLD)).encode())
     assert data == json.dumps(json.dumps(NEW)).encode()

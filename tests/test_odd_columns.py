@@ -7,7 +7,7 @@ import pytest
 import samples
 from test_archives import report
 
-from mmraw_protocol import MMRawError
+from mmraw_protocol import MMRawError, convert_ref
 from mmraw_protocol.cli import main
 from mmraw_protocol.integrations.indexed_rows import indexed_rows
 
@@ -81,3 +81,20 @@ def test_a_refusal_in_a_map_has_one_place(
     (row,) = report(capsys, "convert", file, "--dry-run", code=1)["files"]
     for one in (*found, *row["refusals"]):
         assert (one["line"], one["column"], one["path"]) == (1, "m", "$[0][1][1]")
+
+
+@pytest.mark.parametrize("start", ["\n", "  ", "\t"])
+@pytest.mark.parametrize("kind", ["string", "binary"])
+def test_blanks_may_stand_before_json_in_a_column(
+    start: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rollouts"
+    text = f'{start}{{"ref": "%s"}}\n'
+    parquet.write_table(
+        pa.table({"x": pa.array([(text % OLD).encode()], "binary").cast(kind)}), file
+    )
+    assert report(capsys, "validate", file)["checked"] == {"ref": 1}
+    (row,) = report(capsys, "convert", file, "--in-place")["files"]
+    assert row["converted"] == 1
+    new = parquet.read_table(file)["x"].cast("string")[0].as_py()
+    assert new == text % convert_ref(OLD, "v3")

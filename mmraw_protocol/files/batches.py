@@ -35,11 +35,12 @@ from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
 from ..wire.hashes import sha256_hex
 from ..wire.ref import PREFIX, is_ref, parse_ref
-from .checked_rows import DATA_IMAGE, JSON, check_rows, decoded, rows_of
+from .checked_rows import DATA_IMAGE, check_rows, decoded, rows_of
 from .columns import Place, check_columns, rewritten
 from .counts import Counts
 from .job import Job, Rewriter
 from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
+from .prefixes import may_be_json_text
 from .prose import rewrite_text
 from .reader import Block
 from .results import FACTS, REFERENCES, RESULTS, Names, Results, batch_of, kept_of, with_kept
@@ -249,7 +250,7 @@ class _Rewriting:
         if self._is_text:
             return bool(value) and may_hold_ref(value)
         prefixes = self._rewriter.prefixes
-        return bool(value) and (value.startswith(JSON) or prefixes.opens(value[: prefixes.window]))
+        return bool(value) and (may_be_json_text(value) or prefixes.opens(value[: prefixes.window]))
 
     def texts(
         self, values: Sequence[bytes | None], column: str, key: str, place: Place
@@ -271,7 +272,7 @@ class _Rewriting:
             value = values[index]
             if value in passed or value is None:
                 continue
-            if value.startswith(JSON):
+            if may_be_json_text(value):
                 lines.append(index)
             elif prefixes.opens(value[: prefixes.window]):
                 self._alone(new, index, column, key, place)

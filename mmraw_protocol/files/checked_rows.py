@@ -16,6 +16,7 @@ from ..wire.ref import PREFIX
 from .checking import take_lines
 from .columns import bytes_of, text_columns
 from .lines import is_text as is_text_line
+from .prefixes import may_be_json_text
 from .prose import check_text
 from .reader import Block
 from .results import Names, Results
@@ -33,9 +34,6 @@ _REF = PREFIX.encode()
 DATA_IMAGE = "data:image/"
 _KIND = KIND.encode()
 _encode_lines = msgspec.json.Encoder().encode_lines
-_BLANKS = b" \t\r\n"
-#: How JSON begins that may hold something of this protocol.
-JSON = (b"{", b"[", b'"')
 
 
 def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifier) -> None:
@@ -145,7 +143,7 @@ def _refs_in(texts: Sequence[bytes | None]) -> list[bytes] | None:
         else:
             others.add(text)
     for text in others:
-        if text == _KIND or text.lstrip(_BLANKS).startswith(JSON) or may_hold_ref(text):
+        if text == _KIND or may_be_json_text(text) or may_hold_ref(text):
             return None
     return refs
 
@@ -181,7 +179,7 @@ def _values(array: Any) -> list[Any]:
 def text_of(value: bytes) -> Any:
     """The text that bytes are; other bytes, which may be those of an image."""
     is_url = value[: len(DATA_IMAGE)].lower() == DATA_IMAGE.encode()
-    may_be_text = value.startswith(JSON) or is_url or may_hold_ref(value)
+    may_be_text = may_be_json_text(value) or is_url or may_hold_ref(value)
     return value.decode("utf-8", "replace") if may_be_text else value
 
 

@@ -5,6 +5,8 @@ Whatever is not plainly such a block is left to the scanner, which says what is 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Iterator
 
@@ -27,6 +29,7 @@ _BETWEEN = re.compile(
 )
 _BEFORE_END = re.compile(rb"[^]}\s]")
 _BARE = tuple(prefix.encode() for prefix in PREFIXES)
+_NOT_FINITE = re.compile(rb"\b(?:NaN|Infinity)\b")
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 _whole_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _blank_lines = re.compile(rb"\n[ \t\r\n]*\n")
@@ -37,9 +40,16 @@ REF_VALUE = re.compile(b'"%b([^"]*)"(?![ \t]*:)' % PREFIX.encode())
 
 def is_document(text: bytes) -> bool:
     """Whether a text is one JSON document, as far as strings are concerned."""
-    try:
+    is_read = False
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
         _any_value.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        is_read = True
+    if not is_read and _NOT_FINITE.search(text):
+        # Python's own reader takes what its writer emits.
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(text.decode("utf-8"))
+            is_read = True
+    if not is_read:
         return False
     return text.count(b"[") + text.count(b"{") <= MAX_DEPTH or _is_flat(text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..wire.msgpack_stream import CHUNK, PackedReader, Token
-from .prefixes import StringPrefixes
+from .prefixes import StringPrefixes, may_be_json_text
 from .scan_patterns import StringMatch
 
 #: Most bytes of a key that is reported with a matched string.
@@ -68,4 +68,4 @@ def _token(
 
 
 def _is_wanted(prefixes: StringPrefixes, text: bytes) -> bool:
-    return prefixes.opens(text) or prefixes.may_be_json_text(text)
+    return prefixes.opens(text) or may_be_json_text(text)

@@ -15,6 +15,11 @@ _json = re.compile(b'"' + _JSON)
 _json_text = re.compile(rb'[ \n\r\t]{0,8}["\[{]')
 
 
+def may_be_json_text(text: bytes) -> bool:
+    """Whether a text without quotes and escapes may be JSON."""
+    return _json_text.match(text) is not None
+
+
 class StringPrefixes:
     r"""The beginnings of the strings that a rewriter wants to see.
 
@@ -65,10 +70,6 @@ class StringPrefixes:
     def may_be_json(self, raw: bytes) -> bool:
         """Whether a string, quoted, is wanted only for JSON that it may hold."""
         return _json.match(raw) is not None
-
-    def may_be_json_text(self, text: bytes) -> bool:
-        """Whether a text without quotes and escapes may be JSON."""
-        return _json_text.match(text) is not None
 
     def may_be_in(self, raw: bytes) -> bool:
         """Whether a wanted string may stand in JSON that a string holds."""
