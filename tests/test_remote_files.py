@@ -96,6 +96,33 @@ def test_a_url_may_be_a_pattern(bucket: Path, pattern: str, names: list[str]) ->
         assert found == [f"{place}/in/{name}" for name in names]
 
 
+@pytest.mark.parametrize(
+    "name", ["a b.jsonl", "12:00~(1)!.jsonl", "ü.jsonl", "%25.jsonl", "[1].jsonl"]
+)
+def test_objects_of_other_programs_may_have_any_name(
+    name: str, bucket: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bucket / "in").mkdir()
+    (bucket / "in" / name).write_text(LINES)
+    assert report(capsys, "validate", f"s3://bucket/in/{name}")["checked"] == {"ref": 300}
+    run(capsys, "convert", "s3://bucket/in/", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == NEW
+
+
+def test_the_images_of_a_run_are_no_rollouts(
+    bucket: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bucket / "a.jsonl").write_text(LINES)
+    (bucket / "b.PNG").write_bytes(b"a picture")
+    assert report(capsys, "validate", "s3://bucket/")["checked"] == {"ref": 300}
+
+
+@pytest.mark.parametrize("url", ["s3a://bucket/a.jsonl", "https://host/a.jsonl"])
+def test_other_urls_are_refused_by_their_kind(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (refusal,) = report(capsys, "validate", url, code=1)["refusals"]
+    assert "s3://" in refusal["message"]
+
+
 def test_a_missing_object_is_an_error(bucket: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = report(capsys, "validate", "s3://bucket/none.jsonl", code=1)
     assert found["refused_by_code"] == {"source_unavailable": 1}

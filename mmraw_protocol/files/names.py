@@ -12,12 +12,14 @@ from typing import IO, NamedTuple
 
 from ..stores.names import sniff_extension
 from ..wire.errors import MMRawError
-from .remote import is_url, names_below, open_remote
+from .remote import is_url, names_below, open_remote, state_of
 
 #: The files with which `datasets` describes a data set that was saved to disk.
 STATE = "state.json"
 _INFO = "dataset_info.json"
 _SPLITS = "dataset_dict.json"
+#: How the names of pictures end in object stores, where looking into each takes a request.
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
 
 class Named(NamedTuple):
@@ -37,7 +39,7 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
 
     The URL of an object store that ends in a slash is a folder. A URL may be a pattern, too, except
     in the name of the bucket. Hidden files, and those of hidden folders, are left out, and so are
-    pictures in local folders: those of a run are below it.
+    pictures (in object stores by their names): those of a run are below it.
 
     Args:
         arguments: Paths, patterns, URLs, or -.
@@ -101,13 +103,14 @@ def _is_picture(path: str) -> bool:
 def _objects(url: str) -> list[Named]:
     """The objects that a URL names."""
     folder, pattern = url, ["**"]
-    if glob.has_magic(url):
+    if glob.has_magic(url) and state_of(url) is None:
         parts = url.split("/")
         fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
         folder, pattern = "/".join([*parts[:fixed], ""]), parts[fixed:]
     elif not url.endswith("/"):
         return [Named(url)]
     names = [name for name in names_below(folder) if _fits(name.split("/"), pattern)]
+    names = [name for name in names if not name.lower().endswith(_PICTURES)]
     return [Named(folder + name, Path(name)) for name in names]
 
 
@@ -148,4 +151,7 @@ def open_named(name: str) -> IO[bytes]:
         return open_remote(name)
     with contextlib.suppress(OSError, ValueError):
         return Path(name).open("rb")
-    raise MMRawError("source_unavailable", "the file cannot be read")
+    message = "the file cannot be read"
+    if "://" in name:
+        message = "expected a path or a URL that begins with s3://, gs:// or az://, got another URL"
+    raise MMRawError("source_unavailable", message)

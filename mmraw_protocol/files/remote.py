@@ -16,6 +16,7 @@ Result = TypeVar("Result")
 
 #: Seconds of a request, how often it is repeated, and for how long.
 _PATIENCE = (60.0, 5, 120.0)
+_MISSING = "the object store has no such object; the URL of a folder ends in a slash"
 #: Bytes that are asked for at once.
 _PART = 8 << 20
 
@@ -70,7 +71,7 @@ def open_remote(url: str) -> IO[bytes]:
     with contextlib.suppress(FileNotFoundError):
         reader = _call(lambda: library.open_reader(client, key, buffer_size=_PART))
     if reader is None:
-        raise MMRawError("source_unavailable", "the object store has no such object")
+        raise MMRawError("source_unavailable", _MISSING)
     return cast("IO[bytes]", io.BufferedReader(_Remote(reader), 1 << 16))
 
 
@@ -109,11 +110,14 @@ class _Remote(io.RawIOBase):
 
 def _opened(url: str) -> tuple[Any, str, Any]:
     """A client of the bucket, the key, and the library."""
-    place = parse_place(url)
+    # Objects that others wrote may have any key; those of a store are named by narrower rules.
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    place = parse_place(f"{scheme}://{bucket}")
     client = client_for(place, *_PATIENCE)
     import obstore
 
-    return client, place.key(), obstore
+    return client, key, obstore
 
 
 def _call(work: Callable[[], Result]) -> Result:

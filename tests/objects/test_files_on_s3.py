@@ -67,3 +67,18 @@ def test_objects_are_converted_from_url_to_url(
 def test_a_trainer_reads_rows_of_objects(name: str, folder: str) -> None:
     rows = indexed_rows(f"{folder}/{name}")
     assert [rows[n] for n in range(len(rows))] == ROWS
+
+
+def test_objects_of_other_programs_may_have_any_name(
+    server: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, new = (f"s3://{BUCKET}/{name} names/" for name in ("odd", "new"))
+    names = ["100%25.jsonl", "2026-11-30T12:00~(1)!.jsonl", "a b.jsonl", "x[1]?.jsonl", "ü.jsonl"]
+    for name in names:
+        upload(url + name, io.BytesIO(LINES))
+        assert report(capsys, "validate", url + name)["checked"] == {"ref": 300}
+    for out in (tmp_path / "out", new):
+        rows = report(capsys, "convert", url, "--out", out)["files"]
+        assert [row["written"] for row in rows] == [True] * len(names)
+    for name in names:
+        assert open_remote(new + name).read() == (tmp_path / "out" / name).read_bytes()
