@@ -81,6 +81,24 @@ def test_the_images_of_a_run_are_no_rollouts(
     assert report(capsys, "stats", tmp_path / "out")["images"] == 2
 
 
+def test_a_page_about_the_data_goes_along_and_text_with_refs_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text(LINE)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Rollouts\n")
+    for command in (["validate"], ["stats"], ["convert", "--dry-run"]):
+        report(capsys, *command, folder)
+    report(capsys, "convert", folder, "--out", out)
+    assert (out / "README.md").read_bytes() == (folder / "README.md").read_bytes()
+    report(capsys, "convert", folder, "--in-place")
+    for text in (f"see {samples.ref('v2')}", '{"cut": ', "text\n[{"):
+        (folder / "README.md").write_text(text)
+        rows = report(capsys, "convert", folder, "--in-place", code=1)["files"]
+        assert [row["error"]["code"] for row in rows if "error" in row] == ["invalid_json"]
+
+
 @pytest.mark.parametrize("command", ["validate", "stats", "convert"])
 def test_a_pattern_without_files_beside_one_with_files_is_refused(
     command: str, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -27,7 +27,7 @@ from .engine import add_engine, place_of, rewritten_on_ray
 from .inputs import opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of, write_report
-from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of
+from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of, is_mere_text
 
 #: Distinct images that are recognized when duplicates are counted.
 _DISTINCT = 262_144
@@ -151,7 +151,10 @@ def run_rewriting(
         target = _target(args, file)
         if file.within is not None and isinstance(target, Path):
             target.parent.mkdir(parents=True, exist_ok=True)
-        row = _rewrite_file(args, file, job, done, Images() if images else None, others or {})
+        do = partial(_rewrite_file, args, file, job, done, images, others or {})
+        row = do(is_text=args.text)
+        if "error" in row and is_mere_text(file, row["error"]["code"]):
+            row = do(is_text=True)
         rows.append(row)
         if "error" in row and file.within is None:
             break
@@ -218,11 +221,14 @@ def _rewrite_file(
     file: Named,
     job: Job,
     done: str,
-    images: Images | None,
+    has_images: bool,
     others: Mapping[bytes, str],
+    *,
+    is_text: bool,
 ) -> dict[str, Any]:
     """Rewrites one file; its row in the report."""
     name = file.path
+    images = Images() if has_images else None
     report = Report()
     failed: MMRawError | None = None
     written = False
@@ -237,7 +243,7 @@ def _rewrite_file(
             notes = output.notes
             tee = Seen(source.read, others or DATA_IMAGES)
             write, finish = compressed(output.write, source.compression)
-            do = partial(rewrite_prose if args.text else rewrite, tee.read, plain=source.plain)
+            do = partial(rewrite_prose if is_text else rewrite, tee.read, plain=source.plain)
             if source.table is not None:
                 do = partial(rewrite_table, source.table, text=args.text)
             report = do(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from ..files.names import Named, expanded
+from ..files.checking import check
+from ..files.names import Named, expanded, open_named
 from ..files.texts import find_refs
 from ..wire.errors import MMRawError
 from .output import counted
@@ -50,6 +52,21 @@ def files_of(args: argparse.Namespace, *, descriptions: bool = False) -> list[Na
         message = "expected files in every folder and of every pattern, got none in some"
         raise MMRawError("source_unavailable", message)
     return [file for _, files in named for file in files]
+
+
+def is_mere_text(file: Named, code: str) -> bool:
+    """Whether a file of a folder is text without refs, such as a page about the data.
+
+    Args:
+        file: The file.
+        code: Of the error that reading it as rollouts gave.
+    """
+    if file.within is None or code != "invalid_json":
+        return False
+    with open_named(file.path) as source:
+        data = source.read(_SAMPLE + 1)
+    checked = check(io.BytesIO(data).read)
+    return len(data) <= _SAMPLE and bool(checked.text_lines) and not checked.counts
 
 
 class Seen:

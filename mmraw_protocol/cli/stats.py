@@ -24,7 +24,7 @@ from ..wire.ref import PREFIX, PREFIXES, RawMMRef, parse_ref
 from .inputs import opened
 from .options import add_processes, add_quiet
 from .output import error_dict, print_json, print_table, size_of, write_report
-from .seen import add_allow_empty, files_of
+from .seen import add_allow_empty, files_of, is_mere_text
 
 EXAMPLE = "mmraw stats rollouts/ --report stats.json"
 #: Distinct images that are recognized when duplicates are counted.
@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
                 )
                 refused.update(report.refused)
         except MMRawError as error:
-            failed[file.path] = error_dict(error)
+            if not is_mere_text(file, error.code):
+                failed[file.path] = error_dict(error)
     summary = {**stats.summary(), "refused_by_code": dict(refused), "failed": failed}
     write_report(summary, args.report)
     if args.json:
