@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from . import material
 from .growth import Series
@@ -53,6 +54,21 @@ def write_lines(path: Path, dialect: str, count: int, least_bytes: int = 0) -> i
         return file.tell()
 
 
+def write_conversations(path: Path, count: int) -> None:
+    """Lines of a conversation each: six messages of some hundred words, three with a ref."""
+    texts = iter(material.texts(3 * count, "v3"))
+    words = "The page lists results, of which the third has the price; scroll down.\n" * 8
+    with path.open("w") as file:
+        for number in range(count):
+            messages: list[dict[str, Any]] = []
+            for _ in range(3):
+                image = {"type": "image_url", "image_url": {"url": next(texts)}}
+                content = [image, {"type": "text", "text": words}]
+                messages += ({"role": "user", "content": content},
+                             {"role": "assistant", "content": words})  # fmt: skip
+            file.write(json.dumps({"id": number, "messages": messages}) + "\n")
+
+
 def against_the_standard_library(rounds: int, count: int) -> Iterator[tuple[str, Timing]]:
     """Both sides' processor time for `count` lines, start and end of the process included."""
     with tempfile.TemporaryDirectory() as folder:
@@ -77,9 +93,12 @@ def against_another_version(rounds: int, count: int, folder: str) -> Iterator[tu
         old, new, out = (str(Path(place, name)) for name in ("v2.jsonl", "v3.jsonl", "out.jsonl"))
         write_lines(Path(old), "v2", count)
         write_lines(Path(new), "v3", count)
+        talks = str(Path(place, "conversations.jsonl"))
+        write_conversations(Path(talks), max(count // 50, 1))
         calls = {
             "validate": ["validate", new, "--json"],
             "convert": ["convert", old, "--out", out, "--json"],
+            "validate conversations": ["validate", talks, "--json"],
         }
         for command, call in calls.items():
             other = f"import sys; sys.path.insert(0, {os.path.abspath(folder)!r}); {_OURS}"
@@ -168,7 +187,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.folder:
         for command, ratio in against_another_version(args.rounds, args.lines, args.folder):
-            print(f"{command:9} {ratio:.2f} x as fast", flush=True)
+            print(f"{command:22} {ratio:.2f} x as fast", flush=True)
     if args.parquet:
         for command, timing in against_json_lines(args.rounds, args.lines):
             times = ", ".join(f"{name} {timing.median(name):.2f} s" for name in timing.samples)

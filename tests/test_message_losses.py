@@ -2,7 +2,7 @@
 
 import base64
 from array import array
-from collections import UserString
+from collections import Counter, UserString
 from datetime import datetime, timezone
 from decimal import Decimal
 from io import BytesIO
@@ -154,3 +154,21 @@ def test_objects_of_any_kind_are_seen_where_a_picture_is_named() -> None:
     part = {"type": "custom", "picture": SimpleNamespace(x=1)}
     assert refusal(user([part])) == ("image_part_unknown", "$[0].content[0]")
     assert refusal(user([{"type": "custom", "picture": {}}])) is None
+
+
+def test_media_and_images_beside_a_text_are_both_found() -> None:
+    skipped = Counter[str]()
+    (image,) = find_images(
+        user("<image>", videos=["a.mp4"], audio="b", images=[URL]), skipped=skipped
+    )
+    assert image.source == URL
+    assert skipped == {"modality_unsupported": 2}
+
+
+def test_text_of_an_image_is_one_from_48_characters_on() -> None:
+    text = base64.b64encode(PNG).decode()
+    part = {"type": "custom", "data": text[:48]}
+    assert refusal(user([part])) == ("image_part_unknown", "$[0].content[0]")
+    assert refusal(user([{**part, "data": text[:47]}])) is None
+    assert refusal(user(text[:48])) == ("image_part_unknown", "$[0].content")
+    assert refusal(user(text[:47])) is None

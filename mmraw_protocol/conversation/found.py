@@ -13,7 +13,7 @@ import msgspec
 from ..system.shown import Shown
 from ..wire._generated.messages import CONTENTS, LAYOUT_PARAMETERS
 from ..wire.errors import MMRawError
-from .places import COLUMN, Place, changed, field_of, fields_of, items_of, value_at
+from .places import COLUMN, Place, changed, field_of, fields_of, items_of, said, value_at
 
 Steps = tuple[str | int, ...]
 
@@ -73,8 +73,7 @@ class MessageImage(Shown, msgspec.Struct, frozen=True):
 
 def layout_said(holder: Any) -> dict[str, Any]:
     """The layout parameters that a part, a message or a row names."""
-    said = {name: field_of(holder, name) for name in LAYOUT_PARAMETERS}
-    return {name: value for name, value in said.items() if value is not None}
+    return said(holder, LAYOUT_PARAMETERS)
 
 
 class MessageText(msgspec.Struct, frozen=True):

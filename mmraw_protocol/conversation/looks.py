@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
-from ..images.encoded import BLANKS, HEAD_BYTES, begins_as_image, is_text_of_image
+from ..images.encoded import BLANKS, HEAD_BYTES, LEAST_TEXT, begins_as_image, is_text_of_image
 from ..wire._generated.messages import (
     LOOKS_HEADS,
     LOOKS_KINDS,
@@ -30,7 +30,7 @@ from ..wire._generated.modalities import MEDIA_NAMES
 from ..wire.errors import MMRawError
 from ..wire.json import MAX_DEPTH
 from ..wire.ref import is_ref
-from .places import fields_of, is_tuple_with_names, items_of
+from .places import MAPPINGS, fields_of, is_tuple_with_names, items_of
 
 #: A text is a data: URL rather than a word about such from this many characters on.
 _LEAST_URL = 64
@@ -43,7 +43,9 @@ _HEADS = tuple(LOOKS_HEADS)
 _KINDS = tuple(LOOKS_KINDS)
 _SUFFIXES = tuple(LOOKS_SUFFIXES)
 _MEDIA = tuple(LOOKS_MEDIA_TYPES)
+_SPOKEN = frozenset(LOOKS_SPOKEN)
 _QUERY = re.compile(r"[?#]")
+_WORD = re.compile("|".join(LOOKS_WORDS))
 _BLANK = re.compile(f"[{BLANKS}]")
 #: Values that contain nothing beyond what they say.
 _PLAIN = (str, bytes, bytearray, int, float, complex, Decimal, date, time, timedelta, UUID, Enum)
@@ -58,12 +60,22 @@ _RECORDS = (
     "_fields",
 )
 #: Values that have a length but are no lists.
-_NO_LISTS = (str, bytes, bytearray, memoryview, Mapping, UserString)
+_NO_LISTS = (dict, str, bytes, bytearray, memoryview, Mapping, UserString)
+#: Values that hold no bytes of an image, and those that have something to read in them.
+_NO_BYTES = (dict, int, float, type(None), Mapping)
+_READABLE = (dict, *_PLAIN, Mapping, type)
+_READ = (list, *_READABLE, *_NO_LISTS)
+#: Exact types of values of JSON: none is a path, or a scalar of Arrow.
+_OF_JSON = frozenset({dict, list, str, int, float, bool, type(None)})
 
 
 def is_picture(value: Any) -> bool:
     """True if a value is a whole image: a PIL image, encoded bytes, or text or numbers of them."""
+    if isinstance(value, dict):
+        return False
     if isinstance(value, str):
+        if len(value) < LEAST_TEXT:
+            return False
         # Prose about such URLs has blanks, and is shorter than an image.
         start = value[:1024].lstrip(BLANKS)
         begins = len(start) >= _LEAST_URL and start[:40].lower().startswith(_HEADS)
@@ -77,7 +89,7 @@ def is_picture(value: Any) -> bool:
 
 def _head_of(value: Any) -> bytes | None:
     """The first bytes of what holds bytes: a buffer, a file in memory, a list of their numbers."""
-    if value is None or isinstance(value, (bool, int, float, Mapping)):
+    if isinstance(value, _NO_BYTES):
         return None
     if isinstance(value, (bytes, bytearray)):
         return bytes(value[:_HEAD])
@@ -111,8 +123,11 @@ def looks_like_image(value: Any, *, strict: bool = False) -> str | None:
         value: A part, a message without its parts, or anything else.
         strict: Whether only whole images count, and no words, media types or file names.
     """
-    reasons = (_reason(*one) for one in _walk(value, strict=strict))
-    return next((reason for reason in reasons if reason is not None), None)
+    for one in _walk(value, strict=strict):
+        reason = _reason(*one)
+        if reason is not None:
+            return reason
+    return None
 
 
 def holds_picture(value: Any) -> bool:
@@ -131,11 +146,7 @@ def holds_picture(value: Any) -> bool:
 
 def is_unread(value: Any) -> bool:
     """True if a value holds others that are not looked at: an iterator, a table, an open file."""
-    if (
-        isinstance(value, (*_PLAIN, *_NO_LISTS, type))
-        or _is_record(value)
-        or rows_of(value) is not None
-    ):
+    if isinstance(value, _READ) or _is_record(value) or rows_of(value) is not None:
         return False
     is_list = hasattr(value, "__iter__") or hasattr(value, "__getitem__") or hasattr(value, "read")
     return is_list and not hasattr(value, "itemsize")
@@ -146,7 +157,7 @@ def _fields_of_record(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_record(value: Any) -> bool:
-    if isinstance(value, (Mapping, SimpleNamespace)):
+    if isinstance(value, (*MAPPINGS, SimpleNamespace)):
         return True
     return any(hasattr(cast(Any, type(value)), name) for name in _RECORDS)
 
@@ -177,11 +188,8 @@ def _walk(
         if depth > MAX_DEPTH:
             message = f"expected at most {MAX_DEPTH} levels of nesting, got more"
             raise MMRawError("limit_exceeded", message)
-        if isinstance(one, os.PathLike):
-            one = os.fspath(cast("os.PathLike[str]", one))
-        elif hasattr(one, "as_py"):
-            # A scalar of Arrow.
-            one = one.as_py()
+        if type(one) not in _OF_JSON:
+            one = _plain(one)
         yield name, one, whole
         if one is None or isinstance(one, (str, bytes, int, float)) or id(one) in seen:
             continue
@@ -191,8 +199,15 @@ def _walk(
             stack += [("", row, whole, depth + 1) for row in rows if type(row) not in (int, float)]
             continue
         stack += [
-            (str(key), field, whole or key in LOOKS_SPOKEN, depth + 1) for key, field in fields(one)
+            (str(key), field, whole or key in _SPOKEN, depth + 1) for key, field in fields(one)
         ]
+
+
+def _plain(value: Any) -> Any:
+    """The text of a path, or the value of a scalar of Arrow; any other value as it is."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(cast("os.PathLike[str]", value))
+    return value.as_py() if hasattr(value, "as_py") else value
 
 
 def rows_of(value: Any) -> Sequence[Any] | None:
@@ -214,6 +229,8 @@ def _reason(name: str, value: Any, whole: bool) -> str | None:
         return "value"
     if isinstance(value, str):
         return None if whole else _reason_of_text(name, value)
+    if isinstance(value, dict):
+        return "key" if value and not whole and _has_word(name) else None
     if getattr(value, "ndim", 0) >= 2 or _is_closed(value):
         return "value"
     if not whole and _has_word(name) and not _is_empty(value):
@@ -239,19 +256,19 @@ def _reason_of_text(name: str, text: str) -> str | None:
 
 def is_named_as_image(value: Any) -> bool:
     """True if an object is of a class that is named as an image, such as `ImageUrl`."""
-    is_object = not isinstance(value, (*_PLAIN, Mapping, type)) and items_of(value) is None
+    is_object = not isinstance(value, _READABLE) and items_of(value) is None
     return is_object and value is not None and _has_word(type(cast("object", value)).__name__)
 
 
 def _is_closed(value: Any) -> bool:
     """True if nothing can be read in an object: an open file, a scalar of Arrow, an iterator."""
-    if isinstance(value, (*_PLAIN, Mapping, type)) or callable(value) or rows_of(value) is not None:
+    if isinstance(value, _READABLE) or callable(value) or rows_of(value) is not None:
         return False
     return getattr(value, "ndim", None) is None and next(fields_of(value), None) is None
 
 
 def _has_word(value: Any) -> bool:
-    return isinstance(value, str) and any(word in value.lower() for word in LOOKS_WORDS)
+    return isinstance(value, str) and _WORD.search(value.lower()) is not None
 
 
 def _is_empty(value: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections import UserString
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -17,6 +17,7 @@ from ..wire._generated.messages import LOOKS_MEDIA_TYPES, PLACES
 from ..wire.errors import MMRawError
 
 __all__ = [
+    "MAPPINGS",
     "Place",
     "changed",
     "field_of",
@@ -24,6 +25,7 @@ __all__ = [
     "is_tuple_with_names",
     "items_of",
     "place_of",
+    "said",
     "value_at",
     "write",
 ]
@@ -50,9 +52,16 @@ class Place(msgspec.Struct, frozen=True):
 
 
 _PLACES = msgspec.convert(PLACES, tuple[Place, ...])
+_PLACES_OF = {
+    kind: [place for place in _PLACES if kind in place.types]
+    for kind in frozenset[str]().union(*(place.types for place in _PLACES))
+}
 #: The images of a column, which are its entries themselves.
 COLUMN = Place("images_column", frozenset(), (), (), (), False, False, {}, {}, {})
 _SCALARS = (str, bytes, bytearray, memoryview, int, float, list)
+#: Mappings of any kind. Classes that are no ABC come first in such tuples: they are compared fast.
+MAPPINGS = (dict, Mapping)
+_NO_ITEMS = (dict, str, int, float, type(None), bytes, bytearray, memoryview, UserString)
 
 
 def is_tuple_with_names(value: Any) -> bool:
@@ -68,7 +77,7 @@ def _is_scalar(value: Any) -> bool:
 
 def field_of(part: Any, name: str) -> Any:
     """A key of a mapping or an attribute of an object; None if it is absent."""
-    if isinstance(part, Mapping):
+    if isinstance(part, MAPPINGS):
         return cast("Mapping[str, Any]", part).get(name)
     if _is_scalar(part):
         return None
@@ -77,9 +86,19 @@ def field_of(part: Any, name: str) -> Any:
     return None if callable(value) else value
 
 
+def said(value: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Those of some keys or attributes that are there and not None, in the order of `names`."""
+    if isinstance(value, MAPPINGS):
+        get = cast("Mapping[str, Any]", value).get
+        return {name: one for name in names if (one := get(name)) is not None}
+    if _is_scalar(value):
+        return {}
+    return {name: one for name in names if (one := field_of(value, name)) is not None}
+
+
 def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
     """Keys or attributes of a mapping or typed object, with their values."""
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         yield from cast("Mapping[str, Any]", value).items()
         return
     if _is_scalar(value) or isinstance(value, type):
@@ -100,7 +119,9 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 def items_of(value: Any) -> Sequence[Any] | None:
     """The items of a list of any kind (also a NumPy array of objects); None for other values."""
-    if isinstance(value, (str, bytes, bytearray, memoryview, UserString)):
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    if isinstance(value, _NO_ITEMS):
         return None
     if is_tuple_with_names(value):
         return None
@@ -123,11 +144,11 @@ def place_of(part: Any) -> tuple[Place, Any] | None:
     kind = field_of(part, "type")
     if kind is not None and not isinstance(kind, str):
         return None
-    for place in _PLACES:
-        if (kind or "") not in place.types or not all(_has(part, name) for name in place.having):
-            continue
+    for place in _PLACES_OF.get(kind or "", ()):
         source = value_at(part, place.at)
-        if source is None or isinstance(source, Mapping) or (not kind and not _is_set(source)):
+        if source is None or isinstance(source, MAPPINGS) or (not kind and not _is_set(source)):
+            continue
+        if not all(_has(part, name) for name in place.having):
             continue
         if not isinstance(source, str) and hasattr(source, "url"):
             continue
@@ -139,7 +160,7 @@ def place_of(part: Any) -> tuple[Place, Any] | None:
 
 
 def _has(part: Any, name: str) -> bool:
-    return name in part if isinstance(part, Mapping) else hasattr(part, name)
+    return name in part if isinstance(part, MAPPINGS) else hasattr(part, name)
 
 
 def _is_set(value: Any) -> bool:

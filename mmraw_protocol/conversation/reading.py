@@ -5,6 +5,7 @@ Source: spec/README.md, section "Messages", and spec/messages.json.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -51,12 +52,25 @@ from .looks import (
     rows_of,
 )
 from .parts import refused_modality
-from .places import Place, changed, field_of, fields_of, items_of, place_of, value_at
+from .places import (
+    MAPPINGS,
+    Place,
+    changed,
+    field_of,
+    fields_of,
+    items_of,
+    place_of,
+    said,
+    value_at,
+)
 
 #: Keys of a row under which messages stand, and keys that a message has.
 _LISTS = (*CONVERSATIONS, *ANSWERS)
 _ROLES = ("role", "from")
 _NAMES = (*_ROLES, *CONTENTS)
+_MEDIA = dict(MEDIA_COLUMNS)
+_BESIDE = (*_MEDIA, *COLUMNS)
+_NESTED_KEYS = [at[0] for at in NESTED]
 _SKIPPED = frozenset({"image_part_unknown", "modality_unsupported", "source_unsupported"})
 
 
@@ -94,8 +108,9 @@ def _lists_of(row: Any) -> list[str]:
     """Keys under which a row has messages: its conversation's, then what stands beside it."""
     if _is_list(row):
         return []
-    lists = [name for name in _LISTS if _is_list(field_of(row, name))]
-    read = [name for name in _LISTS if _holds_message(field_of(row, name), _NAMES)]
+    values = said(row, _LISTS)
+    lists = [name for name, one in values.items() if _is_list(one)]
+    read = [name for name, one in values.items() if _holds_message(one, _NAMES)]
     first = next((name for name in lists if name in read), *lists[:1] or [""])
     return [first, *(name for name in read if name != first)] if lists else []
 
@@ -112,7 +127,7 @@ def _holds_message(value: Any, names: Sequence[str], depth: int = 1) -> bool:
         return depth > 0
     rows = rows_of(value)
     if rows is None:
-        return any(field_of(value, name) is not None for name in names)
+        return bool(said(value, names))
     return depth > 0 and any(_holds_message(row, names, depth - 1) for row in rows)
 
 
@@ -124,22 +139,28 @@ def _settled_rows(value: Any) -> list[Any]:
 
 
 def _settled_message(message: Any) -> Any:
-    return _settled(message, [(name,) for name in CONTENTS])
+    return _settled(message, {(name,): one for name, one in said(message, CONTENTS).items()})
 
 
-def _settled(holder: Any, paths: Sequence[Sequence[str]], depth: int = 0) -> Any:
-    """A message or part with lists where iterators hold its parts."""
+def _settled(holder: Any, contents: Mapping[tuple[str, ...], Any], depth: int = 0) -> Any:
+    """A message or part with lists where iterators hold its parts, which stand at some paths."""
     if depth > MAX_DEPTH:
         message = f"expected at most {MAX_DEPTH} levels of nesting, got more"
         raise MMRawError("limit_exceeded", message)
-    for at in paths:
-        value = value_at(holder, at)
+    for at, value in contents.items():
         once = isinstance(value, Iterator)
-        rows = list(cast("Iterator[Any]", value)) if once else items_of(value)
-        settled = [_settled(row, NESTED, depth + 1) for row in rows or ()]
-        if once or any(new is not old for new, old in zip(settled, rows or (), strict=True)):
+        rows = list(cast("Iterator[Any]", value)) if once else items_of(value) or ()
+        settled = [_settled(row, _nested_in(row), depth + 1) for row in rows]
+        if once or not all(map(operator.is_, settled, rows)):
             holder = put(holder, at, settled)
     return holder
+
+
+def _nested_in(part: Any) -> dict[tuple[str, ...], Any]:
+    """What holds further parts of a part, by the path that leads to it."""
+    starts = said(part, _NESTED_KEYS)
+    found = {at: value_at(starts, at) for at in NESTED} if starts else {}
+    return {at: value for at, value in found.items() if value is not None}
 
 
 class _Reader:
@@ -173,7 +194,7 @@ class _Reader:
     def _message(self, message: Any, steps: Steps) -> None:
         """Adds a message's texts and images."""
         path = path_of(steps)
-        is_message = isinstance(message, Mapping) or any(True for _ in fields_of(message))
+        is_message = isinstance(message, MAPPINGS) or any(True for _ in fields_of(message))
         if not is_message or items_of(message) is not None:
             raise MMRawError("invalid_type", expected("a message, an object", message), path)
         self.segments.append([])
@@ -183,22 +204,21 @@ class _Reader:
         is_first = self._first_user is None and not self.lists
         if is_first and field_of(message, "role") == "user":
             self._first_user = len(self.segments) - 1
-        found = [name for name in CONTENTS if field_of(message, name) is not None]
-        for name in found:
-            self._content(field_of(message, name), (*steps, name))
+        found = said(message, CONTENTS)
+        for name, content in found.items():
+            self._content(content, (*steps, name))
         # Attachments, or a part in place of a message: none of it may be lost.
         self._refuse_looks(without(message, (*found, *COLUMNS)), path)
         self.columns(message, steps, len(self.segments) - 1)
 
     def _content(self, content: Any, steps: Steps) -> None:
-        rows = items_of(content)
-        if rows is None and not isinstance(content, str):
-            self._part(content, steps, f"{path_of(steps)}[0]")
-            return
-        for index, part in enumerate([] if rows is None else rows):
-            self._part(part, (*steps, index), path_of((*steps, index)))
+        rows, path = items_of(content), path_of(steps)
         if isinstance(content, str):
-            self._text(content, steps, path_of(steps))
+            self._text(content, steps, path)
+        elif rows is None:
+            self._part(content, steps, f"{path}[0]")
+        for index, part in enumerate(rows or ()):
+            self._part(part, (*steps, index), f"{path}[{index}]")
 
     def _part(self, part: Any, steps: Steps, path: str) -> None:
         if len(steps) > MAX_DEPTH:
@@ -242,15 +262,15 @@ class _Reader:
             text = "expected a part with keys or attributes, got one that cannot be read"
             self._refuse(MMRawError("image_part_unknown", text, path))
             return
-        nested = [at for at in NESTED if value_at(part, at) is not None]
-        for at in nested:
-            self._content(value_at(part, at), (*steps, *at))
+        nested = _nested_in(part)
+        for at, content in nested.items():
+            self._content(content, (*steps, *at))
         if kind != "text" and _names_file(part):
             self._refuse(_file_id(path))
             return
-        for name, other in PARTS.items():
-            if _filled(field_of(part, name)):
-                self._refuse(unsupported(other, path))
+        for name, value in said(part, PARTS).items():
+            if _filled(value):
+                self._refuse(unsupported(PARTS[name], path))
                 return
         rest: Any = without(part, ())
         for at in nested:
@@ -263,7 +283,8 @@ class _Reader:
             self._text(text, (*steps, "text"), path)
 
     def _text(self, text: str, steps: Steps, path: str) -> None:
-        self._refuse_looks(text, path, strict=True)
+        if is_picture(text):
+            self._refuse_look("value", path)
         self.segments[-1].append(MessageText(text, steps))
 
     def _add(self, part: Any, source: Any, place: Place, steps: Steps, path: str) -> None:
@@ -275,8 +296,11 @@ class _Reader:
     def _refuse_looks(self, value: Any, path: str, *, strict: bool = False) -> None:
         reason = looks_like_image(value, strict=strict)
         if reason is not None:
-            message = f"expected an image in a known spelling; this looks like one by its {reason}"
-            self._refuse(MMRawError("image_part_unknown", message, path))
+            self._refuse_look(reason, path)
+
+    def _refuse_look(self, reason: str, path: str) -> None:
+        message = f"expected an image in a known spelling; this looks like one by its {reason}"
+        self._refuse(MMRawError("image_part_unknown", message, path))
 
     def _refuse(self, error: MMRawError) -> None:
         if self._skipped is None or error.code not in _SKIPPED:
@@ -285,12 +309,11 @@ class _Reader:
 
     def columns(self, holder: Any, steps: Steps, message: int | None) -> None:
         """Adds the images that stand beside the texts of a message, or of a whole row (None)."""
-        for name, modality in MEDIA_COLUMNS:
-            if _filled(field_of(holder, name)):
-                self._refuse(unsupported(modality, path_of((*steps, name))))
-        for name in COLUMNS:
-            value = field_of(holder, name)
+        for name, value in said(holder, _BESIDE).items():
             if not _filled(value):
+                continue
+            if name in _MEDIA:
+                self._refuse(unsupported(_MEDIA[name], path_of((*steps, name))))
                 continue
             column, rows = (*steps, name), items_of(value)
             places = [((*column, i), row) for i, row in enumerate(rows or ())]
@@ -342,7 +365,7 @@ def _is_slot(part: Any, kind: Any) -> bool:
 
 def _is_closed(part: Any) -> bool:
     """True if a part is an object of which nothing can be read: bytes, an array, an open file."""
-    if part is None or isinstance(part, (bool, int, float, Mapping)):
+    if isinstance(part, (*MAPPINGS, int, float, type(None))):
         return False
     has_text = isinstance(field_of(part, "text"), str)
     return not has_text and next(fields_of(part), None) is None

@@ -16,8 +16,9 @@ from ..wire.base64 import PADDING, decode_standard
 from ..wire.errors import MMRawError
 from ..wire.modality import unsupported
 
-#: A text is base64 rather than a word or a path from this many characters on.
-_LEAST_BASE64 = 48
+#: A text is base64 rather than a word or a path from this many characters on: no shorter text is
+#: an image.
+LEAST_TEXT = 48
 #: Hexadecimal digits are an image rather than a hash from this many on.
 _LEAST_HEX = 130
 _LONGEST_HEAD = 1024
@@ -29,7 +30,8 @@ _ALPHABET = re.compile(r"[A-Za-z0-9+/_= \t\r\n\f\v-]*\Z")
 _HEX = re.compile(rf"(?:0x|\\x)?([0-9A-Fa-f]{{{_LEAST_HEX},1024}})")
 _SIGNATURE = re.compile("|".join(LOOKS_SIGNATURES))
 _OF_BYTES = re.compile("|".join((*LOOKS_SIGNATURES, *LOOKS_BYTE_SIGNATURES)))
-_SPACE = {ord(char): None for char in " \t\r\n\f\v"} | {ord("-"): "+", ord("_"): "/"}
+_STANDARD = str.maketrans("-_", "+/")
+_SPACE = {ord(char): None for char in " \t\r\n\f\v"} | _STANDARD
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -46,9 +48,9 @@ def begins_as_image(head: bytes) -> bool:
 def is_base64_image(text: str) -> bool:
     """True if a text is base64 that begins as an image does."""
     start = text[:4096].lstrip(BLANKS)
-    if len(start) < _LEAST_BASE64 or _ALPHABET.match(start) is None:
+    if len(start) < LEAST_TEXT or _ALPHABET.match(start) is None:
         return False
-    body = start[:_HEAD_TEXT].translate(_SPACE).partition("=")[0]
+    body = "".join(start[:_HEAD_TEXT].split()).translate(_STANDARD).partition("=")[0]
     head = decode_standard(body[: len(body) // 4 * 4]) or b""
     return _SIGNATURE.match(head[:HEAD_BYTES].hex()) is not None
 

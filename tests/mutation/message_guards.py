@@ -55,8 +55,8 @@ GUARDS = [
     Guard(
         "messages under another key are found in lists of any kind",
         READING,
-        "    rows = rows_of(value)\n    if rows is None:\n        return any(",
-        "    rows = items_of(value)\n    if rows is None:\n        return any(",
+        "    rows = rows_of(value)\n    if rows is None:\n        return bool(",
+        "    rows = items_of(value)\n    if rows is None:\n        return bool(",
         ROWS,
     ),
     Guard(
