@@ -186,6 +186,13 @@ def test_wrong_arguments_are_refused_plainly(name: str) -> None:
             work(given, **options)
 
 
+def test_views_are_kept_beside_results() -> None:
+    columns = [pa.array(["a", None, "c"], pa.string_view()), pa.array([OLD, BROKEN, BROKEN])]
+    found = validate_batch(pa.RecordBatch.from_arrays(columns, ["id", "x"]), keep=["id"])
+    assert found["id"].to_pylist() == [None, "c", None]
+    assert found.schema.field("id").type == pa.string_view()
+
+
 def test_engines_have_batches_without_columns_for_no_rows() -> None:
     given = rows_of(pa.array([1])).slice(1).select([])
     options: dict[str, Any] = {"keep": ["id"], "documents": ["line"]}

@@ -2,6 +2,7 @@
 
 import io
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import metadata
@@ -54,6 +55,24 @@ def test_a_command_names_the_extra_that_it_needs(
     monkeypatch.setitem(sys.modules, name, None)
     assert main(arguments) == 1
     assert f"install mmraw-protocol[{extra}] " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "extra"),
+    [
+        ("mmraw_protocol.files.batches", "pyarrow", "arrow"),
+        ("mmraw_protocol.integrations.ray", "ray", "ray"),
+    ],
+)
+def test_a_module_names_the_extra_without_which_it_is_not_imported(
+    module: str, name: str, extra: str
+) -> None:
+    if extra == "ray":
+        pytest.importorskip("pyarrow")
+    program = f"import sys; sys.modules[{name!r}] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: install mmraw-protocol[{extra}] ")
 
 
 def test_every_extra_that_a_message_names_exists() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -110,9 +111,17 @@ def kept_of(batch: Any, keep: Names) -> Any:
 
 def with_kept(kept: Any, lines: Any) -> Any:
     """Lines of results behind columns of the rows that they are about."""
-    columns = [column.take(lines["row"]) for column in kept.columns]
+    columns = [_taken(column, lines["row"]) for column in kept.columns]
     fields = [*(field.with_nullable(True) for field in kept.schema), *lines.schema]
     return arrow.RecordBatch.from_arrays([*columns, *lines.columns], schema=arrow.schema(fields))
+
+
+def _taken(column: Any, rows: Any) -> Any:
+    with contextlib.suppress(NotImplementedError):
+        return column.take(rows)
+    # Arrow takes no values of views.
+    values = [None if row is None else column[row].as_py() for row in rows.to_pylist()]
+    return arrow.array(values, column.type)
 
 
 def batch_of(rows: Sequence[Sequence[Any]], schema: Any) -> Any:

@@ -9,6 +9,17 @@ from typing import Any
 from .errors import MMRawError
 
 
+def required_module(name: str, extra: str, purpose: str) -> Any:
+    """A module without which the one that calls this cannot be imported; see `extra_module`.
+
+    Raises:
+        ImportError: the message names the extra.
+    """
+    with contextlib.suppress(MMRawError):
+        return extra_module(name, extra, purpose)
+    raise ImportError(f"install mmraw-protocol[{extra}] {purpose}", name=name)
+
+
 def extra_module(name: str, extra: str, purpose: str) -> Any:
     """A module that is there only with one of the package's extras.
 

@@ -16,6 +16,7 @@ from ...files.batches import Rewritten
 from ...files.columns import arrow, bytes_of
 from ...system.shown import Shown
 from ...wire.errors import MMRawError
+from ...wire.extras import required_module
 from .lines import located
 
 #: `lines` writes the last column of JSON lines as it is.
@@ -28,7 +29,7 @@ BATCH_BYTES = 4 << 20
 ROW_GROUP = 16 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
-Datasink: Any = import_module("ray.data").Datasink
+Datasink: Any = required_module("ray.data", "ray", "for data sets of Ray").Datasink
 _ENDINGS: dict[str | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from ...wire.errors import MMRawError
+from ...wire.extras import required_module
 
 #: pyarrow has no type stubs.
-arrow: Any = import_module("pyarrow")
+arrow: Any = required_module("pyarrow", "arrow", "for batches of Arrow")
 types: Any = arrow.types
 
 _STRINGS = ("string", "large_string", "string_view")
