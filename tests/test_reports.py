@@ -11,6 +11,7 @@ from test_file_commands import run
 
 from mmraw_protocol.cli import main
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.hashes import sha256_hex
 
 BAD = "mmraw:v9:x"
 
@@ -60,6 +61,41 @@ def test_annotations_are_those_of_github(file: Path, capsys: pytest.CaptureFixtu
     assert second.startswith(start.format(5))
 
 
+def test_stats_name_what_they_refuse(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prose = json.dumps(["data:image/png is how a data: URL begins", "data:imagery"])
+    (tmp_path / "b.jsonl").write_text(f'["data:image/png;base64,AAAA"]\n{prose}\n')
+    found = report(capsys, "stats", tmp_path, code=1)
+    places = [(Path(one["file"]).name, one["line"], one["code"]) for one in found["refusals"]]
+    assert places == [
+        ("b.jsonl", 1, "image_undecodable"),
+        ("rollouts.jsonl", 3, "unsupported_dialect"),
+        ("rollouts.jsonl", 5, "unsupported_dialect"),
+    ]
+    # An image that is refused is none of those that are counted.
+    assert (found["images"], found["refused"]) == (3, 3)
+    assert main(["stats", str(file), "--quiet"]) == 1
+    assert f"{file}:3:2: refused: unsupported_dialect: " in capsys.readouterr().out
+
+
+def test_stats_count_an_image_in_two_forms_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = samples.data_url(samples.PNG)
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(json.dumps([url, samples.ref("v2", mm_hash=sha256_hex(samples.PNG)[:32])]))
+    found = report(capsys, "stats", path)
+    assert (found["images"], found["duplicates"]) == (2, 1)
+
+
+def test_stats_find_refs_in_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "server.log"
+    path.write_text(f"INFO got {REFS[0]}\nINFO got {REFS[1]} and {REFS[0]}\n")
+    found = report(capsys, "stats", path, "--text")
+    assert (found["images"], found["duplicates"], found["failed"]) == (3, 1, {})
+
+
 def test_stats_count_images_of_every_form(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,5 +109,6 @@ def test_stats_count_images_of_every_form(
     assert found["families"] == {"qwen_vl": 4}
     assert found["tokens"]["qwen_vl"] > 0
     path.write_text("{}")
-    assert report(capsys, "stats", path, code=1)["images"] == 0
+    found = report(capsys, "stats", path, code=1)
+    assert (found["images"], found["seen"]) == (0, {str(path): "1 row, 0 images"})
     assert report(capsys, "stats", path, "--allow-empty")["images"] == 0

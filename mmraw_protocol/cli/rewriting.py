@@ -56,16 +56,21 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
         choices=("fail", "keep"),
         help="a refused string: write nothing (default), or keep it as it is (always with Ray)",
     )
-    parser.add_argument(
-        "--text",
-        action="store_true",
-        help="the input is a log or other text: rewrite the refs in it, whatever is around them",
-    )
+    add_text(parser)
     add_allow_empty(parser)
     add_processes(parser)
     add_engine(parser, writes=True)
     add_quiet(parser)
     parser.set_defaults(wrong=parser.error)
+
+
+def add_text(parser: argparse.ArgumentParser) -> None:
+    """--text."""
+    parser.add_argument(
+        "--text",
+        action="store_true",
+        help="the input is a log or other text: take the refs in it, whatever is around them",
+    )
 
 
 def store_place(args: argparse.Namespace, *, required: bool, **options: Any) -> StoreSpec | None:
@@ -274,7 +279,7 @@ def _rewrite_file(
         "unchanged": report.unchanged,
         "refused": sum(report.refused.values()),
         "refused_by_code": report.refused,
-        "refusals": [{of: getattr(one, of) for of in _REFUSAL} for one in report.refusals],
+        "refusals": named(report),
         "bytes_read": report.bytes_read,
         "bytes_written": report.bytes_written,
         "seconds": round(time.perf_counter() - started, 3),
@@ -319,12 +324,7 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
         return
     for row in rows:
         for one in row["refusals"]:
-            if "line" in one:
-                where = f"{row['file']}:{one['line']}:{one['column'] or one['byte']}"
-            else:
-                where = place_of(one)
-            path = "" if one["path"] == "$" else f" at {one['path']}"
-            print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
+            print_refusal(row["file"], one, to)
         print(f"{row['file']}: {_summary(args, row, done)}", file=to)
         if "seen" in row:
             print(f"{row['file']}: found nothing to work on: {row['seen']}", file=to)
@@ -335,6 +335,21 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: 
         if error := row.get("error"):
             print(f"mmraw: {row['file']}: {error['code']}: {error['message']}", file=sys.stderr)
             print(f"       {ERRORS[error['code']].remedy}", file=sys.stderr)
+
+
+def named(report: Report) -> list[dict[str, Any]]:
+    """The first refusals for a report."""
+    return [{of: getattr(one, of) for of in _REFUSAL} for one in report.refusals]
+
+
+def print_refusal(file: str, one: dict[str, Any], to: IO[str]) -> None:
+    """The line of a refusal."""
+    if "line" in one:
+        where = f"{file}:{one['line']}:{one['column'] or one['byte']}"
+    else:
+        where = place_of(one)
+    path = "" if one["path"] == "$" else f" at {one['path']}"
+    print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
 
 
 def _summary(args: argparse.Namespace, row: dict[str, Any], done: str) -> str:

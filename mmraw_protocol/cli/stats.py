@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -11,20 +12,24 @@ from typing import Any
 import msgspec
 
 from ..families import get_adapter
+from ..files.counts import MOST_REFUSALS, Counts
 from ..files.job import Report
+from ..files.jobs import DATA_HEAD
 from ..files.prefixes import StringPrefixes
+from ..files.prose import rewrite_prose
 from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..images import read_header
 from ..wire._generated.limits import DEFAULT_LIMITS
 from ..wire.data_url import parse_data_uri
 from ..wire.errors import MMRawError
-from ..wire.hashes import sha256_hex
-from ..wire.ref import PREFIX, PREFIXES, RawMMRef, parse_ref
+from ..wire.hashes import mm_hash_of, sha256_hex
+from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
 from .inputs import opened
 from .options import add_processes, add_quiet
 from .output import error_dict, print_json, print_table, size_of, write_report
-from .seen import add_allow_empty, files_of, is_mere_text
+from .rewriting import add_text, named, print_refusal
+from .seen import Seen, add_allow_empty, files_of, is_mere_text
 
 EXAMPLE = "mmraw stats rollouts/ --report stats.json"
 #: Distinct images that are recognized when duplicates are counted.
@@ -36,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="*", default=["-"], help="files, folders, patterns, or - for standard input"
     )
+    add_text(parser)
     add_allow_empty(parser)
     add_processes(parser)
     add_quiet(parser)
@@ -44,14 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints counts; 1 where a file or a ref cannot be read, or nothing is found."""
     stats = Stats()
-    refused: Counter[str] = Counter()
+    total = Counts()
+    refusals: list[dict[str, Any]] = []
     failed: dict[str, dict[str, str]] = {}
+    seen: dict[str, str] = {}
     for file in files_of(args):
         try:
             with opened(file.path, "stats", quiet=args.quiet) as source:
-                do: Any = partial(rewrite, source.read)
+                tee = Seen(source.read, {})
+                do: Any = partial(rewrite_prose if args.text else rewrite, tee.read)
                 if source.table is not None:
-                    do = partial(rewrite_table, source.table)
+                    do = partial(rewrite_table, source.table, text=args.text)
                 report: Report = do(
                     _drop,
                     StatsJob(),
@@ -59,18 +68,31 @@ def run(args: argparse.Namespace) -> int:
                     processes=args.processes,
                     note=stats.note,
                 )
-                refused.update(report.refused)
+                source.check_unchanged()
+                if not (report.unchanged or report.refused):
+                    seen[file.path] = tee.text("images") if source.table is None else "0 images"
         except MMRawError as error:
             if not is_mere_text(file, error.code):
                 failed[file.path] = error_dict(error)
-    summary = {**stats.summary(), "refused_by_code": dict(refused), "failed": failed}
+            continue
+        total.merge(report)
+        refusals += [{"file": file.path, **one} for one in named(report)]
+    summary = {
+        **stats.summary(),
+        "refused": sum(total.refused.values()),
+        "refused_by_code": total.refused,
+        "refusals": refusals[:MOST_REFUSALS],
+        "failed": failed,
+    }
+    is_empty = not stats.counts["image"]
+    if is_empty:
+        summary["seen"] = seen
     write_report(summary, args.report)
     if args.json:
         print_json(summary)
     else:
         _print(summary)
-    is_empty = not stats.counts["image"] and not args.allow_empty
-    return 1 if refused or failed or is_empty else 0
+    return 1 if total.refused or failed or (is_empty and not args.allow_empty) else 0
 
 
 def _drop(data: bytes) -> None:
@@ -93,13 +115,13 @@ class _Noting:
         self._notes: list[tuple[str, int]] = []
 
     def rewrite(self, text: str, key: str | None) -> str:
-        if text.startswith(PREFIX):
-            ref = parse_ref(text)
-            self._note_ref(ref)
-        else:
+        if is_ref(text):
+            self._note_ref(parse_ref(text))
+        elif DATA_HEAD.match(text):
             data = parse_data_uri(text).data
-            self._notes.append((f"image:{sha256_hex(data)}", len(data)))
             header = read_header(data)
+            # As long as the hash of a ref: one image may be in both forms.
+            self._notes.append((f"image:{mm_hash_of(sha256_hex(data))}", len(data)))
             self._notes += [(f"size:{header.width}x{header.height}", 1), ("form:data: URL", 1)]
         return text
 
@@ -169,5 +191,9 @@ def _print(summary: dict[str, Any]) -> None:
         rows = sorted(summary[title].items(), key=lambda item: -item[1])
         if rows:
             print_table((title.replace("_", " "), "count"), rows)
+    for name, text in summary.get("seen", {}).items():
+        print(f"{name}: found no image: {text}")
+    for one in summary["refusals"]:
+        print_refusal(one["file"], one, sys.stdout)
     for name, error in summary["failed"].items():
         print(f"{name}: {error['code']}: {error['message']}")

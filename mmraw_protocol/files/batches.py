@@ -39,7 +39,7 @@ from .checked_rows import DATA_IMAGE, check_rows, decoded, rows_of
 from .columns import Place, check_columns, rewritten
 from .counts import Counts
 from .job import Job, Rewriter
-from .jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
+from .jobs import DATA_HEAD, ConvertJob, InlineJob, OffloadJob, StoreSpec
 from .prefixes import may_be_json_text
 from .prose import rewrite_text
 from .reader import Block
@@ -189,7 +189,7 @@ def describe_batch(
     for text, _, row in _texts(batch, documents):
         if is_ref(text):
             rows.append((row, *_ref_facts(text, limits)))
-        elif text[: len(DATA_IMAGE)].lower() == DATA_IMAGE:
+        elif text[: len(DATA_IMAGE)].lower() == DATA_IMAGE and DATA_HEAD.match(text):
             rows.append((row, *_image_facts(text, limits)))
     return with_kept(kept_of(batch, keep), batch_of(rows, FACTS))
 

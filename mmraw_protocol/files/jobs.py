@@ -36,7 +36,7 @@ _KNOWN_REFS = 4096
 _KNOWN_CHARS = 4096
 #: The start of a data: URL; prose about such URLs does not go on like this.
 _MEDIA = "|".join(["image(?=[/;,])", *MEDIA_TYPES])
-_DATA_HEAD = re.compile(
+DATA_HEAD = re.compile(
     rf"data:({_MEDIA})[^\s,;]{{0,80}}(?:;[^\s,;]{{0,80}}){{0,8}},",
     re.IGNORECASE,
 )
@@ -148,7 +148,7 @@ class _Offloading(MovingImages):
         if key in BARE_KEYS and text.startswith(BARE_IMAGES):
             message = "an image as base64 without a data: URL is not moved; messages are packed"
             raise MMRawError("source_unsupported", message)
-        head = _DATA_HEAD.match(text)
+        head = DATA_HEAD.match(text)
         if head is None:
             return text
         modality = MEDIA_TYPES.get(head.group(1).lower())
