@@ -48,7 +48,7 @@ def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -
         return float(digits)
 
     def constant(_: str) -> NoReturn:
-        raise MMRawError("invalid_json", "not one strict JSON document", path)
+        raise MMRawError("invalid_json", "not a valid JSON document", path)
 
     try:
         value = json.loads(
@@ -59,7 +59,7 @@ def read(text: str | bytes, max_depth: int, max_values: int | None, path: str) -
             parse_constant=constant,
         )
     except json.JSONDecodeError:
-        raise MMRawError("invalid_json", "not one strict JSON document", path) from None
+        raise MMRawError("invalid_json", "not a valid JSON document", path) from None
     if re.search("[\ud800-\udfff]", json.dumps([objects, value], ensure_ascii=False)):
         raise MMRawError("invalid_encoding", "a string holds a lone surrogate", path)
     if numbers:

@@ -19,7 +19,7 @@ from mmraw_protocol import (
 )
 from mmraw_protocol.conversation.expanded_ids import compact_ids
 from mmraw_protocol.conversation.expansion import ImagePrompt
-from mmraw_protocol.conversation.placeholders import check_spans, span_texts
+from mmraw_protocol.conversation.placeholders import check_placeholders, span_texts
 from mmraw_protocol.families.built_in import BuiltInAdapter
 from mmraw_protocol.wire._generated.families import FAMILIES
 
@@ -73,7 +73,7 @@ def test_the_spans_are_those_of_the_wire(family: str, rng: random.Random) -> Non
     assert [place.length for place in whole.placeholders] == lengths
     pad = ids_of(made)[made.adapter.pad_token] if made.refs else None
     spans = [span_texts(family, ref.payload, made.adapter) for ref in made.refs]
-    check_spans(whole.token_ids, whole.placeholders, pad_token_id=pad, spans=spans)
+    check_placeholders(whole.token_ids, whole.placeholders, pad_token_id=pad, spans=spans)
     assert pad is None or whole.token_ids.count(pad) == sum(
         made.adapter.num_tokens(ref.payload) for ref in made.refs
     )

@@ -15,18 +15,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mmraw_protocol"
 
-#: A room imports from itself and from the rooms before it.
-ROOMS = (
+#: A subpackage imports from itself and from those before it.
+SUBPACKAGES = (
     "system", "wire", "images", "families", "stores", "conversation", "materialize", "files",
     "integrations", "legacy", "specdiff", "testing", "conformance", "demo", "cli",
 )  # fmt: skip
-#: Names of the package itself, which every room may use.
+#: Names of the package itself, which every subpackage may use.
 SHARED = {"mmraw_protocol._version"}
 
 
-def _modules(room: str, *names: str) -> frozenset[str]:
-    """Modules of a room."""
-    return frozenset(f"mmraw_protocol.{room}.{name}" for name in names)
+def _modules(subpackage: str, *names: str) -> frozenset[str]:
+    """Modules of a subpackage."""
+    return frozenset(f"mmraw_protocol.{subpackage}.{name}" for name in names)
 
 
 NOTEBOOK = "mmraw_protocol.materialize.notebook"
@@ -37,7 +37,7 @@ BACKWARD = {
     ("mmraw_protocol.wire.ref_model", NOTEBOOK): "`_repr_html_`, which a notebook alone calls",
     ("mmraw_protocol.wire.features_model", NOTEBOOK): "`_repr_html_`, as of a ref",
 }
-#: Circles of modules within a room, and why.
+#: Circles of modules within a subpackage, and why.
 CIRCLES = {
     _modules("wire", "_generated.checks", "data_url"): "a label ends in a name, which has a check",
     _modules("wire", "ref_read", "ref_stream"): "long refs are read in pieces, by a late import",
@@ -63,10 +63,10 @@ def modules() -> dict[str, Path]:
     return {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def room_of(module: str) -> str | None:
-    """The room of a module; None for what stands outside of all."""
+def subpackage_of(module: str) -> str | None:
+    """The subpackage of a module; None for what stands outside of all."""
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
+    return parts[1] if len(parts) > 1 and parts[1] in SUBPACKAGES else None
 
 
 @cache
@@ -88,7 +88,7 @@ def _targets(node: ast.AST, package: str) -> Iterator[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1]
             base = ".".join([*above, base] if base else above)
         for alias in node.names:
-            # `from .room import module` imports the module; any other name is of the room itself.
+            # `from .subpackage import module` imports the module; other names are its own.
             yield from _known(f"{base}.{alias.name}") or _known(base)
 
 
@@ -102,27 +102,27 @@ def edges() -> list[tuple[str, str]]:
 
 
 def backward(importer: str, imported: str) -> bool:
-    """True if an import points to a later room, or past all rooms to the package itself."""
-    room, other = room_of(importer), room_of(imported)
-    if room is None or imported in SHARED:
+    """True if an import points to a later subpackage, or to the package itself."""
+    subpackage, other = subpackage_of(importer), subpackage_of(imported)
+    if subpackage is None or imported in SHARED:
         return False
-    return other is None or ROOMS.index(other) > ROOMS.index(room)
+    return other is None or SUBPACKAGES.index(other) > SUBPACKAGES.index(subpackage)
 
 
-def test_every_module_is_in_a_room() -> None:
-    outside = {name for name in modules() if room_of(name) is None}
+def test_every_module_is_in_a_subpackage() -> None:
+    outside = {name for name in modules() if subpackage_of(name) is None}
     assert outside == {"mmraw_protocol", *SHARED}
 
 
-def test_imports_point_to_earlier_rooms() -> None:
+def test_imports_point_to_earlier_subpackages() -> None:
     """An exception that is not needed any more is taken off the list."""
     found = {edge for edge in edges() if backward(*edge)}
     assert found == set(BACKWARD)
 
 
 def circles() -> set[frozenset[str]]:
-    """The modules of each room that import one another in a circle, by what each can reach."""
-    near = {module: _within_room(module) for module in modules()}
+    """Modules of one subpackage that import one another in a circle."""
+    near = {module: _within_subpackage(module) for module in modules()}
     far: dict[str, set[str]] = {}
     for module in near:
         far[module], waiting = set(), [*near[module]]
@@ -138,15 +138,15 @@ def circles() -> set[frozenset[str]]:
     }
 
 
-def _within_room(module: str) -> set[str]:
+def _within_subpackage(module: str) -> set[str]:
     return {
         found
         for found in imports_of(module)
-        if room_of(found) == room_of(module) is not None and found != module
+        if subpackage_of(found) == subpackage_of(module) is not None and found != module
     }
 
 
-def test_no_modules_of_a_room_import_one_another() -> None:
+def test_no_modules_of_a_subpackage_import_one_another() -> None:
     assert circles() == set(CIRCLES)
 
 
@@ -154,7 +154,7 @@ def test_verifying_needs_no_materializer() -> None:
     assert not loaded("import mmraw_protocol.stores.verify", "mmraw_protocol.materialize")
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) == "wire"])
+@pytest.mark.parametrize("module", [name for name in modules() if subpackage_of(name) == "wire"])
 def test_the_wire_imports_msgspec_alone(module: str) -> None:
     """Beside the standard library; pybase64 is used where it is there."""
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
@@ -174,7 +174,7 @@ def test_the_wire_imports_msgspec_alone(module: str) -> None:
 
 
 def test_the_wire_runs_with_msgspec_alone() -> None:
-    names = [name for name in modules() if room_of(name) == "wire" and name not in NEED_MORE]
+    names = [name for name in modules() if subpackage_of(name) == "wire" and name not in NEED_MORE]
     installed = loaded(f"import {', '.join(names)}", "")
     # msgspec takes typing_extensions where it is there.
     assert installed <= {"msgspec", "pybase64", "typing_extensions", "mmraw_protocol"}

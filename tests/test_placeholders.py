@@ -8,7 +8,7 @@ import pytest
 from mmraw_protocol import MMRawError, PlaceholderRange
 from mmraw_protocol.conversation.placeholders import (
     check_placeholder_tokens,
-    check_spans,
+    check_placeholders,
     image_tokens,
     span_texts,
 )
@@ -36,15 +36,15 @@ def code_of(
 ) -> tuple[str, str]:
     """The code that refuses, and its path."""
     with pytest.raises(MMRawError) as caught:
-        check_spans(tokens, rows, **options)
+        check_placeholders(tokens, rows, **options)
     return caught.value.code, caught.value.path
 
 
 def test_spans_of_one_token_hold_it_alone() -> None:
     prompt = [1, PAD, PAD, 2, PAD]
-    check_spans(prompt, places((1, 2), (4, 1)))
-    check_spans(prompt, places((1, 2), (4, 1)), pad_token_id=PAD)
-    check_spans(None, places((1, 2), (400, 1)))
+    check_placeholders(prompt, places((1, 2), (4, 1)))
+    check_placeholders(prompt, places((1, 2), (4, 1)), pad_token_id=PAD)
+    check_placeholders(None, places((1, 2), (400, 1)))
     second = "$.mm_placeholders.image[1]"
     assert code_of(prompt, places((1, 2), (3, 1))) == ("span_mismatch", second)
     assert code_of(prompt, places((1, 2), (2, 1))) == ("placeholder_invalid", second)
@@ -55,8 +55,8 @@ def test_spans_of_one_token_hold_it_alone() -> None:
 def test_a_span_with_row_ends_is_that_of_its_image() -> None:
     prompt = [1, *ROWS, PAD, END, 2]
     rows = places((1, 8), (9, 2))
-    check_spans(prompt, rows, spans=texts((2, 3), (1, 1)))
-    check_spans(prompt, rows, spans=texts((2, 3), (1, 1)), pad_token_id=PAD)
+    check_placeholders(prompt, rows, spans=texts((2, 3), (1, 1)))
+    check_placeholders(prompt, rows, spans=texts((2, 3), (1, 1)), pad_token_id=PAD)
     # Without the texts the pad alone is expected, and as many tokens may have another shape.
     first = "$.mm_placeholders.image[0]"
     assert code_of(prompt, rows) == ("span_mismatch", first)
@@ -77,7 +77,7 @@ def test_a_span_with_row_ends_is_that_of_its_image() -> None:
     ids=["no break", "no end", "two ends", "another token", "pads alone"],
 )
 def test_tokens_that_differ_in_text_differ_in_id(span: list[int]) -> None:
-    check_spans(ROWS, places((0, 8)), spans=texts((2, 3)))
+    check_placeholders(ROWS, places((0, 8)), spans=texts((2, 3)))
     assert code_of(span, places((0, 8)), spans=texts((2, 3)))[0] == "span_mismatch"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tokens import PAD
 
 from mmraw_protocol import Materializer, MMRawError, open_store, parse_features
-from mmraw_protocol.conversation.placeholders import check_spans
+from mmraw_protocol.conversation.placeholders import check_placeholders
 from mmraw_protocol.integrations.vllm.errors import features_error
 
 
@@ -17,7 +17,7 @@ def see(materializer: Materializer, request: dict[str, Any]) -> str:
     features = parse_features(request["features"])
     prompt = request["token_ids"]
     for modality, places in features.mm_placeholders.items():
-        check_spans(prompt, places, pad_token_id=PAD, modality=modality)
+        check_placeholders(prompt, places, pad_token_id=PAD, modality=modality)
     pixels = b""
     for slot in features.slots():
         pixels = materializer.materialize(

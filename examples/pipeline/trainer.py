@@ -8,7 +8,7 @@ from typing import Any
 from tokens import PAD
 
 from mmraw_protocol import Materializer, MMRawError, open_store, parse_features
-from mmraw_protocol.conversation.placeholders import check_spans
+from mmraw_protocol.conversation.placeholders import check_placeholders
 
 
 def batches(rollouts: str, materializer: Materializer) -> Iterator[dict[str, Any]]:
@@ -18,7 +18,7 @@ def batches(rollouts: str, materializer: Materializer) -> Iterator[dict[str, Any
             row = json.loads(line)
             features = parse_features(row["features"])
             for modality, places in features.mm_placeholders.items():
-                check_spans(row["prompt_ids"], places, pad_token_id=PAD, modality=modality)
+                check_placeholders(row["prompt_ids"], places, pad_token_id=PAD, modality=modality)
             images = [
                 (slot.placeholder, materializer.materialize(slot.ref, mm_hash=slot.mm_hash))
                 for slot in features.slots()

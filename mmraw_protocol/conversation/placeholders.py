@@ -18,7 +18,7 @@ __all__ = [
     "ImageTokens",
     "TokenIds",
     "check_placeholder_tokens",
-    "check_spans",
+    "check_placeholders",
     "image_tokens",
     "span_texts",
     "stray_tokens",
@@ -141,7 +141,7 @@ def span_texts(family: str, payload: Any, adapter: Adapter | None = None) -> lis
     return texts if len(set(texts)) > 1 else None
 
 
-def check_spans(
+def check_placeholders(
     token_ids: Sequence[int] | None,
     placeholders: Sequence[PlaceholderRange],
     *,
@@ -199,8 +199,8 @@ def check_placeholder_tokens(
     Args:
         token_ids: The whole prompt; None if it is not at hand, and only order is checked.
         placeholders: The ranges by modality, as in a features body.
-        pad_token_id: As for `check_spans`.
-        spans: As for `check_spans`, by modality.
+        pad_token_id: As for `check_placeholders`.
+        spans: As for `check_placeholders`, by modality.
         tokens: Ids of the family (`image_tokens`); None knows the placeholder token alone: that of
             `pad_token_id`, and what the placeholders begin with.
 
@@ -209,7 +209,9 @@ def check_placeholder_tokens(
     """
     for modality, ranges in placeholders.items():
         texts = None if spans is None else spans[modality]
-        check_spans(token_ids, ranges, pad_token_id=pad_token_id, modality=modality, spans=texts)
+        check_placeholders(
+            token_ids, ranges, pad_token_id=pad_token_id, modality=modality, spans=texts
+        )
         if tokens is not None and token_ids is not None:
             _check_around(token_ids, ranges, tokens, modality)
     if token_ids is None:

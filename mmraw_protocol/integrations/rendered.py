@@ -17,7 +17,7 @@ from ..conversation.messages import (
     own_adapter,
     pack_images,
 )
-from ..conversation.placeholders import check_spans
+from ..conversation.placeholders import check_placeholders
 from ..conversation.reading import read_conversation
 from ..families import Adapter, Layout, grid_key
 from ..families.readings import answers_of, differs
@@ -135,7 +135,7 @@ def attach(
     data = rendered.multi_modal_data
     items, ranges, hashes = _slots(data)
     tokens: Sequence[int] = rendered.token_ids
-    check_spans(tokens, ranges)
+    check_placeholders(tokens, ranges)
     fresh = [index for index, item in enumerate(items) if not _is_raw(item)]
     images = _in_prompt(rendered, packed, [ranges[index] for index in fresh], allow_dropped)
     for index, image in zip(fresh, images, strict=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-#: reader: new readers refuse old documents. writer: old readers refuse new documents.
+#: reader: new readers reject old documents. writer: old readers reject new documents.
 Breaks = Literal["none", "reader", "writer", "both"]
 
 
@@ -41,7 +41,7 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("definition-removed", "none", "a definition is gone; what referred to it is listed apart"),
     ("documentation-changed", "none", "a title, description, example or hint"),
     # fields of closed objects
-    ("field-added-optional", "writer", "old readers refuse a field that they do not know"),
+    ("field-added-optional", "writer", "old readers reject a field that they do not know"),
     ("field-added-required", "both", "old documents lack it, old readers do not know it"),
     ("field-removed-optional", "reader", "old documents may carry it, new readers do not know it"),
     ("field-removed-required", "both", "old documents carry it, old readers ask for it"),
@@ -77,7 +77,7 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("variant-removed", "writer", "a family is no longer built in: any payload passes now"),
     ("variants-changed", "both", "the variants changed in another way"),
     # annotations that readers act on
-    ("dialect-added", "writer", "old readers refuse a dialect that they do not know"),
+    ("dialect-added", "writer", "old readers reject a dialect that they do not know"),
     ("dialect-removed", "reader", "a dialect is no longer read"),
     ("dialect-changed", "both", "prefix, encoding, segments, family or fingerprint scheme"),
     ("dialect-writing-changed", "none", "whether a dialect is written; both sides read it"),
@@ -85,7 +85,7 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("fingerprint-changed", "both", "layout parameters or their order: fingerprints differ"),
     ("opaque-changed", "both", "whether the rules of opaque payloads hold"),
     ("limit-name-changed", "both", "another limit holds, or none"),
-    ("error-of-field-changed", "none", "a refusal has another code; what is refused stays"),
+    ("error-of-field-changed", "none", "a refusal has another code; what is rejected stays"),
     ("attribute-changed", "none", "the name in generated code; nothing on the wire"),
     # tables
     ("error-added", "none", "a new error code"),
@@ -94,12 +94,12 @@ _TABLE: tuple[tuple[str, Breaks, str], ...] = (
     ("error-text-changed", "none", "meaning, cause or remedy: read whether the meaning stays"),
     ("limit-added", "reader", "old documents may be beyond it"),
     ("limit-removed", "writer", "old readers keep to it"),
-    ("limit-raised", "writer", "old readers refuse beyond the old limit"),
+    ("limit-raised", "writer", "old readers reject beyond the old limit"),
     ("limit-lowered", "reader", "old documents may be beyond it"),
     ("limit-unit-changed", "both", "the number counts something else"),
     ("modality-refused", "reader", "a modality is rejected by name"),
     ("modality-carried", "writer", "a modality is no longer rejected by name"),
-    ("modality-changed", "both", "what a refused modality is recognized by"),
+    ("modality-changed", "both", "what a rejected modality is recognized by"),
 )  # fmt: skip
 
 #: Every rule by its id.

@@ -303,7 +303,7 @@ def allowed_fields(error: MMRawError) -> list[str]:
 
 
 def check_opaque_payload(value: Any, path: str, limits: Limits) -> None:
-    """A payload of an unlisted family: a JSON object within limits, without processed tensors.
+    """An opaque payload: a JSON object within limits, without processed tensors.
 
     Its canonical text counts, not the received one, so that everything readable is writable.
 

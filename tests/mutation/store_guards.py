@@ -17,14 +17,14 @@ GUARDS = [
         ENTRIES,
         "os.O_NONBLOCK | os.O_NOFOLLOW |",
         "os.O_NONBLOCK |",
-        "tests/test_assets.py -k no_regular",
+        "tests/test_local_store.py -k no_regular",
     ),
     Guard(
         "reads never wait for a FIFO",
         ENTRIES,
         "_READ = os.O_RDONLY | os.O_NONBLOCK |",
         "_READ = os.O_RDONLY |",
-        "tests/test_assets.py -k fifo",
+        "tests/test_local_store.py -k fifo",
         seconds=HANGS,
     ),
     Guard(
@@ -32,7 +32,7 @@ GUARDS = [
         ENTRIES,
         "if stat.S_ISREG(status.st_mode):",
         "if True:",
-        "tests/test_assets.py -k no_regular",
+        "tests/test_local_store.py -k no_regular",
     ),
     Guard(
         "temporary names are new",
@@ -46,14 +46,14 @@ GUARDS = [
         DISK,
         "open_above(name, DIRECTORY | os.O_NOFOLLOW,",
         "open_above(name, DIRECTORY,",
-        "tests/test_assets.py -k below_the_root",
+        "tests/test_local_store.py -k below_the_root",
     ),
     Guard(
         "the root is held open",
         LOCAL,
         'open_above(".", disk.DIRECTORY, dir_fd=self._root.number)',
         "open_above(self.root, disk.DIRECTORY)",
-        "tests/test_assets.py -k leads_to_later",
+        "tests/test_local_store.py -k leads_to_later",
     ),
     Guard(
         "files reach the disk",
@@ -67,7 +67,7 @@ GUARDS = [
         ENTRIES,
         "return found == data",
         "return found is not None",
-        "tests/test_assets.py -k corrupt_object",
+        "tests/test_local_store.py -k corrupt_object",
     ),
     Guard(
         "failures leave nothing",
@@ -81,14 +81,14 @@ GUARDS = [
         LOCAL,
         "return verify_object(data, raw_image_id)",
         "return data",
-        "tests/test_assets.py -k older_writers",
+        "tests/test_local_store.py -k older_writers",
     ),
     Guard(
         "sizes are bounded",
         ENTRIES,
         "if len(data) > most:",
         "if False:",
-        "tests/test_assets.py -k sizes_are_bounded",
+        "tests/test_local_store.py -k sizes_are_bounded",
     ),
     Guard(
         "the outer hash",

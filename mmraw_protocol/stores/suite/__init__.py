@@ -1,4 +1,4 @@
-"""The rules that every asset store keeps, as checks that any store can be put through.
+"""The rules that every store keeps, as checks that any store can be put through.
 
 For the author of a store of one's own, in one line:
 
