@@ -50,6 +50,7 @@ def test_spans_of_one_token_hold_it_alone() -> None:
     assert code_of(prompt, places((1, 2), (2, 1))) == ("placeholder_invalid", second)
     assert code_of(prompt, places((1, 2), (4, 2))) == ("placeholder_invalid", second)
     assert code_of(prompt, places((1, 2)), pad_token_id=1)[0] == "span_mismatch"
+    assert code_of(None, places((-1, 1))) == ("placeholder_invalid", "$.mm_placeholders.image[0]")
 
 
 def test_a_span_with_row_ends_is_that_of_its_image() -> None:
