@@ -4,7 +4,6 @@ import copy
 from typing import Any
 
 import httpx
-from described import fields_of
 from exchange import GENERATE, RUN, TOKENS, Messages, image_part, render
 from pictures import KINDS, picture
 from server import VllmServer
@@ -12,6 +11,7 @@ from server import VllmServer
 from mmraw_protocol import RawMMRef, format_ref
 from mmraw_protocol.families import Adapter
 from mmraw_protocol.stores import LocalStore
+from tests.described_refs import ref_of
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -42,7 +42,7 @@ class Urls:
     def fields(self, data: bytes, **changes: Any) -> RawMMRef:
         """A stored ref, with some fields changed."""
         source = {"raw_image_id": self.store.put(data)}
-        return RawMMRef(**(fields_of(self.adapter, data, RUN) | source | changes))
+        return ref_of(self.adapter, data, **({"run_id": RUN} | source | changes))
 
     def ref(self, data: bytes, **changes: Any) -> str:
         """Its text."""

@@ -17,16 +17,16 @@ from typing import Any
 from unittest import mock
 
 from checkpoints import make_glm5_next, make_internvl_chat, make_kimi, make_nemotron, make_qwen3_5
-from described import fields_of
 from PIL import Image
 from published_kimi import PublishedKimi
 from tiny_models import make_qwen3_vl
 from tiny_processors import make_gemma4, make_glm4v, make_internvl, make_mistral3
 
-from mmraw_protocol import RawMMRef, format_ref
+from mmraw_protocol import format_ref
 from mmraw_protocol.families import Adapter, get_adapter
 from mmraw_protocol.integrations.serving.ref_images import RefImages
 from mmraw_protocol.stores import LocalStore
+from tests.described_refs import ref_of
 
 RUN = "exp42"
 
@@ -80,9 +80,8 @@ class Model:
 
     def ref(self, data: bytes, *, inline: bool = False, **changes: Any) -> str:
         """A ref of an encoded image."""
-        fields = fields_of(self.adapter, data, RUN)
         source = {"raw_uri": data_url(data)} if inline else {"raw_image_id": self.store.put(data)}
-        return format_ref(RawMMRef(**{**fields, **source, **changes}))
+        return format_ref(ref_of(self.adapter, data, **({"run_id": RUN} | source | changes)))
 
     def prompt(self, images: int) -> str:
         """A text with places of so many images."""
