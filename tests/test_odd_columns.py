@@ -1,7 +1,7 @@
 """Columns that other writers make and Python cannot say, as inspect and data sets read them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import samples
@@ -9,6 +9,7 @@ from test_archives import report
 
 from mmraw_protocol import MMRawError, convert_ref
 from mmraw_protocol.cli import main
+from mmraw_protocol.files.batches import convert_batch
 from mmraw_protocol.integrations.indexed_rows import indexed_rows
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -98,3 +99,25 @@ def test_blanks_may_stand_before_json_in_a_column(
     assert row["converted"] == 1
     new = parquet.read_table(file)["x"].cast("string")[0].as_py()
     assert new == text % convert_ref(OLD, "v3")
+
+
+@pytest.mark.parametrize("text", ["string", "string_view", "binary_view"])
+def test_lists_of_a_fixed_size_may_be_null_and_nested(text: str) -> None:
+    inner = pa.list_(pa.field("item", getattr(pa, text)(), nullable=False), 2)
+    kind = pa.list_(pa.field("item", inner), 2)
+    rows = [[["a", "b"], None], None, [["c", OLD], [UNKNOWN, OLD]]]
+    values: Any = rows if text != "binary_view" else as_bytes(rows)
+    batch = pa.record_batch({"x": pa.array([None, *values], kind).slice(1)})
+    found = convert_batch(batch, to="v3")
+    found.rows.validate(full=True)
+    assert found.rows.schema.equals(batch.schema)
+    assert str(found.rows["x"].to_pylist()) == str(values).replace(OLD, convert_ref(OLD, "v3"))
+    (refusal,) = (one for one in found.results.to_pylist() if one["code"])
+    assert (refusal["row"], refusal["path"]) == (2, "$[1][0]")
+
+
+def as_bytes(value: Any) -> Any:
+    """Lists with bytes in place of text."""
+    if isinstance(value, list):
+        return [as_bytes(one) for one in cast("list[Any]", value)]
+    return value.encode() if value else None

@@ -94,9 +94,7 @@ def _rewritten(array: Any, rewrite: Rewrite, column: str, key: str, place: Place
     if types.is_struct(kind):
         return _struct(array, rewrite, column, place)
     if types.is_fixed_size_list(kind):
-        listed = array.cast(arrow.list_(kind.field(0)))
-        new = _list(listed, rewrite, column, key, place)
-        return array if new is listed else new.cast(kind)
+        return _fixed_list(array, rewrite, column, key, place)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
         return _list(array, rewrite, column, key, place)
     raise not_read(kind, "rewritten")
@@ -144,6 +142,21 @@ def _list(array: Any, rewrite: Rewrite, column: str, key: str, place: Place) -> 
         return arrow.MapArray.from_arrays(offsets, entries.field(0), new, kind, mask=mask)
     made = arrow.LargeListArray if is_large else arrow.ListArray
     return made.from_arrays(offsets, new, type=kind, mask=mask)
+
+
+def _fixed_list(array: Any, rewrite: Rewrite, column: str, key: str, place: Place) -> Any:
+    size = array.type.list_size
+
+    def within(index: int) -> tuple[int, str]:
+        row, path = place(index // size)
+        return row, f"{path}[{index % size}]"
+
+    # Lists that are null have items, too: null ones.
+    old = array.values.slice(array.offset * size, len(array) * size)
+    new = _rewritten(old, rewrite, column, key, within)
+    if new is old:
+        return array
+    return arrow.FixedSizeListArray.from_arrays(new, type=array.type, mask=array.is_null())
 
 
 def _of_type(values: Sequence[bytes | None], kind: Any) -> Any:
