@@ -37,6 +37,22 @@ def test_refs_of_every_dialect_are_found(dialect: str, store: LocalStore, tmp_pa
     assert list(found.mentions.values()) == [(str(file), 1)]
 
 
+@pytest.mark.parametrize("start", ["", "\n \n", " "])
+def test_documents_over_many_lines_are_read_to_the_end(
+    start: str, store: LocalStore, tmp_path: Path
+) -> None:
+    """As `jq` prints the rows of a file; what follows no document ends the collection."""
+    file = tmp_path / "rollouts.json"
+    rows = [{"a": [ref_to(image(n))]} for n in range(3)]
+    text = start + "\n".join(json.dumps(row, indent=2) for row in rows)
+    file.write_text(text + "\n")
+    found = read_references([file], store)
+    assert (found.refs, len(found.mentions), found.problems) == (3, 3, [])
+    for broken in (text[:-1], f"{text}\nx", text + "{"):
+        file.write_text(broken)
+        assert [one.code for one in read_references([file], store).problems] == ["invalid_json"]
+
+
 NAME = name_of(image(0))
 
 

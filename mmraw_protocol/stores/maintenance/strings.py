@@ -1,4 +1,4 @@
-"""Every string of a file of JSON: a document on each line, or one document over many lines."""
+"""Every string of a file of JSON: a document on each line, or documents over many lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Text(NamedTuple):
 def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
     """Every string and key at any depth, duplicate keys included.
 
-    A line that begins like a ref is one, without quotes.
+    Where the first line is no document, the documents stand over many lines. A line that begins
+    like a ref is one, without quotes.
 
     Args:
         read_line: Gives a line with its end, cut at so many bytes; nothing at the end of the file.
@@ -40,18 +41,20 @@ def strings_in(read_line: Callable[[int], bytes]) -> Iterator[Text]:
     Raises:
         MMRawError: invalid_json, invalid_encoding, limit_exceeded.
     """
-    number = 0
+    number, is_first = 0, True
     while data := read_line(MOST_BYTES):
         number += 1
         if not data.strip():
             continue
-        document = _parse(data)
-        if document is _BROKEN and number == 1:
-            document = _parse(_rest(data, read_line))
-        if document is _BROKEN:
+        documents = _parse(data)
+        if documents is None and is_first:
+            documents = _parse(_rest(data, read_line), many=True)
+        if documents is None:
             message = f"expected JSON in the document of line {number}, got other text"
             raise MMRawError("invalid_json", message)
-        yield from strings_in_value(document, number)
+        is_first = False
+        for document in documents:
+            yield from strings_in_value(document, number)
 
 
 def strings_in_rows(file: RowFile) -> Iterator[Text]:
@@ -82,11 +85,11 @@ def strings_of(text: str, line: int) -> Iterator[Text]:
 
     What is not JSON as a whole may hold JSON strings all the same: a line of a log.
     """
-    document: Any = _BROKEN
+    documents: list[Any] | None = None
     with contextlib.suppress(MMRawError):
-        document = _parse(text.encode("utf-8", "replace"))
-    if document is not _BROKEN:
-        yield from strings_in_value(document, line)
+        documents = _parse(text.encode("utf-8", "replace"))
+    if documents is not None:
+        yield from strings_in_value(documents, line)
         return
     for match in _STRING.finditer(text):
         with contextlib.suppress(ValueError):
@@ -110,26 +113,37 @@ class _Pairs(list[tuple[str, Any]]):
     """An object with all its pairs, in order."""
 
 
-_BROKEN = object()
+_decoder = json.JSONDecoder(object_pairs_hook=_Pairs)
+_SPACE = re.compile(r"[ \t\r\n]*")
 #: A JSON string with an escape in it.
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)+"')
 
 
-def _parse(data: bytes) -> Any:
+def _parse(data: bytes, *, many: bool = False) -> list[Any] | None:
+    """The document of a text, or several one behind the other; None if it is no JSON."""
     code: ErrorCode = "invalid_encoding"
     text = ""
     try:
         text = data.decode("utf-8")
         if text.startswith("mmraw:"):
-            return text.strip()
-        return json.loads(text, object_pairs_hook=_Pairs)
+            return [text.strip()]
+        return [*_documents(text)] if many else [_decoder.decode(text)]
     except UnicodeDecodeError:
         message = "expected UTF-8, got another byte"
     except RecursionError:
         code, message = "limit_exceeded", "expected JSON that is not nested so deeply"
     except ValueError:
-        return _BROKEN
+        return None
     raise MMRawError(code, message)
+
+
+def _documents(text: str) -> Iterator[Any]:
+    at = len(text) - len(text.lstrip())
+    while at < len(text):
+        document, end = _decoder.raw_decode(text, at)
+        yield document
+        space = _SPACE.match(text, end)
+        at = space.end() if space else end
 
 
 def strings_in_value(document: Any, line: int) -> Iterator[Text]:
