@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from ..stores.names import sniff_extension
 from ..wire.errors import MMRawError
 from .remote import is_url, names_below, open_remote, state_of
 
@@ -18,7 +17,7 @@ from .remote import is_url, names_below, open_remote, state_of
 STATE = "state.json"
 _INFO = "dataset_info.json"
 _SPLITS = "dataset_dict.json"
-#: How the names of pictures end in object stores, where looking into each takes a request.
+#: How the names of pictures end: a run may have millions, and to look into each takes long.
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
 
@@ -39,7 +38,7 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
 
     The URL of an object store that ends in a slash is a folder. A URL may be a pattern, too, except
     in the name of the bucket. Hidden files, and those of hidden folders, are left out, and so are
-    pictures (in object stores by their names): those of a run are below it.
+    pictures, by their names: those of a run are below it.
 
     Args:
         arguments: Paths, patterns, URLs, or -.
@@ -65,9 +64,13 @@ def expanded(arguments: Sequence[str], *, descriptions: bool = False) -> list[Na
             found.append(Named(argument))
             continue
         paths = [(os.path.join(folder, name), name) for name in _files_below(folder, pattern)]
-        files = ((path, name) for path, name in paths if os.path.isfile(path))
-        found += [Named(path, Path(name)) for path, name in files if not _is_picture(path)]
+        found += [Named(path, Path(name)) for path, name in paths if os.path.isfile(path)]
+    found = [one for one in found if one.within is None or not _is_picture(one.path)]
     return found if descriptions else _without_descriptions(found)
+
+
+def _is_picture(path: str) -> bool:
+    return path.lower().endswith(_PICTURES)
 
 
 def _files_below(folder: str, pattern: list[str]) -> list[str]:
@@ -94,12 +97,6 @@ def _files_below(folder: str, pattern: list[str]) -> list[str]:
     return sorted(found)
 
 
-def _is_picture(path: str) -> bool:
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        return sniff_extension(file.read(12)) != "img"
-    return False
-
-
 def _objects(url: str) -> list[Named]:
     """The objects that a URL names."""
     folder, pattern = url, ["**"]
@@ -110,7 +107,6 @@ def _objects(url: str) -> list[Named]:
     elif not url.endswith("/"):
         return [Named(url)]
     names = [name for name in names_below(folder) if _fits(name.split("/"), pattern)]
-    names = [name for name in names if not name.lower().endswith(_PICTURES)]
     return [Named(folder + name, Path(name)) for name in names]
 
 
