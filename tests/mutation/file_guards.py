@@ -8,7 +8,7 @@ ROW_TESTS = "tests/test_indexed_rows.py"
 CHECK_TESTS, PACK_TESTS = "tests/test_checking.py", "tests/test_msgpack_files.py"
 EMPTY_TESTS = "tests/test_nothing_found.py"
 
-TABLE_TESTS = "tests/test_tables.py"
+TABLE_TESTS, FORM_TESTS = "tests/test_tables.py", "tests/test_table_forms.py"
 PATTERN, PATTERN_TESTS = f"{WIRE}/ref_pattern.py", "tests/test_ref_patterns.py"
 
 GUARDS = [
@@ -172,5 +172,47 @@ GUARDS = [
         "is_proven = bool(self.objects and (named or self.mentions))",
         "is_proven = True",
         EMPTY_TESTS,
+    ),
+    Guard(
+        "streams end where the file does",
+        f"{WIRE}/rows.py",
+        "if self.file.read(1):",
+        "if False:",
+        f"{FORM_TESTS} -k one_behind",
+    ),
+    Guard(
+        "Arrow files have one dictionary",
+        "mmraw_protocol/files/tables.py",
+        "last = self._with_dictionary_of(last, batch)",
+        "last = batch",
+        f"{FORM_TESTS} -k dictionaries",
+    ),
+    Guard(
+        "the last line is checked where following ends",
+        "mmraw_protocol/cli/validate.py",
+        "if is_document(lines.rest):",
+        "if False:",
+        "tests/test_following.py -k without_end",
+    ),
+    Guard(
+        "numbers that are not finite stand in JSON in strings",
+        "mmraw_protocol/files/lines.py",
+        "if not is_read and _NOT_FINITE.search(text):",
+        "if False:",
+        "tests/test_nested.py -k not_finite",
+    ),
+    Guard(
+        "documents over many lines are checked each",
+        "mmraw_protocol/files/checking.py",
+        "return [one for one in found if one[1].strip()]",
+        "return [(1, data)]",
+        f"{CHECK_TESTS} -k over_many_lines",
+    ),
+    Guard(
+        "patterns without files are not passed over",
+        "mmraw_protocol/cli/seen.py",
+        "if 0 < len(without) < len(named) and not args.allow_empty:",
+        "if False:",
+        "tests/test_named_files.py -k beside_one",
     ),
 ]
