@@ -193,6 +193,20 @@ def test_inspect_reads_lines_of_json_between_lines_of_text(
     assert [one["ok"] for one in found["things"]] == [False, True]
 
 
+def test_inspect_reads_documents_over_many_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several of them, as `jq` prints the rows of a file, have the verdict of `validate`."""
+    file = tmp_path / "rollouts.json"
+    rows = [{"item": samples.envelope()}, {"refs": [REF]}, [[REF]]]
+    file.write_text("\n".join(json.dumps(row, indent=1) for row in rows))
+    assert report(capsys, "validate", file)["checked"] == {"envelope": 1, "ref": 2}
+    found = report(capsys, "inspect", file)["things"]
+    assert [one["kind"].split(",")[0] for one in found] == ["envelope", "ref", "ref"]
+    lines = file.read_text().split("\n")
+    assert all(REF in lines[one["line"] - 1] for one in found[1:])
+
+
 def test_a_long_line_of_many_refs_takes_no_more_time_than_short_ones() -> None:
     line = "é" * (3 << 20) + f" {BAD}" * 3000
     start = time.process_time()

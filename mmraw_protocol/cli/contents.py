@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
+from ..files.checking import documents_in_text
 from ..files.lines import is_text, opens_json
 from ..files.texts import find_refs
 from ..files.validation import LISTS, is_placed_array, kind_of, list_kind, value_in
@@ -99,7 +100,7 @@ def _without_refs(text: str, failed: MMRawError) -> MMRawError:
 
 
 def _documents(text: str) -> list[tuple[int, Any]]:
-    """(line, value) of one document, or of lines: of JSON, and the text between them.
+    """(line, value) of one document, of several over many lines, or of lines: of JSON, and of text.
 
     Raises:
         MMRawError: what `parse_json` raises of the whole text.
@@ -114,6 +115,10 @@ def _documents(text: str) -> list[tuple[int, Any]]:
         rows = [(number, _value(line)) for number, line in enumerate(_lines(text), 1) if line]
         if len(rows) > 1 and not all(isinstance(value, _Text) for _, value in rows):
             return rows
+    with contextlib.suppress(MMRawError):
+        parts = documents_in_text(text.encode("utf-8", "replace"))
+        if len(parts) > 1:
+            return [(number, parse_json(part)) for number, part in parts]
     raise failed
 
 

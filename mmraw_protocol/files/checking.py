@@ -136,7 +136,7 @@ def _check_whole(reader: LineReader, checked: Counts, verifier: Verifier) -> Non
         size += len(data)
     data = b"".join(parts)
     if size <= LONGEST_LINE:
-        for line, document in _documents(data):
+        for line, document in documents_in_text(data):
             _check_lines_of(document, line, checked, verifier)
         return
     reader.unread(data, 1)
@@ -144,7 +144,7 @@ def _check_whole(reader: LineReader, checked: Counts, verifier: Verifier) -> Non
         checked.add(line, finding)
 
 
-def _documents(data: bytes) -> list[tuple[int, bytes]]:
+def documents_in_text(data: bytes) -> list[tuple[int, bytes]]:
     """(line, text) of documents one behind the other; one with a fault reaches to the end."""
     if is_document(data):
         return [(1, data)]
