@@ -117,7 +117,7 @@ class Engine:
         """The Dataset of a folder, and what the work on it is reported."""
         if form == LINES:
             return self.work.read_lines(str(folder)), {"documents": ["line"]}
-        return import_module("ray.data").read_parquet(str(folder)), {}
+        return self.work.read_rows(str(folder)), {}
 
 
 def migrate(engine: Engine, folder: Path, size: int, kill: float | None) -> Watch:

@@ -210,8 +210,8 @@ def _started(args: argparse.Namespace) -> Generator[Any, None, None]:
             engine.shutdown()
     if failed is not None:
         if failed.code == "source_unavailable" and failed.path.startswith("$["):
-            texts, _ = _by_form(_sources(args.files))
-            _name(texts[int(failed.path[2:-1])].path, "broken or cut off")
+            texts, tables = _by_form(_sources(args.files))
+            _name([*texts, *tables][int(failed.path[2:-1])].path, "broken or cut off")
         raise failed
 
 
@@ -265,50 +265,15 @@ def _datasets(
             message = "expected JSON lines or Parquet with Ray, got another form in a file"
             raise MMRawError("unsupported_option", message)
     lines = import_module("mmraw_protocol.integrations.ray.lines")
+    rows = import_module("mmraw_protocol.integrations.ray.tables")
     found: list[tuple[Any, dict[str, Any]]] = []
     if texts:
         found.append((lines.lines_of(texts), {"keep": ("file", "start"), "documents": ("line",)}))
     if tables:
-        found.append(_table_rows(tables, keep, places))
+        ds = rows.rows_of(tables, first=len(texts), places=places)
+        names = dict.fromkeys(["file", *keep] if places else keep)
+        found.append((ds, {"keep": tuple(names), "documents": ()}))
     return found
-
-
-def _table_rows(
-    tables: Sequence[str], keep: Sequence[str], places: bool
-) -> tuple[Any, dict[str, Any]]:
-    endings = [os.path.splitext(one)[1].removeprefix(".") for one in tables]
-    if "" in endings:
-        _name(tables[endings.index("")], "Parquet, but its name has no ending such as .parquet")
-        # Ray would leave it out.
-        message = "expected a name with an ending for each file of Parquet with Ray"
-        raise MMRawError("unsupported_option", message)
-    # Names of folders are no columns.
-    options: dict[str, Any] = {"partitioning": None, "file_extensions": sorted({*endings})}
-    read = import_module("ray.data").read_parquet
-    ds: Any = None
-    with contextlib.suppress(OSError, ValueError):
-        ds = read(tables, **options)
-    if ds is None:
-        _name_broken(tables)
-        message = "expected whole Parquet files, got one that is broken or cut off"
-        raise MMRawError("source_unavailable", message)
-    if places and {"path", "file"}.isdisjoint(ds.schema().names):
-        ds = read(tables, include_paths=True, **options).rename_columns({"path": "file"})
-        keep = ["file", *keep]
-    return ds, {"keep": tuple(keep), "documents": ()}
-
-
-def _name_broken(tables: Sequence[str]) -> None:
-    lines = import_module("mmraw_protocol.integrations.ray.lines")
-    parquet = import_module("pyarrow.parquet")
-    for one in tables:
-        system, path = lines.located(one)
-        try:
-            with system.open_input_file(path) as file:
-                parquet.read_schema(file)
-        except (OSError, ValueError):
-            _name(one, "broken or cut off")
-            return
 
 
 def _name(file: str, fault: str) -> None:
@@ -316,10 +281,9 @@ def _name(file: str, fault: str) -> None:
     print(f"mmraw: {file}: {fault}", file=sys.stderr)
 
 
-def _by_form(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
-    """The files of lines, and the paths of those of Parquet."""
-    lines = import_module("mmraw_protocol.integrations.ray.lines")
-    tables = [lines.absolute(one.path) for one in sources if one.head[:4] == _PARQUET]
+def _by_form(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:
+    """The files of lines, and those of Parquet."""
+    tables = [one for one in sources if one.head[:4] == _PARQUET]
     return [one for one in sources if one.head[:4] != _PARQUET], tables
 
 

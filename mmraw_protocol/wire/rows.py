@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import IO, Any
 
 from .errors import MMRawError
@@ -73,8 +73,11 @@ class RowFile:
             message = "the Arrow stream has no end mark: it was cut off, or is still being written"
             raise MMRawError("source_unavailable", message)
 
-    def batches(self) -> Iterator[Any]:
-        """The rows in order. Reading raises what `readable` turns into MMRawError."""
+    def batches(self, groups: Collection[int] | None = None) -> Iterator[Any]:
+        """The rows in order, or those of some row groups of Parquet.
+
+        Reading raises what `readable` turns into MMRawError.
+        """
         if self.is_stream:
             yield from self._ipc
             if self.file.read(1):
@@ -91,7 +94,8 @@ class RowFile:
             self.ends.add(end)
             rows = _BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)
             size = min(max(rows, 1), _BATCH_ROWS)
-            yield from self.parquet.iter_batches(batch_size=size, row_groups=[index])
+            if groups is None or index in groups:
+                yield from self.parquet.iter_batches(batch_size=size, row_groups=[index])
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
     import mmraw_protocol.integrations.ray as mmraw_ray
 
-    done = mmraw_ray.convert(ray.data.read_parquet("s3://…/rollouts"), to="v3", run_id="exp42")
+    done = mmraw_ray.convert(mmraw_ray.read_rows("s3://…/rollouts"), to="v3", run_id="exp42")
     summary = done.write("s3://…/new", refused="s3://…/refused")
 
 Retries, back-pressure and spilling are Ray's: see its DataContext. Needs the extra `ray`.
@@ -10,6 +10,7 @@ Retries, back-pressure and spilling are Ray's: see its DataContext. Needs the ex
 
 from .lines import read_lines
 from .parts import Parts, Summary
+from .tables import read_rows
 from .work import Rewriting, convert, fsck, inline, offload, summary, validate
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "inline",
     "offload",
     "read_lines",
+    "read_rows",
     "summary",
     "validate",
 ]

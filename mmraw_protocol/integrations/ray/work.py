@@ -18,7 +18,15 @@ from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from .lines import absolute
-from .parts import BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
+from .parts import (
+    BATCH_ROWS,
+    INLINED_ROWS,
+    WRITE_MEMORY,
+    Form,
+    Parts,
+    Summary,
+    small_batches,
+)
 
 
 class Rewriting:
@@ -62,7 +70,7 @@ class Rewriting:
         places = absolute(out), absolute(refused)
         parts = Parts(self._work, *places, form, compression, self._most)
         parts.check()
-        self._ds.write_datasink(parts)
+        self._ds.write_datasink(parts, ray_remote_args={"memory": WRITE_MEMORY})
         return parts.summary
 
 

@@ -114,6 +114,32 @@ def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
     assert (checked.counts["ref"], sum(checked.refused.values())) == (100, 50)
 
 
+def test_every_row_is_read_once_with_the_schema_of_its_file(tmp_path: Path) -> None:
+    schema = pa.schema([("id", pa.int32()), ("text", pa.large_string())], {"made": "by a test"})
+    table = pa.table([list(range(1000)), [f"text {n}" for n in range(1000)]], schema=schema)
+    for name, rows in (("a.parquet", table), ("b", table.slice(0, 10)), ("c.parquet", table[:0])):
+        pq.write_table(rows, tmp_path / name, row_group_size=100)
+    size = (tmp_path / "a.parquet").stat().st_size
+    for task_bytes in (size, 1000, size // 7):
+        ds = mmraw_ray.read_rows([str(tmp_path)], task_bytes=task_bytes)
+        found, *_ = ds.iter_batches(batch_format="pyarrow", batch_size=None)
+        assert found.schema.equals(schema, check_metadata=True)
+        assert [row["id"] for row in ds.take_all()] == [*range(1000), *range(10)]
+
+
+def test_a_compressed_file_is_written_by_several_tasks(tmp_path: Path) -> None:
+    context = ray.data.DataContext.get_current()
+    lines = [json.dumps({"id": n, "ref": OLD, "pad": "x" * 2000}).encode() for n in range(4000)]
+    (tmp_path / "in.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines), 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "target_max_block_size", 2 << 20)
+        done = mmraw_ray.convert(mmraw_ray.read_lines(str(tmp_path)), to="v3", **DOCUMENTS)
+        out = tmp_path / "out"
+        summary = done.write(str(out), refused=str(tmp_path / "refused"), form="lines")
+    assert summary.parts >= 3
+    assert lines_in(out) == [line.replace(OLD.encode(), NEW.encode()) for line in lines]
+
+
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
     died = tmp_path / "died"
 

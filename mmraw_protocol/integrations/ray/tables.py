@@ -1,0 +1,95 @@
+"""Parquet as a Dataset of Ray: a task reads row groups one after the other, in small batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from ...files.columns import arrow
+from ...wire.errors import MMRawError
+from ...wire.rows import RowFile, readable
+from .lines import TASK_BYTES, Source, absolute, located, sources_of
+
+
+def read_rows(places: Sequence[str] | str, *, task_bytes: int = TASK_BYTES) -> Any:
+    """A Dataset of the rows of Parquet files; each keeps its schema.
+
+    Args:
+        places: Paths, folders, URLs.
+        task_bytes: The row groups of a longer file are read by several tasks.
+
+    Raises:
+        MMRawError: source_unavailable.
+    """
+    return rows_of(sources_of([places] if isinstance(places, str) else places), task_bytes)
+
+
+def rows_of(
+    sources: Sequence[Source],
+    task_bytes: int = TASK_BYTES,
+    *,
+    first: int = 0,
+    places: bool = False,
+) -> Any:
+    """The Dataset of files that were looked at.
+
+    The path of an error of one of them is its number: `$[2]`.
+
+    Args:
+        sources: The files.
+        task_bytes: As for `read_rows`.
+        first: The number of the first file.
+        places: Whether rows have a column `file`, unless they have one of that name.
+    """
+    data: Any = import_module("ray.data")
+    parts = [
+        {
+            "number": number,
+            "name": one.path if places else "",
+            "path": absolute(one.path),
+            "start": start,
+            "end": start + task_bytes,
+        }
+        for number, one in enumerate(sources, first)
+        for start in range(0, max(one.size, 1), task_bytes)
+    ]
+    items = data.from_items(parts, override_num_blocks=max(len(parts), 1))
+    return items.map_batches(_tables, batch_format="pyarrow", batch_size=1)
+
+
+def _tables(parts: Any) -> Iterator[Any]:
+    for part in parts.to_pylist():
+        system, path = located(part["path"])
+        failed: MMRawError | None = None
+        try:
+            with readable(), system.open_input_file(path) as file:
+                yield from _rows(RowFile(file), part)
+        except MMRawError as error:
+            failed = error
+        if failed is not None:
+            raise failed.with_path_prefix(f"$[{part['number']}]")
+
+
+def _rows(file: RowFile, part: dict[str, Any]) -> Iterator[Any]:
+    """The row groups that begin in a range of a file."""
+    metadata = file.parquet.metadata
+    begins = [_begin(metadata.row_group(index)) for index in range(metadata.num_row_groups)]
+    groups = [index for index, at in enumerate(begins) if part["start"] <= at < part["end"]]
+    yield _placed(file.schema.empty_table(), part["name"])
+    for batch in file.batches(groups):
+        yield _placed(arrow.Table.from_batches([batch]), part["name"])
+
+
+def _begin(group: Any) -> int:
+    """The first byte of a row group's data."""
+    columns = [group.column(index) for index in range(group.num_columns)]
+    pages = [(one.dictionary_page_offset, one.data_page_offset) for one in columns]
+    return min((at for page in pages for at in page if at is not None), default=0)
+
+
+def _placed(table: Any, name: str) -> Any:
+    if not name or "file" in table.schema.names:
+        return table
+    column = arrow.array([name] * len(table)).dictionary_encode()
+    return table.append_column("file", column)
