@@ -33,6 +33,8 @@ WRITE_MEMORY = 256 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
 Datasink: Any = required_module("ray.data", "ray", "for data sets of Ray").Datasink
+#: Ray's type for what Arrow has no type for.
+_PICKLED = "ray.data.arrow_pickled_object"
 _ENDINGS: dict[str | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
 
 
@@ -199,7 +201,14 @@ class Parts(Datasink):
 
 
 def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
-    """The rows of a table in batches that a process can hold rewritten."""
+    """The rows of a table in batches that a process can hold rewritten.
+
+    Raises:
+        MMRawError: unsupported_option (objects of Python, which Ray pickles).
+    """
+    if any(_PICKLED in str(kind) for kind in table.schema.types):
+        message = "expected values of one type in each column, got several, which Ray pickles"
+        raise MMRawError("unsupported_option", message)
     rows = BATCH_BYTES * len(table) // max(bytes_of(table), 1)
     return table.to_batches(max_chunksize=max(1, min(rows, most)))
 

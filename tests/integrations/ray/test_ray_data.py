@@ -140,6 +140,28 @@ def test_a_compressed_file_is_written_by_several_tasks(tmp_path: Path) -> None:
     assert lines_in(out) == [line.replace(OLD.encode(), NEW.encode()) for line in lines]
 
 
+def test_objects_that_ray_pickles_are_refused() -> None:
+    rows = [{"messages": [OLD]}, {"messages": [{"url": OLD}]}]
+    ds = ray.data.from_items(rows, override_num_blocks=1)
+    for results in (mmraw_ray.validate(ds), mmraw_ray.convert(ds, to="v3").results):
+        with pytest.raises(MMRawError, match="which Ray pickles"):
+            mmraw_ray.summary(results)
+
+
+def test_relative_paths_are_those_of_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text(json.dumps({"url": PICTURE}))
+    ds = mmraw_ray.read_lines("in.jsonl")
+    done = mmraw_ray.offload(ds, store=StoreSpec("images"), **DOCUMENTS)
+    done.write("out", refused="refused", form="lines")
+    assert [path.name for path in Path("out").iterdir()] == ["part-000000.jsonl"]
+    assert len(list(Path("images").iterdir())) == 1
+    with pytest.raises(MMRawError, match="expected a StoreSpec"):
+        mmraw_ray.inline(ds, store="images")
+
+
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
     died = tmp_path / "died"
 
