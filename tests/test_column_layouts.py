@@ -12,7 +12,14 @@ from test_batches import counts, refused, to_v3
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import StoreSpec
-from mmraw_protocol.files.batches import describe_batch, references_batch, validate_batch
+from mmraw_protocol.files.batches import (
+    convert_batch,
+    describe_batch,
+    inline_batch,
+    offload_batch,
+    references_batch,
+    validate_batch,
+)
 from mmraw_protocol.stores import LocalStore
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -176,6 +183,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "names as a string": (rows_of(pa.array([OLD])), {"documents": "x"}, "got a string"),
     "documents of lists": (rows_of(pa.array([[OLD]])), {"documents": ["x"]}, "got other values"),
 }
+
+
+def test_a_store_is_a_spec() -> None:
+    place: Any = "s3://bucket/images"
+    for work in (convert_batch, offload_batch, inline_batch, references_batch):
+        with pytest.raises(MMRawError, match="expected a StoreSpec as the store, got str"):
+            work(rows_of(pa.array([OLD])), store=place)
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -39,7 +39,7 @@ from .checked_rows import DATA_IMAGE, check_rows, decoded, rows_of
 from .columns import Place, check_columns, rewritten
 from .counts import Counts
 from .job import Job, Rewriter
-from .jobs import DATA_HEAD, ConvertJob, InlineJob, OffloadJob, StoreSpec
+from .jobs import DATA_HEAD, ConvertJob, InlineJob, OffloadJob, StoreSpec, checked_spec
 from .prefixes import may_be_json_text
 from .prose import rewrite_text
 from .reader import Block
@@ -170,7 +170,7 @@ def references_batch(
 def references_of(batch: Any, store: StoreSpec, *, documents: Names, limits: Limits) -> References:
     """What `read_references` finds in files; the line of a place is the row, from 0."""
     check_columns(batch, (), documents)
-    return references_in(_texts(batch, documents), open_once(store), limits=limits)
+    return references_in(_texts(batch, documents), open_once(checked_spec(store)), limits=limits)
 
 
 def describe_batch(

@@ -75,6 +75,18 @@ class StoreSpec(Shown, msgspec.Struct, frozen=True):
         return url_start(self.open())
 
 
+def checked_spec(store: StoreSpec) -> StoreSpec:
+    """The same.
+
+    Raises:
+        MMRawError: invalid_type (no StoreSpec, but for example a path).
+    """
+    if not isinstance(store, StoreSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
+        kind = type(store).__name__
+        raise MMRawError("invalid_type", f"expected a StoreSpec as the store, got {kind}")
+    return store
+
+
 class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Every string that is a ref becomes a ref of dialect `to`; see `convert_ref`."""
 
@@ -90,7 +102,7 @@ class ConvertJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def open(self) -> _Converting:
         """The rewriter."""
-        store = None if self.store is None else self.store.open()
+        store = None if self.store is None else checked_spec(self.store).open()
         return _Converting(
             RefConverter(
                 self.to, self.run_id, self.config, store, storage=self.storage, limits=self.limits
@@ -129,7 +141,8 @@ class OffloadJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def open(self) -> _Offloading:
         """The rewriter."""
-        return _Offloading(None if self.store is None else self.store.open(), self.limits)
+        store = None if self.store is None else checked_spec(self.store).open()
+        return _Offloading(store, self.limits)
 
 
 class _Offloading(MovingImages):
@@ -179,7 +192,7 @@ class InlineJob(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def open(self) -> _Inlining:
         """The rewriter."""
-        return _Inlining(self.store.open(), self.limits)
+        return _Inlining(checked_spec(self.store).open(), self.limits)
 
 
 class _Inlining(MovingImages):

@@ -12,7 +12,7 @@ import msgspec
 from ...files.batches import Rewritten, open_once, references_of, rewrite_batch, validate_batch
 from ...files.columns import arrow
 from ...files.job import Job
-from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec
+from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec, checked_spec
 from ...files.results import STORE_FAILS, Names, Results
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
@@ -121,10 +121,7 @@ def _for_workers(store: StoreSpec) -> StoreSpec:
     Raises:
         MMRawError: invalid_type.
     """
-    if not isinstance(cast(Any, store), StoreSpec):
-        kind = type(store).__name__
-        raise MMRawError("invalid_type", f"expected a StoreSpec as the store, got {kind}")
-    return msgspec.structs.replace(store, place=absolute(store.place))
+    return msgspec.structs.replace(checked_spec(store), place=absolute(store.place))
 
 
 def summary(results: Any) -> Summary:
