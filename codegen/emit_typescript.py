@@ -110,62 +110,75 @@ def _limits(model: Model) -> str:
     return "\n".join(out)
 
 
+_TEXT_TYPES = """\
+import type { ErrorCode } from "./errors.js";
+
+/** A definition of spec/: what it is, and its fields by their wire names. */
+export interface DefinitionText {
+  readonly schema: string;
+  readonly title: string;
+  readonly description: string;
+  readonly since: string;
+  readonly fields: { readonly [name: string]: FieldText };
+}
+
+/** A field: what it is, and what belongs there. */
+export interface FieldText {
+  readonly title: string;
+  readonly description: string;
+  readonly hint: string;
+  readonly required: boolean;
+  /** Of a layout parameter that is one number or true or false. */
+  readonly range?: Range;
+}
+
+/** The values that a layout parameter may have. */
+export interface Range {
+  readonly kind: "integer" | "number" | "boolean";
+  readonly nullable: boolean;
+  readonly least?: number;
+  readonly most?: number;
+  /** It is one of these, where there are some. */
+  readonly choices?: readonly number[];
+}
+
+/** One code: what it means, why it comes, what to do. */
+export interface ErrorText {
+  readonly meaning: string;
+  readonly cause: string;
+  readonly remedy: string;
+  readonly since: string;
+}
+"""
+
+
 def _texts(model: Model) -> str:
     """Emits texts for people as a module that programs without an interface need not load."""
-    out = [
-        header(
-            model,
-            "The meaning of every field and error code, for people.",
-            *RULES,
-            "errors.json",
-        )
-    ]
-    out.append('import type { ErrorCode } from "./errors.js";\n')
-    out.append(
-        comment("A definition of spec/: what it is, and its fields by their wire names.")
-        + "export interface DefinitionText {\n"
-        "  readonly schema: string;\n  readonly title: string;\n  readonly description: string;\n"
-        "  readonly since: string;\n"
-        "  readonly fields: { readonly [name: string]: FieldText };\n}\n"
-    )
-    out.append(
-        comment("A field: what it is, and what belongs there.") + "export interface FieldText {\n"
-        "  readonly title: string;\n  readonly description: string;\n  readonly hint: string;\n"
-        "  readonly required: boolean;\n"
-        "  /** Of a layout parameter that is one number or true or false. */\n"
-        "  readonly range?: Range;\n}\n"
-    )
-    out.append(
-        comment("The values that a layout parameter may have.") + "export interface Range {\n"
-        '  readonly kind: "integer" | "number" | "boolean";\n  readonly nullable: boolean;\n'
-        "  readonly least?: number;\n  readonly most?: number;\n"
-        "  /** It is one of these, where there are some. */\n"
-        "  readonly choices?: readonly number[];\n}\n"
-    )
-    rows = "".join(
+    title = "The meaning of every field and error code, for people."
+    definitions = "".join(
         f"  {item.name}: {_definition_text(item)},\n"
         for item in (model.definitions[name] for name in model.order)
     )
-    out.append(
-        "export const DEFINITION_TEXTS: { readonly [name: string]: DefinitionText } = "
-        f"{{\n{rows}}};\n"
-    )
-    out.append(
-        comment("One code: what it means, why it comes, what to do.")
-        + "export interface ErrorText {\n"
-        "  readonly meaning: string;\n  readonly cause: string;\n  readonly remedy: string;\n"
-        "  readonly since: string;\n}\n"
-    )
-    rows = "".join(
+    errors = "".join(
         f"  {code}: "
         + literal({name: info[name] for name in ("meaning", "cause", "remedy", "since")})
         + ",\n"
         for code, info in model.spec.errors.items()
     )
-    out.append(
-        f"export const ERROR_TEXTS: {{ readonly [C in ErrorCode]: ErrorText }} = {{\n{rows}}};\n"
+    return "\n".join(
+        [
+            header(model, title, *RULES, "errors.json"),
+            _TEXT_TYPES,
+            (
+                "export const DEFINITION_TEXTS: { readonly [name: string]: DefinitionText } = "
+                f"{{\n{definitions}}};\n"
+            ),
+            (
+                "export const ERROR_TEXTS: { readonly [C in ErrorCode]: ErrorText } = "
+                f"{{\n{errors}}};\n"
+            ),
+        ]
     )
-    return "\n".join(out)
 
 
 def _range(item: Type) -> dict[str, Any]:

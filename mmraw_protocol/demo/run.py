@@ -14,13 +14,13 @@ from ..conversation.messages import PackedImage, find_images, mm_data, pack_imag
 from ..conversation.prompts import stand_in_prompt
 from ..families import Adapter, get_adapter
 from ..images import ImageSource, decode_rgb
-from ..materialize import MaterializedImage, Materializer
+from ..materialize import Materializer
 from ..stores import AssetStore
 from ..stores.base import Storage
 from ..system.shown import Shown
 from ..wire._generated.dialects import DIALECTS, WRITABLE
 from ..wire._generated.families import FAMILIES
-from ..wire.features import MultiModalData, build_features, parse_features
+from ..wire.features import Features, MultiModalData, Slot, build_features, parse_features
 from ..wire.hashes import sha256_hex
 
 RUN_ID = "demo"
@@ -164,19 +164,8 @@ def _travel(
     text = json.dumps(body)
     features, parse_seconds = _timed(parse_features, text)
     materializer = Materializer(store, cache_bytes=0, adapters={adapter.family: adapter})
-    steps: list[Step] = []
     rows = zip(pictures, originals, images, pack_seconds, features.slots(), strict=True)
-    for path, original, image, packing, slot in rows:
-        result, seconds = _timed(
-            materializer.materialize,
-            slot.ref,
-            mm_hash=slot.mm_hash,
-            modality=slot.modality,
-            placeholder_length=slot.placeholder.length,
-        )
-        ref = features.kwargs_data[slot.modality][slot.index]
-        times = (packing, seconds)
-        steps.append(_step(path, original, image, slot.placeholder, ref, result, times))
+    steps = [_step(materializer, features, *row) for row in rows]
     return Journey(
         family=adapter.family,
         storage=storage,
@@ -204,14 +193,23 @@ def _pack(
 
 
 def _step(
+    materializer: Materializer,
+    features: Features,
     path: Path,
     original: bytes,
     image: PackedImage,
-    placeholder: Any,
-    ref: str,
-    result: MaterializedImage,
-    times: tuple[float, float],
+    packing: float,
+    slot: Slot,
 ) -> Step:
+    """An image read back from its ref; `packing` is in seconds."""
+    result, seconds = _timed(
+        materializer.materialize,
+        slot.ref,
+        mm_hash=slot.mm_hash,
+        modality=slot.modality,
+        placeholder_length=slot.placeholder.length,
+    )
+    ref = features.kwargs_data[slot.modality][slot.index]
     header = ImageSource(image.data).header
     return Step(
         picture=path.name,
@@ -222,12 +220,12 @@ def _step(
         encoded_bytes=len(image.data),
         grid_thw=image.description.grid_thw,
         num_tokens=image.description.num_tokens,
-        placeholder_offset=placeholder.offset,
-        placeholder_length=placeholder.length,
+        placeholder_offset=slot.placeholder.offset,
+        placeholder_length=slot.placeholder.length,
         ref=ref,
         ref_chars=len(ref),
-        pack_seconds=times[0],
-        materialize_seconds=times[1],
+        pack_seconds=packing,
+        materialize_seconds=seconds,
         rgb_sha256=sha256_hex(result.rgb),
         identical=result.rgb == original,
     )

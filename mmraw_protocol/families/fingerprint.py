@@ -30,7 +30,16 @@ def layout_fingerprint(
 
 
 def fingerprint_text(family: str, values: Mapping[str, Any], dialect: str = DEFAULT_DIALECT) -> str:
-    """The text that is hashed; some parameters are in it only if they have another value."""
+    """The text that is hashed; some parameters are in it only if they have another value.
+
+    Args:
+        family: An ASCII string.
+        values: The layout parameters by their names.
+        dialect: Of the ref whose fingerprint it is.
+
+    Raises:
+        MMRawError: invalid_type (the family), not_convertible (a dialect without fingerprints).
+    """
     wire = wire_of(dialect)
     if not isinstance(family, str) or not family.isascii():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise MMRawError("invalid_type", expected("a family, an ASCII string", family), "$.family")

@@ -129,7 +129,11 @@ def decode_standard(text: str, start: int = 0) -> bytes | None:
 
 
 def decode_base64url(text: str, path: str = "$", start: int = 0) -> bytes:
-    """The bytes of canonical unpadded base64url at text[start:]; `invalid_base64` otherwise."""
+    """The bytes of canonical unpadded base64url at text[start:].
+
+    Raises:
+        MMRawError: invalid_base64.
+    """
     data = decode_url(text, start)
     if data is None:
         message = f"expected base64url without padding; {_fault(text, start, url=True)}"

@@ -33,6 +33,14 @@ export interface Range {
   readonly choices?: readonly number[];
 }
 
+/** One code: what it means, why it comes, what to do. */
+export interface ErrorText {
+  readonly meaning: string;
+  readonly cause: string;
+  readonly remedy: string;
+  readonly since: string;
+}
+
 export const DEFINITION_TEXTS: { readonly [name: string]: DefinitionText } = {
   RunId: {"schema": "urn:mmraw:common:v1", "title": "Run label", "description": "Label of the run whose directory `run_<run_id>` holds the image. On the wire one leading `run_` is tolerated and taken off; neither `.` nor `..` nor a label that then still starts with `run_` is one.", "since": "", "fields": {}},
   Family: {"schema": "urn:mmraw:common:v1", "title": "Model family", "description": "Family of image layouts. It decides what the payload holds and which adapter reads it.", "since": "", "fields": {}},
@@ -99,14 +107,6 @@ export const DEFINITION_TEXTS: { readonly [name: string]: DefinitionText } = {
   MmRefs: {"schema": "urn:mmraw:mm-refs:v1", "title": "Image refs", "description": "The images of a prompt, in its order; their spans do not overlap.", "since": "1.0", "fields": {"images": {"title": "Images", "description": "One entry for each image.", "hint": "a list of images", "required": true}}},
   Placeholders: {"schema": "urn:mmraw:placeholders:v1", "title": "Placeholders", "description": "One range for each image of a modality, in the order of the prompt.", "since": "1.0", "fields": {}},
 };
-
-/** One code: what it means, why it comes, what to do. */
-export interface ErrorText {
-  readonly meaning: string;
-  readonly cause: string;
-  readonly remedy: string;
-  readonly since: string;
-}
 
 export const ERROR_TEXTS: { readonly [C in ErrorCode]: ErrorText } = {
   answer_invalid: {"meaning": "A server's answer is not what the protocol of its endpoint promises.", "cause": "A proxy's page in place of the server's answer, or a server of another version.", "remedy": "Check the URL and the server's version.", "since": "1.0"},
