@@ -23,11 +23,11 @@ EXTRAS := arrow aws-profile cli client object-store testing vision zstd
 include typescript/targets.mk
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make the environment in .venv, from the hash-pinned lock
 
-# Made once: a venv laid over another interpreter's breaks. `make clean` to change PYTHON.
+# Made once, since a venv of another interpreter cannot be reused. To change PYTHON, run `make clean` first.
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "Python 3.10 or later is needed: make install PYTHON=python3.12" >&2; exit 1; }
@@ -40,12 +40,12 @@ $(STAMP): $(LOCK) pyproject.toml | $(PY)
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(CLI_STAMP)
 
-# The demo needs no more than the package and its extra `cli`; `make install` brings that too.
+# The demo needs only the package and its extra `cli`, which `make install` also installs.
 CLI_LOCK  := requirements-cli.lock
 CLI_STAMP := $(VENV)/.cli-installed
 
 $(CLI_STAMP): $(CLI_LOCK) | $(PY)
-	@echo "installing what the extra 'cli' names into $(VENV), once"
+	@echo "installing the packages of the extra 'cli' into $(VENV), once"
 	$(PIP) install --require-hashes -r $(CLI_LOCK)
 	@touch $@
 
@@ -60,18 +60,18 @@ else
 	@printf '\n!!! NOT TESTED: the TypeScript package. It needs node 20 or later with npm.\n\n' >&2
 endif
 
-# What needs neither the generator nor more than the wire, its families and their vectors.
+# Tests that need only the wire, its families and their vectors, and not the generator.
 CORE := golden refs items features turns ref_stream limits spelling canonical_readers writing codec \
 	strict_json vectors layout package import_order
 
-# What a change of the wire or of a family breaks; the rest is for `make test`.
+# Tests that a change of the wire or of a family breaks; `make test` runs the rest.
 QUICK := $(CORE) new_family testing codegen
 
-quick: install ## the tests of wire, families and generated files, in under a minute
+quick: install ## run the tests of wire, families and generated files, in under a minute
 	$(PY) -m codegen --check
 	$(PY) -m pytest -q -n $(WORKERS) --hypothesis-profile quick $(QUICK:%=tests/test_%.py)
 
-test-pythons: ## the core's tests on every Python from 3.10 to 3.14 that is found here
+test-pythons: ## run the core's tests on every Python from 3.10 to 3.14 that is found here
 	$(PYTHON) tests/environments/pythons.py $(CORE:%=tests/test_%.py)
 
 # Servers for Azure (from npm) and Google; the one for S3 comes with the development environment.
@@ -81,74 +81,74 @@ $(AZURITE)/node_modules/.installed: $(AZURITE)/package-lock.json
 	cd $(AZURITE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-test-objects: install $(if $(shell command -v npm),$(AZURITE)/node_modules/.installed) ## the object store on real servers: S3 with faults, Azure, Google
+test-objects: install $(if $(shell command -v npm),$(AZURITE)/node_modules/.installed) ## test the object store on real servers: S3 with faults, Azure, Google
 	@$(PY) tests/environments/install.py gcs >/dev/null || printf '\n!!! NOT TESTED: gs://\n\n' >&2
 	$(PY) -m pytest -n $(WORKERS) tests/objects
 
-# The modules side by side: each has a copy of the repository of its own.
-test-evolution: install typescript ## a field, a limit, a family, a dialect, an error code, each added in a copy
+# The test modules run in parallel: each has its own copy of the repository.
+test-evolution: install typescript ## add a field, a limit, a family, a dialect and an error code, each in a copy
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/evolution
 
-test-faults: install ## kills at every system call, full disks, races (needs strace)
+test-faults: install ## test kills at every system call, full disks, races (needs strace)
 	$(PY) -m pytest tests/faults
 
-test-instructions: install ## forks and interrupts at every instruction of cache, store and decoder
+test-instructions: install ## test forks and interrupts at every instruction of cache, store and decoder
 	MMRAW_EVERY_INSTRUCTION=1 $(PY) -m pytest -n $(WORKERS) --durations=0 \
 		tests/test_forks_and_interrupts.py -k instruction
 
-test-newcomer: ## what README, tutorial, adoption and on call say, on a bare machine with python3 and make
+test-newcomer: ## follow README, tutorial, adoption and on-call page on a bare machine with python3 and make
 	@$(PYTHON) tests/newcomer/run.py
 
-test-mutation: install ## take out each guard once; some test must go red
+test-mutation: install ## remove each guard once; some test must fail
 	$(PY) tests/mutation/run.py
 
-# cosmic-ray has an environment of its own; what is drawn stands in tests/mutation/mutants.json.
-test-mutants: install ## change the core in 20 fixed places, one at a time; some test must go red
+# cosmic-ray has an environment of its own; tests/mutation/mutants.json says how mutants are drawn.
+test-mutants: install ## change the core in 20 fixed places, one at a time; some test must fail
 	PYTHONPATH=. $$($(ENVIRONMENT) mutation) tests/mutation/mutants.py
 
-test-mutation-all: install ## the same in 300 places (an hour; goes on where it stopped)
+test-mutation-all: install ## the same in 300 places (an hour; continues where it stopped)
 	PYTHONPATH=. $$($(ENVIRONMENT) mutation) tests/mutation/mutants.py --whole
 
-# Beside other people's software: environments of their own, made once (tests/environments/).
+# Tests with other software run in environments of their own, made once (tests/environments/).
 ENVIRONMENT = $(PYTHON) tests/environments/install.py
-test-integrations: test-renderers test-trainer test-verifiers test-ray ## run the four that follow
+test-integrations: test-renderers test-trainer test-verifiers test-ray ## run the next four targets
 
-test-renderers: ## beside the released renderers package
+test-renderers: ## test with the released renderers package
 	$$($(ENVIRONMENT) integrations) -m pytest tests/integrations/renderers
 
-test-trainer: ## beside Transformers and torch
+test-trainer: ## test with Transformers and torch
 	$$($(ENVIRONMENT) integrations) -m pytest tests/integrations/trainer
 
-test-verifiers: ## beside the released verifiers package
+test-verifiers: ## test with the released verifiers package
 	$$($(ENVIRONMENT) verifiers) -m pytest tests/integrations/verifiers
 
-test-ray: ## archives on Ray Data and datasets, with two workers and an S3 server
+test-ray: ## test archives on Ray Data and datasets, with two workers and an S3 server
 	$$($(ENVIRONMENT) ray) -m pytest tests/integrations/ray
 
-test-spellings: ## the spellings of images in messages, beside the libraries whose types they are
+test-spellings: ## test the spellings of images in messages with the libraries that define them
 	HF_HUB_OFFLINE=1 PYTHONPATH=. $$($(ENVIRONMENT) spellings) -m pytest tests/message_spellings
 
-# The shim lets the CPU build start where torchvision has none for this torch.
-test-vllm: ## beside vLLM 0.31, the released clients' own, that serves tiny models on the CPU
+# The shim lets the CPU build of vLLM start without a torchvision for its torch.
+test-vllm: ## test with vLLM 0.31, the version of the released clients, and tiny models on the CPU
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
 		--confcutdir=tests/e2e --ignore=tests/e2e/released --ignore=tests/e2e/test_many_servers.py tests/e2e
 
-test-many-servers: ## several API servers and engines of one deployment
+test-many-servers: ## test several API servers and engines of one deployment
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
 		--confcutdir=tests/e2e tests/e2e/test_many_servers.py
 
-test-released: ## the released verifiers, renderers and vLLM, unmodified, from messages to tensors
+test-released: ## test the released verifiers, renderers and vLLM, unmodified, from messages to tensors
 	PYTHONPATH=tests/e2e/shim:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) released) -m pytest \
 		--confcutdir=tests/e2e tests/e2e/released
 
-test-vllm-matrix: ## beside vLLM 0.30, 0.32 and 0.33; .ci/run serves 0.31
+test-vllm-matrix: ## test with vLLM 0.30, 0.32 and 0.33 (.ci/run uses 0.31)
 	$(PYTHON) tests/environments/matrix.py 0.30 0.32 0.33
 
-vllm-matrix: ## try every version of vLLM that the plugin is for, and write docs/versions.md
+vllm-matrix: ## test every supported version of vLLM, and write docs/versions.md
 	$(PYTHON) tests/environments/matrix.py --write docs/versions.md
 
-# No server: SGLang's kernels need a GPU. What runs is all that its plugin touches before them.
-test-sglang: ## beside the released SGLang: its plugin loading, its processors of images, its HTTP application
+# No server, since SGLang's kernels need a GPU: the tests run all that comes before the kernels.
+test-sglang: ## test with the released SGLang: plugin loading, image processors, HTTP application
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 $$($(ENVIRONMENT) sglang) -m pytest \
 		--confcutdir=tests/sglang --ignore=tests/sglang/gpu tests/sglang
 
@@ -157,19 +157,19 @@ sglang-names: ## compare what the plugin uses of SGLang in four versions, and wr
 
 # An interpreter with SGLang, as its installation for a GPU has it, pytest and httpx.
 SGLANG_PYTHON ?= python3
-test-sglang-gpu: ## pictures through an SGLang server of each model; needs a GPU and SGLANG_PYTHON
+test-sglang-gpu: ## test an SGLang server of each model; needs a GPU and SGLANG_PYTHON
 	PYTHONPATH=tests/sglang:tests/e2e:. HF_HUB_OFFLINE=1 $(SGLANG_PYTHON) -m pytest \
 		--noconftest tests/sglang/gpu
 
-bench-vllm: ## bytes and latency of refs against the stock routes of one vLLM server
+bench-vllm: ## measure bytes and latency of refs against the stock routes of one vLLM server
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_route.py
 
-bench-vllm-urls: ## the same of refs as image URLs, against data: URLs
+bench-vllm-urls: ## the same for refs as image URLs, against data: URLs
 	PYTHONPATH=tests/e2e/shim:tests/e2e:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_urls.py
 
-bench-vllm-attacks: ## memory and the others' latency while clients mean harm
+bench-vllm-attacks: ## measure memory and other clients' latency during attacks
 	PYTHONPATH=tests/e2e/shim:tests/e2e:benchmarks:. HF_HUB_OFFLINE=1 \
 		$$($(ENVIRONMENT) vllm) benchmarks/vllm_attacks.py
 
@@ -178,7 +178,7 @@ PROCESSORS ?=
 bench: install ## measure against the baselines, table and charts into docs/
 	$(PY) -m benchmarks --out docs $(if $(PROCESSORS),--processors $(PROCESSORS))
 
-check: install ## format, lint, types, vectors, released and generated files, terms
+check: install ## check format, lint, types, vectors, released and generated files, terms
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(PY)
@@ -200,7 +200,7 @@ $(FUZZ_STAMP): $(FUZZ_LOCK)
 fuzz: $(FUZZ_STAMP) ## search every reader for a broken promise, for FUZZ_SECONDS (60)
 	PYTHONPATH=. $(VENV)/fuzz/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
 
-# A venv of its own: only who builds the site needs its generator.
+# A venv of its own, since only the site needs its generator.
 DOCS_LOCK  := requirements-docs.lock
 DOCS_STAMP := $(VENV)/docs/.installed
 
@@ -223,27 +223,27 @@ $(BROWSER_INSTALLED): tests/browser/package-lock.json
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-test-browser: docs $(BROWSER_INSTALLED) ## the site and its inspector in a real Chromium (CHROMIUM names another)
+test-browser: docs $(BROWSER_INSTALLED) ## test the site and its inspector in Chromium (CHROMIUM names another)
 	cd tests/browser && node --test --test-concurrency=1
 
 generate: install ## write the generated files from spec/
 	$(PY) -m codegen
 
 NAME ?=
-new-family: install ## begin a built-in family: its folder, modules and failing test, e.g. NAME=tile_vl
+new-family: install ## create a built-in family: its folder, modules and failing test, e.g. NAME=tile_vl
 	$(PY) -m codegen.new_family '$(NAME)'
 	$(PY) -m codegen
 
-format: install ## format, and mend what the linter can
+format: install ## format, and fix what the linter can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-dist: install ## wheel and sdist into dist/, reproducibly, and tried in empty environments (EXTRAS_TRIED)
+dist: install ## build wheel and sdist into dist/, reproducibly, and test them in empty environments (EXTRAS_TRIED)
 	$(PY) tests/release/reproducible.py dist
 	$(PY) tests/release/installed.py dist/*.whl $(EXTRAS_TRIED)
 
 PREVIOUS ?=
-release-check: install $(DOCS_STAMP) ## what a release changes for documents and callers since PREVIOUS, a tag
+release-check: install $(DOCS_STAMP) ## list what changed for documents and callers since PREVIOUS, a tag
 	$(BIN)/mmraw compat '$(PREVIOUS)' spec --strict reader
 	$(VENV)/docs/bin/python tests/release/interface.py '$(PREVIOUS)'
 
@@ -287,7 +287,7 @@ lock: ## resolve the development dependencies again (UPGRADE=--upgrade for newer
 		--custom-compile-command "make lock" --quiet $(UPGRADE) --output-file $(MUTATION_LOCK)
 
 ENVIRONMENTS ?= gcs integrations ray released sglang spellings verifiers vllm vllm-0.30 vllm-0.33
-# An environment may have overrides of its own; uv.toml says what SGLang's is spared.
+# An environment may have overrides of its own; uv.toml leaves out what SGLang itself declares.
 lock-environments: ## resolve the environments of tests/environments/ again
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/$(SCRIPTS)/pip install --quiet uv; }
 	cd tests/environments && for name in $(ENVIRONMENTS); do \

@@ -26,7 +26,7 @@ CASES      ?= 100000
 SEED       ?= 1
 TYPESCRIPT := node typescript/dist/conformance.js
 
-conformance: install typescript ## every vector and CASES generated cases, in Python and TypeScript
+conformance: install typescript ## run every vector and CASES generated cases, in Python and TypeScript
 	$(BIN)/mmraw conformance run --strict-codes --no-skips -- $(BIN)/mmraw conformance serve
 	$(BIN)/mmraw conformance run --strict-codes -- $(TYPESCRIPT)
 	$(PY) -m tests.differential --cases $(CASES) --seed $(SEED) -- $(TYPESCRIPT)

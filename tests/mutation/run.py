@@ -1,4 +1,4 @@
-"""Takes each guard out, one at a time, and runs the tests that must go red.
+"""Takes each guard out, one at a time, and runs the tests that must fail.
 
     python tests/mutation/run.py            # all guards
     python tests/mutation/run.py rename     # those whose name contains the word
