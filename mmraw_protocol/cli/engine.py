@@ -198,8 +198,11 @@ def _started(args: argparse.Namespace) -> Generator[Any, None, None]:
         # On a terminal a bar, else a line each ten seconds.
         context.enable_progress_bars = not args.quiet
         context.print_on_execution_start = False
-        # Of what fails, one line is printed, and not the traceback of a worker.
-        logging.getLogger("ray.data").setLevel("CRITICAL" if args.quiet else "INFO")
+        for handler in logging.getLogger("ray.data").handlers:
+            # Ray's log on disk has everything.
+            if isinstance(handler, logging.StreamHandler):
+                handler.setLevel("CRITICAL" if args.quiet else "INFO")
+                handler.addFilter(_is_no_error)
         yield import_module("mmraw_protocol.integrations.ray")
     except (engine.exceptions.RayTaskError, OSError, ValueError) as error:
         failed = _failure(error)
@@ -213,6 +216,11 @@ def _started(args: argparse.Namespace) -> Generator[Any, None, None]:
             texts, tables = _by_form(_sources(args.files))
             _name([*texts, *tables][int(failed.path[2:-1])].path, "broken or cut off")
         raise failed
+
+
+def _is_no_error(record: logging.LogRecord) -> bool:
+    """False for the traceback of a worker: of what fails, one line is printed."""
+    return record.levelno < logging.ERROR
 
 
 def _failure(error: Exception) -> MMRawError | None:

@@ -117,6 +117,17 @@ NO_LINES: dict[str, bytes] = {
 }
 
 
+def test_a_worker_that_fails_prints_no_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "a.gz"
+    file.write_bytes(NO_LINES["gzip, cut off"])
+    address = {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    command = [sys.executable, "-m", "mmraw_protocol.cli", "validate", str(file), "--engine", "ray"]
+    done = subprocess.run(command, env={**os.environ, **address}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert f"mmraw: {file}: broken or cut off\n" in done.stderr
+
+
 @pytest.mark.parametrize("name", NO_LINES)
 def test_a_file_that_ray_cannot_read_is_named(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
