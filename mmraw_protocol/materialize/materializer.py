@@ -196,13 +196,7 @@ class Materializer:
 
         Slots of a features body (`Features.slots()`) are also compared with their hash and
         placeholder. At most twice `workers` images are held at a time, however many refs there are.
-
-        Args:
-            refs: Read as the images are asked for.
-            workers: Threads, at least 1.
-
-        Raises:
-            MMRawError: unsupported_option (no worker).
+        Fewer than one worker raise unsupported_option.
         """
         if workers < 1:
             raise MMRawError("unsupported_option", "expected at least one worker, got less")
@@ -211,11 +205,7 @@ class Materializer:
     async def materialize_many_async(
         self, refs: Iterable[RawMMRef | str | Slot], *, workers: int = 4
     ) -> AsyncIterator[MaterializedImage | MMRawError]:
-        """`materialize_many` for asyncio, with the same bound; the event loop is never blocked.
-
-        Raises:
-            MMRawError: unsupported_option (no worker), when the first image is asked for.
-        """
+        """`materialize_many` for asyncio, as bounded; the event loop is never blocked."""
         if workers < 1:
             raise MMRawError("unsupported_option", "expected at least one worker, got less")
         pool = ThreadPoolExecutor(workers)
