@@ -72,12 +72,16 @@ def test_an_arrow_file_keeps_its_dictionaries_batches_and_metadata(
     texts = [["a", OLD], ["b", "b"], [], [OLD, "c", "a"]]
     batches = batches_of(texts)
     options = ipc.IpcWriteOptions(compression=compression)
-    with ipc.new_file(file, batches[0].schema, options=options, metadata={"of": "file"}) as writer:
+    # Old versions of pyarrow know no metadata of files.
+    has_metadata = hasattr(ipc.RecordBatchFileReader, "metadata")
+    more = {"metadata": {"of": "file"}} if has_metadata else {}
+    with ipc.new_file(file, batches[0].schema, options=options, **more) as writer:
         for batch in batches:
             writer.write_batch(batch)
     with ipc.open_file(file) as old, ipc.open_file(converted(file, capsys)) as new:
         assert new.schema.equals(old.schema, check_metadata=True)
-        assert new.metadata == old.metadata
+        if has_metadata:
+            assert new.metadata == old.metadata == {b"of": b"file"}
         found = [new.get_batch(index).to_pydict() for index in range(new.num_record_batches)]
     wanted = [[NEW if text == OLD else text for text in part] for part in texts]
     assert found == [{"x": part, "list": [[text] for text in part]} for part in wanted]
