@@ -141,6 +141,11 @@ def test_a_document_over_many_lines_is_a_row_and_an_array_with_a_fault_is_none(
     path.write_text("\n" + json.dumps(ROWS[1], indent=indent) + "\n")
     rows = indexed_rows(path)
     assert (len(rows), rows[0]) == (1, ROWS[1])
+    if indent:
+        # As `jq` prints the rows of a file.
+        path.write_text("\n".join(json.dumps(row, indent=indent) for row in ROWS[1:]))
+        rows = indexed_rows(path)
+        assert [rows[n] for n in range(len(rows))] == ROWS[1:]
     path.write_text(json.dumps(ROWS, indent=indent) + "x")
     with pytest.raises(MMRawError) as caught:
         indexed_rows(path)

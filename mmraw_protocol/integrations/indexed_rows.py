@@ -23,7 +23,7 @@ from typing import IO, Any, Protocol, cast
 
 import msgspec
 
-from ..files.checking import is_part_of_a_document
+from ..files.checking import documents_in_text, is_part_of_a_document
 from ..files.lines import is_document
 from ..files.names import STATE, Named, expanded, open_named
 from ..files.reader import Block, LineReader
@@ -245,8 +245,8 @@ def _rows_of(name: str) -> Rows:
         pieces = iter(lambda: reader.read(_CHUNK), b"")
         if first.data.lstrip().startswith(b"["):
             return _copied(_Lines, lambda out: out.writelines(_array_rows(b"".join(pieces))))
-        if row := _document_row(first, reader):
-            return _copied(_Lines, lambda out: out.write(row))
+        if rows := _document_rows(first, reader):
+            return _copied(_Lines, lambda out: out.writelines(rows))
         if compression is None and not text.was_packed and not is_url(name):
             return _Lines(name)
         return _copied(_Lines, lambda out: out.writelines(pieces))
@@ -267,23 +267,24 @@ def _array_rows(data: bytes) -> Iterator[bytes]:
     return (_on_one_line(bytes(row)) for row in rows)
 
 
-def _document_row(first: Block, reader: LineReader) -> bytes | None:
-    """The one row of a document over many lines; None, with nothing read, for any other input.
+def _document_rows(first: Block, reader: LineReader) -> list[bytes]:
+    """The rows of documents over many lines; none, with nothing read, for any other input.
 
     Rows on a line each may begin like one: the first may be cut off.
     """
     if not is_part_of_a_document(first):
-        return None
+        return []
     parts: list[bytes] = []
     size, most = 0, DEFAULT_LIMITS.features_bytes
     while size <= most and (data := reader.read(_CHUNK)):
         parts.append(data)
         size += len(data)
     data = b"".join(parts)
-    if size <= most and is_document(data):
-        return _on_one_line(data)
+    rows = [row for _, row in documents_in_text(data)] if size <= most else []
+    if rows and all(map(is_document, rows)):
+        return [*map(_on_one_line, rows)]
     reader.unread(data, first.line)
-    return None
+    return []
 
 
 def _on_one_line(document: bytes) -> bytes:
