@@ -87,6 +87,24 @@ def test_an_arrow_file_keeps_its_dictionaries_batches_and_metadata(
     assert found == [{"x": part, "list": [[text] for text in part]} for part in wanted]
 
 
+@pytest.mark.parametrize("make", [ipc.new_file, ipc.new_stream])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_compression_is_seen_behind_empty_batches(
+    make: Callable[..., Any],
+    compression: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "rollouts"
+    rows = pa.record_batch({"x": [OLD, "a" * 90_000, "b" * 90_000]})
+    options = ipc.IpcWriteOptions(compression=compression)
+    with make(file, rows.schema, options=options) as writer:
+        writer.write_batch(rows.slice(0, 0))
+        writer.write_batch(rows)
+    new = converted(file, capsys).stat().st_size
+    assert abs(new - file.stat().st_size) < 500
+
+
 @pytest.mark.parametrize("command", [["validate"], ["convert", "--in-place"]])
 def test_streams_one_behind_the_other_are_refused(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

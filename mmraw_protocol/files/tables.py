@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from typing import IO, Any
 
 from ..materialize.verification import Verifier
@@ -88,12 +89,13 @@ class Table(RowFile):
         return ipc.new_file(sink, self.schema, options=options, **more)
 
     def _codec(self, ipc: Any) -> str | None:
-        """How batches are compressed: the one that makes the first batch as long as it is."""
+        """How batches are compressed: the one that makes the first with rows as long as it is."""
         at = self.file.tell()
-        self.file.seek(0 if self.is_stream else 8)
-        wanted = _first_body(ipc, self.file)
         self.file.seek(0)
-        batch = next(iter(RowFile(self.file).batches()), None)
+        batches = enumerate(RowFile(self.file).batches())
+        index, batch = next(((n, one) for n, one in batches if one.num_rows), (0, None))
+        self.file.seek(0 if self.is_stream else 8)
+        wanted = _body(ipc, self.file, index)
         self.file.seek(at)
 
         def difference(codec: str | None) -> int:
@@ -102,15 +104,16 @@ class Table(RowFile):
             with ipc.new_stream(sink, self.schema, options=options) as writer:
                 writer.write_batch(batch)
             sink.seek(0)
-            return abs(_first_body(ipc, sink) - wanted)
+            return abs(_body(ipc, sink, 0) - wanted)
 
         return None if batch is None else min((None, "lz4", "zstd"), key=difference)
 
 
-def _first_body(ipc: Any, stream: Any) -> int:
-    """Bytes of the first batch."""
+def _body(ipc: Any, stream: Any, index: int) -> int:
+    """Bytes of a batch."""
     messages = ipc.MessageReader.open_stream(stream)
-    return next((one.body.size for one in messages if one.type == "record batch"), 0)
+    bodies = (one.body.size for one in messages if one.type == "record batch")
+    return next(islice(bodies, index, None), 0)
 
 
 def check_table(
