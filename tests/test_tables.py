@@ -11,6 +11,7 @@ from test_file_commands import run
 
 from mmraw_protocol import convert_ref
 from mmraw_protocol.stores import LocalStore
+from mmraw_protocol.wire.rows import RowFile
 
 pa: Any = pytest.importorskip("pyarrow")
 parquet: Any = pytest.importorskip("pyarrow.parquet")
@@ -170,3 +171,12 @@ def test_fsck_reads_what_rows_refer_to(
     (folder / name).write_bytes(data[: len(data) // 2])
     cut = report(capsys, "store", "fsck", folder / name, "--store", tmp_path / "store", code=1)
     assert [one["code"] for one in cut["problems"]] == ["source_unavailable"]
+
+
+def test_some_row_groups_are_read_alone(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"n": [*range(30)]}), tmp_path / "n", row_group_size=10)
+    for groups, rows in (([1], [*range(10, 20)]), ([0, 2], [*range(10), *range(20, 30)]), ([], [])):
+        with (tmp_path / "n").open("rb") as source:
+            file = RowFile(source)
+            found = [n for batch in file.batches(groups) for n in batch.column("n").to_pylist()]
+        assert (found, file.ends) == (rows, {10, 20, 30})
