@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files.reader import Block
@@ -53,3 +55,18 @@ class Grown(NamedTuple):
 
 def open_grown() -> Callable[[Block], Grown]:
     return lambda block: Grown(1 << 30)
+
+
+class Made(msgspec.Struct):
+    """A result with bytes, and the process that made it."""
+
+    data: Any
+    pid: int = 0
+
+    @classmethod
+    def of(cls, block: Block) -> "Made":
+        return cls(block.data, os.getpid())
+
+
+def open_made() -> Callable[[Block], Made]:
+    return Made.of

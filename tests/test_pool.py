@@ -15,10 +15,11 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_files import picture
-from pool_work import Result
+from pool_work import Made, Result
 
 from mmraw_protocol import MMRawError, open_store
 from mmraw_protocol.files import ConvertJob, Counts, InlineJob, StoreSpec, check, rewrite
+from mmraw_protocol.files.handed import hand_over, taken
 from mmraw_protocol.files.pool import worked
 from mmraw_protocol.files.reader import Block, LineReader, PlainFile
 
@@ -141,7 +142,34 @@ def test_blocks_are_short_where_images_come_back(tmp_path: Path) -> None:
     report = rewrite(io.BytesIO(text).read, lambda data: pieces.append(len(data)), job)
     assert report.changed == 1000
     assert report.bytes_written == sum(pieces) > 100 * len(text)
-    assert max(pieces) < 2 << 20
+    assert max(pieces) < 3 << 20
+
+
+def test_workers_hand_over_many_bytes_in_files(tmp_path: Path) -> None:
+    many, few = b"x" * 100_000, b"x" * 1000
+    made = hand_over(Made(many), str(tmp_path))
+    assert list(tmp_path.iterdir()) == [made.data]
+    assert taken(made).data == many
+    assert list(tmp_path.iterdir()) == []
+    for data, folder in ((few, tmp_path), (many, None), (many, tmp_path / "missing")):
+        assert hand_over(Made(data), folder and str(folder)).data == data
+    made = hand_over(Made(many), str(tmp_path))
+    made.data.unlink()
+    with pytest.raises(MMRawError, match="worker's file") as caught:
+        taken(made)
+    assert caught.value.code == "source_unavailable"
+
+
+@pytest.mark.parametrize("place", [".", "missing"])
+def test_results_of_many_bytes_are_whole_and_leave_no_file(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / place))
+    reader = LineReader(io.BytesIO(LINE * 1_000_000).read, block=400_000)
+    found = list(worked(reader, Made.of, pool_work.open_made, 2, start_seconds=0))
+    assert all(made is not None and made.data == block.data for block, made in found)
+    assert len({made.pid for _, made in found if made}) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("open_work", [pool_work.open_dying, pool_work.open_nothing])

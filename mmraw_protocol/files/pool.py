@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from ..images.worker_start import reason_of
 from ..wire.errors import MMRawError
+from .handed import folder_for_files, hand_over, leave_with, taken
 from .reader import Block, LineReader, PlainFile
 
 R = TypeVar("R")
@@ -60,14 +60,15 @@ def worked(
         return
     # A forked child of a process with threads may hang; a spawned one does not.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes - 1, context, initializer=_begin, initargs=(open_work,))
-    try:
-        yield from _shared(reader, work, pool, _AHEAD * (processes - 1))
-        return
-    except BrokenProcessPool:
-        pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with folder_for_files() as folder:
+        pool = ProcessPoolExecutor(processes - 1, context, _begin, (open_work, folder))
+        try:
+            yield from _shared(reader, work, pool, _AHEAD * (processes - 1))
+            return
+        except BrokenProcessPool:
+            pass
+        finally:
+            pool.shutdown(cancel_futures=True)
     raise _ended("out of memory?")
 
 
@@ -89,7 +90,7 @@ def _shared(
             return
         while waiting and (block is None or waiting[0][1].done()):
             block, future = waiting.popleft()
-            result = future.result()
+            result = taken(future.result())
             # The caller reads on behind this block; what comes then is likely to be of its kind.
             is_alone = result is None
             if is_alone and waiting:
@@ -128,23 +129,19 @@ def _ended(reason: str) -> MMRawError:
 
 
 _work: Callable[[Block], Any]
+_folder: str | None
 
 
-def _begin(open_work: Callable[[], Callable[[Block], Any]]) -> None:
+def _begin(open_work: Callable[[], Callable[[Block], Any]], folder: str | None) -> None:
     """In a worker: gets ready, and ends with the process that started it."""
-    global _work
+    global _work, _folder
     # Ctrl-C in a terminal goes to all; the process that started this one answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    _work = open_work()
-
-
-def _leave_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+    threading.Thread(target=leave_with, args=(parent, folder), daemon=True).start()
+    _folder, _work = folder, open_work()
 
 
 def _do(block: Block, plain: PlainFile | None) -> Any:
-    # Through a pipe, a block of 1 MB costs some 4 ms of the system's time, half of checking it.
-    return _work(block._replace(data=plain.read(block.at, block.size)) if plain else block)
+    whole = block._replace(data=plain.read(block.at, block.size)) if plain else block
+    return hand_over(_work(whole), _folder)

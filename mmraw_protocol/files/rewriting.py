@@ -27,15 +27,14 @@ from .lines import (
 from .nested import Positions, escaped
 from .packed import packed_pieces
 from .pool import START_SECONDS, worked
-from .reader import Block, LineReader, PlainFile
+from .reader import BLOCK, Block, LineReader, PlainFile
 from .scan_patterns import decode_string
 from .scanner import Scanner, StringMatch
 
-#: Bytes of a block of lines, and of the shortest one where strings grow, as those of images do.
-BLOCK = 1 << 18
+#: Bytes of the shortest block of lines where strings grow, as those of images do.
 _SHORTEST = 1 << 12
 #: How often a block's bytes may be in what becomes of it.
-_GROWTH = 4
+_GROWTH = 2
 
 
 def rewrite(
