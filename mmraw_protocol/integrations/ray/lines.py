@@ -16,6 +16,9 @@ from ...wire.errors import MMRawError
 BATCH_BYTES = 1 << 20
 #: Bytes of a file that is not compressed in one task. Ray keeps the blocks that a task writes.
 TASK_BYTES = 32 << 20
+#: Bytes that a task asks for where those before or behind it ask for none: Ray makes no one task of
+#: them then, which would hold all that it reads until it has written it.
+APART_MEMORY = 256 << 20
 #: The start of a compressed file, and Arrow's name for the compression.
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 #: The columns of `read_lines`: where the line begins in its file, decompressed, and the line.
@@ -131,7 +134,9 @@ def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
         for start in range(0, one.size, max(step, 1))
     ]
     items = data.from_items(parts, override_num_blocks=max(len(parts), 1))
-    return items.map_batches(_batches, batch_format="pyarrow", batch_size=1)
+    # One task reads a compressed file, whatever its size.
+    options = {"memory": APART_MEMORY} if any(part["kind"] for part in parts) else {}
+    return items.map_batches(_batches, batch_format="pyarrow", batch_size=1, **options)
 
 
 def compression_of(head: bytes) -> str | None:

@@ -27,9 +27,6 @@ BATCH_ROWS = 4096
 INLINED_ROWS = 32
 BATCH_BYTES = 4 << 20
 ROW_GROUP = 16 << 20
-#: Bytes that a task needs which writes. Since tasks that read ask for none, Ray does not make one
-#: task of both: that would hold all that it reads until it ends.
-WRITE_MEMORY = 256 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
 Datasink: Any = required_module("ray.data", "ray", "for data sets of Ray").Datasink

@@ -17,11 +17,10 @@ from ...files.results import STORE_FAILS, Names, Results
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
-from .lines import absolute
+from .lines import APART_MEMORY, absolute
 from .parts import (
     BATCH_ROWS,
     INLINED_ROWS,
-    WRITE_MEMORY,
     Form,
     Parts,
     Summary,
@@ -70,7 +69,9 @@ class Rewriting:
         places = absolute(out), absolute(refused)
         parts = Parts(self._work, *places, form, compression, self._most)
         parts.check()
-        self._ds.write_datasink(parts, ray_remote_args={"memory": WRITE_MEMORY})
+        # A task reads few lines of a plain file: it may hold them until it has written them.
+        options = {"memory": APART_MEMORY} if form == "parquet" else {}
+        self._ds.write_datasink(parts, ray_remote_args=options)
         return parts.summary
 
 
