@@ -57,7 +57,9 @@ export function fingerprintText(
 function hashedOf(family: string, values: Values): Values {
   const omits = omittedOf(family);
   const rows = Object.entries(values).filter(([name, value]) => {
-    return !has(omits, name) || canonicalJson(value) !== canonicalJson(omits[name]);
+    // A value of another type may have no canonical form, and another fault comes first.
+    if (!has(omits, name) || typeof value !== typeof omits[name]) return true;
+    return canonicalJson(value) !== canonicalJson(omits[name]);
   });
   return Object.fromEntries(rows);
 }
