@@ -11,6 +11,7 @@ import {
   FAMILIES,
   formatRef,
   getAdapter,
+  layoutFingerprint,
   parseRef,
   presets,
   promptText,
@@ -127,3 +128,9 @@ for (const family of FAMILIES) {
     );
   });
 }
+
+test("an absent parameter of a fingerprint is reported before a number that none can have", () => {
+  const far = { do_resize: 2n ** 64n };
+  assert.equal(failure(() => layoutFingerprint("qwen_vl", far, "v1")), "missing_field $.values");
+  assert.equal(failure(() => layoutFingerprint("qwen_vl", far)), "invalid_value $");
+});
