@@ -41,7 +41,7 @@ def assert_refused(checkout: Checkout, reason: str) -> None:
     for arguments in ([], ["--check"]):
         code, message = checkout.codegen(*arguments)
         assert code == 2
-        assert f"common/v1.schema.json/$defs/RunId: {reason}" in message
+        assert f"common/v1.schema.json#/$defs/RunId: {reason}" in message
 
 
 def test_only_the_limit_and_its_bounds_are_edited(checkout: Checkout) -> None:
