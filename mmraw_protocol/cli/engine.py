@@ -76,7 +76,7 @@ def checked_on_ray(args: argparse.Namespace) -> dict[str, Any]:
         raise MMRawError("unsupported_option", "expected no --format with Ray")
     with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(args.files, args.keep, places=True):
+        for ds, options in _datasets(_sources(args.files), args.keep, places=True):
             found.merge(ray.summary(ray.validate(ds, **options)))
     return {"checked": found.counts, **_refused(found)}
 
@@ -94,7 +94,7 @@ def fsck_on_ray(args: argparse.Namespace) -> dict[str, Any]:
     store = StoreSpec(str(place), args.run_id, {"create": False})
     with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(args.files, args.keep, places=True):
+        for ds, options in _datasets(_sources(args.files), args.keep, places=True):
             found.merge(ray.summary(ray.fsck(ds, store, **options)))
     return {"checked": found.counts, "bytes": found.bytes.get("image", 0), **_refused(found)}
 
@@ -118,7 +118,8 @@ def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> dict[str,
         raise MMRawError("unsupported_option", message)
     started = time.perf_counter()
     with _started(args) as ray:
-        datasets = _datasets(args.files, args.keep)
+        sources = _sources(args.files)
+        datasets = _datasets(sources, args.keep)
         if len(datasets) > 1:
             message = "expected JSON lines or Parquet, got both; write each into its own folder"
             raise MMRawError("unsupported_option", message)
@@ -127,7 +128,7 @@ def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> dict[str,
         if args.dry_run:
             found = ray.summary(work.results)
         else:
-            found = work.write(out, refused=refused, **_form(args.files, options))
+            found = work.write(out, refused=refused, **_form(sources, options))
     row: dict[str, Any] = {
         "file": " ".join(args.files),
         "written": not args.dry_run,
@@ -256,16 +257,16 @@ def _connect(engine: Any) -> None:
 
 
 def _datasets(
-    files: Sequence[str], keep: Sequence[str], *, places: bool = False
+    sources: Sequence[Source], keep: Sequence[str], *, places: bool = False
 ) -> list[tuple[Any, dict[str, Any]]]:
     """The Datasets of JSON lines and of Parquet among the files, and their options.
 
     With `places`, rows of Parquet have a column `file`, unless they have one of that name.
 
     Raises:
-        MMRawError: source_unavailable, unsupported_option.
+        MMRawError: unsupported_option.
     """
-    texts, tables = _by_form(_sources(files))
+    texts, tables = _by_form(sources)
     for one in texts:
         begin = one.head.split(b"\n")[0].strip()
         if is_table(one.head[:4]) or is_msgpack(one.head) or begin in (b"[", b"{"):
@@ -296,6 +297,11 @@ def _by_form(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:
 
 
 def _sources(files: Sequence[str]) -> list[Source]:
+    """The files that arguments name, each looked at.
+
+    Raises:
+        MMRawError: source_unavailable, unsupported_option (standard input).
+    """
     if "-" in files:
         message = "expected files, folders or URLs with Ray, got standard input"
         raise MMRawError("unsupported_option", message)
@@ -312,9 +318,9 @@ def _sources(files: Sequence[str]) -> list[Source]:
     return sources
 
 
-def _form(files: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+def _form(sources: Sequence[Source], options: dict[str, Any]) -> dict[str, Any]:
     """The form of the output: that of the input, compressed as its first file is."""
     if not options["documents"]:
         return {"form": "parquet"}
     lines = import_module("mmraw_protocol.integrations.ray.lines")
-    return {"form": "lines", "compression": lines.compression_of(_sources(files)[0].head)}
+    return {"form": "lines", "compression": lines.compression_of(sources[0].head)}
