@@ -181,11 +181,7 @@ def _order(definitions: dict[str, Definition], variants: tuple[Variant, ...]) ->
             return
         item = definitions[name]
         payloads = [variant.payload for variant in variants] if item.by_family else []
-        for used in (
-            *uses(item.type),
-            *(n for f in item.fields for n in uses(f.type)),
-            *payloads,
-        ):
+        for used in (*uses(item.type), *(n for f in item.fields for n in uses(f.type)), *payloads):
             visit(used)
         done.append(name)
 

@@ -19,6 +19,15 @@ from mmraw_protocol.wire import compression
 
 REFS = [ref(n, raw_image_id=f"{n:032x}" * 2 + ".png") for n in range(300)]
 LINES = "".join(json.dumps({"id": n, "ref": one}) + "\n" for n, one in enumerate(REFS)).encode()
+#: It begins as a ref.
+BAD = "mmraw:v9:x"
+
+
+def lines_with_faults(folder: Path) -> Path:
+    """A file of five refs, a line each: the third and the last are rejected."""
+    path = folder / "rollouts.jsonl"
+    path.write_text("".join(json.dumps([one]) + "\n" for one in [*REFS[:2], BAD, REFS[2], BAD]))
+    return path
 
 
 def report(capsys: pytest.CaptureFixture[str], *args: str | Path, code: int = 0) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import samples
 from test_archives import report
-from test_batches import counts, refused, to_v3
+from test_batches import BROKEN, NEW, OLD, PICTURE, counts, refused, to_v3
 
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import StoreSpec
@@ -24,9 +24,6 @@ from mmraw_protocol.stores import LocalStore
 
 pa: Any = pytest.importorskip("pyarrow")
 parquet: Any = pytest.importorskip("pyarrow.parquet")
-
-OLD, NEW, BROKEN = samples.ref("v2"), samples.ref("v3"), samples.ref("v2")[:-4]
-PICTURE = samples.data_url(samples.PNG)
 
 
 class Notes(pa.ExtensionType):

@@ -10,18 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from test_archives import REFS
+from test_archives import BAD, REFS, lines_with_faults
 
 from mmraw_protocol.cli import main
-
-BAD = "mmraw:v9:x"
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "rollouts.jsonl"
-    path.write_text("".join(json.dumps([one]) + "\n" for one in [*REFS[:2], BAD, REFS[2], BAD]))
-    return path
+    return lines_with_faults(tmp_path)
 
 
 def following(file: Path) -> subprocess.Popen[str]:

@@ -6,21 +6,17 @@ from typing import Any
 
 import pytest
 import samples
-from test_archives import REFS, report
+from test_archives import REFS, lines_with_faults, report
 from test_file_commands import run
 
 from mmraw_protocol.cli import main
 from mmraw_protocol.stores import LocalStore
 from mmraw_protocol.wire.hashes import sha256_hex
 
-BAD = "mmraw:v9:x"
-
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "rollouts.jsonl"
-    path.write_text("".join(json.dumps([one]) + "\n" for one in [*REFS[:2], BAD, REFS[2], BAD]))
-    return path
+    return lines_with_faults(tmp_path)
 
 
 def test_a_dry_run_reads_the_whole_input(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,8 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { Faults } from "../dist/codec/check.js";
 import * as checks from "../dist/generated/checks.js";
 import { HTTP_STATUS } from "../dist/generated/errors.js";
-import { buildFeatures, DEFAULT_LIMITS, getAdapter, makeItem, toPlain } from "../dist/index.js";
+import { buildFeatures, DEFAULT_LIMITS, toPlain } from "../dist/index.js";
+import { data } from "./samples.js";
 import { readVectors } from "./vectors.js";
 
 const SPEC = fileURLToPath(new URL("../../spec/", import.meta.url));
@@ -217,19 +218,6 @@ function messageCheck(name) {
 
 test("features and URLs that the package writes are those of a generate request", () => {
   const isRequest = messageCheck("generate-request-v1.json");
-  const adapter = getAdapter("qwen_vl");
-  const layout = adapter.layout(640, 480);
-  const item = makeItem({
-    family: "qwen_vl",
-    layout_fingerprint: adapter.fingerprint(),
-    payload: layout.payload,
-    raw_image_id: "67f463a70fcc80e6.png",
-  });
-  const data = {
-    mm_hashes: { image: ["67f463a70fcc80e6b6c13d2563a723f2"] },
-    mm_placeholders: { image: [{ offset: 5, length: layout.placeholder_length }] },
-    mm_items: { image: [item] },
-  };
   const features = JSON.parse(JSON.stringify(buildFeatures(data, { runId: "exp42" })));
   const url = features.kwargs_data.image[0];
   const content_parts = [{ type: "image_url", url }];

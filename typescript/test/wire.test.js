@@ -11,7 +11,6 @@ import {
   findImages,
   formatRef,
   getAdapter,
-  makeItem,
   mergeData,
   MMRawError,
   parseFeatures,
@@ -21,20 +20,8 @@ import {
   sha256Hex,
 } from "../dist/index.js";
 import { failure } from "./failure.js";
+import { data, layout } from "./samples.js";
 
-const adapter = getAdapter("qwen_vl");
-const layout = adapter.layout(640, 480);
-const item = makeItem({
-  family: "qwen_vl",
-  layout_fingerprint: adapter.fingerprint(),
-  payload: layout.payload,
-  raw_image_id: "67f463a70fcc80e6.png",
-});
-const data = {
-  mm_hashes: { image: ["67f463a70fcc80e6b6c13d2563a723f2"] },
-  mm_placeholders: { image: [{ offset: 5, length: layout.placeholder_length }] },
-  mm_items: { image: [item] },
-};
 
 test("an image goes from its size to the wire and back", () => {
   assert.deepEqual(layout.grid_thw, [1, 30, 40]);

@@ -18,14 +18,7 @@ from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from .lines import APART_MEMORY, absolute
-from .parts import (
-    BATCH_ROWS,
-    INLINED_ROWS,
-    Form,
-    Parts,
-    Summary,
-    small_batches,
-)
+from .parts import BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
 
 
 class Rewriting:
