@@ -106,7 +106,12 @@ class Engine:
     def start(self, variables: dict[str, str]) -> None:
         # Ray's workers give way to all other processes, the one that they are compared with too.
         os.environ.update(variables, RAY_worker_niceness="0")
-        options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+        options: dict[str, Any] = {
+            "include_dashboard": False,
+            "log_to_driver": False,
+            "logging_level": "ERROR",
+        }
+        options["runtime_env"] = {"env_vars": self.work.WORKER_VARIABLES}
         self.ray.init(num_cpus=2, object_store_memory=1 << 30, **options)
         context = import_module("ray.data").DataContext.get_current()
         logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -163,7 +168,7 @@ def step(
         summary = done.write(out, refused=refused, **form_of)
     seconds = time.perf_counter() - started
     if target is not None:
-        found = ids(engine, folder / target / form, form)
+        found = ids(folder / target / form, form)
         doubled = sum(found.values()) - len(found)
         lost = f"; {rows - len(found)} lost, {doubled} doubled"
     counts = ", ".join(f"{number} {kind}" for kind, number in sorted(summary.counts.items()))
@@ -171,14 +176,18 @@ def step(
           f"refused {dict(sorted(summary.refused.items()))}{lost}", flush=True)  # fmt: skip
 
 
-def ids(engine: Engine, folder: Path, form: str) -> Counter[int]:
+def ids(folder: Path, form: str) -> Counter[int]:
     """Counts how often each row is there."""
-    ds, _ = engine.read(folder, form)
-    if form == PARQUET:
-        return Counter(row["id"] for row in ds.select_columns("id").iter_rows())
+    arrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
     found: Counter[int] = Counter()
-    for batch in ds.iter_batches(batch_format="pyarrow", batch_size=1000):
-        found.update(int(_ID.findall(line)[0]) for line in batch["line"].to_pylist())
+    for path in folder.iterdir():
+        if form == PARQUET:
+            found.update(parquet.read_table(path, columns=["id"])["id"].to_pylist())
+            continue
+        with arrow.CompressedInputStream(str(path), "zstd") as file:
+            for line in io.BufferedReader(file, 1 << 20):
+                found.update([int(_ID.findall(line)[0])])
     return found
 
 
@@ -257,7 +266,9 @@ def make(folder: Path, form: str, size: int) -> int:
         path = folder / f"{number:08d}"
         if form == PARQUET:
             table = arrow.Table.from_pylist(taken)
-            parquet.write_table(table, path.with_suffix(".parquet"), row_group_size=256)
+            parquet.write_table(
+                table, path.with_suffix(".parquet"), row_group_size=256, write_batch_size=16
+            )
             continue
         with arrow.CompressedOutputStream(str(path.with_suffix(".jsonl.zst")), "zstd") as file:
             for row in taken:

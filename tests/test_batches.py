@@ -151,10 +151,17 @@ def test_a_column_to_keep_may_not_hide_the_results() -> None:
         validate_batch(batch_of([NEW], pa.string(), "row"), keep=["row"])
 
 
-@given(st.lists(st.sampled_from([OLD, BROKEN, NEW, "{", "text", '"' + OLD + '"', ""])))
-def test_every_line_is_what_the_file_of_it_alone_would_be(texts: list[str]) -> None:
-    lines = [text if text in ("{", "") else json_text(text) for text in texts]
-    rows, results = to_v3(batch_of(lines, pa.large_binary()), documents=["x"])
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()], ids=str)
+@given(texts=st.lists(st.sampled_from([OLD, BROKEN, NEW, "{", "text", '"' + OLD + '"', "", "\n"])))
+def test_every_line_is_what_the_file_of_it_alone_would_be(kind: Any, texts: list[str]) -> None:
+    pretty = json.dumps({"a": [OLD, BROKEN]}, indent=1)
+    plain = {"{": "{", "": "", "\n": pretty}
+    lines = [plain.get(text) or json_text(text) if text else text for text in texts]
+    given_rows = batch_of(lines, kind)
+    rows, results = to_v3(given_rows, documents=["x"])
+    assert rows.schema == given_rows.schema
+    if OLD not in "".join(lines):
+        assert rows is given_rows
     broken = set()
     for number, line in enumerate(lines):
         parts: list[bytes] = []

@@ -237,6 +237,12 @@ def _failure(error: Exception) -> MMRawError | None:
 
 
 def _connect(engine: Any) -> None:
+    variables = import_module("mmraw_protocol.integrations.ray").WORKER_VARIABLES
+    options = {
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "runtime_env": {"env_vars": variables},
+    }
     address = os.environ.get("RAY_ADDRESS")
     if address:
         found = _ADDRESS.match(address)
@@ -249,11 +255,11 @@ def _connect(engine: Any) -> None:
                 is_there = True
         with contextlib.suppress(ConnectionError, OSError, RuntimeError, ValueError):
             if is_there:
-                engine.init(log_to_driver=False, logging_level="ERROR")
+                engine.init(**options)
                 return
         message = "expected a Ray cluster at RAY_ADDRESS, got no answer; unset it for a local one"
         raise MMRawError("server_unavailable", message)
-    engine.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    engine.init(**options, include_dashboard=False)
 
 
 def _datasets(

@@ -14,7 +14,7 @@ from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.ref import PREFIX
 from .checking import take_lines
-from .columns import bytes_of, text_columns
+from .columns import bytes_of, joined_lines, text_columns
 from .lines import is_text as is_text_line
 from .prefixes import may_be_json_text
 from .prose import check_text
@@ -28,7 +28,7 @@ _MANY = 1024
 _MANY_BYTES = 1 << 20
 #: Rows that are checked together where that is not so, and documents.
 _FEW = 16
-_DOCUMENTS = 128
+_DOCUMENTS = 256
 _REF = PREFIX.encode()
 #: How the data: URL of an image begins, in any case.
 DATA_IMAGE = "data:image/"
@@ -40,8 +40,8 @@ def check_rows(batch: Any, results: Results, documents: Names, verifier: Verifie
     """What `validate_batch` does, with results that are open."""
     columns = text_columns(batch)
     for name in documents:
-        texts = as_bytes(batch.column(name)) if name in columns else ()
-        _check_documents(texts, _Column(results, name), verifier)
+        if name in columns:
+            _check_documents(batch.column(name), _Column(results, name), verifier)
     columns = [name for name in columns if name not in documents]
     if columns:
         _check_columns(batch.select(columns), verifier, results)
@@ -65,15 +65,16 @@ class _Column:
             )
 
 
-def _check_documents(texts: Sequence[bytes | None], column: _Column, verifier: Verifier) -> None:
+def _check_documents(texts: Any, column: _Column, verifier: Verifier) -> None:
     """Texts that are a document each: together where each is a line."""
-    for first in range(0, len(texts), _DOCUMENTS):
-        part = [text or b"" for text in texts[first : first + _DOCUMENTS]]
-        lines = b"\n".join(part)
+    for index, lines in enumerate(joined_lines(texts, _DOCUMENTS)):
+        first = index * _DOCUMENTS
+        part = texts.slice(first, _DOCUMENTS)
         if lines.count(b"\n") == len(part) - 1:
             take_lines(Block(lines, first, True), verifier, column)
             continue
-        for row, whole in enumerate(part, first):
+        for row, value in enumerate(as_bytes(part), first):
+            whole = value or b""
             text = whole.strip()
             if is_text_line(text):
                 check_text(whole, row, verifier, column)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from array import array as ints
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
+from importlib import import_module
 from itertools import accumulate
 from typing import Any, Protocol
 
-from ..stores.maintenance.row_values import arrow, as_bytes, holds_text, is_text, not_read, types
+from ..stores.maintenance.row_values import (
+    arrow,
+    as_bytes,
+    holds_text,
+    is_text,
+    not_read,
+    stored,
+    types,
+)
 from ..wire.errors import MMRawError
 
 #: The row and the path of the n-th value of an array.
@@ -30,6 +40,29 @@ def bytes_of(rows: Any) -> int:
         return rows.nbytes
     except TypeError:  # Old versions of pyarrow do not count views; whole buffers are about right.
         return rows.get_total_buffer_size()
+
+
+def joined_lines(array: Any, most: int) -> list[bytes]:
+    """The texts of an array, each on a line, so many of them in one; a null is an empty line."""
+    texts = stored(array)
+    if types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    texts = texts.cast(arrow.large_binary()).fill_null(b"")
+    starts = arrow.array([*range(0, len(texts), most), len(texts)], arrow.int64())
+    lists = arrow.LargeListArray.from_arrays(starts, texts)
+    return _compute().binary_join(lists, arrow.scalar(b"\n", texts.type)).to_pylist()
+
+
+def array_of_lines(data: bytes) -> Any:
+    """The lines of a text as an array, without an object of Python for any of them."""
+    ends = ints("i", (0, len(data)))
+    buffers = [None, arrow.py_buffer(ends), arrow.py_buffer(data)]
+    whole = arrow.Array.from_buffers(arrow.binary(), 1, buffers)
+    return _compute().split_pattern(whole, b"\n").flatten()
+
+
+def _compute() -> Any:
+    return import_module("pyarrow.compute")
 
 
 def text_columns(batch: Any) -> list[str]:

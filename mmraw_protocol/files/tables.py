@@ -198,9 +198,9 @@ def _open_rewrite(job: Job, text: bool) -> Callable[[Block], Done]:
 
 
 def _rewrite(block: Block, rewriter: Rewriter, text: bool) -> Done:
-    from .batches import rewrite_rows
     from .columns import bytes_of
     from .results import Results
+    from .rewritten_rows import rewrite_rows
 
     batch: Any = block.data
     results = Results(batch)

@@ -16,7 +16,7 @@ _MAGIC = (b"PAR1", b"ARRO", _STREAM)
 #: The end of a stream: the sign of a message, and no bytes of one.
 _STREAM_END = _STREAM + bytes(4)
 #: Bytes of rows that are taken at once, and how many rows at most.
-_BATCH_BYTES = 8 << 20
+_BATCH_BYTES = 2 << 20
 _BATCH_ROWS = 1 << 14
 
 

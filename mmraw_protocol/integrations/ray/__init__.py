@@ -13,7 +13,17 @@ from .parts import Parts, Summary
 from .tables import read_rows
 from .work import Rewriting, convert, fsck, inline, offload, summary, validate
 
+#: With these in `runtime_env={"env_vars": …}` of `ray.init`, workers give back memory that they do
+#: not use. Arrow's pool and glibc's malloc keep it otherwise.
+WORKER_VARIABLES = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(2 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+}
+
 __all__ = [
+    "WORKER_VARIABLES",
     "Parts",
     "Rewriting",
     "Summary",

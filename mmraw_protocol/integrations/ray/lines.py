@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from ...files.columns import arrow
+from ...files.columns import array_of_lines, arrow
 from ...wire.errors import MMRawError
 
 #: Bytes of the input in a batch of lines.
 BATCH_BYTES = 1 << 20
-#: Bytes of a file that is not compressed in one task. Ray keeps the blocks that a task writes.
-TASK_BYTES = 32 << 20
+#: Bytes of a file that is not compressed in one task. Ray needs 0.2 s from one task to the next.
+TASK_BYTES = 128 << 20
 #: Bytes that a task asks for where those before or behind it ask for none: Ray makes no one task of
 #: them then, which would hold all that it reads until it has written it.
 APART_MEMORY = 256 << 20
@@ -43,6 +42,37 @@ class Source(NamedTuple):
     path: str
     size: int
     head: bytes
+
+
+class Ranges(NamedTuple):
+    """What a Dataset is read from, for work that reads and writes within one task.
+
+    Ray keeps the rows that it hands to a task that writes until the task ends. A task that reads
+    them itself keeps none.
+
+    Attributes:
+        items: A Dataset with a row for each range of a file.
+        read: Gives the tables of rows of such ranges.
+    """
+
+    items: Any
+    read: Callable[[Any], Iterator[Any]]
+
+    def rows(self, **options: Any) -> Any:
+        """The Dataset of the rows."""
+        return self.items.map_batches(self.read, batch_format="pyarrow", batch_size=1, **options)
+
+
+def with_ranges(ranges: Ranges) -> Any:
+    """The Dataset of the rows, which knows its ranges; a Dataset that is made of it does not."""
+    ds = ranges.rows()
+    ds.mmraw_ranges = ranges
+    return ds
+
+
+def ranges_behind(ds: Any) -> Ranges | None:
+    """The ranges that a Dataset is read from; None where Ray or other work gives its rows."""
+    return getattr(ds, "mmraw_ranges", None)
 
 
 def located(place: str) -> tuple[Any, str]:
@@ -118,25 +148,36 @@ def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
 
     The path of an error of one of them is its number, from 0: `$[2]`.
     """
-    data: Any = import_module("ray.data")
     parts = [
         {
             "number": number,
             "name": one.path,
             "path": absolute(one.path),
             "start": start,
-            "end": min(start + step, one.size),
-            "kind": kind,
+            "end": end,
+            "kind": compression_of(one.head),
         }
         for number, one in enumerate(sources)
-        for kind in [compression_of(one.head)]
-        for step in [task_bytes if kind is None else one.size]
-        for start in range(0, one.size, max(step, 1))
+        for start, end in ranges_of(one.size, one.size if compression_of(one.head) else task_bytes)
     ]
-    items = data.from_items(parts, override_num_blocks=max(len(parts), 1))
-    # One task reads a compressed file, whatever its size.
-    options = {"memory": APART_MEMORY} if any(part["kind"] for part in parts) else {}
-    return items.map_batches(_batches, batch_format="pyarrow", batch_size=1, **options)
+    ranges = Ranges(items_of(parts), _batches)
+    if not any(part["kind"] for part in parts):
+        return with_ranges(ranges)
+    # One task reads a compressed file, whatever its size; several write it.
+    return ranges.rows(memory=APART_MEMORY)
+
+
+def ranges_of(size: int, most: int) -> list[tuple[int, int]]:
+    """Ranges of a file of about the same size, which is at most `most`."""
+    number = -(-size // max(most, 1))
+    ends = [size * index // number for index in range(1, number + 1)]
+    return list(zip([0, *ends], ends, strict=False))
+
+
+def items_of(parts: Sequence[dict[str, Any]]) -> Any:
+    """A Dataset with a task for each row."""
+    data: Any = import_module("ray.data")
+    return data.from_items(list(parts), override_num_blocks=max(len(parts), 1))
 
 
 def compression_of(head: bytes) -> str | None:
@@ -217,11 +258,7 @@ def _whole_lines(read: Any, start: int) -> Iterator[tuple[int, bytes]]:
 
 def _table(name: str, start: int, block: bytes) -> Any:
     compute: Any = import_module("pyarrow.compute")
-    # A row with the whole block, then a row for each line: no object of Python for any of them.
-    ends = array("i", (0, len(block) - block.endswith(b"\n")))
-    buffers = [None, arrow.py_buffer(ends), arrow.py_buffer(block)]
-    whole = arrow.Array.from_buffers(arrow.binary(), 1, buffers)
-    lines = compute.split_pattern(whole, b"\n").flatten()
+    lines = array_of_lines(block.removesuffix(b"\n"))
     sizes = compute.add(compute.binary_length(lines).cast(arrow.int64()), 1)
     starts = compute.add(compute.subtract(compute.cumulative_sum(sizes), sizes), start)
     indices = arrow.repeat(arrow.scalar(0, arrow.int32()), len(lines))

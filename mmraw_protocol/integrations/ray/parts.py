@@ -8,12 +8,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
 
 from ...files.batches import Rewritten
-from ...files.columns import arrow, bytes_of
+from ...files.columns import arrow, bytes_of, joined_lines
 from ...system.shown import Shown
 from ...wire.errors import MMRawError
 from ...wire.extras import required_module
@@ -25,8 +26,10 @@ Form = Literal["parquet", "lines"]
 #: A row of which images are inlined may grow by megabytes.
 BATCH_ROWS = 4096
 INLINED_ROWS = 32
-BATCH_BYTES = 4 << 20
-ROW_GROUP = 16 << 20
+BATCH_BYTES = 1 << 20
+ROW_GROUP = 8 << 20
+#: Bytes of a page of Parquet. A reader holds a page twice, and pyarrow ends one after 1,024 rows.
+PAGE = 1 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
 Datasink: Any = required_module("ray.data", "ray", "for data sets of Ray").Datasink
@@ -82,6 +85,15 @@ def _add(counts: dict[str, int], key: str, count: int) -> None:
         counts[key] = counts.get(key, 0) + count
 
 
+def _as_table(block: Any) -> Any:
+    return block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
+
+
+def held(table: Any) -> Iterable[Any]:
+    """A block that holds its rows, as what reads them would give them."""
+    return (table,)
+
+
 class Parts(Datasink):
     """Rewrites the blocks of a task and writes them as one part, named by the task's number.
 
@@ -95,6 +107,7 @@ class Parts(Datasink):
         form: Of the parts.
         compression: Of lines: None, gzip or zstd; of Parquet, as pyarrow takes it.
         rows: That are rewritten together, at most.
+        read: Gives the tables of rows that a block tells where to find.
     """
 
     def __init__(
@@ -105,10 +118,11 @@ class Parts(Datasink):
         form: Form,
         compression: str | None,
         rows: int = BATCH_ROWS,
+        read: Callable[[Any], Iterable[Any]] = held,
     ) -> None:
         self._work, self._out, self._refused = work, out, refused
         self._form, self._compression, self._rows = form, compression, rows
-
+        self._read = read
         self.summary = Summary()
 
     def check(self) -> None:
@@ -136,7 +150,7 @@ class Parts(Datasink):
                 told = results.filter(results["code"].is_valid())
                 for batch, is_part in ((rows, True), (told, False)):
                     if is_part not in writers and len(batch):
-                        opened = self._writer(is_part, ctx.task_idx, batch.schema)
+                        opened = self._writer(is_part, ctx.task_idx, batch)
                         writers[is_part] = stack.enter_context(opened)
                     if len(batch):
                         writers[is_part](batch)
@@ -145,19 +159,18 @@ class Parts(Datasink):
 
     def _rewritten(self, blocks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Tables of rows and results: each batch, or row groups of Parquet."""
-        held: list[Rewritten] = []
+        done: list[Rewritten] = []
         size = 0
         most = ROW_GROUP if self._form == "parquet" else 0
-        for block in blocks:
-            table = block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
+        for table in chain.from_iterable(map(self._read, map(_as_table, blocks))):
             for batch in small_batches(table, self._rows):
-                held.append(self._work(batch))
-                size += bytes_of(held[-1].rows)
+                done.append(self._work(batch))
+                size += bytes_of(done[-1].rows)
                 if size > most:
-                    yield _tables(held)
-                    held, size = [], 0
-        if held:
-            yield _tables(held)
+                    yield _tables(done)
+                    done, size = [], 0
+        if done:
+            yield _tables(done)
 
     def on_write_complete(self, write_result: Any) -> None:
         """Adds up what the tasks did."""
@@ -178,8 +191,8 @@ class Parts(Datasink):
                     system.delete_file(info.path)
 
     @contextmanager
-    def _writer(self, is_part: bool, number: int, schema: Any) -> Generator[Any, None, None]:
-        """The writer for the tables of a part, or of its refusals."""
+    def _writer(self, is_part: bool, number: int, first: Any) -> Generator[Any, None, None]:
+        """The writer for the tables of a part, or of its refusals, of which `first` is one."""
         parquet: Any = import_module("pyarrow.parquet")
         place, name = (self._out, "part") if is_part else (self._refused, "refused")
         kind = self._compression
@@ -190,9 +203,11 @@ class Parts(Datasink):
                 if packed is not file:
                     packed.close()
             return
+        pages = {"write_batch_size": min(rows_in(first, PAGE), 1024)}
+        options: dict[str, Any] = {"compression": kind or "snappy", **pages}
         with (
             _whole(place, f"{name}-{number:06d}.parquet") as file,
-            parquet.ParquetWriter(file, schema, compression=kind or "snappy") as writer,
+            parquet.ParquetWriter(file, first.schema, **options) as writer,
         ):
             yield writer.write_table
 
@@ -206,8 +221,12 @@ def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
     if any(_PICKLED in str(kind) for kind in table.schema.types):
         message = "expected values of one type in each column, got several, which Ray pickles"
         raise MMRawError("unsupported_option", message)
-    rows = BATCH_BYTES * len(table) // max(bytes_of(table), 1)
-    return table.to_batches(max_chunksize=max(1, min(rows, most)))
+    return table.to_batches(max_chunksize=min(rows_in(table, BATCH_BYTES), most))
+
+
+def rows_in(table: Any, size: int) -> int:
+    """How many rows of a table have so many bytes: at least one."""
+    return max(1, size * len(table) // max(bytes_of(table), 1))
 
 
 def _entries(system: Any, path: str) -> list[Any]:
@@ -215,14 +234,16 @@ def _entries(system: Any, path: str) -> list[Any]:
     return system.get_file_info(fs.FileSelector(path, allow_not_found=True))
 
 
-def _tables(held: Sequence[Rewritten]) -> tuple[Any, Any]:
-    rows = arrow.Table.from_batches([one.rows for one in held])
-    return rows, arrow.Table.from_batches([one.results for one in held])
+def _tables(done: Sequence[Rewritten]) -> tuple[Any, Any]:
+    rows = arrow.Table.from_batches([one.rows for one in done])
+    return rows, arrow.Table.from_batches([one.results for one in done])
 
 
 def _write_lines(file: Any, table: Any) -> None:
     for lines in table.column(table.num_columns - 1).chunks:
-        file.write(b"\n".join([*lines.to_pylist(), b""]))
+        for text in joined_lines(lines, len(lines)):
+            file.write(text)
+            file.write(b"\n")
 
 
 @contextmanager

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from typing import Any
 
 from ...files.columns import arrow
 from ...wire.errors import MMRawError
 from ...wire.rows import RowFile, readable
-from .lines import TASK_BYTES, Source, absolute, located, sources_of
+from .lines import Ranges, Source, absolute, items_of, located, ranges_of, sources_of, with_ranges
+
+#: Bytes of a file in one task. They are compressed.
+TASK_BYTES = 32 << 20
 
 
 def read_rows(places: Sequence[str] | str, *, task_bytes: int = TASK_BYTES) -> Any:
@@ -42,20 +44,18 @@ def rows_of(
         first: The number of the first file.
         places: Whether rows have a column `file`, unless they have one of that name.
     """
-    data: Any = import_module("ray.data")
     parts = [
         {
             "number": number,
             "name": one.path if places else "",
             "path": absolute(one.path),
             "start": start,
-            "end": start + task_bytes,
+            "end": end,
         }
         for number, one in enumerate(sources, first)
-        for start in range(0, max(one.size, 1), task_bytes)
+        for start, end in ranges_of(max(one.size, 1), task_bytes)
     ]
-    items = data.from_items(parts, override_num_blocks=max(len(parts), 1))
-    return items.map_batches(_tables, batch_format="pyarrow", batch_size=1)
+    return with_ranges(Ranges(items_of(parts), _tables))
 
 
 def _tables(parts: Any) -> Iterator[Any]:
@@ -91,5 +91,5 @@ def _begin(group: Any) -> int:
 def _placed(table: Any, name: str) -> Any:
     if not name or "file" in table.schema.names:
         return table
-    column = arrow.array([name] * len(table)).dictionary_encode()
+    column = arrow.array([name] * len(table), arrow.string()).dictionary_encode()
     return table.append_column("file", column)

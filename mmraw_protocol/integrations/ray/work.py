@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any, cast
 
 import msgspec
 
 from ...files.batches import Rewritten, open_once, references_of, rewrite_batch, validate_batch
-from ...files.columns import arrow
+from ...files.columns import arrow, bytes_of
 from ...files.job import Job
 from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec, checked_spec
 from ...files.results import STORE_FAILS, Names, Results
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
-from .lines import APART_MEMORY, absolute
-from .parts import BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
+from .lines import APART_MEMORY, absolute, ranges_behind
+from .parts import BATCH_BYTES, BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, held, small_batches
+
+#: Results that a task gives together.
+_TOGETHER = 64
 
 
 class Rewriting:
@@ -60,11 +63,15 @@ class Rewriting:
                 raises.
         """
         places = absolute(out), absolute(refused)
-        parts = Parts(self._work, *places, form, compression, self._most)
+        ranges = ranges_behind(self._ds)
+        read = held if ranges is None else ranges.read
+        parts = Parts(self._work, *places, form, compression, self._most, read)
         parts.check()
-        # A task reads few lines of a plain file: it may hold them until it has written them.
-        options = {"memory": APART_MEMORY} if form == "parquet" else {}
-        self._ds.write_datasink(parts, ray_remote_args=options)
+        if ranges is None:
+            options = {"memory": APART_MEMORY} if form == "parquet" else {}
+            self._ds.write_datasink(parts, ray_remote_args=options)
+        else:
+            ranges.items.write_datasink(parts)
         return parts.summary
 
 
@@ -127,14 +134,26 @@ def summary(results: Any) -> Summary:
 
 
 def _mapped(ds: Any, work: Callable[[Any], Any], most: int = BATCH_ROWS) -> Any:
-    each = partial(_each, work=work, most=most)
-    return ds.map_batches(each, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+    ranges = ranges_behind(ds)
+    read = held if ranges is None else ranges.read
+    each = partial(_each, work=work, most=most, read=read)
+    source = ds if ranges is None else ranges.items
+    return source.map_batches(each, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
 
 
-def _each(table: Any, *, work: Callable[[Any], Any], most: int) -> Iterator[Any]:
-    """A block in small batches."""
-    for batch in small_batches(table, most) or [_empty(table.schema)]:
-        yield arrow.Table.from_batches([work(batch)])
+def _each(
+    table: Any, *, work: Callable[[Any], Any], most: int, read: Callable[[Any], Iterable[Any]]
+) -> Iterator[Any]:
+    """What is done with a block in small batches, some of it together: Ray has costs for each."""
+    done: list[Any] = []
+    for rows in read(table):
+        for batch in small_batches(rows, most) or [_empty(rows.schema)]:
+            done.append(work(batch))
+            if sum(map(bytes_of, done)) > BATCH_BYTES or len(done) == _TOGETHER:
+                yield arrow.Table.from_batches(done).combine_chunks()
+                done.clear()
+    if done:
+        yield arrow.Table.from_batches(done).combine_chunks()
 
 
 def _empty(schema: Any) -> Any:

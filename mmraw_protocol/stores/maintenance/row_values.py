@@ -42,14 +42,14 @@ def holds_text(kind: Any) -> bool:
     return is_text(kind)
 
 
-def _stored(array: Any) -> Any:
+def stored(array: Any) -> Any:
     """An array, or the plain one within an extension array, such as Parquet's JSON."""
     return array.storage if isinstance(array, arrow.ExtensionArray) else array
 
 
 def as_bytes(array: Any) -> list[bytes | None]:
     """The texts of an array."""
-    array = _stored(array)
+    array = stored(array)
     if types.is_dictionary(array.type):
         return _looked_up(as_bytes(array.dictionary), array)
     return array.cast(arrow.large_binary()).to_pylist()
@@ -72,7 +72,7 @@ def plain_values(array: Any, text_of: TextOf) -> list[Any]:
     Raises:
         MMRawError: unsupported_option (unions).
     """
-    array = _stored(array)
+    array = stored(array)
     kind = array.type
     if types.is_dictionary(kind):
         return _looked_up(plain_values(array.dictionary, text_of), array)

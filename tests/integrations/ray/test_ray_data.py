@@ -4,9 +4,11 @@ import gzip
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +19,7 @@ import zstandard
 
 import mmraw_protocol.integrations.ray as mmraw_ray
 from mmraw_protocol import MMRawError
-from mmraw_protocol.files import StoreSpec
+from mmraw_protocol.files import ConvertJob, StoreSpec
 from mmraw_protocol.stores import LocalStore
 
 OLD, NEW, BROKEN = samples.ref("v2"), samples.ref("v3"), samples.ref("v2")[:-4]
@@ -129,7 +131,7 @@ def test_every_row_is_read_once_with_the_schema_of_its_file(tmp_path: Path) -> N
 
 def test_a_compressed_file_is_written_by_several_tasks(tmp_path: Path) -> None:
     context = ray.data.DataContext.get_current()
-    lines = [json.dumps({"id": n, "ref": OLD, "pad": "x" * 2000}).encode() for n in range(4000)]
+    lines = [json.dumps({"id": n, "ref": OLD, "pad": "x" * 2000}).encode() for n in range(8000)]
     (tmp_path / "in.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines), 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context, "target_max_block_size", 2 << 20)
@@ -185,6 +187,57 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
     assert summary.refused == {"invalid_json": 300}
     assert len(pq.read_table(tmp_path / "refused")) == 300
     assert not list(out.glob(".*"))
+
+
+class Dying:
+    """A rewriter whose process dies once, in the middle of its work."""
+
+    def __init__(self, died: str) -> None:
+        self._rewriter, self._died, self._left = ConvertJob(to="v3").open(), Path(died), 700
+        self.prefixes, self.most = self._rewriter.prefixes, self._rewriter.most
+        self.drain_stats = self._rewriter.drain_stats
+
+    def rewrite(self, text: str, key: str | None) -> str:
+        self._left -= 1
+        if not self._left and not self._died.exists():
+            self._died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._rewriter.rewrite(text, key)
+
+
+@dataclass(frozen=True)
+class DyingJob:
+    """Opens it."""
+
+    died: str
+
+    def open(self) -> Dying:
+        return Dying(self.died)
+
+
+@pytest.mark.parametrize("form", ["lines", "parquet"])
+def test_files_are_read_and_written_in_one_task(form: str, tmp_path: Path) -> None:
+    lines = rows_of(3000)
+    if form == "lines":
+        (tmp_path / "in").write_bytes(b"\n".join(lines) + b"\n")
+        ds, options = mmraw_ray.read_lines(str(tmp_path / "in"), task_bytes=150_000), DOCUMENTS
+    else:
+        table = pa.table({"id": range(3000), "row": [line.decode() for line in lines]})
+        pq.write_table(table, tmp_path / "in", row_group_size=500)
+        ds, options = mmraw_ray.read_rows(str(tmp_path / "in"), task_bytes=20_000), {"keep": ["id"]}
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    job = DyingJob(str(tmp_path / "died"))
+    done = mmraw_ray.Rewriting(ds, job, **options)
+    out = tmp_path / "out"
+    summary = done.write(str(out), refused=str(tmp_path / "refused"), form=cast("Any", form))
+    assert (tmp_path / "died").exists()
+    # A row is kept by no task before or behind, and the parts are in the order of the input.
+    assert summary.parts == len(list(out.iterdir())) >= 3
+    if form == "lines":
+        assert lines_in(out) == expected(lines)
+    else:
+        assert [row.encode() for row in pq.read_table(out)["row"].to_pylist()] == expected(lines)
+    assert len(pq.read_table(tmp_path / "refused")) == sum(summary.refused.values()) > 0
 
 
 def test_images_move_into_a_bucket_and_back(tmp_path: Path) -> None:
