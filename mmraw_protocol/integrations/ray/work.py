@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
@@ -150,10 +151,18 @@ def _each(
         for batch in small_batches(rows, most) or [_empty(rows.schema)]:
             done.append(work(batch))
             if sum(map(bytes_of, done)) > BATCH_BYTES or len(done) == _TOGETHER:
-                yield arrow.Table.from_batches(done).combine_chunks()
+                yield _table_of(done)
                 done.clear()
     if done:
-        yield arrow.Table.from_batches(done).combine_chunks()
+        yield _table_of(done)
+
+
+def _table_of(done: list[Any]) -> Any:
+    table = arrow.Table.from_batches(done)
+    # Dictionaries that differ may have too many values for their type of index together.
+    with contextlib.suppress(arrow.ArrowException):
+        table = table.combine_chunks()
+    return table
 
 
 def _empty(schema: Any) -> Any:
