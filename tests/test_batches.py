@@ -177,6 +177,17 @@ def test_every_line_is_what_the_file_of_it_alone_would_be(kind: Any, texts: list
     assert {row for row, *_ in refused(results)} == broken
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary(), pa.string_view()], ids=str)
+def test_documents_may_be_a_dictionary(kind: Any) -> None:
+    values: Any = pa.array([json_text(OLD), BROKEN], kind)
+    texts: Any = pa.DictionaryArray.from_arrays(pa.array([1, None, 0, 0]), values)
+    rows = pa.RecordBatch.from_arrays([texts], ["x"])
+    results = validate_batch(rows, documents=["x"])
+    assert counts(results) == {"ref": 3}
+    assert [row for row, *_ in refused(results)] == [0]
+    assert counts(to_v3(rows, documents=["x"]).results) == {"changed": 2, "refused": 1}
+
+
 #: Texts with which rows are checked together, or which keep them from it.
 TEXTS = [
     *(NEW, OLD, BROKEN, f" {NEW}", "mmraw:\n", "text", " [x", "{", "", None, KIND),

@@ -44,13 +44,14 @@ def bytes_of(rows: Any) -> int:
 
 def joined_lines(array: Any, most: int) -> list[bytes]:
     """The texts of an array, each on a line, so many of them in one; a null is an empty line."""
-    texts = stored(array)
-    if types.is_dictionary(texts.type):
-        texts = texts.dictionary_decode()
-    texts = texts.cast(arrow.large_binary()).fill_null(b"")
+    plain, kind = stored(array), arrow.large_binary()
+    # Arrow itself looks up no views.
+    is_looked_up = types.is_dictionary(plain.type)
+    texts = arrow.array(as_bytes(plain), kind) if is_looked_up else plain.cast(kind)
+    texts = texts.fill_null(b"")
     starts = arrow.array([*range(0, len(texts), most), len(texts)], arrow.int64())
     lists = arrow.LargeListArray.from_arrays(starts, texts)
-    return _compute().binary_join(lists, arrow.scalar(b"\n", texts.type)).to_pylist()
+    return _compute().binary_join(lists, arrow.scalar(b"\n", kind)).to_pylist()
 
 
 def array_of_lines(data: bytes) -> Any:
