@@ -14,7 +14,7 @@ from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.ref import PREFIX
 from .checking import take_lines
-from .columns import bytes_of, joined_lines, text_columns
+from .columns import joined_lines, rows_in, text_columns
 from .lines import is_text as is_text_line
 from .prefixes import may_be_json_text
 from .prose import check_text
@@ -84,7 +84,7 @@ def _check_documents(texts: Any, column: _Column, verifier: Verifier) -> None:
 
 
 def _check_columns(rows: Any, verifier: Verifier, results: Results) -> None:
-    most = max(_FEW, _MANY_BYTES * rows.num_rows // max(bytes_of(rows), 1))
+    most = max(_FEW, rows_in(rows, _MANY_BYTES))
     for first, many in _parts(rows, 0, min(most, _MANY)):
         if _refs_counted(many, verifier, results):
             continue

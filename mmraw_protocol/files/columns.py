@@ -42,6 +42,11 @@ def bytes_of(rows: Any) -> int:
         return rows.get_total_buffer_size()
 
 
+def rows_in(rows: Any, size: int) -> int:
+    """How many rows of a batch, table or array have so many bytes: at least one."""
+    return max(1, size * len(rows) // max(bytes_of(rows), 1))
+
+
 def joined_lines(array: Any, most: int) -> list[bytes]:
     """The texts of an array, each on a line, so many of them in one; a null is an empty line."""
     plain, kind = stored(array), arrow.large_binary()

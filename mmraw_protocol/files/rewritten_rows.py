@@ -11,7 +11,7 @@ from typing import Any, cast
 from ..stores.maintenance.row_values import arrow, as_bytes, is_text, types
 from ..wire.errors import MMRawError
 from ..wire.ref import PREFIX
-from .columns import Place, array_of_lines, bytes_of, joined_lines, rewritten
+from .columns import Place, array_of_lines, joined_lines, rewritten, rows_in
 from .counts import Counts
 from .job import Done, Rewriter
 from .prefixes import may_be_json_text
@@ -74,7 +74,7 @@ class _Rewriting:
 
     def _joined(self, array: Any, column: str) -> Any:
         """Documents that are bytes: joined and parted again without an object for each."""
-        most = max(1, min(_MANY, _MANY_BYTES * len(array) // max(bytes_of(array), 1)))
+        most = min(_MANY, rows_in(array, _MANY_BYTES))
         parts: list[Any] = []
         for index, data in enumerate(joined_lines(array, most)):
             part, first = array.slice(index * most, most), index * most

@@ -70,9 +70,14 @@ def with_ranges(ranges: Ranges) -> Any:
     return ds
 
 
-def ranges_behind(ds: Any) -> Ranges | None:
-    """The ranges that a Dataset is read from; None where Ray or other work gives its rows."""
-    return getattr(ds, "mmraw_ranges", None)
+def ranges_behind(ds: Any) -> Ranges:
+    """The ranges that a Dataset is read from; its own blocks where Ray or other work gives them."""
+    return getattr(ds, "mmraw_ranges", Ranges(ds, held))
+
+
+def held(block: Any) -> Iterator[Any]:
+    """A block that holds its rows, as what reads them would give them."""
+    yield block
 
 
 def located(place: str) -> tuple[Any, str]:

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import msgspec
 
 from ...files.batches import Rewritten
-from ...files.columns import arrow, bytes_of, joined_lines
+from ...files.columns import arrow, bytes_of, joined_lines, rows_in
 from ...system.shown import Shown
 from ...wire.errors import MMRawError
 from ...wire.extras import required_module
-from .lines import located
+from .lines import held, located
 
 #: `lines` writes the last column of JSON lines as it is.
 Form = Literal["parquet", "lines"]
@@ -87,11 +87,6 @@ def _add(counts: dict[str, int], key: str, count: int) -> None:
 
 def _as_table(block: Any) -> Any:
     return block if isinstance(block, arrow.Table) else arrow.Table.from_pandas(block)
-
-
-def held(table: Any) -> Iterable[Any]:
-    """A block that holds its rows, as what reads them would give them."""
-    return (table,)
 
 
 class Parts(Datasink):
@@ -222,11 +217,6 @@ def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
         message = "expected values of one type in each column, got several, which Ray pickles"
         raise MMRawError("unsupported_option", message)
     return table.to_batches(max_chunksize=min(rows_in(table, BATCH_BYTES), most))
-
-
-def rows_in(table: Any, size: int) -> int:
-    """How many rows of a table have so many bytes: at least one."""
-    return max(1, size * len(table) // max(bytes_of(table), 1))
 
 
 def _entries(system: Any, path: str) -> list[Any]:

@@ -19,7 +19,7 @@ from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
 from .lines import APART_MEMORY, absolute, ranges_behind
-from .parts import BATCH_BYTES, BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, held, small_batches
+from .parts import BATCH_BYTES, BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
 
 #: Results that a task gives together.
 _TOGETHER = 64
@@ -64,15 +64,12 @@ class Rewriting:
                 raises.
         """
         places = absolute(out), absolute(refused)
-        ranges = ranges_behind(self._ds)
-        read = held if ranges is None else ranges.read
+        source, read = ranges_behind(self._ds)
         parts = Parts(self._work, *places, form, compression, self._most, read)
         parts.check()
-        if ranges is None:
-            options = {"memory": APART_MEMORY} if form == "parquet" else {}
-            self._ds.write_datasink(parts, ray_remote_args=options)
-        else:
-            ranges.items.write_datasink(parts)
+        is_handed = source is self._ds and form == "parquet"
+        options = {"memory": APART_MEMORY} if is_handed else {}
+        source.write_datasink(parts, ray_remote_args=options)
         return parts.summary
 
 
@@ -135,10 +132,8 @@ def summary(results: Any) -> Summary:
 
 
 def _mapped(ds: Any, work: Callable[[Any], Any], most: int = BATCH_ROWS) -> Any:
-    ranges = ranges_behind(ds)
-    read = held if ranges is None else ranges.read
+    source, read = ranges_behind(ds)
     each = partial(_each, work=work, most=most, read=read)
-    source = ds if ranges is None else ranges.items
     return source.map_batches(each, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
 
 
@@ -147,12 +142,14 @@ def _each(
 ) -> Iterator[Any]:
     """What is done with a block in small batches, some of it together: Ray has costs for each."""
     done: list[Any] = []
+    size = 0
     for rows in read(table):
         for batch in small_batches(rows, most) or [_empty(rows.schema)]:
             done.append(work(batch))
-            if sum(map(bytes_of, done)) > BATCH_BYTES or len(done) == _TOGETHER:
+            size += bytes_of(done[-1])
+            if size > BATCH_BYTES or len(done) == _TOGETHER:
                 yield _table_of(done)
-                done.clear()
+                done, size = [], 0
     if done:
         yield _table_of(done)
 
