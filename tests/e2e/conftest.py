@@ -19,6 +19,9 @@ from mmraw_protocol.stores import LocalStore
 Start = Callable[..., VllmServer]
 
 KEY = "a-key"
+#: With the bfloat16 of the checkpoints, the two best tokens of random weights are often exactly as
+#: likely, and which of them is taken depends on how a prompt is divided between cache and engine.
+PRECISION = "--dtype=float32"
 FAMILIES = {"qwen": "qwen_vl", "kimi": "kimi_k25"}
 
 
@@ -84,6 +87,7 @@ def start(
             running.clear()
             environment = {"MMRAW_STORE": str(store.root), "MMRAW_RUN_ID": RUN, **settings}
             log = logs / f"{model}-{len(list(logs.iterdir()))}.log"
+            arguments = (PRECISION, *arguments)
             server = VllmServer(models.get(model), log, environment, arguments, api_key)
             server.install(entry_points)
             server.start()

@@ -21,7 +21,7 @@ ROOT = HERE.parent.parent
 #: Seconds until a server must answer; about 50 are usual on two cores.
 START = 600
 
-_ARGUMENTS = ("--dtype=bfloat16", "--enforce-eager", "--max-model-len=8192", "--enable-scale-out")
+_ARGUMENTS = ("--enforce-eager", "--max-model-len=8192", "--enable-scale-out")
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",

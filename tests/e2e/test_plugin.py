@@ -267,7 +267,7 @@ def ask(llm, url):
     return list(answer[0].outputs[0].token_ids)
 
 def main():
-    llm = LLM(model, dtype="bfloat16", enforce_eager=True, max_model_len=4096)
+    llm = LLM(model, dtype="float32", enforce_eager=True, max_model_len=4096)
     try:
         ask(llm, ref)
     except Exception as error:
