@@ -20,8 +20,8 @@ def file(tmp_path: Path) -> Path:
     return lines_with_faults(tmp_path)
 
 
-def following(file: Path) -> subprocess.Popen[str]:
-    call = [sys.executable, "-m", "mmraw_protocol.cli", "validate", str(file), "--follow"]
+def following(file: Path, *options: str | Path) -> subprocess.Popen[str]:
+    call = [sys.executable, "-m", "mmraw_protocol.cli", "validate", file, "--follow", *options]
     pipe = subprocess.PIPE
     return subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True)
 
@@ -40,6 +40,18 @@ def test_following_checks_what_is_appended(file: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "checked 8 ref; refused 4; 1 line of text\n"
         assert process.wait() == 1
+
+
+def test_following_writes_a_report_in_the_end(file: Path) -> None:
+    to = file.with_name("report.json")
+    with following(file, "--report", to) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline()[:8] for _ in range(2)] == [str(file)[:8]] * 2
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 1
+    report = json.loads(to.read_text())
+    assert ([one["line"] for one in report["refusals"]], report["refused"]) == ([3, 5], 2)
+    assert report["found"]["forms"] == {"ref v2": 3}
 
 
 def test_following_ends_where_the_file_is_replaced(file: Path) -> None:

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..conversation import environment
+from ..files.facts import Facts
 from ..files.job import Job
 from ..files.jobs import StoreSpec
 from ..files.names import expanded
@@ -77,8 +78,23 @@ def checked_on_ray(args: argparse.Namespace) -> dict[str, Any]:
     with _started(args) as ray:
         found = ray.Summary()
         for ds, options in _datasets(_sources(args.files), args.keep, places=True):
-            found.merge(ray.summary(ray.validate(ds, **options)))
-    return {"checked": found.counts, **_refused(found)}
+            ds = ray.validate(ds, facts=args.report is not None, **options)
+            found.merge(ray.summary(ds))
+    report = {"checked": found.counts, **_refused(found)}
+    return report if args.report is None else {**report, "found": found.facts.report()}
+
+
+def stats_on_ray(args: argparse.Namespace) -> tuple[Facts, dict[str, Any]]:
+    """What the images are for `mmraw stats --engine ray`, and the refusals for its report.
+
+    Raises:
+        MMRawError: source_unavailable, unsupported_option.
+    """
+    with _started(args) as ray:
+        found = ray.Summary()
+        for ds, options in _datasets(_sources(args.files), args.keep, places=True):
+            found.merge(ray.summary(ray.stats(ds, text=args.text, **options)))
+    return found.facts, _refused(found)
 
 
 def fsck_on_ray(args: argparse.Namespace) -> dict[str, Any]:
@@ -99,8 +115,8 @@ def fsck_on_ray(args: argparse.Namespace) -> dict[str, Any]:
     return {"checked": found.counts, "bytes": found.bytes.get("image", 0), **_refused(found)}
 
 
-def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> dict[str, Any]:
-    """The row of a report of `convert`, `offload` or `inline` with `--engine ray`.
+def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> tuple[dict[str, Any], Facts]:
+    """The row of a report of `convert`, `offload` or `inline` with `--engine ray`, and facts.
 
     Raises:
         MMRawError: unsupported_option, source_unavailable.
@@ -124,7 +140,7 @@ def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> dict[str,
             message = "expected JSON lines or Parquet, got both; write each into its own folder"
             raise MMRawError("unsupported_option", message)
         ds, options = datasets[0]
-        work = ray.Rewriting(ds, job, **options, text=args.text)
+        work = ray.Rewriting(ds, job, **options, text=args.text, facts=args.report is not None)
         if args.dry_run:
             found = ray.summary(work.results)
         else:
@@ -144,7 +160,7 @@ def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> dict[str,
         row["seen"] = f"0 {'refs' if done == 'converted' else 'images'}"
     if "image" in found.counts:
         row |= {"images": found.counts["image"], "image_bytes": found.bytes["image"]}
-    return row
+    return row, found.facts
 
 
 def place_of(row: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ def runs_of(args: argparse.Namespace) -> list[str] | None:
     return None if args.run_id is None else [args.run_id]
 
 
-def verifier_of(args: argparse.Namespace) -> Verifier:
+def verifier_of(args: argparse.Namespace, *, each: bool = False) -> Verifier:
     """Returns the verifier that --store, --run-id, --runs, --config and --verify ask for.
 
     Raises:
@@ -125,7 +125,8 @@ def verifier_of(args: argparse.Namespace) -> Verifier:
     if args.config or args.family:
         adapter = get_adapter(args.family or AUTO, args.config)
         adapters[adapter.family] = adapter
-    return Verifier(store, run_ids=runs, adapters=adapters, decode=args.verify)
+    scope = {"run_ids": runs, "adapters": adapters}
+    return Verifier(store, decode=args.verify, each=each, **scope)
 
 
 def add_preparation(parser: argparse.ArgumentParser) -> None:
@@ -208,10 +209,14 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """--quiet, --report."""
+def add_quiet(parser: argparse.ArgumentParser, *, facts: bool = False) -> None:
+    """--quiet, and --report, which may say what the images are."""
+    more = ", with dialects, families, tokens, duplicates and bytes of the images" if facts else ""
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write what --json prints to a file, too"
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help=f"write what --json prints to a file, too{more}",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..conversation import environment
+from ..files.facts import Facts
 from ..files.job import Job, Report
 from ..files.jobs import StoreSpec
 from ..files.names import Named
+from ..files.noting import NotingJob
 from ..files.output import whole_output
 from ..files.prose import rewrite_prose
 from ..files.remote import is_url, state_of
@@ -28,9 +30,6 @@ from .inputs import opened
 from .options import add_processes, add_quiet, modes_of
 from .output import error_dict, print_json, size_of, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of, is_mere_text
-
-#: Distinct images that are recognized when duplicates are counted.
-_DISTINCT = 262_144
 
 
 def _place(text: str) -> Path | str:
@@ -60,7 +59,7 @@ def add_rewriting(parser: argparse.ArgumentParser) -> None:
     add_allow_empty(parser)
     add_processes(parser)
     add_engine(parser, writes=True)
-    add_quiet(parser)
+    add_quiet(parser, facts=True)
     parser.set_defaults(wrong=parser.error)
 
 
@@ -93,35 +92,6 @@ _REFUSAL = ("line", "byte", "code", "path", "message", "column")
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
-class Images:
-    """Counts the images that a rewriter notes."""
-
-    def __init__(self) -> None:
-        self.images = self.distinct = self.image_bytes = self.distinct_bytes = 0
-        self._seen: dict[str, None] = {}
-
-    def note(self, notes: list[tuple[str, int]]) -> None:
-        """Counts (digest, bytes) of images, in the order in which they stand."""
-        for digest, size in notes:
-            self.images += 1
-            self.image_bytes += size
-            if self._seen.pop(digest, self) is self:
-                self.distinct += 1
-                self.distinct_bytes += size
-            self._seen[digest] = None
-            if len(self._seen) > _DISTINCT:
-                del self._seen[next(iter(self._seen))]
-
-    def counts(self) -> dict[str, int]:
-        """The counts for the report."""
-        return {
-            "images": self.images,
-            "duplicates": self.images - self.distinct,
-            "image_bytes": self.image_bytes,
-            "distinct_bytes": self.distinct_bytes,
-        }
-
-
 def run_rewriting(
     args: argparse.Namespace,
     job: Job,
@@ -144,35 +114,50 @@ def run_rewriting(
         0, or 1 where a string or a document was refused, or nothing was found to work on.
     """
     if args.engine == "ray":
-        return _reported(args, [rewritten_on_ray(args, job, done)], done)
+        row, found = rewritten_on_ray(args, job, done)
+        return _reported(args, [row], done, found)
     # Files that describe a saved data set are copied into the other folder.
     files = files_of(args, descriptions=args.out is not None)
     _check(args, files)
     rows: list[dict[str, Any]] = []
+    facts = Facts()
+    noting = job if args.report is None else NotingJob(job)
     left = [file for file in files if not _is_done(args, file)]
     if len(left) < len(files):
-        print(f"mmraw: {len(files) - len(left)} files were done before", file=sys.stderr)
+        number = len(files) - len(left)
+        # Whether with the same options is not known.
+        note = f"{number} files were written before; remove them to write them again"
+        print(f"mmraw: {note}", file=sys.stderr)
     for file in left:
         target = _target(args, file)
         if file.within is not None and isinstance(target, Path):
             target.parent.mkdir(parents=True, exist_ok=True)
-        do = partial(_rewrite_file, args, file, job, done, images, others or {})
-        row = do(is_text=args.text)
+        do = partial(_rewrite_file, args, file, noting, done, images, others or {})
+        row, found = do(is_text=args.text)
         if "error" in row and is_mere_text(file, row["error"]["code"]):
-            row = do(is_text=True)
+            row, found = do(is_text=True)
         rows.append(row)
+        facts.merge(found)
         if "error" in row and file.within is None:
             break
-    return _reported(args, rows, done, is_rest=len(left) < len(files))
+    return _reported(args, rows, done, facts, is_rest=len(left) < len(files))
 
 
 def _reported(
-    args: argparse.Namespace, rows: list[dict[str, Any]], done: str, *, is_rest: bool = False
+    args: argparse.Namespace,
+    rows: list[dict[str, Any]],
+    done: str,
+    facts: Facts,
+    *,
+    is_rest: bool = False,
 ) -> int:
     """Prints and writes the report; see `run_rewriting`. `is_rest`: there were files before."""
     to_stdout = not (args.in_place or args.dry_run) and _is_stdout(args.out)
-    write_report({"files": rows}, args.report)
-    _print(args, rows, done, sys.stderr if to_stdout else sys.stdout)
+    report: dict[str, Any] = {"files": rows}
+    if args.report is not None:
+        report["found"] = facts.report()
+    write_report(report, args.report)
+    _print(args, report, done, sys.stderr if to_stdout else sys.stdout)
     is_empty = all("seen" in row for row in rows) and not is_rest and not args.allow_empty
     return 1 if is_empty or any(row["refused"] or "error" in row for row in rows) else 0
 
@@ -230,10 +215,9 @@ def _rewrite_file(
     others: Mapping[bytes, str],
     *,
     is_text: bool,
-) -> dict[str, Any]:
-    """Rewrites one file; its row in the report."""
+) -> tuple[dict[str, Any], Facts]:
+    """Rewrites one file; its row in the report, and what was noted of its images."""
     name = file.path
-    images = Images() if has_images else None
     report = Report()
     failed: MMRawError | None = None
     written = False
@@ -257,10 +241,9 @@ def _rewrite_file(
                 # A dry run reads everything, so that all is counted.
                 on_error="keep" if args.dry_run else args.on_error or "fail",
                 processes=args.processes,
-                note=None if images is None else images.note,
             )
             if not _has_looked(report) and not (others and tee.found):
-                seen = tee.text("images" if images else "refs")
+                seen = tee.text("images" if has_images else "refs")
                 if source.table is not None:
                     seen = f"columns {', '.join(source.table.schema.names)}"
             # A folder's files without a ref or image go along.
@@ -284,15 +267,16 @@ def _rewrite_file(
         "bytes_written": report.bytes_written,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    if images is not None:
-        row |= images.counts()
+    facts = report.facts or Facts()
+    if has_images:
+        row |= facts.moved.report()
         row["bytes_saved"] = report.bytes_read - report.bytes_written
     row["notes"] = notes
     if seen is not None and failed is None:
         row["seen"] = seen
     if failed is not None:
         row["error"] = error_dict(failed)
-    return row
+    return row, facts
 
 
 def _has_looked(report: Report) -> bool:
@@ -318,11 +302,11 @@ def _is_stdout(out: Path | str | None) -> bool:
     return out is None or str(out) in _STDOUT
 
 
-def _print(args: argparse.Namespace, rows: list[dict[str, Any]], done: str, to: IO[str]) -> None:
+def _print(args: argparse.Namespace, report: dict[str, Any], done: str, to: IO[str]) -> None:
     if args.json:
-        print_json({"files": rows}, to)
+        print_json(report, to)
         return
-    for row in rows:
+    for row in report["files"]:
         for one in row["refusals"]:
             print_refusal(row["file"], one, to)
         print(f"{row['file']}: {_summary(args, row, done)}", file=to)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..files.checking import check, check_lines
 from ..files.counts import MOST_REFUSALS, Counts
+from ..files.facts import Facts
 from ..files.lines import is_document
 from ..files.output import ended_by_signals
 from ..files.reader import Block, LineReader
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_allow_empty(parser)
     add_processes(parser)
     add_engine(parser)
-    add_quiet(parser)
+    add_quiet(parser, facts=True)
     add_verification(parser)
     parser.add_argument(
         "--format",
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
     if args.engine == "ray":
         return _report(args, checked_on_ray(args))
-    verifier = verifier_of(args)
+    verifier = verifier_of(args, each=args.report is not None)
     names = [one.path for one in files_of(args)]
     if args.follow:
         if len(names) != 1 or names == ["-"] or args.json:
@@ -71,6 +72,15 @@ def run(args: argparse.Namespace) -> int:
         checked = _check_file(args, name, verifier)
         total.merge(checked)
         refusals += _rows(name, checked)
+    summary = _summary_of(args, total, refusals)
+    if not total.counts:
+        summary["seen"] = {name: _seen(name) for name in names}
+    return _report(args, summary)
+
+
+def _summary_of(
+    args: argparse.Namespace, total: Counts, refusals: list[dict[str, Any]]
+) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "checked": total.counts,
         "refused": sum(total.refused.values()),
@@ -78,9 +88,9 @@ def run(args: argparse.Namespace) -> int:
         "refusals": refusals[:MOST_REFUSALS],
         "text_lines": total.text_lines,
     }
-    if not total.counts:
-        summary["seen"] = {name: _seen(name) for name in names}
-    return _report(args, summary)
+    if args.report is not None:
+        summary["found"] = (total.facts or Facts()).report()
+    return summary
 
 
 def _report(args: argparse.Namespace, summary: dict[str, Any]) -> int:
@@ -102,11 +112,14 @@ def _rows(name: str, checked: Counts) -> list[dict[str, Any]]:
 def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
     """Checks lines as they are appended; what is refused is printed at once."""
     total = Counts()
+    refusals: list[dict[str, Any]] = []
 
     def take(block: Block) -> None:
         checked = check_lines(block, verifier)
         total.merge(checked)
-        for row in _rows(name, checked):
+        rows = _rows(name, checked)
+        refusals.extend(rows[: MOST_REFUSALS - len(refusals)])
+        for row in rows:
             _print_row(args, row)
 
     with ended_by_signals(), followed(name) as lines:
@@ -122,6 +135,7 @@ def _follow(args: argparse.Namespace, name: str, verifier: Verifier) -> int:
                 message = "the last line has no end yet and was not checked"
                 print(f"mmraw: {name}:{reader.line}: {message}", file=sys.stderr)
             refused = sum(total.refused.values())
+            write_report(_summary_of(args, total, refusals), args.report)
             print(_summary(total.counts, refused, total.text_lines), flush=True)
     return 1 if refused or not (total.counts or args.allow_empty) else 0
 

@@ -58,6 +58,7 @@ class _Column:
         self._results.count(kind, number)
 
     def add(self, line: int, finding: Finding, byte: int = 0) -> None:
+        self._results.facts.note(finding.notes)
         for index, error in enumerate((finding.error, *finding.others)):
             number = int(not index)
             self._results.add(
@@ -153,6 +154,7 @@ def _check_each(batch: Any, first: int, verifier: Verifier, results: Results) ->
     for row, (fields, _) in enumerate(rows_of(batch, ()), first):
         names = fields.keys()
         for finding in check_value(fields, verifier=verifier, columns=names):
+            results.facts.note(finding.notes)
             for index, found in enumerate((finding.error, *finding.others)):
                 column, error = _in_column(found, fields)
                 results.add(row, column, finding.kind, error, number=int(not index))

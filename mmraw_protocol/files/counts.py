@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from ..system.shown import Shown
 from ..wire.errors import ErrorCode, MMRawError
+from .facts import Facts, Note
 
 if TYPE_CHECKING:
     from .validation import Finding
@@ -56,16 +57,17 @@ class Taker(Protocol):
 
 
 class Counts(Shown, msgspec.Struct):
-    """Things by kind, refusals by code, the first refusals one by one, and what a job noted.
+    """Things by kind, refusals by code, the first refusals one by one, and what was noted.
 
     Attributes:
+        facts: What was noted of images; None where nothing was.
         text_lines: Lines that were checked as text, because they are no JSON.
     """
 
     counts: dict[str, int] = {}
     refused: dict[str, int] = {}
     refusals: list[Refusal] = []
-    notes: list[tuple[str, int]] = []
+    facts: Facts | None = None
     text_lines: int = 0
 
     @property
@@ -96,11 +98,21 @@ class Counts(Shown, msgspec.Struct):
     def add(self, line: int, finding: Finding, byte: int = 0) -> None:
         """Counts a thing that was checked, and why it was refused."""
         self.count(finding.kind)
+        self.note(finding.notes)
         for error in () if finding.error is None else (finding.error, *finding.others):
             self.refuse(error, lambda: (line, byte), finding.kind)
 
+    def note(self, notes: Iterable[Note]) -> None:
+        """Adds notes on images."""
+        if notes:
+            self.facts = self.facts or Facts()
+            self.facts.note(notes)
+
     def merge(self, other: Counts) -> None:
-        """Adds what was found in a later part; its notes are left to the caller."""
+        """Adds what was found in a later part."""
+        if other.facts is not None:
+            self.facts = self.facts or Facts()
+            self.facts.merge(other.facts)
         for mine, theirs in ((self.counts, other.counts), (self.refused, other.refused)):
             for name, number in theirs.items():
                 mine[name] = mine.get(name, 0) + number

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from .counts import Counts
+from .facts import Note
 from .prefixes import StringPrefixes
 
 #: How a refused string is treated: stop without any output, or leave it as it is.
@@ -29,8 +30,8 @@ class Rewriter(Protocol):
         """The new text; the same where nothing is to change. `key` where `prefixes.keys` asks."""
         ...
 
-    def drain_stats(self) -> list[tuple[str, int]]:
-        """Notes on the strings since the last call, then cleared: names with sizes in bytes."""
+    def drain_stats(self) -> list[Note]:
+        """Notes on the strings since the last call, then cleared."""
         ...
 
 
@@ -64,19 +65,11 @@ class Done(msgspec.Struct):
     counts: Counts = msgspec.field(default_factory=Counts)
 
 
-#: Given what a rewriter noted, in order.
-Note = Callable[[list[tuple[str, int]]], None]
-
-
-def pass_on(
-    parts: Iterable[Done], write: Callable[[Any], object], on_error: OnError, note: Note | None
-) -> Report:
+def pass_on(parts: Iterable[Done], write: Callable[[Any], object], on_error: OnError) -> Report:
     """Writes the parts of a file in order, and reports what happened to them."""
     report = Report()
     for part in parts:
         report.merge(part.counts)
-        if note is not None and part.counts.notes:
-            note(part.counts.notes)
         if part.counts.refused and on_error == "fail":
             return report
         report.bytes_read += part.size

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from .counts import Counts, Taker
-from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
+from .job import Done, Job, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import Block, LineReader, PlainFile
 from .rewriting import counted
@@ -37,7 +37,6 @@ def rewrite_prose(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    note: Note | None = None,
     plain: PlainFile | None = None,
     start_seconds: float = START_SECONDS,
 ) -> Report:
@@ -51,7 +50,7 @@ def rewrite_prose(
     reader, open_work = LineReader(read, plain=plain), functools.partial(_open, job)
     blocks = worked(reader, open_work(), open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
-        return pass_on(map(_done, blocks), write, on_error, note)
+        return pass_on(map(_done, blocks), write, on_error)
 
 
 def _done(worked_on: tuple[Block, Done | None]) -> Done:
@@ -82,7 +81,7 @@ def rewrite_text(block: Block, rewriter: Rewriter) -> Done:
         if new is not None:
             parts += (text[given : found.start], _spelt(new, found))
             given = found.end
-    counts.notes = rewriter.drain_stats()
+    counts.note(rewriter.drain_stats())
     data = "".join([*parts, text[given:]]).encode()
     return Done(data, len(block.data), len(data), counts)
 

@@ -7,19 +7,25 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import msgspec
+
 from ..wire.errors import MMRawError
 from .columns import arrow
 from .counts import MOST_REFUSALS, Counts, Refusal
+from .facts import Facts
 
 #: Names of columns.
 Names = Collection[str]
 #: Columns of results: the row in the batch, the column, where within its value (a path, or the byte
-#: from 1); the kind of thing; code and message of a refusal; how many, and bytes of images.
+#: from 1); the kind of thing; code and message of a refusal; how many, and bytes of images. Where
+#: facts are asked for, they are the message of a line of the kind `facts`, as JSON.
 RESULTS: Any = arrow.schema(
     [("row", arrow.int64())]
     + [(name, arrow.string()) for name in ("column", "path", "kind", "code", "message")]
     + [(name, arrow.int64()) for name in ("byte", "count", "bytes")]
 )
+#: Of lines that say what was noted of images.
+FACTS_KIND = "facts"
 #: Columns of references: the first row of the batch that names the image.
 REFERENCES: Any = arrow.schema(
     [("row", arrow.int64())]
@@ -40,7 +46,7 @@ class Results:
     """Collects the lines of a batch of results.
 
     Attributes:
-        notes: What a job noted.
+        facts: What was noted of images.
 
     Raises:
         MMRawError: unsupported_option (the name of a column to keep is taken).
@@ -50,7 +56,7 @@ class Results:
         if not set(RESULTS.names).isdisjoint(keep):
             message = "a column of the batch has the name of one of the results; rename it"
             raise MMRawError("unsupported_option", message)
-        self.notes: list[tuple[str, int]] = []
+        self.facts = Facts()
         self._kept = kept_of(batch, keep)
         self._rows: list[tuple[Any, ...]] = []
         self._counts: Counter[str] = Counter()
@@ -82,7 +88,7 @@ class Results:
 
     def of_file(self, first: int) -> Counts:
         """The results so far, where `first` is the number of the batch's first row in a file."""
-        counts = Counts(notes=self.notes)
+        counts = Counts(facts=self.facts)
         for kind, number in self._counts.items():
             counts.count(kind, number)
         for row, column, path, kind, code, message, byte, number, _ in self._rows:
@@ -95,12 +101,18 @@ class Results:
 
     def batch(self) -> Any:
         """The results so far."""
-        well = [
-            (None, None, None, kind, None, None, None, number, self._bytes[kind])
-            for kind, number in self._counts.items()
+        facts = self.facts
+        sizes = {**self._bytes, "image": self._bytes["image"] + facts.moved.image_bytes}
+        counts = {**self._counts, "image": self._counts["image"] + facts.moved.images}
+        rows: list[tuple[Any, ...]] = [
+            (None, None, None, kind, None, None, None, number, sizes[kind])
+            for kind, number in counts.items()
             if number
         ]
-        lines = batch_of(self._rows + well, RESULTS)
+        if facts.by:
+            text = msgspec.json.encode(facts).decode()
+            rows.append((None, None, None, FACTS_KIND, None, text, None, 0, 0))
+        lines = batch_of(self._rows + rows, RESULTS)
         return with_kept(self._kept, lines)
 
 

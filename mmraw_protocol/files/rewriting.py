@@ -14,7 +14,7 @@ from ..wire.errors import MMRawError
 from ..wire.msgpack import is_msgpack
 from ..wire.ref import PREFIX
 from .counts import Counts
-from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
+from .job import Done, Job, OnError, Report, Rewriter, pass_on
 from .lines import (
     REF_VALUE,
     are_documents,
@@ -44,7 +44,6 @@ def rewrite(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    note: Note | None = None,
     block: int = BLOCK,
     plain: PlainFile | None = None,
     start_seconds: float = START_SECONDS,
@@ -61,7 +60,6 @@ def rewrite(
             is not `complete`); `keep` leaves it as it is.
         processes: Workers that share the blocks of a file of lines, if more than one; the output's
             order is the input's. Documents that span lines, and very long lines, are scanned here.
-        note: Given what the rewriter notes, in order.
         block: Bytes of a block of lines, at most.
         plain: The file that `read` reads, which spares passing its bytes on; None if it is none.
         start_seconds: Workers start where this process alone is not done so soon.
@@ -76,12 +74,12 @@ def rewrite(
     reader.unread(first, 1)
     if is_msgpack(first):
         pieces = packed_pieces(reader.read, rewriter.prefixes, most=rewriter.most)
-        return pass_on(_pieces_done(pieces, rewriter, _packed), write, on_error, note)
+        return pass_on(_pieces_done(pieces, rewriter, _packed), write, on_error)
     work = functools.partial(rewrite_block, rewriter=rewriter)
     open_work = functools.partial(_open_work, job)
     blocks = worked(reader, work, open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
-        return pass_on(_blocks_done(blocks, reader, rewriter, block), write, on_error, note)
+        return pass_on(_blocks_done(blocks, reader, rewriter, block), write, on_error)
 
 
 #: Start, end and new bytes of a string that changes.
@@ -116,7 +114,7 @@ def _pieces_done(
             continue
         counts = Counts()
         data = _replaced(piece, rewriter, counts, spelt)
-        counts.notes = rewriter.drain_stats()
+        counts.note(rewriter.drain_stats())
         yield Done(data, len(piece.raw), len(data), counts)
 
 
@@ -132,7 +130,7 @@ def rewrite_block(block: Block, rewriter: Rewriter) -> Done | None:
     if not are_documents(data, prefixes):
         return None
     new = _edited(data, _edits(data, functools.partial(_place, block), rewriter, counts))
-    counts.notes = rewriter.drain_stats()
+    counts.note(rewriter.drain_stats())
     return Done(new, len(data), len(new), counts)
 
 

@@ -175,7 +175,7 @@ class _Rewriting:
         """A value that is a wanted string as it stands."""
         text = value.decode("utf-8", "replace")
         new = counted(self._rewriter, value, text, key, counts, lambda: (1, 1))
-        counts.notes = self._rewriter.drain_stats()
+        counts.note(self._rewriter.drain_stats())
         return value if new is None else new.encode()
 
     def _lines(self, new: list[bytes | None], at: Sequence[int], column: str, place: Place) -> None:
@@ -225,11 +225,10 @@ class _Rewriting:
         parts: list[bytes] = []
         try:
             source = io.BytesIO(value).read
-            report = rewrite(source, parts.append, self, on_error="keep", note=counts.notes.extend)
+            report = rewrite(source, parts.append, self, on_error="keep")
             counts.merge(report)
             return b"".join(parts)
         except MMRawError as error:
-            counts.notes.clear()
             if self._is_document:
                 counts.refuse(error, lambda: (1, 1))
             return value
@@ -238,8 +237,8 @@ class _Rewriting:
         results = self._results
         results.count("changed", counts.changed)
         results.count("unchanged", counts.unchanged)
-        results.notes += counts.notes
-        results.count("image", len(counts.notes), sum(size for _, size in counts.notes))
+        if counts.facts is not None:
+            results.facts.merge(counts.facts)
         # One value may have more refusals than are named; the first of a code counts for them.
         unnamed = Counter(counts.refused)
         unnamed.subtract(one.code for one in counts.refusals)

@@ -13,7 +13,7 @@ from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.rows import RowFile, library, readable
 from .counts import Counts
-from .job import Done, Job, Note, OnError, Report, Rewriter, pass_on
+from .job import Done, Job, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
 from .reader import Block, LineReader
 
@@ -138,7 +138,6 @@ def rewrite_table(
     *,
     on_error: OnError = "fail",
     processes: int = 1,
-    note: Note | None = None,
     text: bool = False,
     start_seconds: float = START_SECONDS,
 ) -> Report:
@@ -160,7 +159,7 @@ def rewrite_table(
     open_work = functools.partial(_open_rewrite, job, text)
     with table.writer(counted) as take:
         parts = _worked(table, open_work, processes, start_seconds)
-        report = pass_on(parts, take, on_error, note)
+        report = pass_on(parts, take, on_error)
     report.bytes_written = written
     return report
 

@@ -23,7 +23,9 @@ from ..wire.errors import MMRawError
 from ..wire.item import KIND
 from ..wire.json import parse_json, parse_json_rows
 from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
+from .facts import Note
 from .lines import REF_VALUE
+from .noting import notes_of
 from .texts import find_refs, may_hold_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
@@ -50,12 +52,14 @@ URL_HEAD = re.compile("[A-Za-z][A-Za-z0-9+.-]{0,15}:")
 class Finding(Shown, msgspec.Struct, frozen=True):
     """One thing that was checked: what it is, and why it was refused (None where it was not).
 
-    What contradicts itself may have several faults: `others` are all but the first.
+    What contradicts itself may have several faults: `others` are all but the first. `notes` are on
+    the images of what is right, where the verifier looks at each.
     """
 
     kind: Kind
     error: MMRawError | None = None
     others: tuple[MMRawError, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def check_document(
@@ -284,16 +288,20 @@ def kind_of(fields: dict[str, Any]) -> Kind | None:
 def check_one(kind: Kind, value: Any, path: str, verifier: Verifier) -> Finding:
     """Checks a thing of a known kind, decoded or as the bytes of its JSON."""
     faults: list[MMRawError] = []
+    notes: list[Note] = []
     try:
         if kind == "messages":
             _check_uuids(read_conversation(value), verifier.limits)
         else:
             images = verify_document(cast(Any, kind), value, verifier)
             faults = [fault for image in images for fault in image.verdict.faults]
+            right = [one.image for one in images if one.image and not one.verdict.faults]
+            notes = [note for one in right for note in notes_of(one)] if verifier.each else []
     except MMRawError as error:
         faults = [error]
     placed = [fault.with_path_prefix(path) for fault in faults]
-    return Finding(kind, placed[0], tuple(placed[1:])) if placed else Finding(kind)
+    first = placed[0] if placed else None
+    return Finding(kind, first, tuple(placed[1:]), tuple(notes))
 
 
 @functools.lru_cache(4)

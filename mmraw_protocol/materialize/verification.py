@@ -67,6 +67,7 @@ class Verifier:
         adapters: By family: the configuration that refs are compared with. Without one, a ref is
             compared with the published layout of its fingerprint.
         decode: Whether the pixels are decoded too.
+        each: Whether each ref is looked at by itself, for those who note what it is.
         limits: Of images and grids.
 
     Raises:
@@ -80,12 +81,14 @@ class Verifier:
         run_ids: Iterable[str] | None = None,
         adapters: Mapping[str, Adapter] | None = None,
         decode: bool = False,
+        each: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.store = store
         self.run_ids = None if run_ids is None else frozenset(map(normalize_run_id, run_ids))
         self.adapters = dict(adapters or {})
         self.decode = decode
+        self.each = each
         self.limits = limits
         self._demands = any((store is not None, run_ids is not None, self.adapters, decode))
         #: Patterns of refs that are right.
@@ -155,7 +158,7 @@ class Verifier:
 
         Refs with one pattern are right together, where no more is asked of them than what they say.
         """
-        if self._demands:
+        if self._demands or self.each:
             return set(texts)
         others = not_known(texts, self._patterns)
         return {text for text, pattern in others if pattern is None or not self._is_right(pattern)}

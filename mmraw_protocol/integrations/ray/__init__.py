@@ -11,7 +11,7 @@ Retries, back-pressure and spilling are Ray's: see its DataContext. Needs the ex
 from .lines import read_lines
 from .parts import Parts, Summary
 from .tables import read_rows
-from .work import Rewriting, convert, fsck, inline, offload, summary, validate
+from .work import Rewriting, convert, fsck, inline, offload, stats, summary, validate
 
 #: With these in `runtime_env={"env_vars": …}` of `ray.init`, workers give back memory that they do
 #: not use. Arrow's pool and glibc's malloc keep it otherwise.
@@ -33,6 +33,7 @@ __all__ = [
     "offload",
     "read_lines",
     "read_rows",
+    "stats",
     "summary",
     "validate",
 ]

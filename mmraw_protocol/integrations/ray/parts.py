@@ -15,6 +15,8 @@ import msgspec
 
 from ...files.batches import Rewritten
 from ...files.columns import arrow, bytes_of, joined_lines, rows_in
+from ...files.facts import Facts
+from ...files.results import FACTS_KIND
 from ...system.shown import Shown
 from ...wire.errors import MMRawError
 from ...wire.extras import required_module
@@ -46,6 +48,7 @@ class Summary(Shown, msgspec.Struct):
         bytes: Of images, by kind.
         refused: Refusals by code; one thing may have several.
         refusals: The first of them, as lines of results.
+        facts: What was noted of images, where that was asked for.
         rows: That were written.
         parts: Files that were written.
     """
@@ -54,14 +57,18 @@ class Summary(Shown, msgspec.Struct):
     bytes: dict[str, int] = {}
     refused: dict[str, int] = {}
     refusals: list[dict[str, Any]] = []
+    facts: Facts = msgspec.field(default_factory=Facts)
     rows: int = 0
     parts: int = 0
 
     def add(self, results: Any) -> None:
         """Counts a batch or table of results."""
-        names = ("kind", "code", "count", "bytes")
+        names = ("kind", "code", "count", "bytes", "message")
         columns = [results.column(name).to_pylist() for name in names]
-        for index, (kind, code, count, size) in enumerate(zip(*columns, strict=True)):
+        for index, (kind, code, count, size, message) in enumerate(zip(*columns, strict=True)):
+            if kind == FACTS_KIND:
+                self.facts.merge(msgspec.json.decode(message, type=Facts))
+                continue
             _add(self.counts, kind, count)
             _add(self.bytes, kind, size)
             if code is not None:
@@ -75,6 +82,7 @@ class Summary(Shown, msgspec.Struct):
         for name in ("counts", "bytes", "refused"):
             for key, count in getattr(other, name).items():
                 _add(getattr(self, name), key, count)
+        self.facts.merge(other.facts)
         self.refusals += other.refusals[: MOST_REFUSALS - len(self.refusals)]
         self.rows += other.rows
         self.parts += other.parts

@@ -14,7 +14,9 @@ from ...files.batches import Rewritten, open_once, references_of, rewrite_batch,
 from ...files.columns import arrow, bytes_of
 from ...files.job import Job
 from ...files.jobs import ConvertJob, InlineJob, OffloadJob, StoreSpec, checked_spec
+from ...files.noting import NotingJob
 from ...files.results import STORE_FAILS, Names, Results
+from ...materialize.verification import Verifier
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
@@ -35,15 +37,17 @@ class Rewriting:
     Args:
         ds: The Dataset.
         job: What to do with its strings.
+        facts: Whether it is noted what the images are: forms, families, tokens, duplicates.
         options: Those of `rewrite_batch`.
     """
 
-    def __init__(self, ds: Any, job: Job, **options: Any) -> None:
+    def __init__(self, ds: Any, job: Job, *, facts: bool = False, **options: Any) -> None:
         self._ds = ds
         store = getattr(job, "store", None)
         if store is not None:
             job = msgspec.structs.replace(cast(Any, job), store=_for_workers(store))
-        self._work = partial(rewrite_batch, job=job, **options)
+        noting = NotingJob(job) if facts else job
+        self._work = partial(rewrite_batch, job=noting, **options)
         self._most = INLINED_ROWS if isinstance(job, InlineJob) else BATCH_ROWS
         self.rows = _mapped(ds, partial(_rows_of, self._work), self._most)
         self.results = _mapped(ds, partial(_results_of, self._work), self._most)
@@ -89,10 +93,22 @@ def inline(ds: Any, *, keep: Names = (), documents: Names = (), **options: Any) 
 
 
 def validate(
-    ds: Any, *, keep: Names = (), documents: Names = (), limits: Limits = DEFAULT_LIMITS
+    ds: Any,
+    *,
+    keep: Names = (),
+    documents: Names = (),
+    limits: Limits = DEFAULT_LIMITS,
+    facts: bool = False,
 ) -> Any:
-    """A Dataset of the results of `validate_batch`."""
-    return _mapped(ds, partial(validate_batch, keep=keep, documents=documents, limits=limits))
+    """A Dataset of the results of `validate_batch`; `facts` as for `Rewriting`."""
+    verifier = Verifier(limits=limits, each=facts)
+    work = partial(validate_batch, keep=keep, documents=documents, verifier=verifier)
+    return _mapped(ds, work)
+
+
+def stats(ds: Any, *, keep: Names = (), documents: Names = (), text: bool = False) -> Any:
+    """A Dataset of results: what each ref and data: image is, and which cannot be read."""
+    return Rewriting(ds, NotingJob(), keep=keep, documents=documents, text=text).results
 
 
 def fsck(
