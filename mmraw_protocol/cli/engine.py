@@ -29,6 +29,7 @@ from ..wire.rows import is_table
 if TYPE_CHECKING:
     from ..integrations.ray import Summary
     from ..integrations.ray.lines import Source
+    from ..materialize.verification import Verifier
 
 #: Bytes of a block: what a task holds at once.
 _BLOCK_BYTES = 32 << 20
@@ -64,21 +65,20 @@ def add_engine(parser: argparse.ArgumentParser, *, writes: bool = False) -> None
         )
 
 
-def checked_on_ray(args: argparse.Namespace) -> dict[str, Any]:
+def checked_on_ray(args: argparse.Namespace, verifier: Verifier) -> dict[str, Any]:
     """The report of `mmraw validate --engine ray`.
 
     Raises:
         MMRawError: source_unavailable, unsupported_option.
     """
-    if any((args.store, args.run_id, args.runs, args.config, args.verify, args.follow)):
-        message = "expected no --store, --run-id, --runs, --config, --verify or --follow with Ray"
-        raise MMRawError("unsupported_option", message)
+    if args.follow:
+        raise MMRawError("unsupported_option", "expected no --follow with Ray")
     if args.format != "text":
         raise MMRawError("unsupported_option", "expected no --format with Ray")
     with _started(args) as ray:
         found = ray.Summary()
         for ds, options in _datasets(_sources(args.files), args.keep, places=True):
-            ds = ray.validate(ds, facts=args.report is not None, **options)
+            ds = ray.validate(ds, verifier=verifier, **options)
             found.merge(ray.summary(ds))
     report = {"checked": found.counts, **_refused(found)}
     return report if args.report is None else {**report, "found": found.facts.report()}

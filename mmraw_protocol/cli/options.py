@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,6 +121,8 @@ def verifier_of(args: argparse.Namespace, *, each: bool = False) -> Verifier:
     if place is not None:
         # Read alone: one that is missing is a mistake, and is not made.
         scope: dict[str, Any] = {"run_id": args.run_id} if args.runs is None else {"run_ids": runs}
+        # Workers may have another working directory.
+        place = place if "://" in str(place) else os.path.abspath(place)
         store = open_store(place, create=False, **scope)
     adapters: dict[str, Adapter] = {}
     if args.config or args.family:

@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints refusals and a summary; 1 where anything was refused, or nothing was checked."""
-    if args.engine == "ray":
-        return _report(args, checked_on_ray(args))
     verifier = verifier_of(args, each=args.report is not None)
+    if args.engine == "ray":
+        return _report(args, checked_on_ray(args, verifier))
     names = [one.path for one in files_of(args)]
     if args.follow:
         if len(names) != 1 or names == ["-"] or args.json:

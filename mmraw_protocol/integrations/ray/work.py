@@ -98,12 +98,14 @@ def validate(
     keep: Names = (),
     documents: Names = (),
     limits: Limits = DEFAULT_LIMITS,
-    facts: bool = False,
+    verifier: Verifier | None = None,
 ) -> Any:
-    """A Dataset of the results of `validate_batch`; `facts` as for `Rewriting`."""
-    verifier = Verifier(limits=limits, each=facts)
-    work = partial(validate_batch, keep=keep, documents=documents, verifier=verifier)
-    return _mapped(ds, work)
+    """A Dataset of the results of `validate_batch`.
+
+    With a `Verifier(each=True)`, it is noted what the images are, as for `Rewriting`.
+    """
+    options: dict[str, Any] = {"keep": keep, "documents": documents, "limits": limits}
+    return _mapped(ds, partial(validate_batch, verifier=verifier, **options))
 
 
 def stats(ds: Any, *, keep: Names = (), documents: Names = (), text: bool = False) -> Any:

@@ -101,7 +101,7 @@ def test_what_ray_cannot_do_is_refused(mmraw: Command, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"ref": OLD}))
     assert mmraw("convert", tmp_path)[1]["error"]["code"] == "unsupported_option"
     assert mmraw("validate", tmp_path / "none")[1]["error"]["code"] == "source_unavailable"
-    assert mmraw("validate", tmp_path, "--run-id", "x")[1]["error"]["code"] == "unsupported_option"
+    assert mmraw("validate", tmp_path, "--follow")[1]["error"]["code"] == "unsupported_option"
     code, report = mmraw("convert", tmp_path, "--dry-run")
     assert (code, report["files"][0]["converted"]) == (0, 1)
     assert list(tmp_path.iterdir()) == [tmp_path / "a.jsonl"]

@@ -12,6 +12,8 @@ import samples
 
 from mmraw_protocol.cli import main
 from mmraw_protocol.integrations import ray as mmraw_ray
+from mmraw_protocol.materialize.verification import Verifier
+from mmraw_protocol.stores import LocalStore
 
 #: Two images, one of them again and again, and a ref that cannot be read.
 OTHER = samples.ref("v3", mm_hash="0" * 32, raw_image_id="0" * 64 + ".png")
@@ -74,5 +76,21 @@ def test_nothing_is_noted_that_was_not_asked_for(
     ds = mmraw_ray.read_lines(str(folder / "a.jsonl"))
     kinds = mmraw_ray.validate(ds, documents=["line"]).unique("kind")
     assert sorted(kinds) == ["ref"]
-    asked = mmraw_ray.validate(ds, documents=["line"], facts=True)
+    asked = mmraw_ray.validate(ds, documents=["line"], verifier=Verifier(each=True))
     assert mmraw_ray.summary(asked).facts.report()["images"] == 3
+
+
+def test_refs_are_verified_on_ray_with_what_is_given(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker opens the store at the same place, whatever its working directory is."""
+    LocalStore(tmp_path / "store", run_id="exp42")
+    monkeypatch.chdir(tmp_path)
+    for options in (["--run-id", "other"], ["--store", "store"], ["--store", "store", "--verify"]):
+        call = ["validate", folder, *options]
+        files, ray = report(capsys, *call), report(capsys, *call, "--engine", "ray")
+        assert ray["refused_by_code"] == files["refused_by_code"]
+        assert ray["refused"] > 4
