@@ -164,30 +164,42 @@ def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> tuple[dic
 
 
 def place_of(row: dict[str, Any]) -> str:
-    """Where a rejection is: file and byte of a line, or the columns that name the row."""
+    """Where a rejection is: file, line and byte, or the columns that name the row."""
     names = [name for name in row if name not in _FIELDS]
-    if "start" in names and "file" in names:
-        within = f", its byte {row['byte']}" if row["byte"] else ""
-        return f"{row['file']}, line at byte {row['start']}{within}"
+    if "line" in names and "start" in names:
+        return ":".join(str(row[name]) for name in ("file", "line", "byte") if row[name])
+    if row["kind"] == _FILE:
+        return row["file"]
     named = ", ".join(f"{name} {row[name]}" for name in names) or "a row (see --keep)"
     return f"{named}, column {row['column']}" if row["column"] else named
 
 
 #: Fields of a refusal in a report.
 _FIELDS = ("kind", "code", "path", "message", "column", "byte")
+#: The kind of a file that is broken.
+_FILE = "file"
 
 
 def _refused(found: Summary) -> dict[str, Any]:
     """The part of a report that says what was refused, with the columns that were kept."""
-    left_out = {"row", "count", "bytes"}
     return {
         "refused": sum(found.refused.values()),
         "refused_by_code": found.refused,
-        "refusals": [
-            {name: value for name, value in one.items() if name not in left_out}
-            for one in found.refusals
-        ],
+        "refusals": [_refusal(one) for one in found.refusals],
     }
+
+
+def _refusal(found: dict[str, Any]) -> dict[str, Any]:
+    """A refusal of a report; one in a line has the fields that it has without Ray, and `start`."""
+    row = {name: value for name, value in found.items() if name not in ("row", "count", "bytes")}
+    if row["kind"] == _FILE:
+        # The columns that are kept of rows say nothing of it.
+        kept = ("line", "start", *_FIELDS)
+        row = {"file": row["path"], **{name: row[name] for name in kept if name in row}}
+        row["path"] = "$"
+    if "line" in row and "start" in row:
+        row |= {"column": "", "byte": row["byte"] or 0}
+    return row
 
 
 def _lies_in(out: str, place: str) -> bool:
@@ -231,7 +243,7 @@ def _started(args: argparse.Namespace) -> Generator[Any, None, None]:
     if failed is not None:
         if failed.code == "source_unavailable" and failed.path.startswith("$["):
             texts, tables = _by_form(_sources(args.files))
-            _name([*texts, *tables][int(failed.path[2:-1])].path, "broken or cut off")
+            _name([*texts, *tables][int(failed.path[2:-1])].path, "cannot be read")
         raise failed
 
 
@@ -299,9 +311,10 @@ def _datasets(
     rows = import_module("mmraw_protocol.integrations.ray.tables")
     found: list[tuple[Any, dict[str, Any]]] = []
     if texts:
-        found.append((lines.lines_of(texts), {"keep": ("file", "start"), "documents": ("line",)}))
+        ds = lines.lines_of(texts, refuse=True)
+        found.append((ds, {"keep": ("file", "start"), "documents": ("line",)}))
     if tables:
-        ds = rows.rows_of(tables, first=len(texts), places=places)
+        ds = rows.rows_of(tables, first=len(texts), places=places, refuse=True)
         names = dict.fromkeys(["file", *keep] if places else keep)
         found.append((ds, {"keep": tuple(names), "documents": ()}))
     return found

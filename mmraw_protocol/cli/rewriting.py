@@ -329,7 +329,8 @@ def named(report: Report) -> list[dict[str, Any]]:
 def print_refusal(file: str, one: dict[str, Any], to: IO[str]) -> None:
     """The line of a refusal."""
     if "line" in one:
-        where = f"{file}:{one['line']}:{one['column'] or one['byte']}"
+        within = one["column"] or one["byte"]
+        where = f"{one.get('file', file)}:{one['line']}" + (f":{within}" if within else "")
     else:
         where = place_of(one)
     path = "" if one["path"] == "$" else f" at {one['path']}"

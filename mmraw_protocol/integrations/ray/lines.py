@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ...files.columns import array_of_lines, arrow
 from ...wire.errors import MMRawError
+from .faults import BROKEN_LINES, Fault, Watched, not_read
 
 #: Bytes of the input in a batch of lines.
 BATCH_BYTES = 1 << 20
@@ -53,10 +54,13 @@ class Ranges(NamedTuple):
     Attributes:
         items: A Dataset with a row for each range of a file.
         read: Gives the tables of rows of such ranges.
+        counts: Whether the rows of a block are lines that follow each other in a file, to be
+            counted.
     """
 
     items: Any
     read: Callable[[Any], Iterator[Any]]
+    counts: bool = False
 
     def rows(self, **options: Any) -> Any:
         """The Dataset of the rows."""
@@ -148,10 +152,18 @@ def read_lines(places: Sequence[str] | str, *, task_bytes: int = TASK_BYTES) -> 
     return lines_of(sources_of([places] if isinstance(places, str) else places), task_bytes)
 
 
-def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
+def lines_of(
+    sources: Sequence[Source], task_bytes: int = TASK_BYTES, *, refuse: bool = False
+) -> Any:
     """The Dataset of files that were looked at.
 
     The path of an error of one of them is its number, from 0: `$[2]`.
+
+    Args:
+        sources: The files.
+        task_bytes: As for `read_lines`.
+        refuse: Whether results, which must keep `file` and `start`, have a refusal where a file is
+            broken, and tell the lines that were read. Otherwise, a broken file is an error.
     """
     parts = [
         {
@@ -165,11 +177,14 @@ def lines_of(sources: Sequence[Source], task_bytes: int = TASK_BYTES) -> Any:
         for number, one in enumerate(sources)
         for start, end in ranges_of(one.size, one.size if compression_of(one.head) else task_bytes)
     ]
-    ranges = Ranges(items_of(parts), _batches)
+    ranges = Ranges(items_of(parts), partial(_batches, refuse=refuse), counts=refuse)
     if not any(part["kind"] for part in parts):
         return with_ranges(ranges)
     # One task reads a compressed file, whatever its size; several write it.
-    return ranges.rows(memory=APART_MEMORY)
+    ds = ranges.rows(memory=APART_MEMORY)
+    if refuse:
+        ds.mmraw_ranges = Ranges(ds, _with_faults, counts=True)
+    return ds
 
 
 def ranges_of(size: int, most: int) -> list[tuple[int, int]]:
@@ -190,29 +205,45 @@ def compression_of(head: bytes) -> str | None:
     return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
 
 
-def _batches(parts: Any) -> Iterator[Any]:
+def _batches(parts: Any, *, refuse: bool) -> Iterator[Any]:
     for part in parts.to_pylist():
         system, path = located(part["path"])
+        end = part["start"]
+        watched: Watched | None = None
         failed = False
         try:
             with system.open_input_file(path) as file:
-                yield from _blocks(part, file)
+                watched = Watched(file)
+                for start, block in _blocks(part["kind"], part["start"], part["end"], watched):
+                    yield _table(part["name"], start, block)
+                    end = start + len(block)
         except OSError:
             failed = True
-        if failed:
-            message = "a file of lines cannot be read, or its compressed data are cut off or broken"
+        # What is not compressed cannot be broken.
+        if failed and (watched is None or watched.failed or not part["kind"]):
+            raise not_read(part["number"])
+        if failed and refuse:
+            yield arrow.Table.from_pylist([{"file": part["name"], "start": end}], schema=LINES)
+        elif failed:
+            message = "the compressed data of a file are cut off or broken"
             raise MMRawError("source_unavailable", message, f"$[{part['number']}]")
     yield LINES.empty_table()
 
 
-def _blocks(part: dict[str, Any], file: Any) -> Iterator[Any]:
-    if part["kind"] is None:
-        blocks = _range(file, part["start"], part["end"])
-    else:
-        unpacked = arrow.CompressedInputStream(file, part["kind"])
-        blocks = _whole_lines(partial(unpacked.read, BATCH_BYTES), 0)
-    for start, block in blocks:
-        yield _table(part["name"], start, block)
+def _with_faults(block: Any) -> Iterator[Any]:
+    """A block whose rows without a line stand for what could not be read."""
+    is_read = block["line"].is_valid()
+    yield block.filter(is_read) if block["line"].null_count else block
+    compute: Any = import_module("pyarrow.compute")
+    for batch in block.filter(compute.invert(is_read)).to_batches(max_chunksize=1):
+        yield Fault(batch["file"][0].as_py(), batch, BROKEN_LINES)
+
+
+def _blocks(kind: str | None, start: int, end: int, file: Any) -> Iterator[tuple[int, bytes]]:
+    if kind is None:
+        return _range(file, start, end)
+    unpacked = arrow.CompressedInputStream(file, kind)
+    return _whole_lines(partial(unpacked.read, BATCH_BYTES), 0)
 
 
 def _range(file: Any, start: int, end: int) -> Iterator[tuple[int, bytes]]:

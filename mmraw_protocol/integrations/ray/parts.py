@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,23 +21,21 @@ from ...files.results import FACTS_KIND
 from ...system.shown import Shown
 from ...wire.errors import MMRawError
 from ...wire.extras import required_module
-from .lines import held, located
+from .blocks import LINES_READ
+from .lines import located
 
 #: `lines` writes the last column of JSON lines as it is.
 Form = Literal["parquet", "lines"]
-#: Bounds of what is rewritten together (rows, bytes of the input), and of what is written together.
-#: A row of which images are inlined may grow by megabytes.
-BATCH_ROWS = 4096
-INLINED_ROWS = 32
-BATCH_BYTES = 1 << 20
+#: Bytes of Parquet that are written together.
 ROW_GROUP = 8 << 20
 #: Bytes of a page of Parquet. A reader holds a page twice, and pyarrow ends one after 1,024 rows.
 PAGE = 1 << 20
 #: Refusals that a summary names one by one; it counts them all.
 MOST_REFUSALS = 100
 Datasink: Any = required_module("ray.data", "ray", "for data sets of Ray").Datasink
-#: Ray's type for what Arrow has no type for.
-_PICKLED = "ray.data.arrow_pickled_object"
+#: How parts and refusals are named. Refusals of files may lack columns that are kept of rows; they
+#: come last in the order of names, because readers take the columns of the first.
+_PART, _REFUSED, _REFUSED_FILE = "part", "refused", "refused-file"
 _ENDINGS: dict[str | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
 
 
@@ -47,10 +46,11 @@ class Summary(Shown, msgspec.Struct):
         counts: Things of each kind, as `Counts` of files has them: refused ones, too.
         bytes: Of images, by kind.
         refused: Refusals by code; one thing may have several.
-        refusals: The first of them, as lines of results.
+        refusals: The first of them, as lines of results. The `path` of a broken file is its own.
         facts: What was noted of images, where that was asked for.
         rows: That were written.
         parts: Files that were written.
+        lines: Of each file, how many were read from an offset on; none after `place`.
     """
 
     counts: dict[str, int] = {}
@@ -60,6 +60,7 @@ class Summary(Shown, msgspec.Struct):
     facts: Facts = msgspec.field(default_factory=Facts)
     rows: int = 0
     parts: int = 0
+    lines: dict[str, dict[int, int]] = {}
 
     def add(self, results: Any) -> None:
         """Counts a batch or table of results."""
@@ -68,6 +69,10 @@ class Summary(Shown, msgspec.Struct):
         for index, (kind, code, count, size, message) in enumerate(zip(*columns, strict=True)):
             if kind == FACTS_KIND:
                 self.facts.merge(msgspec.json.decode(message, type=Facts))
+                continue
+            if kind == LINES_READ:
+                (one,) = results.slice(index, 1).to_pylist()
+                self.lines.setdefault(one["file"], {})[one["start"]] = count
                 continue
             _add(self.counts, kind, count)
             _add(self.bytes, kind, size)
@@ -86,6 +91,17 @@ class Summary(Shown, msgspec.Struct):
         self.refusals += other.refusals[: MOST_REFUSALS - len(self.refusals)]
         self.rows += other.rows
         self.parts += other.parts
+        for file, counts in other.lines.items():
+            self.lines.setdefault(file, {}).update(counts)
+
+    def place(self) -> None:
+        """Gives refusals in lines that were counted a `line`, from 1, when all tasks are added."""
+        for one in self.refusals if self.lines else ():
+            counts = self.lines[one["file"]]
+            starts = sorted(counts)
+            before = starts[: bisect_right(starts, one["start"]) - 1]
+            one["line"] = 1 + one["row"] + sum(counts[start] for start in before)
+        self.lines = {}
 
 
 def _add(counts: dict[str, int], key: str, count: int) -> None:
@@ -104,28 +120,23 @@ class Parts(Datasink):
     there whole or not at all, and once. `summary` tells after the end.
 
     Args:
-        work: Rewrites a batch.
+        work: Rewrites a block, as `worked` does.
         out: The folder, a path or URL; it must be empty or absent.
         refused: The folder of Parquet files with the refusals.
         form: Of the parts.
         compression: Of lines: None, gzip or zstd; of Parquet, as pyarrow takes it.
-        rows: That are rewritten together, at most.
-        read: Gives the tables of rows that a block tells where to find.
     """
 
     def __init__(
         self,
-        work: Callable[[Any], Rewritten],
+        work: Callable[[Any], Iterable[Rewritten]],
         out: str,
         refused: str,
         form: Form,
         compression: str | None,
-        rows: int = BATCH_ROWS,
-        read: Callable[[Any], Iterable[Any]] = held,
     ) -> None:
         self._work, self._out, self._refused = work, out, refused
-        self._form, self._compression, self._rows = form, compression, rows
-        self._read = read
+        self._form, self._compression = form, compression
         self.summary = Summary()
 
     def check(self) -> None:
@@ -146,32 +157,37 @@ class Parts(Datasink):
         """Writes the part of a task."""
         summary = Summary()
         with contextlib.ExitStack() as stack:
-            writers: dict[bool, Any] = {}
+            writers: dict[str, Any] = {}
             for rows, results in self._rewritten(blocks):
-                summary.rows += len(rows)
                 summary.add(results)
                 told = results.filter(results["code"].is_valid())
-                for batch, is_part in ((rows, True), (told, False)):
-                    if is_part not in writers and len(batch):
-                        opened = self._writer(is_part, ctx.task_idx, batch)
-                        writers[is_part] = stack.enter_context(opened)
-                    if len(batch):
-                        writers[is_part](batch)
-            summary.parts = int(True in writers)
+                tables = {_REFUSED_FILE: told}
+                if rows is not None:
+                    summary.rows += len(rows)
+                    tables = {_PART: rows, _REFUSED: told}
+                for name, table in tables.items():
+                    if name not in writers and len(table):
+                        opened = self._writer(name, ctx.task_idx, table)
+                        writers[name] = stack.enter_context(opened)
+                    if len(table):
+                        writers[name](table)
+            summary.parts = int(_PART in writers)
         return summary
 
     def _rewritten(self, blocks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Tables of rows and results: each batch, or row groups of Parquet."""
+        """Tables of rows and results: each batch, or row groups of Parquet; results alone, too."""
         done: list[Rewritten] = []
         size = 0
         most = ROW_GROUP if self._form == "parquet" else 0
-        for table in chain.from_iterable(map(self._read, map(_as_table, blocks))):
-            for batch in small_batches(table, self._rows):
-                done.append(self._work(batch))
-                size += bytes_of(done[-1].rows)
-                if size > most:
-                    yield _tables(done)
-                    done, size = [], 0
+        for one in chain.from_iterable(map(self._work, map(_as_table, blocks))):
+            if one.rows is None:
+                yield None, arrow.Table.from_batches([one.results])
+                continue
+            done.append(one)
+            size += bytes_of(one.rows)
+            if size > most:
+                yield _tables(done)
+                done, size = [], 0
         if done:
             yield _tables(done)
 
@@ -179,6 +195,7 @@ class Parts(Datasink):
         """Adds up what the tasks did."""
         for one in write_result.write_returns:
             self.summary.merge(one)
+        self.summary.place()
         self._clear()
 
     def on_write_failed(self, error: Exception) -> None:
@@ -194,10 +211,11 @@ class Parts(Datasink):
                     system.delete_file(info.path)
 
     @contextmanager
-    def _writer(self, is_part: bool, number: int, first: Any) -> Generator[Any, None, None]:
+    def _writer(self, name: str, number: int, first: Any) -> Generator[Any, None, None]:
         """The writer for the tables of a part, or of its refusals, of which `first` is one."""
         parquet: Any = import_module("pyarrow.parquet")
-        place, name = (self._out, "part") if is_part else (self._refused, "refused")
+        is_part = name == _PART
+        place = self._out if is_part else self._refused
         kind = self._compression
         if is_part and self._form == "lines":
             with _whole(place, f"part-{number:06d}.jsonl{_ENDINGS[kind]}") as file:
@@ -213,18 +231,6 @@ class Parts(Datasink):
             parquet.ParquetWriter(file, first.schema, **options) as writer,
         ):
             yield writer.write_table
-
-
-def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
-    """The rows of a table in batches that a process can hold rewritten.
-
-    Raises:
-        MMRawError: unsupported_option (objects of Python, which Ray pickles).
-    """
-    if any(_PICKLED in str(kind) for kind in table.schema.types):
-        message = "expected values of one type in each column, got several, which Ray pickles"
-        raise MMRawError("unsupported_option", message)
-    return table.to_batches(max_chunksize=min(rows_in(table, BATCH_BYTES), most))
 
 
 def _entries(system: Any, path: str) -> list[Any]:

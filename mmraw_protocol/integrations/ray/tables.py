@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from ...files.columns import arrow
 from ...wire.errors import MMRawError
 from ...wire.rows import RowFile, readable
+from .faults import BROKEN_ROWS, Fault, Watched, not_read
 from .lines import Ranges, Source, absolute, items_of, located, ranges_of, sources_of, with_ranges
 
 #: Bytes of a file in one task. They are compressed.
@@ -33,6 +35,7 @@ def rows_of(
     *,
     first: int = 0,
     places: bool = False,
+    refuse: bool = False,
 ) -> Any:
     """The Dataset of files that were looked at.
 
@@ -43,11 +46,13 @@ def rows_of(
         task_bytes: As for `read_rows`.
         first: The number of the first file.
         places: Whether rows have a column `file`, unless they have one of that name.
+        refuse: Whether results have a refusal where a file is broken. Otherwise, it is an error.
     """
     parts = [
         {
             "number": number,
-            "name": one.path if places else "",
+            "name": one.path,
+            "is_placed": places,
             "path": absolute(one.path),
             "start": start,
             "end": end,
@@ -55,20 +60,38 @@ def rows_of(
         for number, one in enumerate(sources, first)
         for start, end in ranges_of(max(one.size, 1), task_bytes)
     ]
-    return with_ranges(Ranges(items_of(parts), _tables))
+    return with_ranges(Ranges(items_of(parts), partial(_tables, refuse=refuse)))
 
 
-def _tables(parts: Any) -> Iterator[Any]:
+def _tables(parts: Any, *, refuse: bool) -> Iterator[Any]:
     for part in parts.to_pylist():
         system, path = located(part["path"])
+        watched: Watched | None = None
+        schema: Any = None
         failed: MMRawError | None = None
         try:
-            with readable(), system.open_input_file(path) as file:
-                yield from _rows(RowFile(file), part)
+            with readable(), system.open_input_file(path) as opened:
+                watched = Watched(opened)
+                file = RowFile(cast(Any, watched))
+                schema = file.schema
+                yield from _rows(file, part)
         except MMRawError as error:
             failed = error
-        if failed is not None:
+        if failed is None:
+            continue
+        if watched is None or watched.failed:
+            raise not_read(part["number"])
+        if not refuse:
             raise failed.with_path_prefix(f"$[{part['number']}]")
+        # A file whose end is broken has no rows for any task; one of them tells it.
+        if schema is not None or not part["start"]:
+            yield _fault(schema, part)
+
+
+def _fault(schema: Any, part: dict[str, Any]) -> Fault:
+    """A broken file, of whose rows no column is known where its end is broken."""
+    rows = arrow.RecordBatch.from_pylist([], schema=schema or arrow.schema([]))
+    return Fault(part["name"], _placed(rows, part) if schema else rows, BROKEN_ROWS)
 
 
 def _rows(file: RowFile, part: dict[str, Any]) -> Iterator[Any]:
@@ -76,9 +99,9 @@ def _rows(file: RowFile, part: dict[str, Any]) -> Iterator[Any]:
     metadata = file.parquet.metadata
     begins = [_begin(metadata.row_group(index)) for index in range(metadata.num_row_groups)]
     groups = [index for index, at in enumerate(begins) if part["start"] <= at < part["end"]]
-    yield _placed(file.schema.empty_table(), part["name"])
+    yield _placed(file.schema.empty_table(), part)
     for batch in file.batches(groups):
-        yield _placed(arrow.Table.from_batches([batch]), part["name"])
+        yield _placed(arrow.Table.from_batches([batch]), part)
 
 
 def _begin(group: Any) -> int:
@@ -88,8 +111,9 @@ def _begin(group: Any) -> int:
     return min((at for page in pages for at in page if at is not None), default=0)
 
 
-def _placed(table: Any, name: str) -> Any:
-    if not name or "file" in table.schema.names:
+def _placed(table: Any, part: dict[str, Any]) -> Any:
+    """A batch or table with the column `file`, if it is asked for."""
+    if not part["is_placed"] or "file" in table.schema.names:
         return table
-    column = arrow.array([name] * len(table), arrow.string()).dictionary_encode()
+    column = arrow.array([part["name"]] * len(table), arrow.string()).dictionary_encode()
     return table.append_column("file", column)

@@ -20,8 +20,9 @@ from ...materialize.verification import Verifier
 from ...wire._generated.limits import DEFAULT_LIMITS, Limits
 from ...wire.errors import MMRawError
 from ...wire.hashes import sha256_hex
+from .blocks import BATCH_BYTES, BATCH_ROWS, INLINED_ROWS, worked
 from .lines import APART_MEMORY, absolute, ranges_behind
-from .parts import BATCH_BYTES, BATCH_ROWS, INLINED_ROWS, Form, Parts, Summary, small_batches
+from .parts import Form, Parts, Summary
 
 #: Results that a task gives together.
 _TOGETHER = 64
@@ -46,11 +47,11 @@ class Rewriting:
         store = getattr(job, "store", None)
         if store is not None:
             job = msgspec.structs.replace(cast(Any, job), store=_for_workers(store))
-        noting = NotingJob(job) if facts else job
-        self._work = partial(rewrite_batch, job=noting, **options)
-        self._most = INLINED_ROWS if isinstance(job, InlineJob) else BATCH_ROWS
-        self.rows = _mapped(ds, partial(_rows_of, self._work), self._most)
-        self.results = _mapped(ds, partial(_results_of, self._work), self._most)
+        most = INLINED_ROWS if isinstance(job, InlineJob) else BATCH_ROWS
+        work = partial(rewrite_batch, job=NotingJob(job) if facts else job, **options)
+        self._work = _of_blocks(ds, work, options.get("keep", ()), most)
+        self.rows = _mapped(ds, partial(_rows_of, work=self._work))
+        self.results = _mapped(ds, partial(_results_of, work=self._work))
 
     def write(
         self, out: str, *, refused: str, form: Form = "parquet", compression: str | None = None
@@ -68,8 +69,8 @@ class Rewriting:
                 raises.
         """
         places = absolute(out), absolute(refused)
-        source, read = ranges_behind(self._ds)
-        parts = Parts(self._work, *places, form, compression, self._most, read)
+        source = ranges_behind(self._ds).items
+        parts = Parts(self._work, *places, form, compression)
         parts.check()
         is_handed = source is self._ds and form == "parquet"
         options = {"memory": APART_MEMORY} if is_handed else {}
@@ -104,8 +105,8 @@ def validate(
 
     With a `Verifier(each=True)`, it is noted what the images are, as for `Rewriting`.
     """
-    options: dict[str, Any] = {"keep": keep, "documents": documents, "limits": limits}
-    return _mapped(ds, partial(validate_batch, verifier=verifier, **options))
+    options: dict[str, Any] = {"documents": documents, "limits": limits, "verifier": verifier}
+    return _checked(ds, partial(validate_batch, keep=keep, **options), keep)
 
 
 def stats(ds: Any, *, keep: Names = (), documents: Names = (), text: bool = False) -> Any:
@@ -129,7 +130,7 @@ def fsck(
     work = partial(
         _fsck_batch, store=_for_workers(store), keep=keep, documents=documents, limits=limits
     )
-    return _mapped(ds, work)
+    return _checked(ds, work, keep)
 
 
 def _for_workers(store: StoreSpec) -> StoreSpec:
@@ -146,28 +147,44 @@ def summary(results: Any) -> Summary:
     found = Summary()
     for batch in results.iter_batches(batch_format="pyarrow", batch_size=None):
         found.add(batch)
+    found.place()
     return found
 
 
-def _mapped(ds: Any, work: Callable[[Any], Any], most: int = BATCH_ROWS) -> Any:
-    source, read = ranges_behind(ds)
-    each = partial(_each, work=work, most=most, read=read)
-    return source.map_batches(each, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+def _checked(ds: Any, work: Callable[[Any], Any], keep: Names) -> Any:
+    """The Dataset of the results that `work` gives of batches."""
+    of_blocks = _of_blocks(ds, partial(_without_rows, work=work), keep, BATCH_ROWS)
+    return _mapped(ds, partial(_results_of, work=of_blocks))
 
 
-def _each(
-    table: Any, *, work: Callable[[Any], Any], most: int, read: Callable[[Any], Iterable[Any]]
-) -> Iterator[Any]:
-    """What is done with a block in small batches, some of it together: Ray has costs for each."""
+def _without_rows(batch: Any, *, work: Callable[[Any], Any]) -> Rewritten:
+    return Rewritten(None, work(batch))
+
+
+def _of_blocks(
+    ds: Any, work: Callable[[Any], Rewritten], keep: Names, most: int
+) -> Callable[[Any], Iterator[Rewritten]]:
+    """Work on batches as work on the blocks that a Dataset is read from."""
+    _, read, counts = ranges_behind(ds)
+    return partial(worked, work=work, read=read, most=most, keep=keep, counts=counts)
+
+
+def _mapped(ds: Any, each: Callable[[Any], Iterator[Any]]) -> Any:
+    done = partial(_together, each=each)
+    source = ranges_behind(ds).items
+    return source.map_batches(done, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+
+
+def _together(block: Any, *, each: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
+    """Small batches of what is done with a block, some of them together: Ray has costs for each."""
     done: list[Any] = []
     size = 0
-    for rows in read(table):
-        for batch in small_batches(rows, most) or [_empty(rows.schema)]:
-            done.append(work(batch))
-            size += bytes_of(done[-1])
-            if size > BATCH_BYTES or len(done) == _TOGETHER:
-                yield _table_of(done)
-                done, size = [], 0
+    for batch in each(block):
+        done.append(batch)
+        size += bytes_of(batch)
+        if size > BATCH_BYTES or len(done) == _TOGETHER:
+            yield _table_of(done)
+            done, size = [], 0
     if done:
         yield _table_of(done)
 
@@ -180,16 +197,12 @@ def _table_of(done: list[Any]) -> Any:
     return table
 
 
-def _empty(schema: Any) -> Any:
-    return arrow.RecordBatch.from_pylist([], schema=schema)
+def _rows_of(block: Any, *, work: Callable[[Any], Iterator[Rewritten]]) -> Iterator[Any]:
+    return (one.rows for one in work(block) if one.rows is not None)
 
 
-def _rows_of(work: Callable[[Any], Rewritten], batch: Any) -> Any:
-    return work(batch).rows
-
-
-def _results_of(work: Callable[[Any], Rewritten], batch: Any) -> Any:
-    return work(batch).results
+def _results_of(block: Any, *, work: Callable[[Any], Iterator[Rewritten]]) -> Iterator[Any]:
+    return (one.results for one in work(block))
 
 
 def _fsck_batch(

@@ -20,6 +20,7 @@ import zstandard
 import mmraw_protocol.integrations.ray as mmraw_ray
 from mmraw_protocol import MMRawError
 from mmraw_protocol.files import ConvertJob, StoreSpec
+from mmraw_protocol.integrations.ray.lines import lines_of, sources_of
 from mmraw_protocol.stores import LocalStore
 
 OLD, NEW, BROKEN = samples.ref("v2"), samples.ref("v3"), samples.ref("v2")[:-4]
@@ -220,7 +221,8 @@ def test_files_are_read_and_written_in_one_task(form: str, tmp_path: Path) -> No
     lines = rows_of(3000)
     if form == "lines":
         (tmp_path / "in").write_bytes(b"\n".join(lines) + b"\n")
-        ds, options = mmraw_ray.read_lines(str(tmp_path / "in"), task_bytes=150_000), DOCUMENTS
+        ds = lines_of(sources_of([str(tmp_path / "in")]), 150_000, refuse=True)
+        options = DOCUMENTS
     else:
         table = pa.table({"id": range(3000), "row": [line.decode() for line in lines]})
         pq.write_table(table, tmp_path / "in", row_group_size=500)
@@ -235,6 +237,9 @@ def test_files_are_read_and_written_in_one_task(form: str, tmp_path: Path) -> No
     assert summary.parts == len(list(out.iterdir())) >= 3
     if form == "lines":
         assert lines_in(out) == expected(lines)
+        # Nor are lines counted twice.
+        faults = [n + 1 for n in range(3000) if n % 20 in (7, 11)]
+        assert [one["line"] for one in summary.refusals] == faults[:100]
     else:
         assert [row.encode() for row in pq.read_table(out)["row"].to_pylist()] == expected(lines)
     assert len(pq.read_table(tmp_path / "refused")) == sum(summary.refused.values()) > 0
