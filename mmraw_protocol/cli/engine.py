@@ -73,11 +73,9 @@ def checked_on_ray(args: argparse.Namespace, verifier: Verifier) -> dict[str, An
     """
     if args.follow:
         raise MMRawError("unsupported_option", "expected no --follow with Ray")
-    if args.format != "text":
-        raise MMRawError("unsupported_option", "expected no --format with Ray")
     with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(_sources(args.files), args.keep, places=True):
+        for ds, options in _datasets(_sources(args.files), args.keep):
             ds = ray.validate(ds, verifier=verifier, **options)
             found.merge(ray.summary(ds))
     report = {"checked": found.counts, **_refused(found)}
@@ -92,7 +90,7 @@ def stats_on_ray(args: argparse.Namespace) -> tuple[Facts, dict[str, Any]]:
     """
     with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(_sources(args.files), args.keep, places=True):
+        for ds, options in _datasets(_sources(args.files), args.keep):
             found.merge(ray.summary(ray.stats(ds, text=args.text, **options)))
     return found.facts, _refused(found)
 
@@ -110,7 +108,7 @@ def fsck_on_ray(args: argparse.Namespace) -> dict[str, Any]:
     store = StoreSpec(str(place), args.run_id, {"create": False})
     with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(_sources(args.files), args.keep, places=True):
+        for ds, options in _datasets(_sources(args.files), args.keep):
             found.merge(ray.summary(ray.fsck(ds, store, **options)))
     return {"checked": found.counts, "bytes": found.bytes.get("image", 0), **_refused(found)}
 
@@ -163,19 +161,10 @@ def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> tuple[dic
     return row, found.facts
 
 
-def place_of(row: dict[str, Any]) -> str:
-    """Where a rejection is: file, line and byte, or the columns that name the row."""
-    names = [name for name in row if name not in _FIELDS]
-    if "line" in names and "start" in names:
-        return ":".join(str(row[name]) for name in ("file", "line", "byte") if row[name])
-    if row["kind"] == _FILE:
-        return row["file"]
-    named = ", ".join(f"{name} {row[name]}" for name in names) or "a row (see --keep)"
-    return f"{named}, column {row['column']}" if row["column"] else named
-
-
 #: Fields of a refusal in a report.
-_FIELDS = ("kind", "code", "path", "message", "column", "byte")
+_FIELDS = ("file", "line", "kind", "code", "path", "message", "column", "byte")
+#: Further columns of results; where a line begins is no column that was asked for.
+_OTHERS = {*_FIELDS, "row", "count", "bytes", "start"}
 #: The kind of a file that is broken.
 _FILE = "file"
 
@@ -190,16 +179,15 @@ def _refused(found: Summary) -> dict[str, Any]:
 
 
 def _refusal(found: dict[str, Any]) -> dict[str, Any]:
-    """A refusal of a report; one in a line has the fields that it has without Ray, and `start`."""
-    row = {name: value for name, value in found.items() if name not in ("row", "count", "bytes")}
+    """A refusal of a report: the fields that it has without Ray, and the columns that were kept."""
+    row = {"line": found["row"], **found}
     if row["kind"] == _FILE:
-        # The columns that are kept of rows say nothing of it.
-        kept = ("line", "start", *_FIELDS)
-        row = {"file": row["path"], **{name: row[name] for name in kept if name in row}}
-        row["path"] = "$"
-    if "line" in row and "start" in row:
-        row |= {"column": "", "byte": row["byte"] or 0}
-    return row
+        row |= {"file": row["path"], "path": "$"}
+    refusal = {name: row[name] for name in _FIELDS}
+    column = "" if "start" in row else row["column"] or ""
+    refusal |= {"line": row["line"] or 0, "column": column, "byte": row["byte"] or 0}
+    kept = {name: value for name, value in found.items() if name not in _OTHERS}
+    return {**refusal, "kept": kept} if kept and row["kind"] != _FILE else refusal
 
 
 def _lies_in(out: str, place: str) -> bool:
@@ -290,12 +278,8 @@ def _connect(engine: Any) -> None:
     engine.init(**options, include_dashboard=False)
 
 
-def _datasets(
-    sources: Sequence[Source], keep: Sequence[str], *, places: bool = False
-) -> list[tuple[Any, dict[str, Any]]]:
+def _datasets(sources: Sequence[Source], keep: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
     """The Datasets of JSON lines and of Parquet among the files, and their options.
-
-    With `places`, rows of Parquet have a column `file`, unless they have one of that name.
 
     Raises:
         MMRawError: unsupported_option.
@@ -314,9 +298,8 @@ def _datasets(
         ds = lines.lines_of(texts, refuse=True)
         found.append((ds, {"keep": ("file", "start"), "documents": ("line",)}))
     if tables:
-        ds = rows.rows_of(tables, first=len(texts), places=places, refuse=True)
-        names = dict.fromkeys(["file", *keep] if places else keep)
-        found.append((ds, {"keep": tuple(names), "documents": ()}))
+        ds = rows.rows_of(tables, first=len(texts), refuse=True)
+        found.append((ds, {"keep": tuple(keep), "documents": ()}))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -50,6 +50,14 @@ def print_error(error: MMRawError, *, as_json: bool = False) -> None:
 def error_dict(error: MMRawError) -> dict[str, str]:
     """The refusal as JSON."""
     return {"code": error.code, "path": error.path, "message": error.message}
+
+
+def place_of(refusal: Mapping[str, Any], file: str = "") -> str:
+    """Where a refusal of a report is: file, line or row, column, byte; and what tells its row."""
+    row: dict[str, Any] = {"file": file, **refusal}
+    place = ":".join(str(row[n]) for n in ("file", "line", "column", "byte") if row.get(n))
+    kept = ", ".join(f"{name} {value}" for name, value in row.get("kept", {}).items())
+    return f"{place} ({kept})" if kept else place
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

@@ -25,10 +25,10 @@ from ..files.rewriting import rewrite
 from ..files.tables import rewrite_table
 from ..wire.compression import compressed
 from ..wire.errors import ERRORS, MMRawError
-from .engine import add_engine, place_of, rewritten_on_ray
+from .engine import add_engine, rewritten_on_ray
 from .inputs import opened
 from .options import add_processes, add_quiet, modes_of
-from .output import error_dict, print_json, size_of, write_report
+from .output import error_dict, place_of, print_json, size_of, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of, is_mere_text
 
 
@@ -328,13 +328,8 @@ def named(report: Report) -> list[dict[str, Any]]:
 
 def print_refusal(file: str, one: dict[str, Any], to: IO[str]) -> None:
     """The line of a refusal."""
-    if "line" in one:
-        within = one["column"] or one["byte"]
-        where = f"{one.get('file', file)}:{one['line']}" + (f":{within}" if within else "")
-    else:
-        where = place_of(one)
     path = "" if one["path"] == "$" else f" at {one['path']}"
-    print(f"{where}: refused: {one['code']}{path}: {one['message']}", file=to)
+    print(f"{place_of(one, file)}: refused: {one['code']}{path}: {one['message']}", file=to)
 
 
 def _summary(args: argparse.Namespace, row: dict[str, Any], done: str) -> str:

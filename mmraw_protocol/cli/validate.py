@@ -18,11 +18,11 @@ from ..files.validation import Finding
 from ..materialize.verification import Verifier
 from ..wire.errors import MMRawError
 from ..wire.msgpack_stream import JsonText
-from .engine import add_engine, checked_on_ray, place_of
+from .engine import add_engine, checked_on_ray
 from .following import followed
 from .inputs import opened
 from .options import add_processes, add_quiet, add_verification, verifier_of
-from .output import ERROR_PAGE, print_json, print_table, write_report
+from .output import ERROR_PAGE, place_of, print_json, print_table, write_report
 from .seen import DATA_IMAGES, Seen, add_allow_empty, files_of
 
 EXAMPLE = "mmraw validate rollouts.jsonl --json"
@@ -182,12 +182,7 @@ def _print_row(args: argparse.Namespace, row: dict[str, Any]) -> None:
         column = f"column {row['column']}: " if row["column"] else ""
         print(f"::error file={_escaped(row['file'], ':,')}{line}::{_escaped(column + what)}")
         return
-    names = ("file", "line", "column", "byte")
-    if "line" in row:
-        where = ":".join(str(row[name]) for name in names if row[name])
-    else:
-        where = place_of(row)
-    print(f"{where}: {what}", flush=args.follow)
+    print(f"{place_of(row)}: {what}", flush=args.follow)
 
 
 def _escaped(text: str, more: str = "") -> str:

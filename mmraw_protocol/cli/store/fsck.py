@@ -12,8 +12,8 @@ import msgspec
 from ...stores import AssetStore
 from ...stores.maintenance import FsckReport, check
 from ...wire.errors import ERRORS
-from ..engine import add_engine, fsck_on_ray, place_of
-from ..output import print_json, progress_bar, size_of, write_report
+from ..engine import add_engine, fsck_on_ray
+from ..output import place_of, print_json, progress_bar, size_of, write_report
 from ..seen import add_allow_empty
 from .options import (
     add_runs,

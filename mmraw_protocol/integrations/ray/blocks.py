@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...files.batches import Rewritten
 from ...files.columns import arrow, rows_in
@@ -24,6 +24,20 @@ LINES_READ = "lines_read"
 _PICKLED = "ray.data.arrow_pickled_object"
 
 
+class Placed(NamedTuple):
+    """Rows of a file that follow each other, of which results are to name file and number.
+
+    Attributes:
+        rows: A table.
+        file: Its path or URL, as given.
+        first: The number of the first row, from 1.
+    """
+
+    rows: Any
+    file: str
+    first: int
+
+
 def worked(
     block: Any,
     *,
@@ -38,11 +52,13 @@ def worked(
     Args:
         block: Of a Dataset.
         work: Rewrites a batch.
-        read: Gives the tables of rows that a block tells where to find, and faults among them.
+        read: Gives the tables of rows that a block tells where to find, some of them placed, and
+            faults among them.
         most: Rows of a batch.
         keep: The columns of rows that results have.
         counts: Whether the rows are lines that follow each other in a file. `row` of results is
-            then the number of the line in the block, and the last results are `LINES_READ`.
+            then the number of the line in the block, and the last results are `LINES_READ`. Of
+            placed rows, results have `file`, and `row` is the number in it.
 
     Raises:
         MMRawError: What `work` and `read` raise; unsupported_option (what Ray pickles).
@@ -50,8 +66,10 @@ def worked(
     lines = 0
     begin: dict[str, Any] | None = None
     results: Any = None
-    for batch, fault in _batches(read(block), most):
+    for batch, place, fault in _batches(read(block), most):
         done = work(batch) if fault is None else Rewritten(None, refused_file(fault, keep))
+        if place is not None:
+            done = Rewritten(done.rows, _named(_moved(done.results, place.first), place.file))
         if counts:
             if begin is None and len(batch):
                 begin = batch.slice(0, 1).select(["file", "start"]).to_pylist()[0]
@@ -64,13 +82,18 @@ def worked(
         yield Rewritten(None, arrow.RecordBatch.from_pylist([line], schema=results.schema))
 
 
-def _batches(tables: Iterable[Any], most: int) -> Iterator[tuple[Any, Fault | None]]:
+def _batches(tables: Iterable[Any], most: int) -> Iterator[tuple[Any, Placed | None, Fault | None]]:
     for table in tables:
         if isinstance(table, Fault):
-            yield table.rows, table
+            is_named = "file" in table.rows.schema.names
+            yield table.rows, None if is_named else Placed(None, table.file, 1), table
             continue
-        for batch in small_batches(table, most) or [_empty(table.schema)]:
-            yield batch, None
+        place = table if isinstance(table, Placed) else None
+        rows: Any = table if place is None else place.rows
+        for batch in small_batches(rows, most) or [_empty(rows.schema)]:
+            yield batch, place, None
+            if place is not None:
+                place = place._replace(first=place.first + len(batch))
 
 
 def small_batches(table: Any, most: int = BATCH_ROWS) -> list[Any]:
@@ -93,3 +116,12 @@ def _moved(results: Any, lines: int) -> Any:
     """Results whose rows have so many lines before them."""
     rows = import_module("pyarrow.compute").add(results["row"], lines)
     return results.set_column(results.schema.names.index("row"), results.schema.field("row"), rows)
+
+
+def _named(results: Any, file: str) -> Any:
+    """Results with the column `file`, unless one of that name is kept."""
+    if "file" in results.schema.names:
+        return results
+    names = arrow.array([file] * len(results), arrow.string()).dictionary_encode()
+    columns = [names, *results.columns]
+    return arrow.RecordBatch.from_arrays(columns, ["file", *results.schema.names])

@@ -9,6 +9,7 @@ from typing import Any, cast
 from ...files.columns import arrow
 from ...wire.errors import MMRawError
 from ...wire.rows import RowFile, readable
+from .blocks import Placed
 from .faults import BROKEN_ROWS, Fault, Watched, not_read
 from .lines import Ranges, Source, absolute, items_of, located, ranges_of, sources_of, with_ranges
 
@@ -34,7 +35,6 @@ def rows_of(
     task_bytes: int = TASK_BYTES,
     *,
     first: int = 0,
-    places: bool = False,
     refuse: bool = False,
 ) -> Any:
     """The Dataset of files that were looked at.
@@ -45,14 +45,13 @@ def rows_of(
         sources: The files.
         task_bytes: As for `read_rows`.
         first: The number of the first file.
-        places: Whether rows have a column `file`, unless they have one of that name.
-        refuse: Whether results have a refusal where a file is broken. Otherwise, it is an error.
+        refuse: For commands: whether results name files and rows, and have a refusal where a file
+            is broken. Otherwise, that is an error.
     """
     parts = [
         {
             "number": number,
             "name": one.path,
-            "is_placed": places,
             "path": absolute(one.path),
             "start": start,
             "end": end,
@@ -74,7 +73,8 @@ def _tables(parts: Any, *, refuse: bool) -> Iterator[Any]:
                 watched = Watched(opened)
                 file = RowFile(cast(Any, watched))
                 schema = file.schema
-                yield from _rows(file, part)
+                rows = _rows(file, part)
+                yield from rows if refuse else (one.rows for one in rows)
         except MMRawError as error:
             failed = error
         if failed is None:
@@ -91,17 +91,22 @@ def _tables(parts: Any, *, refuse: bool) -> Iterator[Any]:
 def _fault(schema: Any, part: dict[str, Any]) -> Fault:
     """A broken file, of whose rows no column is known where its end is broken."""
     rows = arrow.RecordBatch.from_pylist([], schema=schema or arrow.schema([]))
-    return Fault(part["name"], _placed(rows, part) if schema else rows, BROKEN_ROWS)
+    return Fault(part["name"], rows, BROKEN_ROWS)
 
 
-def _rows(file: RowFile, part: dict[str, Any]) -> Iterator[Any]:
+def _rows(file: RowFile, part: dict[str, Any]) -> Iterator[Placed]:
     """The row groups that begin in a range of a file."""
     metadata = file.parquet.metadata
-    begins = [_begin(metadata.row_group(index)) for index in range(metadata.num_row_groups)]
-    groups = [index for index, at in enumerate(begins) if part["start"] <= at < part["end"]]
-    yield _placed(file.schema.empty_table(), part)
-    for batch in file.batches(groups):
-        yield _placed(arrow.Table.from_batches([batch]), part)
+    yield Placed(file.schema.empty_table(), part["name"], 1)
+    row = 1
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        if part["start"] <= _begin(group) < part["end"]:
+            at = row
+            for batch in file.batches([index]):
+                yield Placed(arrow.Table.from_batches([batch]), part["name"], at)
+                at += len(batch)
+        row += group.num_rows
 
 
 def _begin(group: Any) -> int:
@@ -109,11 +114,3 @@ def _begin(group: Any) -> int:
     columns = [group.column(index) for index in range(group.num_columns)]
     pages = [(one.dictionary_page_offset, one.data_page_offset) for one in columns]
     return min((at for page in pages for at in page if at is not None), default=0)
-
-
-def _placed(table: Any, part: dict[str, Any]) -> Any:
-    """A batch or table with the column `file`, if it is asked for."""
-    if not part["is_placed"] or "file" in table.schema.names:
-        return table
-    column = arrow.array([part["name"]] * len(table), arrow.string()).dictionary_encode()
-    return table.append_column("file", column)

@@ -65,20 +65,27 @@ def test_a_folder_of_lines_goes_to_a_bucket_and_is_checked_there(
     assert text == b"\n".join(line.replace(OLD.encode(), NEW.encode()) for line in lines) + b"\n"
 
 
-def test_refusals_are_told_with_their_place(mmraw: Command, tmp_path: Path) -> None:
+def test_refusals_are_told_with_their_place(
+    mmraw: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.jsonl").write_text(f'{{"ref": "{NEW}"}}\n{{"ref": "{BROKEN}"}}\n{{\n')
     table = pa.table({"id": ["x", "y"], "ref": [NEW, BROKEN]})
     pq.write_table(table, tmp_path / "b.parquet")
     code, report = mmraw("validate", tmp_path, "--keep", "id")
     assert (code, report["checked"]) == (1, {"ref": 4, "document": 1})
-    places = [(one.get("start"), one.get("id"), one["code"]) for one in report["refusals"]]
-    start = len(f'{{"ref": "{NEW}"}}\n')
+    names = ("line", "column", "kept", "code")
+    places = [tuple(one.get(name) for name in names) for one in report["refusals"]]
     broken = report["refusals"][0]["code"]
     assert places == [
-        (start, None, broken),
-        (2 * start - len(NEW) + len(BROKEN), None, "invalid_json"),
-        (None, "y", broken),
+        (2, "", None, broken),
+        (3, "", None, "invalid_json"),
+        (2, "ref", {"id": "y"}, broken),
     ]
+    main(["validate", str(tmp_path), "--keep", "id", "--engine", "ray", "--format", "github"])
+    lines = capsys.readouterr().out.splitlines()
+    starts = [f"::error file={tmp_path}/a.jsonl,line={line}::" for line in (2, 3)]
+    starts.append(f"::error file={tmp_path}/b.parquet,line=2::column ref: ")
+    assert all(map(str.startswith, lines[:3], starts))
 
 
 def test_refs_within_text_are_rewritten(mmraw: Command, tmp_path: Path) -> None:

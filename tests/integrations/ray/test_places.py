@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import samples
 import zstandard
@@ -13,6 +15,7 @@ import zstandard
 import mmraw_protocol.integrations.ray as mmraw_ray
 from mmraw_protocol.cli import main
 from mmraw_protocol.integrations.ray import lines as ray_lines
+from mmraw_protocol.integrations.ray import tables as ray_tables
 
 OLD, BROKEN = samples.ref("v2"), samples.ref("v2")[:-4]
 PICTURE = samples.data_url(samples.PNG)
@@ -100,6 +103,22 @@ def test_commands_that_write_name_them_too(folder: Path, tmp_path: Path, command
     out = (tmp_path / "out", "--refused", tmp_path / "refused")
     for how in (["--dry-run"], ["--out", *out]):
         assert places(reported(tmp_path, *call, *how, "--engine", "ray")) == files
+
+
+@pytest.mark.parametrize("command", [["validate"], ["convert", "--dry-run"], ["stats"]])
+def test_rows_of_parquet_have_the_numbers_that_they_have_without_ray(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_of = ray_tables.rows_of
+    monkeypatch.setattr(ray_tables, "rows_of", lambda files, **how: rows_of(files, 20_000, **how))
+    (tmp_path / "in").mkdir()
+    lines = [line.decode() for line in lines_with_faults(700) if len(line) < 1_000_000]
+    table = pa.table({"row": lines, "ref": [OLD, BROKEN, *[None] * (len(lines) - 2)]})
+    for name, group in (("a", 50), ("b", 1000)):
+        pq.write_table(table, tmp_path / "in" / f"{name}.parquet", row_group_size=group)
+    files = places(reported(tmp_path, *command, tmp_path / "in"))
+    assert len(files) > 20
+    assert places(reported(tmp_path, *command, tmp_path / "in", "--engine", "ray")) == files
 
 
 def test_fsck_names_them_too(tmp_path: Path) -> None:
