@@ -18,7 +18,7 @@ BATCH_ROWS = 4096
 INLINED_ROWS = 32
 BATCH_BYTES = 1 << 20
 #: Of results that say how many lines of a file were read, from the first one's offset on. A range
-#: of a file does not know how many stand before it; whoever has all of these does.
+#: of a file does not know how many stand before it; the sum over all ranges does.
 LINES_READ = "lines_read"
 #: Ray's type for what Arrow has no type for.
 _PICKLED = "ray.data.arrow_pickled_object"
