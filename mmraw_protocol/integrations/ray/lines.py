@@ -15,7 +15,7 @@ from .faults import BROKEN_LINES, Fault, Watched, not_read
 #: Bytes of the input in a batch of lines.
 BATCH_BYTES = 1 << 20
 #: Bytes of a file that is not compressed in one task. Ray needs 0.2 s from one task to the next.
-TASK_BYTES = 128 << 20
+TASK_BYTES = 256 << 20
 #: Bytes that a task asks for where those before or behind it ask for none: Ray makes no one task of
 #: them then, which would hold all that it reads until it has written it.
 APART_MEMORY = 256 << 20
