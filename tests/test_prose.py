@@ -47,6 +47,37 @@ def test_a_ref_with_quotes_of_its_own_is_escaped_as_often_as_the_old_one(
     assert file.read_text() == "sent " + json.dumps(json.dumps({"ref": NEW})) + " at once\n"
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_refs_in_a_line_of_any_length_are_converted(
+    processes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also in one document on a line, and wherever the parts end in which it is read."""
+    file, bad = tmp_path / "server.log", "mmraw:v9:abc"
+
+    def text(ref: str) -> str:
+        rows = [f"{index} é {ref}, " for index in range(45_000)]
+        return "first\n" + json.dumps({"log": "".join(rows)}) + f"\n{log(ref, ref)}\n{bad}"
+
+    assert len(text(OLD)) > 9_000_000
+    file.write_text(text(OLD))
+    row = run(capsys, "convert", file, "--text", "--in-place", "--on-error", "keep",
+              "--processes", processes, code=1)  # fmt: skip
+    assert (row["converted"], row["refused"]) == (45_005, 1)
+    assert row["refusals"][0]["line"] == 2 + len(log(OLD, OLD).split("\n")) + 1
+    assert file.read_text() == text(NEW)
+
+
+def test_a_refusal_in_a_long_line_has_its_byte(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, line = tmp_path / "server.log", "é" * 4_500_000 + " mmraw:v9:abc"
+    file.write_text(f"first\n{line} é\nlast\n")
+    row = run(capsys, "convert", file, "--text", "--in-place", "--on-error", "keep", code=1)
+    place = row["refusals"][0]
+    assert (place["line"], place["byte"] - 1) == (2, line.encode().index(b"mmraw"))
+    assert file.read_text() == f"first\n{line} é\nlast\n"
+
+
 def test_a_refusal_has_its_line_and_byte(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,6 +114,11 @@ def test_every_valid_ref_is_found(ref: str, around: str) -> None:
     assert found(around.format(ref)) == [ref]
 
 
+@pytest.mark.parametrize("text", ['mmraw%3A{"a":1}', "mmraw%3A%257B%257D", "mmraw%253A{"])
+def test_a_ref_of_uneven_escapes_is_found(text: str) -> None:
+    assert [ref.startswith("mmraw:") for ref in found(f"GET {text} 200")] == [True]
+
+
 @given(st.lists(st.sampled_from([*"mraw:v3{}\\\"'%7B22. \n", "mmraw:", REF, quote(REF)])))
 def test_no_text_is_too_odd(parts: list[str]) -> None:
     text, last = "".join(parts), 0

@@ -66,7 +66,7 @@ def check(
     8 MB that neither begins as an object or a list nor ends an object is text: refs in it are
     found, as they are in strings of JSON. Documents of up to 8 MB keep every rule of the protocol's
     JSON; in longer ones, which are scanned as they stream by, the rules hold within refs,
-    envelopes, features bodies and conversations, paths begin there, and other text is passed over.
+    envelopes, features bodies and conversations, and paths begin there.
 
     Args:
         read: Gives up to so many bytes, and none at the end.
@@ -177,10 +177,13 @@ def _check_lines_of(document: bytes, first: int, checked: Counts, verifier: Veri
 
 
 def _check_long_line(block: Block, reader: LineReader, verifier: Verifier) -> Counts:
+    """One line as it streams by; the first one with what follows, if that is one document."""
     checked = Counts()
     reader.unread(block.data, block.line)
     line = _Line(reader)
-    for number, finding in check_stream(line.read, verifier=verifier, line=block.line):
+    scanner = _scanner(line.read, verifier, block.line)
+    line.goes_on = lambda: block.at == 0 and scanner.is_between
+    for number, finding in _findings(scanner, verifier):
         checked.add(number, finding)
     line.skip()
     reader.unread(line.rest, block.line + 1)
@@ -244,24 +247,34 @@ def _check_together(lines: list[tuple[int, bytes]], verifier: Verifier, checked:
 
 
 class _Line:
-    """The rest of one line as a stream."""
+    """The rest of one line as a stream.
+
+    Attributes:
+        goes_on: Asked at its end; if so, all that is behind it belongs to it, too.
+        rest: Bytes that were read behind the line.
+    """
 
     def __init__(self, reader: LineReader) -> None:
         self._reader = reader
         self._ended = False
-        #: Bytes that were read behind the line.
+        self._is_all = False
+        self.goes_on: Callable[[], bool] = lambda: False
         self.rest = b""
 
     def read(self, size: int) -> bytes:
-        if self._ended:
-            return b""
-        data = self._reader.read(size)
-        end = data.find(b"\n")
-        if end >= 0:
+        if not self._ended:
+            data = self._reader.read(size)
+            end = -1 if self._is_all else data.find(b"\n")
+            self._ended = end >= 0 or not data
+            if end < 0:
+                return data
             data, self.rest = data[:end], data[end + 1 :]
-            self._ended = True
-        elif not data:
-            self._ended = True
+            if data:
+                return data
+        if self._is_all or not self.goes_on():
+            return b""
+        self._ended, self._is_all = False, True
+        data, self.rest = b"\n" + self.rest, b""
         return data
 
     def skip(self) -> None:
@@ -286,12 +299,19 @@ def check_stream(
     An envelope, a features body, content parts, mm_refs and conversations are gathered whole, up to
     their limits; refs inside belong to the first four.
     """
+    verifier = verifier or verifier_with(limits)
+    return _findings(_scanner(read, verifier, line), verifier)
+
+
+def _scanner(read: Callable[[int], bytes], verifier: Verifier, line: int) -> ObjectScanner:
     from .objects import ObjectScanner
 
-    verifier = verifier or verifier_with(limits)
     limits = verifier.limits
     most = most_ref_bytes(limits)
-    scanner = ObjectScanner(read, most=most, most_object=limits.features_bytes, line=line)
+    return ObjectScanner(read, most=most, most_object=limits.features_bytes, line=line)
+
+
+def _findings(scanner: ObjectScanner, verifier: Verifier) -> Iterator[tuple[int, Finding]]:
     # Findings wait here while an object around them may turn out to be what they belong to.
     waiting: list[tuple[int, int, Finding]] = []
     failed: MMRawError | None = None

@@ -17,7 +17,8 @@ from ..wire.json import parse_json
 from ..wire.ref import PREFIXES, is_ref
 from .prefixes import StringPrefixes
 from .scan_patterns import StringMatch
-from .scanner import ARRAY, MORE, OBJECT, Scanner, State
+from .scanner import ARRAY, MORE, OBJECT, State
+from .text_scanner import TextScanner
 from .validation import LISTS, ROW_LISTS, URL_HEAD, Kind, ListKind, are_messages, list_kind
 
 #: Refs, and the value that says that an object is an envelope.
@@ -82,7 +83,7 @@ class OpenValue(msgspec.Struct):
         return not (self.marks or self.named or self.may_be_list)
 
 
-class ObjectScanner(Scanner):
+class ObjectScanner(TextScanner):
     """A scanner that also gathers envelopes, features bodies, lists of images and conversations.
 
     Args:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from json.encoder import encode_basestring_ascii
 from urllib.parse import quote
 
@@ -13,9 +14,9 @@ from ..wire.errors import MMRawError
 from .counts import Counts, Taker
 from .job import Done, Job, OnError, Report, Rewriter, pass_on
 from .pool import START_SECONDS, worked
-from .reader import Block, LineReader, PlainFile
+from .reader import BLOCK, Block, LineReader, PlainFile
 from .rewriting import counted
-from .texts import TextRef, find_refs
+from .texts import TextParts, TextRef, find_refs
 from .validation import check_one
 
 
@@ -42,23 +43,56 @@ def rewrite_prose(
 ) -> Report:
     """Rewrites every ref in a text, as `find_refs` finds them, with the escapes that it has there.
 
-    Lines beyond 8 MB are not read. data: URLs stay.
+    data: URLs stay. A line beyond 8 MB is rewritten here, part by part.
 
     Raises:
-        MMRawError: invalid_encoding (no UTF-8), limit_exceeded (such a line), decoder_unavailable.
+        MMRawError: invalid_encoding (no UTF-8), decoder_unavailable.
     """
-    reader, open_work = LineReader(read, plain=plain), functools.partial(_open, job)
-    blocks = worked(reader, open_work(), open_work, processes, start_seconds=start_seconds)
+    reader, rewriter = LineReader(read, plain=plain), job.open()
+    work = functools.partial(rewrite_text, rewriter=rewriter)
+    open_work = functools.partial(_open, job)
+    blocks = worked(reader, work, open_work, processes, start_seconds=start_seconds)
     with contextlib.closing(blocks):
-        return pass_on(map(_done, blocks), write, on_error)
+        return pass_on(_blocks_done(blocks, reader, rewriter), write, on_error)
 
 
-def _done(worked_on: tuple[Block, Done | None]) -> Done:
-    block, done = worked_on
-    if done is None:
-        message = f"expected lines of at most 8 MB, got a longer one: line {block.line}"
-        raise MMRawError("limit_exceeded", message)
-    return done
+def _blocks_done(
+    blocks: Iterable[tuple[Block, Done | None]], reader: LineReader, rewriter: Rewriter
+) -> Iterator[Done]:
+    for block, done in blocks:
+        if done is not None:
+            yield done
+            continue
+        reader.unread(block.data, block.line)
+        yield from _long_line_done(reader, rewriter)
+
+
+def _long_line_done(reader: LineReader, rewriter: Rewriter) -> Iterator[Done]:
+    parts, line, byte = TextParts(rewriter.most), reader.line, 1
+    for part, is_last in _line_in_parts(reader):
+        for text, found in parts.take(part, is_last=is_last):
+            old, counts = text.encode(), Counts()
+            data, place = old, functools.partial(tuple[int, int], (line, byte))
+            new = found and counted(rewriter, b"", found.ref, None, counts, place)
+            if found is not None and new is not None:
+                data = _spelt(new, found).encode()
+            counts.note(rewriter.drain_stats())
+            yield Done(data, len(old), len(data), counts)
+            byte += len(old)
+
+
+def _line_in_parts(reader: LineReader) -> Iterator[tuple[str, bool]]:
+    """(part, whether it is the last one) of the next line, its end included."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, is_last = reader.line, False
+    while not is_last:
+        data = reader.read(BLOCK)
+        end = data.find(b"\n") + 1
+        if end:
+            reader.unread(data[end:], line + 1)
+            data = data[:end]
+        is_last = end > 0 or not data
+        yield _decoded(data, functools.partial(decoder.decode, final=is_last)), is_last
 
 
 def _open(job: Job) -> Callable[[Block], Done]:
@@ -86,9 +120,9 @@ def rewrite_text(block: Block, rewriter: Rewriter) -> Done:
     return Done(data, len(block.data), len(data), counts)
 
 
-def _decoded(data: bytes) -> str:
+def _decoded(data: bytes, decode: Callable[[bytes], str] = bytes.decode) -> str:
     try:
-        return data.decode("utf-8")
+        return decode(data)
     except UnicodeDecodeError:
         pass
     raise MMRawError("invalid_encoding", "the text is not UTF-8")

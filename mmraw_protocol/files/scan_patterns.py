@@ -15,15 +15,15 @@ KEY_WINDOW = 2 + 6 * _KEY_CHARS
 #: A number or literal that is longer is refused rather than collected.
 SCALAR_BYTES = 1 << 16
 _WS = rb"[ \t\r\n]*"
-_PLAIN = rb'[^"\\\x00-\x1f]'
-_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+PLAIN = rb'[^"\\\x00-\x1f]'
+ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 _SCALAR = (
     rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
     rb"|true|false|null|NaN|-?Infinity)"
 )
 SPACE = re.compile(_WS)
-STRING_BODY = re.compile(rb"(?:" + _PLAIN + rb"+|" + _ESCAPE + rb"){0,1024}")
-_KEY = rb'("(?:' + _PLAIN + rb"|" + _ESCAPE + rb'){0,%d}")' % _KEY_CHARS
+STRING_BODY = re.compile(rb"(?:" + PLAIN + rb"+|" + ESCAPE + rb"){0,1024}")
+_KEY = rb'("(?:' + PLAIN + rb"|" + ESCAPE + rb'){0,%d}")' % _KEY_CHARS
 #: A key and, where it is at hand, the colon behind it.
 KEY_AND_COLON = re.compile(_KEY + rb"(" + _WS + rb":)?")
 #: The key that ends where the search does.
@@ -56,9 +56,9 @@ def plain_runs(prefixes: StringPrefixes) -> tuple[re.Pattern[bytes], re.Pattern[
     A string is plain if it holds no escapes and does not begin as wanted.
     """
     unwanted = prefixes.first_bytes
-    plain = rb"(?:" + _SCALAR + rb'|"(?![' + unwanted + rb"])" + _PLAIN + rb'*")'
+    plain = rb"(?:" + _SCALAR + rb'|"(?![' + unwanted + rb"])" + PLAIN + rb'*")'
     member = plain + _WS + rb"," + _WS
-    key = rb'"' + _PLAIN + rb'*"' + _WS + rb":" + _WS
+    key = rb'"' + PLAIN + rb'*"' + _WS + rb":" + _WS
     space = rb"(?:" + _WS + rb")"
     return (
         re.compile(space + rb"(?:" + member + rb"){1,64}"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -42,6 +43,7 @@ class State:
     KEY = 7
     COLON = 8
     AFTER = 9  # before a comma or a closing bracket
+    TEXT = 10  # inside a string that is looked through; for those who read so
 
 
 #: Bytes asked of the input at once; more while one string is collected.
@@ -57,6 +59,9 @@ class Scanner:
         most: Bytes of such a string; longer ones are reported without their text.
         line: The line at which the input begins.
     """
+
+    #: The state within a string that does not begin as wanted.
+    _unwanted = State.STRING
 
     def __init__(
         self, read: Callable[[int], bytes], prefixes: StringPrefixes, *, most: int, line: int = 1
@@ -99,6 +104,11 @@ class Scanner:
         """The line of the next byte."""
         self._count(self._position)
         return self._line
+
+    @property
+    def is_between(self) -> bool:
+        """Whether a document is open, and no string of it."""
+        return bool(self._stack) and self._state not in _IN_STRING
 
     def pieces(self, at_least: int | None = None) -> Iterator[bytes | StringMatch]:
         """The input, in order: bytes to pass on as they are, and strings to look at.
@@ -158,9 +168,9 @@ class Scanner:
         raise MMRawError("invalid_encoding", "the document is not UTF-8")
 
     def _count(self, position: int) -> None:
-        lines = self._buffer.count(b"\n", self._counted, position)
-        if lines:
-            self._line += lines
+        # To look for one is faster than to count none.
+        if self._buffer.find(b"\n", self._counted, position) >= 0:
+            self._line += self._buffer.count(b"\n", self._counted, position)
             self._column = position - self._buffer.rfind(b"\n", self._counted, position)
         else:
             self._column += position - self._counted
@@ -248,8 +258,13 @@ class Scanner:
             return self._scalar()
         return None
 
+    def _next_word(self, start: int) -> int:
+        """Where what may not be skipped begins next, from there on."""
+        return len(self._buffer)
+
     def _skip_run(self, run: re.Pattern[bytes]) -> None:
-        while match := run.match(self._buffer, self._position):
+        end = self._next_word(self._position)
+        while match := run.match(self._buffer, self._position, end):
             self._position = match.end()
             self._key = None
 
@@ -311,14 +326,15 @@ class Scanner:
             self._checked = 1
         else:
             self._position += 1
+            self._checked = 0
             self._after_string = self._state_after_value()
-            self._state = State.STRING
+            self._state = self._unwanted
         return None
 
-    def _body_end(self, start: int) -> int:
+    def _body_end(self, start: int, upto: int = sys.maxsize) -> int:
         """How far the inside of a string is known to reach: a quote, or the end of the buffer."""
         while True:
-            match = STRING_BODY.match(self._buffer, start)
+            match = STRING_BODY.match(self._buffer, start, upto)
             assert match is not None
             if match.end() == start:
                 return start
@@ -372,4 +388,5 @@ MORE = StringMatch(b"", None, None, 0, 0)
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 ARRAY, ARRAY_END, OBJECT, OBJECT_END = b"[]{}"
 _ENDS = {ARRAY: ARRAY_END, OBJECT: OBJECT_END}
+_IN_STRING = (State.STRING, State.WANTED, State.TEXT)
 _MAY_END = (State.FIRST, State.FIRST_KEY, State.AFTER)

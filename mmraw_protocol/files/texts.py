@@ -19,7 +19,7 @@ from ..wire._generated.dialects import DIALECTS
 from ..wire.base64 import decode_url
 from ..wire.ref_model import FEATURES_PREFIX, PREFIXES
 
-__all__ = ["TextRef", "find_refs", "may_hold_ref", "place_in"]
+__all__ = ["TextParts", "TextRef", "find_refs", "may_hold_ref", "place_in"]
 
 _WORDS = tuple(prefix.removesuffix(":") for prefix in PREFIXES)
 _WORDS_IN_BYTES = tuple(word.encode() for word in _WORDS)
@@ -40,8 +40,13 @@ _SLASHES = re.compile(r"\\+/")
 _QUOTE_OR_BRACKET = re.compile(r'(\\*)"|[{}]')
 #: So often the lines of a text are read as a ref that ends there.
 _MOST_TRIES = 16
+#: The last characters of base64, padding included.
+_TAIL = 8
 #: The standard alphabet of base64 in that of URLs.
 TO_URL = str.maketrans("+/", "-_")
+_LINES_TO_URL = str.maketrans("+/", "-_", " \t\r\n")
+#: So many characters show whether a ref begins at the first of them, or ends there.
+_LOOK_AHEAD = 256
 _decoder = json.JSONDecoder(strict=False)
 _SEGMENT_PREFIXES = tuple(wire.prefix for wire in DIALECTS.values() if wire.encoding == "segments")
 
@@ -96,6 +101,58 @@ def find_refs(text: str) -> Iterator[TextRef]:
         match = following if found.end <= most else _START.search(text, found.end)
 
 
+class TextParts:
+    """`find_refs` of a text that comes in parts: a ref may lie across them.
+
+    Args:
+        most: Characters that are held of one ref; a longer one ends where they do.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parts: list[str] = []
+        self._held = 0
+        self._wanted = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a next part without one of the words may be left out."""
+        return not self._held
+
+    def take(self, part: str, *, is_last: bool) -> Iterator[tuple[str, TextRef | None]]:
+        """What the text holds so far, as far as a next part cannot change it.
+
+        Pieces of the text, and for those that are a ref what it is; its place counts within what
+        was held.
+        """
+        self._parts.append(part)
+        self._held += len(part)
+        if self._held < self._wanted and not is_last:
+            return
+        text, end = "".join(self._parts), 0
+        keep = len(text) if is_last else len(text) - _LOOK_AHEAD
+        # As much again is waited for, so that a long ref is not read too often.
+        self._wanted = 0
+        for found in find_refs(text):
+            if not is_last and self._may_go_on(text, found):
+                keep, self._wanted = found.start, 2 * (len(text) - found.start)
+                break
+            yield text[end : found.start], None
+            yield text[found.start : found.end], found
+            end = found.end
+        keep = max(keep, end)
+        yield text[end:keep], None
+        self._parts, self._held = [text[keep:]], len(text) - keep
+
+    def _may_go_on(self, text: str, found: TextRef) -> bool:
+        if len(text) - found.start > self._most:
+            return False
+        end = found.end
+        while match := _NEXT_LINE.match(text, end):
+            end = match.end()
+        return end > len(text) - _LOOK_AHEAD
+
+
 def place_in(text: str, index: int) -> tuple[int, int]:
     """Line and column of a character, both from 1."""
     return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
@@ -116,7 +173,7 @@ def _found(text: str, match: re.Match[str], most: int, place: tuple[int, int]) -
             end -= 1
     else:
         end = min(_end(_BASE64, text, body), most)
-        end += _length_of_lines(text, text[body:end], end)
+        end += _length_of_lines(text, body, end)
     ref = _SLASHES.sub("/", text[start:end])
     return TextRef(start, end, *place, _unquoted(ref, percent), percent=percent)
 
@@ -133,30 +190,37 @@ def _unquoted(text: str, times: int) -> str:
     return text
 
 
-def _length_of_lines(text: str, body: str, start: int) -> int:
-    """Characters in which a body goes on over the next lines; 0 where it does not end in them."""
+def _length_of_lines(text: str, body: int, start: int) -> int:
+    """Characters in which a body that begins at `body` goes on over the lines behind `start`.
+
+    0 where it does not end in them.
+    """
     end, tries = start, _MOST_TRIES
+    # A body of many lines is put together only where it may close.
+    size, tail = start - body, text[body:start][-_TAIL:]
     while match := _NEXT_LINE.match(text, end):
-        if _may_close(body):
-            if _is_object(body):
+        if _may_close(tail, size):
+            if _is_object(text[body:end]):
                 return end - start
             tries -= 1
             if not tries:
                 return 0
-        body += match[1]
+        size += len(match[1])
+        tail = (tail + match[1][-_TAIL:])[-_TAIL:]
         end = match.end()
-    return end - start if _is_object(body) else 0
+    return end - start if _is_object(text[body:end]) else 0
 
 
-def _may_close(body: str) -> bool:
+def _may_close(tail: str, size: int) -> bool:
     """Whether the last byte of base64 is that of a closing bracket; the rest is not looked at."""
-    text = body.rstrip("=")
-    data = decode_url(text[-(len(text) % 4 or 4) :].translate(TO_URL))
+    text = tail.rstrip("=")
+    size -= len(tail) - len(text)
+    data = decode_url(text[-(size % 4 or 4) :].translate(TO_URL))
     return data is not None and data.endswith(b"}")
 
 
 def _is_object(body: str) -> bool:
-    data = decode_url(body.rstrip("=").translate(TO_URL))
+    data = decode_url(body.rstrip("=").translate(_LINES_TO_URL))
     if data is None or not data.endswith(b"}"):
         return False
     with contextlib.suppress(ValueError, RecursionError):
@@ -166,7 +230,7 @@ def _is_object(body: str) -> bool:
 
 def _object(text: str, start: int, body: int, place: tuple[int, int]) -> TextRef:
     """A ref whose body is JSON text, in strings of JSON at any level."""
-    first = _QUOTE_OR_BRACKET.search(text, body + 1)
+    first = _QUOTE_OR_BRACKET.search(text, body + 1, _end(_LINE, text, body))
     level = 0 if first is None or first[1] is None else len(first[1]).bit_length()
     end = _closing_bracket(text, body, 1 << level)
     if end is None:
@@ -200,6 +264,9 @@ def _percent_object(
 ) -> TextRef:
     end = _end(_PERCENT, text, body)
     decoded = _unquoted(text[start:end], percent)
+    if "{" not in decoded:
+        # Its bracket is escaped more or less often than its colon.
+        return TextRef(start, end, *place, decoded, percent=percent)
     found = _object(decoded, 0, decoded.index("{"), place)
     if found.end < len(decoded):
         # Each character behind the object is one here, or an escape.

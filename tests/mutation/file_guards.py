@@ -5,6 +5,7 @@ from places import WIRE
 
 STREAM = f"{WIRE}/msgpack_stream.py"
 ROW_TESTS = "tests/test_indexed_rows.py"
+LONG_TESTS = "tests/test_long_documents.py"
 CHECK_TESTS, PACK_TESTS = "tests/test_checking.py", "tests/test_msgpack_files.py"
 EMPTY_TESTS = "tests/test_nothing_found.py"
 
@@ -207,6 +208,27 @@ GUARDS = [
         "return [one for one in found if one[1].strip()]",
         "return [(1, data)]",
         f"{CHECK_TESTS} -k over_many_lines",
+    ),
+    Guard(
+        "refs in the strings of long documents",
+        "mmraw_protocol/files/text_scanner.py",
+        "if self._next_word(begin) >= end:",
+        "if True:",
+        LONG_TESTS,
+    ),
+    Guard(
+        "refs across two parts of a long string",
+        "mmraw_protocol/files/texts.py",
+        "return end > len(text) - _LOOK_AHEAD",
+        "return False",
+        LONG_TESTS,
+    ),
+    Guard(
+        "long lines behind the first are documents of their own",
+        "mmraw_protocol/files/checking.py",
+        "block.at == 0 and scanner.is_between",
+        "scanner.is_between",
+        f"{LONG_TESTS} -k first_line",
     ),
     Guard(
         "patterns without files are not passed over",
