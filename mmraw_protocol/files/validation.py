@@ -25,7 +25,7 @@ from ..wire.json import parse_json, parse_json_rows
 from ..wire.ref import PREFIXES, RawMMRef, is_ref, parse_ref
 from .facts import Note
 from .lines import REF_VALUE
-from .noting import notes_of
+from .notes import notes_of
 from .texts import find_refs, may_hold_ref
 
 __all__ = ["Finding", "check_document", "check_value", "list_kind"]
