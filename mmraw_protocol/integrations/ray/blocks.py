@@ -85,8 +85,7 @@ def worked(
 def _batches(tables: Iterable[Any], most: int) -> Iterator[tuple[Any, Placed | None, Fault | None]]:
     for table in tables:
         if isinstance(table, Fault):
-            is_named = "file" in table.rows.schema.names
-            yield table.rows, None if is_named else Placed(None, table.file, 1), table
+            yield table.rows, Placed(None, table.file, 0), table
             continue
         place = table if isinstance(table, Placed) else None
         rows: Any = table if place is None else place.rows

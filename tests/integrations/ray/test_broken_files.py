@@ -133,6 +133,17 @@ def test_a_broken_parquet_file_is_refused_once(
     assert pq.read_table(refused)["path"].to_pylist() == [str(file)]
 
 
+def test_a_broken_parquet_file_may_have_a_column_of_any_name(tmp_path: Path) -> None:
+    table = pa.table({"ref": [OLD] * 1000, "file": [str(n) * 50 for n in range(1000)]})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=100, compression="gzip", use_dictionary=False)
+    data, at = path.read_bytes(), pq.read_metadata(path).row_group(4).column(1).data_page_offset
+    path.write_bytes(data[:at] + b"\xff" * 30 + data[at + 30 :])
+    report = reported(tmp_path, "validate", path)
+    assert report["checked"] == {"ref": 400, "file": 1}
+    assert report["refusals"][0]["file"] == str(path)
+
+
 def test_a_broken_file_is_an_error_for_programs(tmp_path: Path) -> None:
     lines, rows = tmp_path / "a.jsonl.gz", tmp_path / "b.parquet"
     lines.write_bytes(SQUEEZED["gz"][:-9])
