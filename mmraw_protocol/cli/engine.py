@@ -73,11 +73,7 @@ def checked_on_ray(args: argparse.Namespace, verifier: Verifier) -> dict[str, An
     """
     if args.follow:
         raise MMRawError("unsupported_option", "expected no --follow with Ray")
-    with _started(args) as ray:
-        found = ray.Summary()
-        for ds, options in _datasets(_sources(args.files), args.keep):
-            ds = ray.validate(ds, verifier=verifier, **options)
-            found.merge(ray.summary(ds))
+    found = _summed(args, "validate", verifier=verifier)
     report = {"checked": found.counts, **_refused(found)}
     return report if args.report is None else {**report, "found": found.facts.report()}
 
@@ -88,10 +84,7 @@ def stats_on_ray(args: argparse.Namespace) -> tuple[Facts, dict[str, Any]]:
     Raises:
         MMRawError: source_unavailable, unsupported_option.
     """
-    with _started(args) as ray:
-        found = ray.Summary()
-        for ds, options in _datasets(_sources(args.files), args.keep):
-            found.merge(ray.summary(ray.stats(ds, text=args.text, **options)))
+    found = _summed(args, "stats", text=args.text)
     return found.facts, _refused(found)
 
 
@@ -106,11 +99,17 @@ def fsck_on_ray(args: argparse.Namespace) -> dict[str, Any]:
         message = "expected rollout files, a store, and no --runs with Ray"
         raise MMRawError("unsupported_option", message)
     store = StoreSpec(str(place), args.run_id, {"create": False})
+    found = _summed(args, "fsck", store=store)
+    return {"checked": found.counts, "bytes": found.bytes.get("image", 0), **_refused(found)}
+
+
+def _summed(args: argparse.Namespace, name: str, **options: Any) -> Summary:
+    """What a function of `mmraw_protocol.integrations.ray` finds in all files."""
     with _started(args) as ray:
         found = ray.Summary()
-        for ds, options in _datasets(_sources(args.files), args.keep):
-            found.merge(ray.summary(ray.fsck(ds, store, **options)))
-    return {"checked": found.counts, "bytes": found.bytes.get("image", 0), **_refused(found)}
+        for ds, own in _datasets(_sources(args.files), args.keep):
+            found.merge(ray.summary(getattr(ray, name)(ds, **own, **options)))
+    return found
 
 
 def rewritten_on_ray(args: argparse.Namespace, job: Job, done: str) -> tuple[dict[str, Any], Facts]:

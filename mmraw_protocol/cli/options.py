@@ -128,8 +128,7 @@ def verifier_of(args: argparse.Namespace, *, each: bool = False) -> Verifier:
     if args.config or args.family:
         adapter = get_adapter(args.family or AUTO, args.config)
         adapters[adapter.family] = adapter
-    scope = {"run_ids": runs, "adapters": adapters}
-    return Verifier(store, decode=args.verify, each=each, **scope)
+    return Verifier(store, run_ids=runs, adapters=adapters, decode=args.verify, each=each)
 
 
 def add_preparation(parser: argparse.ArgumentParser) -> None:

@@ -106,6 +106,6 @@ def _print(summary: dict[str, Any]) -> None:
     for name, text in summary.get("seen", {}).items():
         print(f"{name}: found no image: {text}")
     for one in summary["refusals"]:
-        print_refusal(one.get("file", ""), one, sys.stdout)
+        print_refusal(one["file"], one, sys.stdout)
     for name, error in summary["failed"].items():
         print(f"{name}: {error['code']}: {error['message']}")

@@ -71,12 +71,13 @@ def _long_line_done(reader: LineReader, rewriter: Rewriter) -> Iterator[Done]:
     parts, line, byte = TextParts(rewriter.most), reader.line, 1
     for part, is_last in _line_in_parts(reader):
         for text, found in parts.take(part, is_last=is_last):
-            old, counts = text.encode(), Counts()
-            data, place = old, functools.partial(tuple[int, int], (line, byte))
-            new = found and counted(rewriter, b"", found.ref, None, counts, place)
-            if found is not None and new is not None:
-                data = _spelt(new, found).encode()
-            counts.note(rewriter.drain_stats())
+            data = old = text.encode()
+            counts = Counts()
+            if found is not None:
+                place = functools.partial(tuple[int, int], (line, byte))
+                new = counted(rewriter, b"", found.ref, None, counts, place)
+                data = old if new is None else _spelt(new, found).encode()
+                counts.note(rewriter.drain_stats())
             yield Done(data, len(old), len(data), counts)
             byte += len(old)
 

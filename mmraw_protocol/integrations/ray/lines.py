@@ -172,10 +172,11 @@ def lines_of(
             "path": absolute(one.path),
             "start": start,
             "end": end,
-            "kind": compression_of(one.head),
+            "kind": kind,
         }
         for number, one in enumerate(sources)
-        for start, end in ranges_of(one.size, one.size if compression_of(one.head) else task_bytes)
+        for kind in [compression_of(one.head)]
+        for start, end in ranges_of(one.size, one.size if kind else task_bytes)
     ]
     ranges = Ranges(items_of(parts), partial(_batches, refuse=refuse), counts=refuse)
     if not any(part["kind"] for part in parts):
@@ -232,10 +233,11 @@ def _batches(parts: Any, *, refuse: bool) -> Iterator[Any]:
 
 def _with_faults(block: Any) -> Iterator[Any]:
     """A block whose rows without a line stand for what could not be read."""
-    is_read = block["line"].is_valid()
-    yield block.filter(is_read) if block["line"].null_count else block
-    compute: Any = import_module("pyarrow.compute")
-    for batch in block.filter(compute.invert(is_read)).to_batches(max_chunksize=1):
+    if not block["line"].null_count:
+        yield block
+        return
+    yield block.filter(block["line"].is_valid())
+    for batch in block.filter(block["line"].is_null()).to_batches(max_chunksize=1):
         yield Fault(batch["file"][0].as_py(), batch, BROKEN_LINES)
 
 

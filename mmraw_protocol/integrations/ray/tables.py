@@ -98,15 +98,14 @@ def _rows(file: RowFile, part: dict[str, Any]) -> Iterator[Placed]:
     """The row groups that begin in a range of a file."""
     metadata = file.parquet.metadata
     yield Placed(file.schema.empty_table(), part["name"], 1)
-    row = 1
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        if part["start"] <= _begin(group) < part["end"]:
-            at = row
-            for batch in file.batches([index]):
-                yield Placed(arrow.Table.from_batches([batch]), part["name"], at)
-                at += len(batch)
-        row += group.num_rows
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    begins = map(_begin, groups)
+    wanted = [index for index, at in enumerate(begins) if part["start"] <= at < part["end"]]
+    # Row groups stand in a file in their order: those of a range follow each other.
+    row = 1 + sum(group.num_rows for group in groups[: min(wanted, default=0)])
+    for batch in file.batches(wanted):
+        yield Placed(arrow.Table.from_batches([batch]), part["name"], row)
+        row += len(batch)
 
 
 def _begin(group: Any) -> int:
